@@ -1,0 +1,145 @@
+"""From head logits to answers: calibrated probabilities, top k, and the deepest accepted category."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from model.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the validation split taught about trust.
+
+    Args:
+        temperature: the joint logits are divided by it before the softmax (Guo et al. 2017).
+        head_temperatures: the same for each single head.
+        precision_target, precision_confidence: the promise behind `thresholds`.
+        thresholds: per depth 1..D the least node probability that is accepted; above 1 means never.
+        coverages: per depth the share of validation rows accepted there.
+    """
+
+    temperature: float = 1.0
+    head_temperatures: dict[str, float] = field(default_factory=dict)
+    precision_target: float = 0.98
+    precision_confidence: float = 0.95
+    thresholds: tuple[float, ...] = ()
+    coverages: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoredCategory:
+    """A node of the tree with its probability, 0 to 1."""
+
+    category: str
+    category_id: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one product.
+
+    Args:
+        categories: the top k leaves, best first, calibrated.
+        accepted: the deepest node that the precision contract covers, or None.
+        needs_review: True when no leaf is accepted.
+        heads: each single head's own best leaf, for the fields the product has.
+        embedding: (E,) float32, unit length.
+    """
+
+    product_id: str
+    categories: tuple[ScoredCategory, ...]
+    accepted: ScoredCategory | None
+    needs_review: bool
+    heads: dict[str, ScoredCategory]
+    embedding: np.ndarray
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers for N products as arrays.
+
+    Args:
+        top_classes: (N, k) int32 leaf classes, best first.
+        top_probabilities: (N, k) float32.
+        accepted_depths: (N,) int32, 0 where nothing is accepted.
+        accepted_nodes: (N,) int32 index into `taxonomy.levels[depth - 1]`, -1 where none.
+        accepted_probabilities: (N,) float32.
+    """
+
+    top_classes: np.ndarray
+    top_probabilities: np.ndarray
+    accepted_depths: np.ndarray
+    accepted_nodes: np.ndarray
+    accepted_probabilities: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.top_classes)
+
+    def categories(self, row: int, taxonomy: Taxonomy) -> tuple[ScoredCategory, ...]:
+        """The top k leaves of one row."""
+        return tuple(
+            _scored(taxonomy, taxonomy.leaves[leaf], probability)
+            for leaf, probability in zip(self.top_classes[row], self.top_probabilities[row], strict=True)
+        )
+
+    def accepted(self, row: int, taxonomy: Taxonomy) -> ScoredCategory | None:
+        """The deepest accepted node of one row."""
+        depth = self.accepted_depths[row]
+        if depth == 0:
+            return None
+        path = taxonomy.levels[depth - 1][self.accepted_nodes[row]]
+        return _scored(taxonomy, path, self.accepted_probabilities[row])
+
+    def needs_review(self, row: int, taxonomy: Taxonomy) -> bool:
+        """Whether a person should look: no leaf was accepted."""
+        accepted = self.accepted(row, taxonomy)
+        return accepted is None or taxonomy.class_of(accepted.category) is None
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """(N, K) logits to probabilities; each row sums to 1 and no input overflows."""
+    scaled = logits.astype(np.float32) / np.float32(temperature)
+    scaled -= scaled.max(axis=1, keepdims=True)
+    np.exp(scaled, out=scaled)
+    return scaled / scaled.sum(axis=1, keepdims=True)
+
+
+def answer(joint_logits: np.ndarray, taxonomy: Taxonomy, calibration: Calibration, top_k: int) -> Answers:
+    """Turn joint logits into answers.
+
+    Args:
+        joint_logits: (N, K) float32, uncalibrated.
+        top_k: leaves to return, 1 or more; capped at K.
+    """
+    probabilities = softmax(joint_logits, calibration.temperature)
+    top_k = min(top_k, taxonomy.num_leaves)
+    rows = np.arange(len(probabilities))[:, None]
+    top = np.argpartition(-probabilities, top_k - 1, axis=1)[:, :top_k]
+    order = np.lexsort((top, -probabilities[rows, top]), axis=1)
+    top = np.take_along_axis(top, order, axis=1).astype(np.int32)
+    depths, nodes, accepted = _deepest_accepted(probabilities, taxonomy, calibration)
+    return Answers(top, probabilities[rows, top], depths, nodes, accepted)
+
+
+def _deepest_accepted(
+    probabilities: np.ndarray, taxonomy: Taxonomy, calibration: Calibration
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    count = len(probabilities)
+    depths = np.zeros(count, np.int32)
+    nodes = np.full(count, -1, np.int32)
+    accepted = np.zeros(count, np.float32)
+    for depth, threshold in enumerate(calibration.thresholds, start=1):
+        level = taxonomy.node_probabilities(probabilities, depth)
+        best = level.argmax(axis=1)
+        best_probability = level[np.arange(count), best]
+        passed = best_probability >= threshold
+        depths[passed], nodes[passed] = depth, best[passed]
+        accepted[passed] = np.minimum(best_probability[passed], 1.0)
+    return depths, nodes, accepted
+
+
+def _scored(taxonomy: Taxonomy, path: str, probability: Any) -> ScoredCategory:
+    return ScoredCategory(path, taxonomy.category_id(path), float(probability))

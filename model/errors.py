@@ -1,0 +1,50 @@
+"""Every error Aisle raises on purpose, as a tree.
+
+    AisleError
+    ├── SettingsError      a knob is unknown or out of range
+    ├── CatalogError       a catalog as a whole cannot be read (a bad row is a Reject, not an error)
+    ├── TaxonomyError      a label or path is not in the tree, or the tree is contradictory
+    ├── PictureError       one picture cannot be used
+    ├── ProductError       one product cannot be answered
+    ├── BundleError        a bundle is damaged, incomplete or of a newer format
+    ├── EngineError        a bundle cannot be run on this machine
+    └── TrainingError      training stopped; the last good state is kept
+
+Each message says what was expected, what was found and what to do.
+"""
+
+
+class AisleError(Exception):
+    """Base of all errors whose message is meant for the user."""
+
+
+class SettingsError(AisleError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class CatalogError(AisleError):
+    """A catalog file cannot be read as a whole."""
+
+
+class TaxonomyError(AisleError):
+    """A category is not in the tree, or the tree contradicts itself."""
+
+
+class PictureError(AisleError):
+    """One picture cannot be decoded or is over a limit; its neighbours are fine."""
+
+
+class ProductError(AisleError):
+    """One product cannot be answered; its neighbours are fine."""
+
+
+class BundleError(AisleError):
+    """A bundle is damaged, incomplete or newer than this program."""
+
+
+class EngineError(AisleError):
+    """The engine asked for cannot run this bundle here."""
+
+
+class TrainingError(AisleError):
+    """Training stopped before its end; the last good state is kept for --resume."""

@@ -1,0 +1,132 @@
+"""A loaded bundle and its engine, ready to answer products; what `predict` and the server share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from model.answer import Answers, Prediction, ScoredCategory, answer, softmax
+from model.bundle import Bundle, load_bundle
+from model.engine import Engine, EngineName, Features, open_engine
+from model.errors import AisleError, ProductError
+from model.product import Product
+
+
+class Predictor:
+    """Answers products with one bundle. Thread-safe.
+
+    The steps are public because the server batches between them:
+    `prepare` (one product, may fail alone) -> `encode_images` -> `classify` -> `predictions`.
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine):
+        self.bundle = bundle
+        self.engine = engine
+        self.preprocessor = bundle.preprocessor
+
+    @classmethod
+    def open(cls, bundle_dir: Path, engine: EngineName = "auto", precision: str = "float32", threads: int = 0) -> "Predictor":
+        """Load and verify a bundle, then open its engine.
+
+        Raises:
+            BundleError: the bundle is damaged.
+            EngineError: the engine cannot run it.
+        """
+        bundle = load_bundle(bundle_dir)
+        return cls(bundle, open_engine(bundle_dir, engine, precision, threads))
+
+    def check(self, product: Product) -> None:
+        """Raise ProductError when the product has no field this bundle reads."""
+        if product.is_empty:
+            raise ProductError("expected a name, a mall category, a brand, a maker or a picture; every field is empty")
+        if not any(self.preprocessor.presence([product])[0]):
+            known = ", ".join(self.bundle.fields)
+            raise ProductError(f"this model reads only {known}; the product has none of them")
+
+    def decode(self, product: Product) -> np.ndarray | None:
+        """(H, W, 3) uint8 pixels of the product's picture, None when it has none to decode.
+
+        Raises:
+            PictureError: the picture is broken or over a limit.
+        """
+        return self.preprocessor.decode(product)
+
+    def features(self, products: Sequence[Product], image_features: np.ndarray | None = None) -> Features:
+        """Classifier inputs for checked products; see `Preprocessor.features`."""
+        return self.preprocessor.features(products, image_features)
+
+    def encode_images(self, images: np.ndarray) -> np.ndarray:
+        """(B, H, W, 3) uint8 to (B, F) float32."""
+        return self.engine.encode_images(images)
+
+    def classify(self, features: Features) -> dict[str, np.ndarray]:
+        """Classifier inputs to head logits and embedding."""
+        return self.engine.classify(features)
+
+    def answers(self, outputs: dict[str, np.ndarray], top_k: int) -> Answers:
+        """Engine outputs to answers as arrays."""
+        return answer(outputs["joint_logits"], self.bundle.taxonomy, self.bundle.calibration, top_k)
+
+    def predictions(self, products: Sequence[Product], outputs: dict[str, np.ndarray], top_k: int) -> list[Prediction]:
+        """Engine outputs to one Prediction a product, in order."""
+        answers = self.answers(outputs, top_k)
+        taxonomy = self.bundle.taxonomy
+        heads = self._head_answers(products, outputs)
+        return [
+            Prediction(
+                product.product_id,
+                answers.categories(row, taxonomy),
+                answers.accepted(row, taxonomy),
+                answers.needs_review(row, taxonomy),
+                heads[row],
+                outputs["embedding"][row],
+            )
+            for row, product in enumerate(products)
+        ]
+
+    def predict(self, products: Sequence[Product], top_k: int = 5) -> list[Prediction | AisleError]:
+        """Answer products one batch at a time; a bad one becomes its error and costs no neighbour."""
+        results: list[Prediction | AisleError] = [ProductError("not answered")] * len(products)
+        good: list[int] = []
+        pixels: dict[int, np.ndarray] = {}
+        for i, product in enumerate(products):
+            try:
+                self.check(product)
+                decoded = self.decode(product)
+            except AisleError as error:
+                results[i] = error
+                continue
+            if decoded is not None:
+                pixels[len(good)] = decoded
+            good.append(i)
+        if good:
+            for i, prediction in zip(good, self._predict_good([products[i] for i in good], pixels, top_k), strict=True):
+                results[i] = prediction
+        return results
+
+    def _predict_good(self, products: list[Product], pixels: dict[int, np.ndarray], top_k: int) -> list[Prediction]:
+        image_features = self.preprocessor.empty_image_features(len(products))
+        if pixels and image_features is not None:
+            image_features[list(pixels)] = self.encode_images(np.stack(list(pixels.values())))
+        return self.predictions(products, self.classify(self.features(products, image_features)), top_k)
+
+    def _head_answers(self, products: Sequence[Product], outputs: dict[str, np.ndarray]) -> list[dict[str, ScoredCategory]]:
+        bundle = self.bundle
+        presence = self.preprocessor.presence(products)
+        answers: list[dict[str, ScoredCategory]] = [{} for _ in products]
+        for head in bundle.heads:
+            if head == "joint":
+                continue
+            given = presence[:, bundle.fields.index(head)] > 0
+            probabilities = softmax(outputs[f"{head}_logits"], bundle.calibration.head_temperatures.get(head, 1.0))
+            for row in np.flatnonzero(given):
+                leaf = int(probabilities[row].argmax())
+                path = bundle.taxonomy.leaves[leaf]
+                answers[row][head] = ScoredCategory(
+                    path, bundle.taxonomy.category_id(path), float(probabilities[row, leaf])
+                )
+        return answers
+
+    def close(self) -> None:
+        """Free the engine."""
+        self.engine.close()

@@ -1,0 +1,45 @@
+"""The product record: what a catalog row and a `Classify` item have in common."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Input fields in the order of the presence flags. Every one of them may be missing.
+FIELDS = ("name", "mall_category", "brand", "maker", "image")
+TEXT_FIELDS = ("name", "mall_category", "brand", "maker")
+#: Fields that have a softmax head of their own; the fourth head is "joint".
+HEAD_FIELDS = ("name", "mall_category", "image")
+HEADS = (*HEAD_FIELDS, "joint")
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product. An empty text or a picture of None is a missing field.
+
+    Args:
+        product_id: the shop's own key; the server allows it to be empty, a catalog does not.
+        image: the encoded picture (JPEG, PNG, WebP, ...), not yet decoded.
+        image_features: (F,) float32, the image encoder's output, instead of `image`.
+    """
+
+    product_id: str
+    product_name: str = ""
+    mall_category: str = ""
+    brand: str = ""
+    maker: str = ""
+    image: bytes | None = None
+    image_features: np.ndarray | None = None
+
+    def text(self, field: str) -> str:
+        """The text of one of TEXT_FIELDS."""
+        return self.product_name if field == "name" else str(getattr(self, field))
+
+    @property
+    def has_image(self) -> bool:
+        """Whether a picture came along, encoded or as features."""
+        return self.image is not None or self.image_features is not None
+
+    @property
+    def is_empty(self) -> bool:
+        """True when no field at all could carry evidence."""
+        return not self.has_image and not any(self.text(field).strip() for field in TEXT_FIELDS)

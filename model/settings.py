@@ -1,0 +1,219 @@
+"""Every knob of Aisle that shapes a model: one frozen dataclass a group, default, unit and meaning.
+
+The command line is made from these classes (`training/command_line.py`), a TOML file may set the
+same names in a table per group (`[tokenizer] min_count = 3`), and a bundle stores them.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from model.errors import SettingsError
+
+Activation = Literal["relu", "gelu", "silu", "selu", "elu", "tanh", "leaky_relu"]
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """Text to ids."""
+
+    analyzer: Literal["mecab", "okt", "komoran", "script"] = "mecab"
+    """Morpheme analyser (KoNLPy); `script` splits by script and needs no dictionary."""
+    vector_size: int = 64
+    """Word2Vec dimensions, of the static and the trained channel alike."""
+    min_count: int = 2
+    """A token seen less often in the training catalog is out of vocabulary."""
+    max_vocabulary: int = 100_000
+    """Most frequent tokens kept."""
+    word2vec_epochs: int = 5
+    """Passes of Word2Vec over the catalog's names and categories; 0 leaves random vectors."""
+    word2vec_window: int = 5
+    """Tokens to each side that Word2Vec looks at."""
+    name_length: int = 30
+    """Tokens of a name that the CNN reads."""
+    mall_category_length: int = 15
+    """Tokens of a mall category that the CNN reads."""
+    word_orders: tuple[int, ...] = (1, 2)
+    """Orders of the hashed word n-grams."""
+    character_orders: tuple[int, ...] = (1, 2, 3)
+    """Orders of the hashed character n-grams."""
+    hash_buckets: int = 131_072
+    """Rows of the n-gram table, a power of two."""
+    name_ngrams: int = 128
+    """Most hashed n-grams kept of a name, heaviest first."""
+    mall_category_ngrams: int = 64
+    """Most hashed n-grams kept of a mall category."""
+    brand_ngrams: int = 16
+    """Most hashed n-grams kept of a brand, and of a maker."""
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The network."""
+
+    hidden_dim: int = 128
+    """Convolution filters per width (1, 2, 3, 4)."""
+    fcl_dim: int = 256
+    """Units of each branch's dense layer and of the joint embedding."""
+    cnn_activation: Activation = "relu"
+    """Activation after the convolutions."""
+    fcl_activation: Activation = "relu"
+    """Activation after the dense layers."""
+    ngram_dim: int = 128
+    """Dimensions of an n-gram's vector."""
+    name_dropout_rate: float = 0.4
+    """Dropout in the name branch, 0 to 1."""
+    mall_category_dropout_rate: float = 0.4
+    """Dropout in the mall-category branch, 0 to 1."""
+    image_dropout_rate: float = 0.3
+    """Dropout in the picture branch, 0 to 1."""
+    joint_dropout_rate: float = 0.3
+    """Dropout before the joint head, 0 to 1."""
+    ngram_dropout_rate: float = 0.3
+    """Share of n-grams hidden in training, 0 to 1."""
+    modality_dropout_rate: float = 0.2
+    """Chance that a present field is hidden from the joint head in training, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """The picture branch."""
+
+    backbone: str = "MobileNetV2"
+    """Any classification backbone of keras.applications, by its class name."""
+    image_size: int = 224
+    """Height and width of the picture the backbone sees, pixels."""
+    image_weights: str = "imagenet"
+    """`imagenet` (downloaded by Keras), `none` (random), or a .weights.h5 / .keras file."""
+    finetune_layers: int = 0
+    """Last backbone layers trained with the rest: 0 freezes it (features are cached), -1 trains all."""
+    max_image_bytes: int = 20_000_000
+    """A larger encoded picture is refused, bytes."""
+    max_image_pixels: int = 50_000_000
+    """A picture whose header announces more pixels is refused."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The optimisation."""
+
+    batch_size: int = 512
+    """Rows per step."""
+    epochs: int = 10
+    """Most passes over the training catalog."""
+    optimizer: Literal["Adam", "Adagrad", "Adadelta", "SGD"] = "Adam"
+    """Keras optimizer."""
+    learning_rate: float = 2e-3
+    """Highest learning rate; decays to 0 along a cosine after the warm-up."""
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises from 0."""
+    label_smoothing: float = 0.05
+    """Probability mass spread over the other categories, 0 to 1."""
+    name_loss_weight: float = 0.3
+    """Weight of the name head's loss."""
+    mall_category_loss_weight: float = 0.3
+    """Weight of the mall-category head's loss."""
+    image_loss_weight: float = 0.3
+    """Weight of the image head's loss."""
+    joint_loss_weight: float = 1.0
+    """Weight of the joint head's loss."""
+    patience: int = 3
+    """Epochs without a better joint validation score before training stops."""
+    seed: int = 0
+    """Seed of every random choice."""
+    precision_policy: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Keras dtype policy."""
+    backend: Literal["tensorflow", "jax", "torch"] = "tensorflow"
+    """Keras backend that trains; KERAS_BACKEND in the environment wins."""
+    precision_target: float = 0.98
+    """Precision the contract promises for accepted answers, 0 to 1."""
+    precision_confidence: float = 0.95
+    """Confidence with which the promise holds, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All groups; what a bundle stores and a config file may set."""
+
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    image: ImageSettings = field(default_factory=ImageSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+
+def settings_to_dict(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Nested plain values, ready for JSON or TOML."""
+    return dataclasses.asdict(settings)
+
+
+def settings_from_dict(values: dict[str, Any], source: str) -> Settings:
+    """Build Settings from nested plain values; what is not named keeps its default.
+
+    Args:
+        values: {group: {name: value}}.
+        source: where the values come from, for the error text.
+    Raises:
+        SettingsError: unknown group or name, or a value of the wrong type.
+    """
+    groups = {f.name: f.default_factory for f in dataclasses.fields(Settings)}
+    built: dict[str, Any] = {}
+    for group, entries in values.items():
+        if group not in groups:
+            raise SettingsError(f"{source}: unknown table [{group}]; the tables are {', '.join(groups)}{_hint(group, groups)}")
+        if not isinstance(entries, dict):
+            raise SettingsError(f"{source}: '{group}' has to be a table of settings, found {entries!r}")
+        built[group] = _group_from_dict(typing.cast(type, groups[group]), entries, f"{source}: [{group}]")
+    return Settings(**built)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read a TOML config file.
+
+    Raises:
+        SettingsError: the file is missing, no TOML, or names an unknown setting.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"config file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"config file {path} is not TOML: {error}") from error
+    return settings_from_dict(values, str(path))
+
+
+def _group_from_dict(group_class: type, entries: dict[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(group_class)
+    for name, value in entries.items():
+        if name not in hints:
+            raise SettingsError(f"{where}: unknown setting '{name}'{_hint(name, hints)}")
+        entries = {**entries, name: _checked(value, hints[name], f"{where} {name}")}
+    return group_class(**entries)
+
+
+def _checked(value: Any, hint: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        if value not in typing.get_args(hint):
+            raise SettingsError(f"{where}: expected one of {', '.join(typing.get_args(hint))}, found {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)) or not all(type(item) is int for item in value):
+            raise SettingsError(f"{where}: expected a list of whole numbers, found {value!r}")
+        return tuple(value)
+    if origin is types.UnionType:
+        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise SettingsError(f"{where}: expected {hint.__name__}, found {value!r}")
+    return value
+
+
+def _hint(name: str, known: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""

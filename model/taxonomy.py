@@ -1,0 +1,100 @@
+"""The shop's category tree: leaves, the nodes above them, and probabilities summed along it."""
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from model.errors import TaxonomyError
+
+SEPARATOR = ">"
+
+
+def normalize_path(path: str) -> str:
+    """Strip spaces around the levels and drop empty ones: ' A > B >' becomes 'A>B'."""
+    return SEPARATOR.join(level for level in (part.strip() for part in path.split(SEPARATOR)) if level)
+
+
+class Taxonomy:
+    """An immutable tree given by its leaf paths; leaf i is class i everywhere.
+
+    A leaf above the deepest level stands for itself at every level below it, so each level is a
+    partition of the leaves.
+
+    Args:
+        leaves: leaf paths joined by '>', in class order, each unique.
+        category_ids: path to the shop's own id, for any node; a missing one reads as ''.
+    Raises:
+        TaxonomyError: a path is empty, repeated, or lies below another leaf.
+    """
+
+    def __init__(self, leaves: Iterable[str], category_ids: dict[str, str] | None = None):
+        self.leaves = tuple(leaves)
+        self.category_ids = dict(category_ids or {})
+        self._index = {leaf: i for i, leaf in enumerate(self.leaves)}
+        self._check()
+        split = [leaf.split(SEPARATOR) for leaf in self.leaves]
+        self.depth = max(len(levels) for levels in split)
+        self.levels: list[tuple[str, ...]] = []
+        self.leaf_to_node: list[np.ndarray] = []
+        for depth in range(1, self.depth + 1):
+            names = [SEPARATOR.join(levels[:depth]) for levels in split]
+            nodes = tuple(dict.fromkeys(names))
+            position = {node: i for i, node in enumerate(nodes)}
+            self.levels.append(nodes)
+            self.leaf_to_node.append(np.array([position[name] for name in names], dtype=np.int32))
+
+    def _check(self) -> None:
+        if not self.leaves:
+            raise TaxonomyError("expected at least one category, found none; give labelled rows or --taxonomy")
+        if len(self._index) != len(self.leaves):
+            raise TaxonomyError("a category path stands twice among the leaves; list each leaf once")
+        for leaf in self.leaves:
+            levels = leaf.split(SEPARATOR)
+            if normalize_path(leaf) != leaf or not leaf:
+                raise TaxonomyError(f"category path {leaf!r} has an empty or padded level; write levels joined by '>'")
+            for depth in range(1, len(levels)):
+                above = SEPARATOR.join(levels[:depth])
+                if above in self._index:
+                    raise TaxonomyError(f"category {leaf!r} lies below {above!r}, which is itself a leaf")
+
+    @property
+    def num_leaves(self) -> int:
+        """Number of classes K."""
+        return len(self.leaves)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over the leaves in class order, hexadecimal."""
+        return hashlib.sha256("\n".join(self.leaves).encode()).hexdigest()
+
+    def class_of(self, path: str) -> int | None:
+        """Class of a leaf path, or None when the path is not a leaf."""
+        return self._index.get(path)
+
+    def category_id(self, path: str) -> str:
+        """The shop's id of a node, '' where the tree has none."""
+        return self.category_ids.get(path, "")
+
+    def node_probabilities(self, leaf_probabilities: np.ndarray, depth: int) -> np.ndarray:
+        """Sum leaf probabilities into the nodes of one level.
+
+        Args:
+            leaf_probabilities: (N, K) float.
+            depth: 1 (top) to `self.depth`.
+        Returns:
+            (N, number of nodes at that depth), same dtype; rows keep their sum.
+        """
+        nodes = self.leaf_to_node[depth - 1]
+        order = np.argsort(nodes, kind="stable")
+        starts = np.searchsorted(nodes[order], np.arange(len(self.levels[depth - 1])))
+        return np.add.reduceat(leaf_probabilities[:, order], starts, axis=1)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return {"leaves": list(self.leaves), "category_ids": self.category_ids}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Taxonomy":
+        """Undo `to_dict`."""
+        return cls(values["leaves"], values["category_ids"])
