@@ -1,6 +1,7 @@
 """Every error Aisle raises on purpose, as a tree.
 
     AisleError
+    ├── AnalyzerError      a morpheme analyser cannot run here (tokenizer/errors.py)
     ├── SettingsError      a knob is unknown or out of range
     ├── CatalogError       a catalog as a whole cannot be read (a bad row is a Reject, not an error)
     ├── TaxonomyError      a label or path is not in the tree, or the tree is contradictory
@@ -13,9 +14,20 @@
 Each message says what was expected, what was found and what to do.
 """
 
+from tokenizer.errors import AisleError, AnalyzerError
 
-class AisleError(Exception):
-    """Base of all errors whose message is meant for the user."""
+__all__ = [
+    "AisleError",
+    "AnalyzerError",
+    "BundleError",
+    "CatalogError",
+    "EngineError",
+    "PictureError",
+    "ProductError",
+    "SettingsError",
+    "TaxonomyError",
+    "TrainingError",
+]
 
 
 class SettingsError(AisleError):

@@ -8,7 +8,7 @@ import numpy as np
 from model.answer import Answers, Prediction, ScoredCategory, answer, softmax
 from model.bundle import Bundle, load_bundle
 from model.engine import Engine, EngineName, Features, open_engine
-from model.errors import AisleError, ProductError
+from model.errors import AisleError
 from model.product import Product
 
 
@@ -36,12 +36,8 @@ class Predictor:
         return cls(bundle, open_engine(bundle_dir, engine, precision, threads))
 
     def check(self, product: Product) -> None:
-        """Raise ProductError when the product has no field this bundle reads."""
-        if product.is_empty:
-            raise ProductError("expected a name, a mall category, a brand, a maker or a picture; every field is empty")
-        if not any(self.preprocessor.presence([product])[0]):
-            known = ", ".join(self.bundle.fields)
-            raise ProductError(f"this model reads only {known}; the product has none of them")
+        """Raise ProductError when the product cannot be answered by this bundle."""
+        self.preprocessor.check(product)
 
     def decode(self, product: Product) -> np.ndarray | None:
         """(H, W, 3) uint8 pixels of the product's picture, None when it has none to decode.
@@ -86,7 +82,7 @@ class Predictor:
 
     def predict(self, products: Sequence[Product], top_k: int = 5) -> list[Prediction | AisleError]:
         """Answer products one batch at a time; a bad one becomes its error and costs no neighbour."""
-        results: list[Prediction | AisleError] = [ProductError("not answered")] * len(products)
+        results: dict[int, Prediction | AisleError] = {}
         good: list[int] = []
         pixels: dict[int, np.ndarray] = {}
         for i, product in enumerate(products):
@@ -100,9 +96,9 @@ class Predictor:
                 pixels[len(good)] = decoded
             good.append(i)
         if good:
-            for i, prediction in zip(good, self._predict_good([products[i] for i in good], pixels, top_k), strict=True):
-                results[i] = prediction
-        return results
+            predictions = self._predict_good([products[i] for i in good], pixels, top_k)
+            results.update(zip(good, predictions, strict=True))
+        return [results[i] for i in range(len(products))]
 
     def _predict_good(self, products: list[Product], pixels: dict[int, np.ndarray], top_k: int) -> list[Prediction]:
         image_features = self.preprocessor.empty_image_features(len(products))

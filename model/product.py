@@ -12,6 +12,11 @@ HEAD_FIELDS = ("name", "mall_category", "image")
 HEADS = (*HEAD_FIELDS, "joint")
 
 
+def has_text(text: str) -> bool:
+    """Whether a text says anything: at least one letter or digit."""
+    return any(map(str.isalnum, text))
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """One product. An empty text or a picture of None is a missing field.
@@ -42,4 +47,4 @@ class Product:
     @property
     def is_empty(self) -> bool:
         """True when no field at all could carry evidence."""
-        return not self.has_image and not any(self.text(field).strip() for field in TEXT_FIELDS)
+        return not self.has_image and not any(has_text(self.text(field)) for field in TEXT_FIELDS)

@@ -1,0 +1,25 @@
+"""File names inside a bundle, each spelled once."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BundleFiles:
+    """Paths relative to the bundle's folder."""
+
+    manifest: str = "manifest.json"
+    description: str = "bundle.json"
+    settings: str = "settings.json"
+    taxonomy: str = "taxonomy.json"
+    calibration: str = "calibration.json"
+    metrics: str = "metrics.json"
+    history: str = "history.json"
+    model_card: str = "MODEL_CARD.md"
+    tokenizer: str = "tokenizer"
+    classifier: str = "keras/classifier.keras"
+    image_encoder: str = "keras/image_encoder.keras"
+    openvino_classifier: str = "openvino/classifier.xml"
+    openvino_image_encoder: str = "openvino/image_encoder.xml"
+
+
+FILES = BundleFiles()

@@ -1,0 +1,98 @@
+"""The few layers that Keras does not have; plain keras.ops, so they run on every backend."""
+
+import importlib
+import inspect
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="aisle")
+class MissingValue(keras.layers.Layer):
+    """Replaces the encoding of an absent field by a learned vector.
+
+    Call with [encoding (B, D), presence (B, 1)]; returns (B, D).
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Create the vector."""
+        self.missing = self.add_weight(shape=(input_shape[0][-1],), initializer="zeros", name="missing")
+
+    def call(self, inputs: Any) -> Any:
+        """Mix by presence, which is 0 or 1."""
+        encoding, presence = inputs
+        presence = ops.cast(presence, encoding.dtype)
+        return encoding * presence + ops.cast(self.missing, encoding.dtype) * (1 - presence)
+
+
+@keras.saving.register_keras_serializable(package="aisle")
+class ModalityDropout(keras.layers.Layer):
+    """Hides present fields at random in training, so that any subset is answered (Neverova et al. 2016).
+
+    A row that would lose all its fields keeps them. Presence (B, F) in and out.
+
+    Args:
+        rate: chance that a field is hidden, 0 to 1.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, presence: Any, training: bool = False) -> Any:
+        """Drop in training, pass through otherwise."""
+        if not training or self.rate == 0:
+            return presence
+        drawn = keras.random.uniform(ops.shape(presence), seed=self.seed_generator, dtype=presence.dtype)
+        kept = presence * ops.cast(drawn >= self.rate, presence.dtype)
+        has_some = ops.cast(ops.max(kept, axis=-1, keepdims=True) > 0, presence.dtype)
+        return kept * has_some + presence * (1 - has_some)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="aisle")
+class FieldFlag(keras.layers.Layer):
+    """Takes one field's column (B, 1) out of the presence flags (B, F)."""
+
+    def __init__(self, position: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.position = position
+
+    def call(self, presence: Any) -> Any:
+        """Slice."""
+        return presence[:, self.position : self.position + 1]
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "position": self.position}
+
+
+@keras.saving.register_keras_serializable(package="aisle")
+class BackbonePreprocessing(keras.layers.Layer):
+    """The backbone's own `preprocess_input` inside the model, on (B, H, W, 3) pixels of 0 to 255.
+
+    Args:
+        backbone: class name in keras.applications, or "" for a model that takes raw pixels.
+    """
+
+    def __init__(self, backbone: str, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.backbone = backbone
+
+    def call(self, images: Any) -> Any:
+        """Cast and scale."""
+        pixels = ops.cast(images, self.compute_dtype)
+        if not self.backbone:
+            return pixels
+        builder = inspect.unwrap(getattr(keras.applications, self.backbone))
+        return importlib.import_module(builder.__module__).preprocess_input(pixels, data_format="channels_last")
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "backbone": self.backbone}

@@ -1,0 +1,111 @@
+"""The one picture decoder, for training and serving: encoded bytes to square RGB pixels."""
+
+import io
+
+import cv2
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageOps
+
+from model.errors import PictureError
+from model.settings import ImageSettings
+
+# Pillow's own bomb check would warn at a fixed size; ours reads the header first and is a setting.
+Image.MAX_IMAGE_PIXELS = None
+
+_EXIF_ORIENTATION = 0x0112
+_WHITE = (255, 255, 255, 255)
+
+
+def decode_picture(data: bytes, settings: ImageSettings) -> np.ndarray:
+    """Decode, turn upright, lay transparency on white, and resize to a square.
+
+    Args:
+        data: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF.
+        settings: image_size, max_image_bytes and max_image_pixels apply.
+    Returns:
+        (image_size, image_size, 3) uint8 RGB.
+    Raises:
+        PictureError: over a limit, of an unknown format, cut off or damaged.
+    """
+    if not data:
+        raise PictureError("expected an encoded picture, found 0 bytes; leave the field out when there is none")
+    if len(data) > settings.max_image_bytes:
+        raise PictureError(
+            f"expected at most {settings.max_image_bytes} bytes of picture, found {len(data)}; send a smaller one"
+        )
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            _check_size(image, settings)
+            pixels = _decode_jpeg(data, image, settings) if _is_plain_jpeg(image) else _decode_other(image)
+    except PictureError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise PictureError(
+            f"expected a JPEG, PNG, WebP, GIF, BMP or TIFF picture, found {len(data)} bytes of none of them"
+        ) from error
+    except Exception as error:  # decoders raise whatever their format's library does
+        raise PictureError(f"the picture is damaged or cut off ({error}); send it again") from error
+    return resize(pixels, settings.image_size)
+
+
+def resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
+    """(H, W, 3) uint8 to (image_size, image_size, 3); averaging areas when it shrinks."""
+    height, width = pixels.shape[:2]
+    if (height, width) == (image_size, image_size):
+        return np.ascontiguousarray(pixels)
+    shrinks = height >= image_size and width >= image_size
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (image_size, image_size), interpolation=interpolation)
+
+
+def _check_size(image: Image.Image, settings: ImageSettings) -> None:
+    num_pixels = image.width * image.height
+    if num_pixels > settings.max_image_pixels:
+        raise PictureError(
+            f"expected at most {settings.max_image_pixels} pixels, the header announces"
+            f" {image.width} x {image.height}; send a smaller picture"
+        )
+
+
+def _is_plain_jpeg(image: Image.Image) -> bool:
+    return image.format == "JPEG" and image.mode in ("RGB", "L")
+
+
+def _decode_jpeg(data: bytes, image: Image.Image, settings: ImageSettings) -> np.ndarray:
+    """The DCT-scaled decode skips most of the work of a large JPEG."""
+    size = settings.image_size
+    shrinks = image.width >= size and image.height >= size
+    scale = {"min_height": size, "min_width": size, "min_factor": 1} if shrinks else {}
+    pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, **scale)
+    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    return _upright(pixels, orientation)
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo the EXIF orientation, 1 to 8, as ImageOps.exif_transpose does."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _decode_other(image: Image.Image) -> np.ndarray:
+    image.seek(0)
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I") or upright.mode == "F":
+        upright = _from_wide_grey(upright)
+    if upright.has_transparency_data:
+        rgba = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", rgba.size, _WHITE), rgba)
+    return np.asarray(upright.convert("RGB"))
+
+
+def _from_wide_grey(image: Image.Image) -> Image.Image:
+    """16-bit and float grey to 8 bits; Pillow's own conversion clips instead of scaling."""
+    values = np.asarray(image, dtype=np.float32)
+    top = 65_535.0 if values.max(initial=0.0) > 255 else 255.0
+    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8), mode=None)

@@ -1,0 +1,128 @@
+"""Hashed word and character n-grams of many texts at once, in numpy.
+
+A text becomes ' word word ' (everything that is neither letter nor digit is a space). Character
+n-grams run over it, spaces included, so that they know where words begin; word n-grams run over
+its words. Each is hashed into one of `hash_buckets` rows (feature hashing, Weinberger et al. 2009).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_MAX_CODE = 0x30000
+_SPACE = np.uint64(32)
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
+_MAX_WORD_CHARS = 64
+
+
+def _word_characters() -> np.ndarray:
+    return np.fromiter((chr(code).isalnum() for code in range(_MAX_CODE)), dtype=bool, count=_MAX_CODE)
+
+
+_IS_WORD = _word_characters()
+_POWERS = np.cumprod(np.full(_MAX_WORD_CHARS, _PRIME, np.uint64), dtype=np.uint64)
+
+
+def hashed_ngrams(
+    texts: Sequence[str],
+    salt: int,
+    word_orders: Sequence[int],
+    character_orders: Sequence[int],
+    hash_buckets: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Hash the n-grams of N normalised texts and count them per text.
+
+    Args:
+        salt: sets the n-grams of one field apart from another's.
+        word_orders, character_orders: lengths of the n-grams.
+        hash_buckets: a power of two.
+    Returns:
+        rows (M,) int64 ascending, buckets (M,) int64, is_word (M,) bool, counts (M,) int64: one
+        entry for each distinct bucket and kind of each text.
+    """
+    codes, row_of_code, starts = _codes(texts)
+    groups = [_character_hashes(codes, row_of_code, order) for order in character_orders]
+    words = [_word_hashes(codes, row_of_code, starts, order) for order in word_orders]
+    shift = np.uint64(64 - int(hash_buckets).bit_length() + 1)
+    keys = []
+    for kind, hashes in ((0, groups), (1, words)):
+        for order, (rows, values) in enumerate(hashes):
+            offset = (salt * 64 + kind * 32 + order + 1) * int(_PRIME) % 2**64
+            mixed = _mix(values + np.uint64(offset))
+            bucket = (mixed >> shift).astype(np.int64)
+            keys.append((rows * 2 + kind) * hash_buckets + bucket)
+    if not keys:
+        empty = np.zeros(0, np.int64)
+        return empty, empty, empty.astype(bool), empty
+    joined = np.concatenate(keys)
+    joined.sort()
+    first = np.ones(len(joined), bool)
+    first[1:] = joined[1:] != joined[:-1]
+    positions = np.flatnonzero(first)
+    counts = np.diff(np.append(positions, len(joined)))
+    unique = joined[positions]
+    row_and_kind = unique // hash_buckets
+    return row_and_kind // 2, unique % hash_buckets, row_and_kind % 2 == 1, counts
+
+
+def _codes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Code points of ' text ' after ' text ', the text each belongs to, and where words begin."""
+    joined = "".join([f" {text} " for text in texts])
+    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    lengths = np.fromiter((len(text) + 2 for text in texts), dtype=np.int64, count=len(texts))
+    rows = np.repeat(np.arange(len(texts)), lengths)
+    is_word = _IS_WORD[np.minimum(codes, _MAX_CODE - 1)] | (codes >= _MAX_CODE)
+    keep = is_word.copy()
+    keep[1:] |= is_word[:-1]  # the first space after a word
+    if len(rows):
+        keep[0] = True
+        keep[1:] |= rows[1:] != rows[:-1]  # the space that opens a text
+    spaced = np.where(is_word, codes, 32).astype(np.uint64)[keep]
+    rows = rows[keep]
+    begins = np.zeros(len(spaced), bool)
+    begins[1:] = (spaced[1:] != _SPACE) & (spaced[:-1] == _SPACE)
+    return spaced, rows, np.flatnonzero(begins)
+
+
+def _character_hashes(codes: np.ndarray, rows: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    count = len(codes) - order + 1
+    if count <= 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.uint64)
+    values = np.zeros(count, np.uint64)
+    letters = np.zeros(count, bool)
+    for offset in range(order):
+        window = codes[offset : offset + count]
+        values = (values + window) * _PRIME
+        values ^= values >> np.uint64(29)
+        letters |= window != _SPACE
+    valid = letters & (rows[:count] == rows[order - 1 :])
+    return rows[:count][valid], values[valid]
+
+
+def _word_hashes(codes: np.ndarray, rows: np.ndarray, starts: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    if not len(starts):
+        return np.zeros(0, np.int64), np.zeros(0, np.uint64)
+    is_letter = codes != _SPACE
+    letters = codes[is_letter]
+    positions = np.flatnonzero(is_letter)
+    word_of_letter = np.searchsorted(starts, positions, side="right") - 1
+    within = np.minimum(positions - starts[word_of_letter], _MAX_WORD_CHARS - 1)
+    first_letters = np.searchsorted(positions, starts)
+    values = np.add.reduceat(letters * _POWERS[within], first_letters)
+    values = _mix(values)
+    word_rows = rows[starts]
+    count = len(values) - order + 1
+    if count <= 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.uint64)
+    combined = values[:count].copy()
+    for offset in range(1, order):
+        combined = combined * _PRIME + values[offset : offset + count]
+    valid = word_rows[:count] == word_rows[order - 1 :]
+    return word_rows[:count][valid], combined[valid]
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """The finaliser of SplitMix64 (Steele et al. 2014): every input bit reaches every output bit."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

@@ -1,0 +1,40 @@
+"""Settings of the tokenizer; one group of `model/settings.py`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """Text to ids."""
+
+    analyzer: Literal["mecab", "okt", "komoran", "script"] = "mecab"
+    """Morpheme analyser (KoNLPy); `script` splits by script and needs no dictionary."""
+    vector_size: int = 64
+    """Word2Vec dimensions, of the static and the trained channel alike."""
+    min_count: int = 2
+    """A token seen less often in the training catalog is out of vocabulary."""
+    max_vocabulary: int = 100_000
+    """Most frequent tokens kept."""
+    word2vec_epochs: int = 5
+    """Passes of Word2Vec over the catalog's names and categories; 0 leaves random vectors."""
+    word2vec_window: int = 5
+    """Tokens to each side that Word2Vec looks at."""
+    name_length: int = 30
+    """Tokens of a name that the CNN reads."""
+    mall_category_length: int = 15
+    """Tokens of a mall category that the CNN reads."""
+    word_orders: tuple[int, ...] = (1, 2)
+    """Orders of the hashed word n-grams."""
+    character_orders: tuple[int, ...] = (1, 2, 3)
+    """Orders of the hashed character n-grams."""
+    hash_buckets: int = 131_072
+    """Rows of the n-gram table, a power of two."""
+    ngram_min_count: int = 2
+    """An n-gram in fewer training texts than this carries no weight."""
+    name_ngrams: int = 128
+    """Most hashed n-grams kept of a name, heaviest first."""
+    mall_category_ngrams: int = 64
+    """Most hashed n-grams kept of a mall category."""
+    brand_ngrams: int = 16
+    """Most hashed n-grams kept of a brand, and of a maker."""

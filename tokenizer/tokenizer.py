@@ -1,0 +1,187 @@
+"""Text fields to ids: token ids for the CNNs, weighted hashed n-grams for the bags."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tokenizer.analyzer import open_analyzer, tokenize_all
+from tokenizer.ngrams import hashed_ngrams
+from tokenizer.normalize import normalize_all
+from tokenizer.settings import TokenizerSettings
+from tokenizer.word2vec import FIRST_WORD_ID, UNKNOWN_ID, train_word_vectors
+
+#: Fields read token by token, and all text fields; the position is the salt of their n-grams.
+SEQUENCE_FIELDS = ("name", "mall_category")
+NGRAM_FIELDS = ("name", "mall_category", "brand", "maker")
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizerFiles:
+    """File names of a saved tokenizer."""
+
+    settings: str = "tokenizer.json"
+    vocabulary: str = "vocabulary.json"
+    vectors: str = "word_vectors.npy"
+    frequencies: str = "ngram_frequencies.npy"
+
+
+FILES = TokenizerFiles()
+
+
+class Tokenizer:
+    """Immutable once built; thread-safe apart from the analyser, which is one per process.
+
+    Args:
+        tokens: vocabulary, most frequent first; token i has id 2 + i.
+        word_vectors: (2 + len(tokens), vector_size) float32.
+        ngram_frequencies: (hash_buckets,) int64, training texts in which the bucket occurs.
+        num_texts: texts per field that the frequencies were counted over.
+    """
+
+    def __init__(
+        self,
+        settings: TokenizerSettings,
+        tokens: Sequence[str],
+        word_vectors: np.ndarray,
+        ngram_frequencies: np.ndarray,
+        num_texts: Mapping[str, int],
+    ):
+        self.settings = settings
+        self.tokens = tuple(tokens)
+        self.word_vectors = word_vectors
+        self.ngram_frequencies = ngram_frequencies
+        self.num_texts = dict(num_texts)
+        self._ids = {token: FIRST_WORD_ID + i for i, token in enumerate(self.tokens)}
+        self._weights = {field: self._inverse_frequencies(field) for field in NGRAM_FIELDS}
+        self._analyzer = open_analyzer(settings.analyzer)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Rows of the word embedding, padding and unknown included."""
+        return FIRST_WORD_ID + len(self.tokens)
+
+    def length(self, field: str) -> int:
+        """Token ids kept of a sequence field."""
+        return self.settings.name_length if field == "name" else self.settings.mall_category_length
+
+    def num_ngrams(self, field: str) -> int:
+        """N-grams kept of a text field."""
+        return ngram_width(self.settings, field)
+
+    def encode(self, texts: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+        """Encode the given text fields of N products.
+
+        Args:
+            texts: field to N raw texts; '' where missing.
+        Returns:
+            "<field>_token_ids" (N, L) int32 for sequence fields, "<field>_ngram_ids" (N, G) int32 and
+            "<field>_ngram_weights" (N, G) float32 for all; ids 0 with weight 0 pad.
+        """
+        encoded: dict[str, np.ndarray] = {}
+        for field, raw in texts.items():
+            normalized = normalize_all(raw)
+            if field in SEQUENCE_FIELDS:
+                encoded[f"{field}_token_ids"] = self._token_ids(normalized, self.length(field))
+            ids, weights = self._weighted_ngrams(normalized, field)
+            encoded[f"{field}_ngram_ids"], encoded[f"{field}_ngram_weights"] = ids, weights
+        return encoded
+
+    def _token_ids(self, normalized: Sequence[str], length: int) -> np.ndarray:
+        ids = np.zeros((len(normalized), length), np.int32)
+        lookup = self._ids.get
+        for row, tokens in enumerate(tokenize_all(self._analyzer, normalized)):
+            kept = [lookup(token, UNKNOWN_ID) for token in tokens[:length]]
+            ids[row, : len(kept)] = kept
+        return ids
+
+    def _weighted_ngrams(self, normalized: Sequence[str], field: str) -> tuple[np.ndarray, np.ndarray]:
+        """TF-IDF weights; words and characters each of unit length, the heaviest kept."""
+        count, width = len(normalized), self.num_ngrams(field)
+        rows, buckets, is_word, counts = text_ngrams(normalized, field, self.settings)
+        weights = (1 + np.log(counts)) * self._weights[field][buckets]
+        seen = weights > 0
+        rows, buckets, is_word, weights = rows[seen], buckets[seen], is_word[seen], weights[seen]
+        group = rows * 2 + is_word
+        norms = np.sqrt(np.bincount(group, weights**2, minlength=2 * count))
+        weights = weights / norms[group]
+        per_row = np.bincount(rows, minlength=count)
+        if per_row.max(initial=0) > width:  # sorting is the dearest step, most texts fit without
+            order = np.lexsort((-weights, rows))
+            rows, buckets, weights = rows[order], buckets[order], weights[order]
+        rank = np.arange(len(rows)) - (np.cumsum(per_row) - per_row)[rows]
+        kept = rank < width
+        ids = np.zeros((count, width), np.int32)
+        padded = np.zeros((count, width), np.float32)
+        ids[rows[kept], rank[kept]] = buckets[kept]
+        padded[rows[kept], rank[kept]] = weights[kept]
+        return ids, padded
+
+    def _inverse_frequencies(self, field: str) -> np.ndarray:
+        texts = self.num_texts.get(field, 0)
+        frequencies = self.ngram_frequencies
+        inverse = np.log((1 + texts) / (1 + np.minimum(frequencies, texts))) + 1
+        return np.where(frequencies >= self.settings.ngram_min_count, inverse, 0.0)
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer as JSON and .npy files."""
+        folder.mkdir(parents=True, exist_ok=True)
+        header = {"settings": dataclasses.asdict(self.settings), "num_texts": self.num_texts}
+        (folder / FILES.settings).write_text(json.dumps(header, indent=1), encoding="utf-8")
+        (folder / FILES.vocabulary).write_text(json.dumps(self.tokens, ensure_ascii=False), encoding="utf-8")
+        np.save(folder / FILES.vectors, self.word_vectors, allow_pickle=False)
+        np.save(folder / FILES.frequencies, self.ngram_frequencies, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Tokenizer":
+        """Undo `save`; the same texts get the same ids."""
+        header = json.loads((folder / FILES.settings).read_text(encoding="utf-8"))
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in header["settings"].items()}
+        return cls(
+            TokenizerSettings(**values),
+            json.loads((folder / FILES.vocabulary).read_text(encoding="utf-8")),
+            np.load(folder / FILES.vectors, allow_pickle=False),
+            np.load(folder / FILES.frequencies, allow_pickle=False),
+            header["num_texts"],
+        )
+
+
+def ngram_width(settings: TokenizerSettings, field: str) -> int:
+    """N-grams kept of a text field."""
+    widths = {"name": settings.name_ngrams, "mall_category": settings.mall_category_ngrams}
+    return widths.get(field, settings.brand_ngrams)
+
+
+def text_ngrams(
+    normalized: Sequence[str], field: str, settings: TokenizerSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`hashed_ngrams` with one field's salt and the orders of the settings."""
+    salt = NGRAM_FIELDS.index(field)
+    return hashed_ngrams(normalized, salt, settings.word_orders, settings.character_orders, settings.hash_buckets)
+
+
+def fit_tokenizer(
+    chunks: Iterable[Mapping[str, Sequence[str]]], settings: TokenizerSettings, seed: int, corpus: Path
+) -> Tokenizer:
+    """Learn vocabulary, word vectors and n-gram frequencies in one pass over the texts.
+
+    Args:
+        chunks: field to raw texts, a part of the catalog each.
+        corpus: a scratch file for the tokenised sentences; left for the caller to remove.
+    """
+    analyzer = open_analyzer(settings.analyzer)
+    frequencies = np.zeros(settings.hash_buckets, np.int64)
+    num_texts: dict[str, int] = {}
+    with corpus.open("w", encoding="utf-8") as file:
+        for chunk in chunks:
+            for field, raw in chunk.items():
+                normalized = [text for text in normalize_all(raw) if text]
+                num_texts[field] = num_texts.get(field, 0) + len(normalized)
+                _, buckets, _, _ = text_ngrams(normalized, field, settings)
+                frequencies += np.bincount(buckets, minlength=settings.hash_buckets)
+                if field in SEQUENCE_FIELDS:
+                    file.writelines(" ".join(tokens) + "\n" for tokens in tokenize_all(analyzer, normalized))
+    tokens, vectors = train_word_vectors(corpus, settings, seed)
+    return Tokenizer(settings, tokens, vectors, frequencies, num_texts)

@@ -1,0 +1,44 @@
+"""Word2Vec on the catalog's own words (Mikolov et al. 2013), through gensim."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tokenizer.settings import TokenizerSettings
+
+#: Ids that are no word: 0 pads, 1 stands for every word out of vocabulary.
+PADDING_ID, UNKNOWN_ID, FIRST_WORD_ID = 0, 1, 2
+
+
+def train_word_vectors(corpus: Path, settings: TokenizerSettings, seed: int) -> tuple[list[str], np.ndarray]:
+    """Train vectors on a text file with a sentence a line, tokens set apart by spaces.
+
+    One gensim worker, because more make the result depend on thread timing.
+
+    Returns:
+        tokens, most frequent first, and (2 + number of tokens, vector_size) float32 vectors whose
+        first two rows are padding (zeros) and unknown (the mean).
+    """
+    from gensim.models import Word2Vec
+    from gensim.models.word2vec import LineSentence
+
+    model = Word2Vec(
+        vector_size=settings.vector_size,
+        window=settings.word2vec_window,
+        min_count=settings.min_count,
+        max_final_vocab=settings.max_vocabulary,
+        sg=1,
+        negative=5,
+        workers=1,
+        seed=seed,
+    )
+    sentences = LineSentence(str(corpus), max_sentence_length=1_000)
+    model.build_vocab(sentences)
+    if not len(model.wv):
+        return [], np.zeros((FIRST_WORD_ID, settings.vector_size), np.float32)
+    if settings.word2vec_epochs:
+        model.train(sentences, total_examples=model.corpus_count, epochs=settings.word2vec_epochs)
+    words = model.wv.vectors.astype(np.float32)
+    words /= max(float(np.linalg.norm(words, axis=1).mean()), 1e-6)
+    special = np.stack([np.zeros(settings.vector_size, np.float32), words.mean(axis=0)])
+    return list(model.wv.index_to_key), np.concatenate([special, words])
