@@ -14,50 +14,60 @@ from model.errors import EngineError
 _PRECISIONS = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
 
 
-class OpenVinoEngine:
-    """See `model.engine.Engine`. Each call makes its own inference request, so threads may share it.
+class OpenVinoProgram:
+    """One compiled program; thread-safe, for each call makes its own inference request.
 
     Args:
         precision: "float32" or "bfloat16" (needs a processor with AMX or AVX-512 BF16 to pay).
         threads: most threads; 0 means all cores.
     Raises:
-        EngineError: a program is missing or cannot be compiled.
+        EngineError: the file is missing or cannot be compiled.
     """
 
-    name = "openvino"
-
-    def __init__(self, bundle_dir: Path, precision: str = "float32", threads: int = 0):
+    def __init__(self, path: Path, precision: str = "float32", threads: int = 0):
         if precision not in _PRECISIONS:
             raise EngineError(f"expected precision float32 or bfloat16, found {precision!r}")
-        core = openvino.Core()
         config = {
             hints.performance_mode: hints.PerformanceMode.LATENCY,
             hints.inference_precision: _PRECISIONS[precision],
             properties.inference_num_threads: threads,
         }
-        self._classifier = _compile(core, bundle_dir / FILES.openvino_classifier, config)
+        try:
+            self._compiled = openvino.Core().compile_model(str(path), "CPU", config)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot run {path}: {error}") from error
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Inputs and outputs by name, (B, ...) each."""
+        result = self._compiled.create_infer_request().infer(inputs, share_inputs=True)
+        return {output.get_node().get_friendly_name(): np.array(values) for output, values in result.items()}
+
+
+class OpenVinoEngine:
+    """See `model.engine.Engine`; the arguments are those of OpenVinoProgram."""
+
+    name = "openvino"
+
+    def __init__(self, bundle_dir: Path, precision: str = "float32", threads: int = 0):
+        self._classifier = OpenVinoProgram(bundle_dir / FILES.openvino_classifier, precision, threads)
         encoder = bundle_dir / FILES.openvino_image_encoder
-        self._image_encoder = _compile(core, encoder, config) if encoder.exists() else None
+        self._image_encoder = OpenVinoProgram(encoder, precision, threads) if encoder.exists() else None
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
         """(B, H, W, 3) uint8 to (B, F) float32."""
         if self._image_encoder is None:
             raise EngineError("this bundle has no picture branch; leave pictures out")
-        result = self._image_encoder.create_infer_request().infer([images], share_inputs=True)
-        return np.array(result[0])
+        return self._image_encoder.run({"images": images})["image_features"]
 
     def classify(self, features: Features) -> dict[str, np.ndarray]:
         """Classifier inputs to head logits and embedding."""
-        result = self._classifier.create_infer_request().infer(features, share_inputs=True)
-        return {output.get_node().get_friendly_name(): np.array(values) for output, values in result.items()}
+        return self._classifier.run(features)
 
     def close(self) -> None:
         """Drop the compiled programs."""
         del self._classifier, self._image_encoder
 
 
-def _compile(core: openvino.Core, path: Path, config: dict) -> openvino.CompiledModel:
-    try:
-        return core.compile_model(str(path), "CPU", config)
-    except RuntimeError as error:
-        raise EngineError(f"OpenVINO cannot run {path}: {error}") from error
+def has_native_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16 by itself, which about doubles picture speed."""
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
