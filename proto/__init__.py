@@ -1,0 +1,1 @@
+"""The gRPC contract and the stubs built from it (`python -m proto.generate`)."""

@@ -1,0 +1,83 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from proto.generate import ROOT, build_image, generate
+
+CONTRACT = Path("proto/aisle/v1/classifier.proto")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with the contract alone and no stubs."""
+    (tmp_path / CONTRACT).parent.mkdir(parents=True)
+    shutil.copy(ROOT / CONTRACT, tmp_path / CONTRACT)
+    return tmp_path
+
+
+def test_stubs_import_by_their_place_in_the_repository(root: Path):
+    assert generate(root) == [root / CONTRACT]
+    stub = (root / CONTRACT).with_name("classifier_pb2_grpc.py").read_text()
+    assert "from proto.aisle.v1 import classifier_pb2" in stub
+    assert "class ClassifyRequest" in (root / CONTRACT).with_name("classifier_pb2.pyi").read_text()
+
+
+def test_generate_runs_only_when_the_contract_is_newer(root: Path):
+    generate(root)
+    assert generate(root) == []
+    newer = (root / CONTRACT).with_name("classifier_pb2.py").stat().st_mtime + 10
+    os.utime(root / CONTRACT, (newer, newer))
+    assert generate(root) == [root / CONTRACT]
+
+
+def test_a_missing_stub_is_built_again(root: Path):
+    generate(root)
+    (root / CONTRACT).with_name("classifier_pb2.pyi").unlink()
+    assert generate(root) == [root / CONTRACT]
+
+
+def test_a_broken_contract_is_refused_by_name(root: Path, capfd: pytest.CaptureFixture):
+    (root / CONTRACT).write_text('syntax = "proto3"; message Broken { string a = 1 }')
+    with pytest.raises(RuntimeError, match="protoc refused proto/aisle/v1/classifier.proto"):
+        generate(root)
+    assert 'Expected ";"' in capfd.readouterr().err
+
+
+def test_importing_without_stubs_says_what_to_run(root: Path):
+    for package in ("proto", "proto/aisle", "proto/aisle/v1"):
+        shutil.copy(ROOT / package / "__init__.py", root / package / "__init__.py")
+    command = [sys.executable, "-c", "from proto.aisle.v1 import classifier_pb2"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert "the gRPC stubs are not built; run python -m proto.generate" in done.stderr
+
+
+def test_the_contract_passes_buf_lint(tmp_path: Path):
+    buf = shutil.which("buf", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if buf is None:
+        pytest.skip("buf is not installed; pip install buf-bin")
+    build_image(tmp_path / "aisle.binpb")
+    lint = [buf, "lint", str(tmp_path / "aisle.binpb"), "--config", str(ROOT / "proto/buf.yaml")]
+    done = subprocess.run(lint, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_core_numbers_of_the_contract_stay():
+    """Clients are written against these names and numbers."""
+    from proto.aisle.v1 import classifier_pb2
+
+    expected = {
+        "Product": ["product_id", "product_name", "mall_category", "brand", "maker", "image", "image_features"],
+        "ClassifyRequest": ["model", "model_version", "products", "top_k", "include_evidence", "include_embedding"],
+        "ClassifyResponse": ["model", "model_version", "classifications", "timings"],
+        "Classification": ["product_id", "prediction", "error"],
+        "Prediction": ["categories", "accepted", "needs_review", "accepted_depth", "heads", "embedding"],
+        "ScoredCategory": ["category", "category_id", "probability"],
+        "Timings": ["decode_ms", "queue_ms", "inference_ms", "total_ms"],
+    }
+    messages = classifier_pb2.DESCRIPTOR.message_types_by_name
+    found = {name: {field.name: field.number for field in messages[name].fields} for name in expected}
+    assert found == {name: {field: i for i, field in enumerate(fields, 1)} for name, fields in expected.items()}
