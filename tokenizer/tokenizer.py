@@ -1,8 +1,10 @@
 """Text fields to ids: token ids for the CNNs, weighted hashed n-grams for the bags."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,14 @@ class Tokenizer:
     def vocabulary_size(self) -> int:
         """Rows of the word embedding, padding and unknown included."""
         return FIRST_WORD_ID + len(self.tokens)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal; equal for tokenizers that give every text the same ids and weights."""
+        parts = [dataclasses.asdict(self.settings), self.tokens, self.num_texts]
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        digest.update(self.ngram_frequencies.tobytes())
+        return digest.hexdigest()
 
     def length(self, field: str) -> int:
         """Token ids kept of a sequence field."""

@@ -7,42 +7,51 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from tokenizer.tokenizer import Tokenizer
 
+T = TypeVar("T")
 Texts = dict[str, list[str]]
 _worker_tokenizer: Tokenizer
 
 
-def encode_texts(tokenizer: Tokenizer, tokenizer_dir: Path, chunks: Iterable[Texts]) -> Iterator[dict[str, np.ndarray]]:
-    """Encode chunks of texts in order.
+def encode_texts(
+    tokenizer: Tokenizer, tokenizer_dir: Path, chunks: Iterable[tuple[Texts, T]]
+) -> Iterator[tuple[dict[str, np.ndarray], T]]:
+    """Encode chunks of texts in order, each beside whatever it came with.
 
     A catalog of one chunk is encoded right here: starting processes would take longer.
 
     Args:
         tokenizer_dir: where `tokenizer` is saved, for the workers to load.
-        chunks: field to texts, the same fields in each.
+        chunks: field to texts, the same fields in each, and the caller's own companion of the chunk.
     """
     iterator = iter(chunks)
     first, second = next(iterator, None), next(iterator, None)
     if first is None:
         return
     if second is None:
-        yield tokenizer.encode(first)
+        yield tokenizer.encode(first[0]), first[1]
         return
     num_workers = os.cpu_count() or 1
     # Workers are spawned: a fork of a process that runs TensorFlow's threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_workers, context, _load_tokenizer, (tokenizer_dir,)) as pool:
-        pending: deque[Future[dict[str, np.ndarray]]] = deque()
-        for chunk in chain((first, second), iterator):
-            pending.append(pool.submit(_encode, chunk))
+        pending: deque[tuple[Future[dict[str, np.ndarray]], T]] = deque()
+        for texts, companion in chain((first, second), iterator):
+            pending.append((pool.submit(_encode, texts), companion))
             if len(pending) > 2 * num_workers:  # bounds memory when the reader is faster
-                yield pending.popleft().result()
+                yield _result(pending)
         while pending:
-            yield pending.popleft().result()
+            yield _result(pending)
+
+
+def _result(pending: "deque[tuple[Future[dict[str, np.ndarray]], T]]") -> tuple[dict[str, np.ndarray], T]:
+    future, companion = pending.popleft()
+    return future.result(), companion
 
 
 def _load_tokenizer(tokenizer_dir: Path) -> None:

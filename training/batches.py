@@ -1,0 +1,80 @@
+"""Encoded catalogs in batches for Keras: shuffled by seed and epoch, so a resumed run sees the same rows."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from model.classifier import ClassifierShape, field_positions
+from model.product import FIELDS
+from training.encoded_catalog import EncodedCatalog
+
+
+class CatalogBatches(keras.utils.PyDataset):
+    """Batches of (inputs, labels by head, sample weights by head).
+
+    A head's weight is 0 on rows that lack its field: they teach it nothing.
+
+    Args:
+        shuffle_seed: None keeps the catalog's order.
+        first_epoch: the epoch that the first pass stands for.
+    """
+
+    def __init__(
+        self,
+        catalog: EncodedCatalog,
+        shape: ClassifierShape,
+        batch_size: int,
+        shuffle_seed: int | None = None,
+        first_epoch: int = 0,
+    ):
+        super().__init__()
+        self.catalog = catalog
+        self.shape = shape
+        self.batch_size = batch_size
+        self.shuffle_seed = shuffle_seed
+        self.epoch = first_epoch
+        prefixes = tuple(f"{field}_" for field in shape.fields if field != "image")
+        self._text_names = [name for name in catalog.arrays if name.startswith(prefixes)]
+        self._positions = field_positions(shape.fields)
+        self._order = self._shuffled()
+
+    def __len__(self) -> int:
+        return -(-len(self.catalog) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        # Sorted rows read the memory map forwards; the order inside a batch changes nothing.
+        rows = np.sort(self._order[index * self.batch_size : (index + 1) * self.batch_size])
+        arrays = self.catalog.arrays
+        presence = arrays["presence"][rows]
+        inputs = {name: arrays[name][rows] for name in self._text_names}
+        inputs["presence"] = presence[:, self._positions]
+        if "images" in arrays and "image" in self.shape.fields:
+            inputs["images"] = arrays["images"][rows]
+        elif "image" in self.shape.fields:
+            inputs["image_features"] = self._image_features(arrays["image_feature_rows"][rows])
+        labels = arrays["labels"][rows]
+        outputs = [f"{head}_logits" for head in self.shape.heads]
+        weights = {f"{head}_logits": self._weight(presence, head) for head in self.shape.heads}
+        return inputs, dict.fromkeys(outputs, labels), weights
+
+    def on_epoch_end(self) -> None:
+        """Shuffle for the next epoch."""
+        self.epoch += 1
+        self._order = self._shuffled()
+
+    def _shuffled(self) -> np.ndarray:
+        if self.shuffle_seed is None:
+            return np.arange(len(self.catalog))
+        return np.random.default_rng((self.shuffle_seed, self.epoch)).permutation(len(self.catalog))
+
+    def _image_features(self, rows: np.ndarray) -> np.ndarray:
+        assert self.catalog.image_features is not None
+        features = np.zeros((len(rows), self.shape.image_feature_dim), np.float32)
+        given = rows >= 0
+        features[given] = self.catalog.image_features[rows[given]]
+        return features
+
+    @staticmethod
+    def _weight(presence: np.ndarray, head: str) -> np.ndarray:
+        return np.ones(len(presence), np.float32) if head == "joint" else presence[:, FIELDS.index(head)]

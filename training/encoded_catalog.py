@@ -1,0 +1,177 @@
+"""A labelled catalog as memory-mapped arrays, made once and found again by content."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from model.errors import PictureError
+from model.product import FIELDS, TEXT_FIELDS, has_text
+from model.settings import ImageSettings
+from tokenizer.tokenizer import Tokenizer
+from training.array_store import ArrayWriter, has_arrays, open_arrays
+from training.catalog import CatalogRow, catalog_digest, read_catalog
+from training.labels import LabelSpace
+from training.picture_encoding import PictureEncoder, decode_or_error
+from training.picture_source import PictureSource
+from training.rejects import Rejects
+from training.text_encoding import Texts, encode_texts
+
+_log = logging.getLogger("aisle.encode")
+_PICTURE_CHUNK_ROWS = 512
+
+
+@dataclass(frozen=True)
+class EncodedCatalog:
+    """Rows of one catalog, ready for training.
+
+    Args:
+        arrays: the text inputs of `model/engine.py`, "presence" (N, 5) float32 over FIELDS, "labels" (N,)
+            int32, and either "image_feature_rows" (N,) int64 or "images" (N, H, W, 3) uint8.
+        image_features: (M, F) float32 that `image_feature_rows` points into, -1 for none.
+        num_rejects: rows left out.
+    """
+
+    arrays: dict[str, np.ndarray]
+    image_features: np.ndarray | None
+    num_rejects: int
+
+    def __len__(self) -> int:
+        return len(self.arrays["labels"])
+
+
+@dataclass(frozen=True)
+class CatalogEncoder:
+    """All that turns rows into arrays; equal encoders and equal files share one cache entry.
+
+    Args:
+        tokenizer_dir: where `tokenizer` is saved.
+        pictures: embeds pictures; None when pixels are kept (fine-tuning) or pictures are not read.
+        keep_pixels: store decoded pixels.
+    """
+
+    tokenizer: Tokenizer
+    tokenizer_dir: Path
+    label_space: LabelSpace
+    columns: Mapping[str, str]
+    image: ImageSettings
+    pictures: PictureEncoder | None
+    keep_pixels: bool
+    cache_dir: Path
+
+    def encode(self, catalog: Path, rejects_path: Path) -> EncodedCatalog:
+        """Encode a catalog, or open what an earlier run left.
+
+        Raises:
+            CatalogError: the catalog cannot be read.
+        """
+        folder = self.cache_dir / "encoded" / self._key(catalog)
+        note = folder / "rejects.json"
+        if not has_arrays(folder) or not note.exists():
+            with Rejects(rejects_path) as rejects, ArrayWriter(folder) as writer:
+                self._write(catalog, writer, rejects)
+                num_rejects = rejects.count
+            note.write_text(json.dumps({"num_rejects": num_rejects}), encoding="utf-8")
+        else:
+            _log.info("%s: encoded by an earlier run, found in %s", catalog, folder)
+        features = self.pictures.cache.features() if self.pictures else None
+        return EncodedCatalog(open_arrays(folder), features, json.loads(note.read_text())["num_rejects"])
+
+    def _write(self, catalog: Path, writer: ArrayWriter, rejects: Rejects) -> None:
+        chunk_rows = _PICTURE_CHUNK_ROWS if self.keep_pixels or self.pictures else 8192
+        chunks = self._chunks(catalog, rejects, chunk_rows)
+        with tqdm(desc=f"Encode {catalog.name}", unit=" rows", unit_scale=True) as bar:
+            for encoded, arrays in encode_texts(self.tokenizer, self.tokenizer_dir, chunks):
+                writer.append({**encoded, **arrays})
+                bar.update(len(arrays["labels"]))
+
+    def _chunks(
+        self, catalog: Path, rejects: Rejects, chunk_rows: int
+    ) -> Iterator[tuple[Texts, dict[str, np.ndarray]]]:
+        source = PictureSource(catalog.parent, self.cache_dir / "pictures", max_image_bytes=self.image.max_image_bytes)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for rows in read_catalog(catalog, self.columns, chunk_rows=chunk_rows, rejects=rejects):
+                kept, labels = self._labelled(catalog, rows, rejects)
+                kept, labels, arrays = self._with_pictures(catalog, kept, labels, rejects, source, pool)
+                if kept:
+                    arrays["labels"] = np.array(labels, np.int32)
+                    arrays["presence"] = presence_flags(kept, with_images=bool(self.pictures or self.keep_pixels))
+                    yield {field: [_text(row, field) for row in kept] for field in TEXT_FIELDS}, arrays
+
+    def _labelled(
+        self, catalog: Path, rows: list[CatalogRow], rejects: Rejects
+    ) -> tuple[list[CatalogRow], list[int]]:
+        kept, labels = [], []
+        for row in rows:
+            label = self.label_space.class_of(row)
+            if isinstance(label, str):
+                rejects.add(catalog, row.line, row.product_id, label)
+            else:
+                kept.append(row)
+                labels.append(label)
+        return kept, labels
+
+    def _with_pictures(
+        self,
+        catalog: Path,
+        rows: list[CatalogRow],
+        labels: list[int],
+        rejects: Rejects,
+        source: PictureSource,
+        pool: ThreadPoolExecutor,
+    ) -> tuple[list[CatalogRow], list[int], dict[str, np.ndarray]]:
+        """Drop rows whose picture is unreadable; give the others their pixels or feature rows."""
+        if not (self.pictures or self.keep_pixels):
+            return rows, labels, {}
+        with_image = [i for i, row in enumerate(rows) if row.image]
+        encoded = source.read_many([rows[i].image for i in with_image])
+        if self.pictures:
+            found: list = self.pictures.feature_rows(encoded)
+        else:
+            found = list(pool.map(lambda picture: decode_or_error(picture, self.image), encoded))
+        values = dict(zip(with_image, found, strict=True))
+        bad = {i for i, value in values.items() if isinstance(value, PictureError)}
+        for i in sorted(bad):
+            rejects.add(catalog, rows[i].line, rows[i].product_id, f"picture {rows[i].image}: {values[i]}")
+        good = [i for i in range(len(rows)) if i not in bad]
+        return [rows[i] for i in good], [labels[i] for i in good], self._picture_arrays(good, values)
+
+    def _picture_arrays(self, good: list[int], values: dict[int, int | np.ndarray]) -> dict[str, np.ndarray]:
+        if self.pictures:
+            return {"image_feature_rows": np.array([values.get(i, -1) for i in good], np.int64)}
+        size = self.image.image_size
+        images = np.zeros((len(good), size, size, 3), np.uint8)
+        for position, i in enumerate(good):
+            if i in values:
+                images[position] = values[i]
+        return {"images": images}
+
+    def _key(self, catalog: Path) -> str:
+        parts = {
+            "catalog": catalog_digest(catalog),
+            "folder": str(catalog.parent.resolve()),
+            "columns": dict(self.columns),
+            "tokenizer": self.tokenizer.digest,
+            "taxonomy": self.label_space.taxonomy.checksum,
+            "pictures": self.pictures.digest if self.pictures else "",
+            "pixels": dataclasses.asdict(self.image) if self.keep_pixels else "",
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def presence_flags(rows: list[CatalogRow], with_images: bool) -> np.ndarray:
+    """(N, 5) float32 over FIELDS."""
+    flags = [[*(has_text(_text(row, field)) for field in TEXT_FIELDS), with_images and bool(row.image)] for row in rows]
+    return np.array(flags, np.float32).reshape(len(rows), len(FIELDS))
+
+
+def _text(row: CatalogRow, field: str) -> str:
+    return row.product_name if field == "name" else str(getattr(row, field))

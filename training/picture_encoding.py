@@ -1,0 +1,104 @@
+"""Pictures of a catalog to features or pixels: fetched, decoded in threads, embedded once."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from model.errors import PictureError
+from model.openvino_engine import OpenVinoProgram, has_native_bfloat16
+from model.pictures import decode_picture
+from model.settings import ImageSettings
+from training.feature_cache import FeatureCache
+
+_BATCH = 32
+
+
+class PictureEncoder:
+    """Features of encoded pictures through a frozen image encoder, with a cache on disk.
+
+    Runs the encoder's OpenVINO export, in bfloat16 where the processor has it.
+
+    Args:
+        image_encoder: Keras model from pixels to features.
+        cache_dir: holds one folder per encoder, settings and precision.
+    """
+
+    def __init__(self, image_encoder: keras.Model, settings: ImageSettings, cache_dir: Path):
+        self.settings = settings
+        self.precision = "bfloat16" if has_native_bfloat16() else "float32"
+        self.digest = _encoder_digest(image_encoder, settings, self.precision)
+        folder = cache_dir / "features" / self.digest
+        self.cache = FeatureCache(folder, image_encoder.output_shape[-1])
+        program = folder / "image_encoder.xml"
+        if not program.exists():
+            _export(image_encoder, program)
+        self._program = OpenVinoProgram(program, self.precision)
+        self._pool = ThreadPoolExecutor(os.cpu_count())
+
+    def feature_rows(self, pictures: Sequence[bytes | PictureError]) -> list[int | PictureError]:
+        """Row in `cache.features()` for each picture; a broken one becomes its error and costs no neighbour."""
+        results: list[int | PictureError] = []
+        keys = [picture if isinstance(picture, PictureError) else FeatureCache.key(picture) for picture in pictures]
+        self._embed_new([(k, p) for k, p in zip(keys, pictures, strict=True) if isinstance(k, int)])
+        good = [key for key in keys if isinstance(key, int)]
+        rows = iter(self.cache.rows(good))
+        for key in keys:
+            row = int(next(rows)) if isinstance(key, int) else -1
+            results.append(key if isinstance(key, PictureError) else row)
+        return [self._failed.get(k, r) if isinstance(k, int) else r for k, r in zip(keys, results, strict=True)]
+
+    def _embed_new(self, keyed: Sequence[tuple[int, bytes | PictureError]]) -> None:
+        """Decode on all cores while the encoder works on the batch before."""
+        self._failed: dict[int, PictureError] = {}
+        known = self.cache.rows([key for key, _ in keyed])
+        new = {key: picture for (key, picture), row in zip(keyed, known, strict=True) if row < 0}
+        keys = list(new)
+        decoded = self._pool.map(self._decode, new.values())
+        batch: list[tuple[int, np.ndarray]] = []
+        for key, pixels in zip(keys, decoded, strict=True):
+            if isinstance(pixels, PictureError):
+                self._failed[key] = pixels
+                continue
+            batch.append((key, pixels))
+            if len(batch) == _BATCH:
+                self._embed(batch)
+                batch = []
+        if batch:
+            self._embed(batch)
+
+    def _embed(self, batch: list[tuple[int, np.ndarray]]) -> None:
+        images = np.stack([pixels for _, pixels in batch])
+        self.cache.append([key for key, _ in batch], self._program.run({"images": images})["image_features"])
+
+    def _decode(self, picture: bytes | PictureError) -> np.ndarray | PictureError:
+        return decode_or_error(picture, self.settings)
+
+
+def decode_or_error(picture: bytes | PictureError, settings: ImageSettings) -> np.ndarray | PictureError:
+    """`decode_picture` with its error as a value, for use in a pool."""
+    if isinstance(picture, PictureError):
+        return picture
+    try:
+        return decode_picture(picture, settings)
+    except PictureError as error:
+        return error
+
+
+def _encoder_digest(image_encoder: keras.Model, settings: ImageSettings, precision: str) -> str:
+    digest = hashlib.sha256(f"{settings.backbone} {settings.image_size} {precision}".encode())
+    for weights in image_encoder.get_weights():
+        digest.update(np.ascontiguousarray(weights).data)
+    return digest.hexdigest()[:24]
+
+
+def _export(image_encoder: keras.Model, program: Path) -> None:
+    """Through a temporary name, so that a half-written program is never found."""
+    partial = program.with_name("partial.xml")
+    image_encoder.export(str(partial), format="openvino", verbose=False)
+    partial.with_suffix(".bin").rename(program.with_suffix(".bin"))
+    partial.rename(program)
