@@ -17,7 +17,6 @@ class CatalogBatches(keras.utils.PyDataset):
 
     Args:
         shuffle_seed: None keeps the catalog's order.
-        first_epoch: the epoch that the first pass stands for.
     """
 
     def __init__(
@@ -26,14 +25,13 @@ class CatalogBatches(keras.utils.PyDataset):
         shape: ClassifierShape,
         batch_size: int,
         shuffle_seed: int | None = None,
-        first_epoch: int = 0,
     ):
         super().__init__()
         self.catalog = catalog
         self.shape = shape
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
-        self.epoch = first_epoch
+        self.epoch = 0
         prefixes = tuple(f"{field}_" for field in shape.fields if field != "image")
         self._text_names = [name for name in catalog.arrays if name.startswith(prefixes)]
         self._positions = field_positions(shape.fields)
@@ -60,7 +58,11 @@ class CatalogBatches(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch."""
-        self.epoch += 1
+        self.start_at(self.epoch + 1)
+
+    def start_at(self, epoch: int) -> None:
+        """Take the order of one epoch, counted from 0."""
+        self.epoch = epoch
         self._order = self._shuffled()
 
     def _shuffled(self) -> np.ndarray:

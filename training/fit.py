@@ -1,0 +1,127 @@
+"""The training loop: epochs with a bar, early stopping on the joint score, a state after each epoch."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+from tqdm import tqdm
+
+from model.classifier import ClassifierShape
+from model.errors import TrainingError
+from model.settings import Settings
+from training.batches import CatalogBatches
+from training.network import compile_network
+from training.train_state import Progress, TrainState
+
+SCORE = "val_joint_logits_accuracy"
+
+
+def fit(
+    model: keras.Model,
+    shape: ClassifierShape,
+    batches: tuple[CatalogBatches, CatalogBatches],
+    settings: Settings,
+    state: TrainState,
+    resume: bool,
+    log_dir: Path,
+) -> Progress:
+    """Train until the epochs are over or the joint validation accuracy stops rising; best weights stay in `model`.
+
+    Args:
+        model: the model of `training.network.join_programs`.
+        batches: training and validation.
+        resume: go on from `state`; the result equals that of an uninterrupted run.
+    Raises:
+        TrainingError: the loss is not finite, or the state cannot be read or written.
+    """
+    train, val = batches
+    compile_network(model, shape, settings.training, steps=len(train) * settings.training.epochs)
+    if resume and state.exists():
+        progress = state.restore(model)
+        train.start_at(progress.epoch)
+    else:
+        state.clear()
+        progress = Progress()
+    keeper = _StateKeeper(state, progress, settings.training.patience)
+    if not keeper.is_finished(settings.training.epochs):
+        model.fit(
+            train,
+            epochs=settings.training.epochs,
+            initial_epoch=progress.epoch,
+            validation_data=val,
+            shuffle=False,
+            verbose=0,
+            callbacks=[_Bar(shape.heads, len(train)), keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper],
+        )
+    state.restore_best(model)
+    return progress
+
+
+class _StateKeeper(keras.callbacks.Callback):
+    """Saves after every epoch, notes the best one, stops early or when the loss is not finite."""
+
+    def __init__(self, state: TrainState, progress: Progress, patience: int):
+        super().__init__()
+        self.state = state
+        self.progress = progress
+        self.patience = patience
+
+    def is_finished(self, epochs: int) -> bool:
+        """Whether a resumed run has nothing left to do."""
+        waited = self.progress.epoch - self.progress.best_epoch
+        return self.progress.epoch >= epochs or (self.progress.epoch > 0 and waited >= self.patience)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop on NaN or infinity before it reaches a saved state."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss} at step {batch + 1} of epoch {self.progress.epoch + 1}; the state of epoch"
+                f" {self.progress.epoch} is kept. Lower --learning-rate, or use --precision-policy float32"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save, and stop when patience is at its end."""
+        progress = self.progress
+        row = {name: float(value) for name, value in (logs or {}).items()}
+        progress.epoch = epoch + 1
+        progress.history.append({"epoch": epoch + 1, **row})
+        is_best = row[SCORE] > progress.best_score
+        if is_best:
+            progress.best_score, progress.best_epoch = row[SCORE], epoch + 1
+        self.state.save(self.model, progress, is_best)
+        self.model.stop_training = self.model.stop_training or self.is_finished(epoch + 2)
+
+
+class _Bar(keras.callbacks.Callback):
+    """A bar an epoch with the time left, then a line with loss and accuracy of every head."""
+
+    def __init__(self, heads: tuple[str, ...], num_steps: int):
+        super().__init__()
+        self.heads = heads
+        self.num_steps = num_steps
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Open the bar."""
+        self.bar = tqdm(total=self.num_steps, desc=f"Epoch {epoch + 1}/{self.params['epochs']}", unit=" steps")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Move the bar."""
+        self.bar.update()
+        logs = logs or {}
+        accuracy = logs.get("joint_logits_accuracy", 0.0)
+        self.bar.set_postfix_str(f"loss {logs.get('loss', 0.0):.4f}, joint {accuracy:.4f}", refresh=False)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Close the bar and tell each head."""
+        self.bar.close()
+        logs = logs or {}
+        for head in self.heads:
+            name = f"{head}_logits"
+            # With one head Keras reports its loss under the total's name.
+            loss, val_loss = (logs.get(f"{kind}{name}_loss", logs.get(f"{kind}loss", math.nan)) for kind in ("", "val_"))
+            tqdm.write(
+                f"  {head:<14} loss {loss:.4f}  accuracy {logs[f'{name}_accuracy']:.4f}"
+                f"  |  validation loss {val_loss:.4f}  accuracy {logs[f'val_{name}_accuracy']:.4f}"
+            )

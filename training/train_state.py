@@ -1,0 +1,112 @@
+"""What an interrupted training needs to go on to the same result, written whole at every epoch's end."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from model.errors import TrainingError
+
+
+@dataclass
+class Progress:
+    """Where training stands.
+
+    Args:
+        epoch: epochs finished.
+        best_score: highest joint validation accuracy so far, 0 to 1.
+        best_epoch: the epoch, counted from 1, that reached it; 0 before the first.
+        history: per finished epoch the losses and accuracies by head.
+    """
+
+    epoch: int = 0
+    best_score: float = -1.0
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class TrainState:
+    """The state folder beside a bundle.
+
+    Args:
+        key: digest of settings and data; a state of another run is refused.
+    """
+
+    def __init__(self, folder: Path, key: str):
+        self.folder = folder
+        self.key = key
+        self._state = folder / "state.npz"
+        self._best = folder / "best.npz"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def exists(self) -> bool:
+        """Whether there is something to resume."""
+        return self._state.exists()
+
+    def clear(self) -> None:
+        """Forget an earlier run."""
+        for path in (self._state, self._best):
+            path.unlink(missing_ok=True)
+
+    def save(self, model: keras.Model, progress: Progress, is_best: bool) -> None:
+        """Write weights, optimizer, random states and progress; the last good state stays until this one stands."""
+        arrays = {f"v{i}": np.asarray(variable) for i, variable in enumerate(_all_variables(model))}
+        header = json.dumps({"key": self.key, "progress": asdict(progress)})
+        try:
+            if is_best:
+                _write(self._best, {f"w{i}": np.asarray(w) for i, w in enumerate(model.weights)})
+            _write(self._state, {**arrays, "header": np.array(header)})
+        except OSError as error:
+            raise TrainingError(
+                f"the training state could not be written to {self.folder}: {error.strerror}; the state of epoch"
+                f" {progress.epoch - 1} is kept. Free space and run the same command with --resume"
+            ) from error
+
+    def restore(self, model: keras.Model) -> Progress:
+        """Load the last state into a freshly built model.
+
+        Raises:
+            TrainingError: the state belongs to other data or settings, or cannot be read.
+        """
+        try:
+            with np.load(self._state, allow_pickle=False) as stored:
+                header: dict[str, Any] = json.loads(str(stored["header"]))
+                if header["key"] != self.key:
+                    raise TrainingError(
+                        f"the state in {self.folder} was made with other data or settings; give the same ones,"
+                        " or leave out --resume to start afresh"
+                    )
+                for i, variable in enumerate(_all_variables(model)):
+                    variable.assign(stored[f"v{i}"])
+        except (OSError, KeyError, ValueError) as error:
+            raise TrainingError(f"the state in {self.folder} cannot be read: {error}; leave out --resume") from error
+        return Progress(**header["progress"])
+
+    def restore_best(self, model: keras.Model) -> None:
+        """Load the best epoch's weights."""
+        with np.load(self._best, allow_pickle=False) as stored:
+            for i, variable in enumerate(model.weights):
+                variable.assign(stored[f"w{i}"])
+
+
+def _all_variables(model: keras.Model) -> list[keras.Variable]:
+    """Weights, the random states of dropout, and the optimizer's moments and step."""
+    model.optimizer.build(model.trainable_variables)
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Through a temporary file, so that a full disk or a kill leaves the older one."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
