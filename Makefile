@@ -1,0 +1,68 @@
+# Every verb does its own set-up in .venv/, from a fresh clone with Python 3.11 to 3.13 and make.
+#   make demo            needs nothing else
+#   make test ARGS="tests/model -k taxonomy"
+#   make train TRAIN=train.csv VAL=val.csv BUNDLE=models/shop/1 ARGS="--config my.toml"
+#   make serve BUNDLE=models/shop/1 PORT=50051
+
+PYTHON ?= python3
+BUNDLE ?= models/shop/1
+PORT ?= 50051
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.requirements-installed
+DEV_STAMP := $(VENV)/.requirements-dev-installed
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test proto lint format train serve clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: proto ## set up, make the demo catalog, train, serve, classify, print, stop
+	$(BIN)/python -m demo $(ARGS)
+
+test: $(DEV_STAMP) proto ## set up, run every test (ARGS="..." goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+proto: $(RUN_STAMP) ## build the stubs of proto/aisle/v1/*.proto
+	@$(BIN)/python -m proto.generate
+
+lint: $(DEV_STAMP) proto ## ruff check, ruff format --check, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV_STAMP) ## let ruff repair and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+train: proto ## TRAIN=FILE VAL=FILE BUNDLE=DIR: catalog in, bundle out
+	@test -n "$(TRAIN)" -a -n "$(VAL)" || { echo "expected make train TRAIN=FILE VAL=FILE [BUNDLE=DIR]" >&2; exit 2; }
+	$(BIN)/python -m training train --train "$(TRAIN)" --val "$(VAL)" --bundle "$(BUNDLE)" $(ARGS)
+
+serve: proto ## BUNDLE=DIR PORT=N: answer over gRPC until Ctrl-C
+	$(BIN)/python -m server --bundle "$(BUNDLE)" --port "$(PORT)" $(ARGS)
+
+clean: ## remove what was built; models/, runs/ and .venv/ stay
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache
+	rm -f proto/aisle/v1/*_pb2*.py proto/aisle/v1/*_pb2*.pyi
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# A stamp is newer than the requirements it was made from, so installing runs again only when they change.
+# The stubs go with it: they belong to the version of protoc that is installed.
+$(RUN_STAMP): requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
+	  "expected Python 3.11 to 3.13, found %d.%d; run make PYTHON=/path/to/python3.12" % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing $< into $(VENV) (the first time this downloads about 1 GB)"
+	@$(PIP_INSTALL) -r $<
+	@rm -f proto/aisle/v1/*_pb2*.py proto/aisle/v1/*_pb2*.pyi
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.txt $(RUN_STAMP)
+	@echo "installing $< into $(VENV)"
+	@$(PIP_INSTALL) -r $<
+	@touch $@
