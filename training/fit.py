@@ -14,7 +14,7 @@ from training.batches import CatalogBatches
 from training.network import compile_network
 from training.train_state import Progress, TrainState
 
-SCORE = "val_joint_logits_accuracy"
+SCORE = "val_joint_accuracy"
 
 
 def fit(
@@ -84,7 +84,7 @@ class _StateKeeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save, and stop when patience is at its end."""
         progress = self.progress
-        row = {name: float(value) for name, value in (logs or {}).items()}
+        row = {name.replace("_logits", ""): float(value) for name, value in (logs or {}).items()}
         progress.epoch = epoch + 1
         progress.history.append({"epoch": epoch + 1, **row})
         is_best = row[SCORE] > progress.best_score
