@@ -53,7 +53,7 @@ class CatalogBatches(keras.utils.PyDataset):
             inputs["image_features"] = self._image_features(arrays["image_feature_rows"][rows])
         labels = arrays["labels"][rows]
         outputs = [f"{head}_logits" for head in self.shape.heads]
-        weights = {f"{head}_logits": self._weight(presence, head) for head in self.shape.heads}
+        weights = {f"{head}_logits": self.head_weight(presence, head) for head in self.shape.heads}
         return inputs, dict.fromkeys(outputs, labels), weights
 
     def on_epoch_end(self) -> None:
@@ -78,5 +78,6 @@ class CatalogBatches(keras.utils.PyDataset):
         return features
 
     @staticmethod
-    def _weight(presence: np.ndarray, head: str) -> np.ndarray:
+    def head_weight(presence: np.ndarray, head: str) -> np.ndarray:
+        """(N,) float32 weight of each row for one head, from (N, 5) presence flags."""
         return np.ones(len(presence), np.float32) if head == "joint" else presence[:, FIELDS.index(head)]

@@ -14,11 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 from model.errors import PictureError
-from model.product import FIELDS, TEXT_FIELDS, has_text
+from model.product import TEXT_FIELDS
 from model.settings import ImageSettings
 from tokenizer.tokenizer import Tokenizer
 from training.array_store import ArrayWriter, has_arrays, open_arrays
-from training.catalog import CatalogRow, catalog_digest, read_catalog
+from training.catalog import CatalogRow, catalog_digest, catalog_text, presence_flags, read_catalog
 from training.labels import LabelSpace
 from training.picture_encoding import PictureEncoder, decode_or_error
 from training.picture_source import PictureSource
@@ -38,11 +38,13 @@ class EncodedCatalog:
             int32, and either "image_feature_rows" (N,) int64 or "images" (N, H, W, 3) uint8.
         image_features: (M, F) float32 that `image_feature_rows` points into, -1 for none.
         num_rejects: rows left out.
+        digest: hexadecimal, equal for equal rows encoded in the same way.
     """
 
     arrays: dict[str, np.ndarray]
     image_features: np.ndarray | None
     num_rejects: int
+    digest: str
 
     def __len__(self) -> int:
         return len(self.arrays["labels"])
@@ -54,6 +56,7 @@ class CatalogEncoder:
 
     Args:
         tokenizer_dir: where `tokenizer` is saved.
+        fields: those the model reads.
         pictures: embeds pictures; None when pixels are kept (fine-tuning) or pictures are not read.
         keep_pixels: store decoded pixels.
     """
@@ -62,6 +65,7 @@ class CatalogEncoder:
     tokenizer_dir: Path
     label_space: LabelSpace
     columns: Mapping[str, str]
+    fields: tuple[str, ...]
     image: ImageSettings
     pictures: PictureEncoder | None
     keep_pixels: bool
@@ -73,7 +77,8 @@ class CatalogEncoder:
         Raises:
             CatalogError: the catalog cannot be read.
         """
-        folder = self.cache_dir / "encoded" / self._key(catalog)
+        key = self._key(catalog)
+        folder = self.cache_dir / "encoded" / key
         note = folder / "rejects.json"
         if not has_arrays(folder) or not note.exists():
             with Rejects(rejects_path) as rejects, ArrayWriter(folder) as writer:
@@ -83,7 +88,7 @@ class CatalogEncoder:
         else:
             _log.info("%s: encoded by an earlier run, found in %s", catalog, folder)
         features = self.pictures.cache.features() if self.pictures else None
-        return EncodedCatalog(open_arrays(folder), features, json.loads(note.read_text())["num_rejects"])
+        return EncodedCatalog(open_arrays(folder), features, json.loads(note.read_text())["num_rejects"], key)
 
     def _write(self, catalog: Path, writer: ArrayWriter, rejects: Rejects) -> None:
         chunk_rows = _PICTURE_CHUNK_ROWS if self.keep_pixels or self.pictures else 8192
@@ -97,14 +102,15 @@ class CatalogEncoder:
         self, catalog: Path, rejects: Rejects, chunk_rows: int
     ) -> Iterator[tuple[Texts, dict[str, np.ndarray]]]:
         source = PictureSource(catalog.parent, self.cache_dir / "pictures", max_image_bytes=self.image.max_image_bytes)
+        text_fields = [field for field in self.fields if field in TEXT_FIELDS]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for rows in read_catalog(catalog, self.columns, chunk_rows=chunk_rows, rejects=rejects):
                 kept, labels = self._labelled(catalog, rows, rejects)
                 kept, labels, arrays = self._with_pictures(catalog, kept, labels, rejects, source, pool)
                 if kept:
                     arrays["labels"] = np.array(labels, np.int32)
-                    arrays["presence"] = presence_flags(kept, with_images=bool(self.pictures or self.keep_pixels))
-                    yield {field: [_text(row, field) for row in kept] for field in TEXT_FIELDS}, arrays
+                    arrays["presence"] = presence_flags(kept)
+                    yield {field: [catalog_text(row, field) for row in kept] for field in text_fields}, arrays
 
     def _labelled(
         self, catalog: Path, rows: list[CatalogRow], rejects: Rejects
@@ -159,19 +165,10 @@ class CatalogEncoder:
             "catalog": catalog_digest(catalog),
             "folder": str(catalog.parent.resolve()),
             "columns": dict(self.columns),
+            "fields": self.fields,
             "tokenizer": self.tokenizer.digest,
             "taxonomy": self.label_space.taxonomy.checksum,
             "pictures": self.pictures.digest if self.pictures else "",
             "pixels": dataclasses.asdict(self.image) if self.keep_pixels else "",
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def presence_flags(rows: list[CatalogRow], with_images: bool) -> np.ndarray:
-    """(N, 5) float32 over FIELDS."""
-    flags = [[*(has_text(_text(row, field)) for field in TEXT_FIELDS), with_images and bool(row.image)] for row in rows]
-    return np.array(flags, np.float32).reshape(len(rows), len(FIELDS))
-
-
-def _text(row: CatalogRow, field: str) -> str:
-    return row.product_name if field == "name" else str(getattr(row, field))

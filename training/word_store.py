@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -20,28 +20,34 @@ _log = logging.getLogger("aisle.tokenizer")
 
 
 def fitted_tokenizer(
-    catalog: Path, columns: Mapping[str, str], settings: TokenizerSettings, seed: int, cache_dir: Path
+    catalog: Path,
+    columns: Mapping[str, str],
+    fields: tuple[str, ...],
+    settings: TokenizerSettings,
+    seed: int,
+    cache_dir: Path,
 ) -> tuple[Tokenizer, Path]:
     """Fit a tokenizer on a catalog, or load what an earlier run left.
 
     Returns:
         the tokenizer and the folder it is saved in.
     """
-    parts = [catalog_digest(catalog), dict(columns), dataclasses.asdict(settings), seed]
+    parts = [catalog_digest(catalog), dict(columns), fields, dataclasses.asdict(settings), seed]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
     folder = cache_dir / "tokenizers" / key
     if folder.exists():
         _log.info("tokenizer of %s: fitted by an earlier run, found in %s", catalog, folder)
         return Tokenizer.load(folder), folder
+    text_fields = [field for field in fields if field in TEXT_FIELDS]
     temporary = folder.with_name(f".{key}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
     corpus = temporary / "corpus.txt"
     try:
         with tqdm(desc=f"Words of {catalog.name}", unit=" rows", unit_scale=True) as bar:
 
-            def chunks():
+            def chunks() -> Iterator[dict[str, list[str]]]:
                 for rows in read_catalog(catalog, columns):
-                    yield {field: [catalog_text(row, field) for row in rows] for field in TEXT_FIELDS}
+                    yield {field: [catalog_text(row, field) for row in rows] for field in text_fields}
                     bar.update(len(rows))
 
             tokenizer = fit_tokenizer(chunks(), settings, seed, corpus)
