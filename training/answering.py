@@ -1,0 +1,141 @@
+"""A catalog through a bundle, chunk by chunk and in order; what predict and evaluate share."""
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from model.answer import Answers
+from model.errors import AisleError, PictureError
+from model.predictor import Predictor
+from model.product import Product
+from training.catalog import CatalogRow, read_catalog
+from training.picture_encoding import decode_or_error
+from training.picture_source import PictureSource
+from training.rejects import Rejects
+from training.text_encoding import encode_texts
+
+_TEXT_CHUNK_ROWS = 4096
+_PICTURE_CHUNK_ROWS = 512
+#: Rows in one call of an engine.
+_BATCH_ROWS = 256
+_IMAGE_BATCH_ROWS = 32
+
+
+@dataclass(frozen=True)
+class AnsweredChunk:
+    """Rows that were answered, with their answers.
+
+    Args:
+        rows: N catalog rows, in the file's order.
+        outputs: engine outputs, (N, ...) each.
+        presence: (N, number of the bundle's fields) float32.
+        answers: top k and accepted categories.
+        pixels: decoded pictures by position among `rows`, for those that have one.
+    """
+
+    rows: list[CatalogRow]
+    outputs: dict[str, np.ndarray]
+    presence: np.ndarray
+    answers: Answers
+    pixels: dict[int, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    rows: list[CatalogRow]
+    products: list[Product]
+    pixels: dict[int, np.ndarray]
+
+
+def answer_catalog(
+    predictor: Predictor, catalog: Path, columns: Mapping[str, str], rejects: Rejects, cache_dir: Path, top_k: int
+) -> Iterator[AnsweredChunk]:
+    """Answer every row that can be answered; the others go to `rejects` with a reason.
+
+    Raises:
+        CatalogError: the catalog cannot be read.
+    """
+    with_images = "image" in predictor.bundle.fields
+    chunk_rows = _PICTURE_CHUNK_ROWS if with_images else _TEXT_CHUNK_ROWS
+    source = PictureSource(
+        catalog.parent, cache_dir / "pictures", max_image_bytes=predictor.bundle.settings.image.max_image_bytes
+    )
+    preprocessor = predictor.preprocessor
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(desc=catalog.name, unit=" rows", unit_scale=True) as bar:
+
+        def chunks() -> Iterator[tuple[dict[str, list[str]], _Chunk]]:
+            for rows in read_catalog(catalog, columns, chunk_rows=chunk_rows, rejects=rejects):
+                chunk = _answerable(predictor, catalog, rows, rejects, source if with_images else None, pool)
+                bar.update(len(rows) - len(chunk.rows))
+                if chunk.rows:
+                    texts = {f: [product.text(f) for product in chunk.products] for f in preprocessor.text_fields}
+                    yield texts, chunk
+
+        tokenizer_dir = predictor.bundle.path / "tokenizer"
+        for texts, chunk in encode_texts(preprocessor.tokenizer, tokenizer_dir, chunks()):
+            outputs = _run(predictor, texts, chunk)
+            answers = predictor.answers(outputs, top_k)
+            bar.update(len(chunk.rows))
+            yield AnsweredChunk(chunk.rows, outputs, preprocessor.presence(chunk.products), answers, chunk.pixels)
+
+
+def _answerable(
+    predictor: Predictor,
+    catalog: Path,
+    rows: list[CatalogRow],
+    rejects: Rejects,
+    source: PictureSource | None,
+    pool: ThreadPoolExecutor,
+) -> _Chunk:
+    pictures = _decoded(rows, source, predictor, pool)
+    chunk = _Chunk([], [], {})
+    for row, picture in zip(rows, pictures, strict=True):
+        image = b"" if picture is not None else None  # only its presence matters: the pixels go beside it
+        product = Product(row.product_id, row.product_name, row.mall_category, row.brand, row.maker, image)
+        try:
+            if isinstance(picture, PictureError):
+                raise PictureError(f"picture {row.image}: {picture}")
+            predictor.check(product)
+        except AisleError as error:
+            rejects.add(catalog, row.line, row.product_id, str(error))
+            continue
+        if picture is not None:
+            chunk.pixels[len(chunk.rows)] = picture
+        chunk.rows.append(row)
+        chunk.products.append(product)
+    return chunk
+
+
+def _decoded(
+    rows: list[CatalogRow], source: PictureSource | None, predictor: Predictor, pool: ThreadPoolExecutor
+) -> list[np.ndarray | PictureError | None]:
+    pictures: list[np.ndarray | PictureError | None] = [None] * len(rows)
+    if source is not None:
+        having = [i for i, row in enumerate(rows) if row.image]
+        encoded = source.read_many([rows[i].image for i in having])
+        settings = predictor.bundle.settings.image
+        for i, found in zip(having, pool.map(lambda picture: decode_or_error(picture, settings), encoded), strict=True):
+            pictures[i] = found
+    return pictures
+
+
+def _run(predictor: Predictor, texts: dict[str, np.ndarray], chunk: _Chunk) -> dict[str, np.ndarray]:
+    features = {**texts, "presence": predictor.preprocessor.presence(chunk.products)}
+    image_features = predictor.preprocessor.empty_image_features(len(chunk.rows))
+    if image_features is not None:
+        positions = list(chunk.pixels)
+        for start in range(0, len(positions), _IMAGE_BATCH_ROWS):
+            batch = positions[start : start + _IMAGE_BATCH_ROWS]
+            image_features[batch] = predictor.encode_images(np.stack([chunk.pixels[i] for i in batch]))
+        features["image_features"] = image_features
+    parts = [
+        predictor.classify({name: values[start : start + _BATCH_ROWS] for name, values in features.items()})
+        for start in range(0, len(chunk.rows), _BATCH_ROWS)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
