@@ -100,10 +100,10 @@ def _answerable(
         product = Product(row.product_id, row.product_name, row.mall_category, row.brand, row.maker, image)
         try:
             if isinstance(picture, PictureError):
-                raise PictureError(f"picture {row.image}: {picture}")
+                raise PictureError(f"unreadable picture: {row.image}: {picture}")
             predictor.check(product)
         except AisleError as error:
-            rejects.add(catalog, row.line, row.product_id, str(error))
+            rejects.add(catalog, row.line, row.product_id, _reason(error))
             continue
         if picture is not None:
             chunk.pixels[len(chunk.rows)] = picture
@@ -139,3 +139,7 @@ def _run(predictor: Predictor, texts: dict[str, np.ndarray], chunk: _Chunk) -> d
         for start in range(0, len(chunk.rows), _BATCH_ROWS)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _reason(error: AisleError) -> str:
+    return str(error) if isinstance(error, PictureError) else f"nothing to answer: {error}"

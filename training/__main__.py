@@ -1,0 +1,8 @@
+"""`python -m training train|predict|evaluate`."""
+
+import sys
+
+if __name__ == "__main__":  # worker processes import this file again
+    from training.command_line import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""The commands of `python -m training`, made from dataclasses; their settings come from `model/settings.py`."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from model.engine import EngineName
+from model.errors import AisleError, SettingsError
+from model.settings import Settings, load_settings
+from training.catalog_columns import parse_columns
+
+FlatSettings = Annotated[Settings, tyro.conf.OmitArgPrefixes]
+
+
+def default_cache_dir() -> Path:
+    """AISLE_CACHE, or `aisle` in the user's cache folder."""
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("AISLE_CACHE") or user_cache / "aisle")
+
+
+@dataclass(frozen=True)
+class TrainCommand:
+    """Train a bundle from a labelled catalog."""
+
+    train: Path
+    """Training catalog: .csv, .tsv, .jsonl or .parquet."""
+    val: Path
+    """Validation catalog, for early stopping and calibration."""
+    bundle: Path
+    """Folder to write; an older bundle there is replaced."""
+    config: Path | None = None
+    """TOML file with settings; flags win over it."""
+    columns: str = ""
+    """Other headings: product_name=title,category=label,..."""
+    taxonomy: Path | None = None
+    """CSV with category_id and category: the shop's whole tree."""
+    work_dir: Path | None = None
+    """State for --resume, rejects and TensorBoard logs; by default BUNDLE.train beside the bundle."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Encoded catalogs and picture features, shared by all runs."""
+    resume: bool = False
+    """Go on after an interruption, to the same result."""
+    settings: FlatSettings = field(default_factory=Settings)
+    """Settings that shape the model."""
+
+
+@dataclass(frozen=True)
+class PredictCommand:
+    """Answer every row of a catalog."""
+
+    bundle: Path
+    """Bundle to use."""
+    catalog: Path
+    """Catalog to answer."""
+    out: Path
+    """Answers, .csv or .parquet."""
+    columns: str = ""
+    """Other headings: product_name=title,..."""
+    engine: EngineName = "auto"
+    """What runs the bundle; auto takes OpenVINO."""
+    rejects: Path | None = None
+    """Rows that could not be answered, CSV; by default OUT.rejects.csv."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Fetched pictures."""
+
+
+@dataclass(frozen=True)
+class EvaluateCommand:
+    """Measure a bundle on a labelled catalog: metrics.json, plots, report.html."""
+
+    bundle: Path
+    """Bundle to measure."""
+    catalog: Path
+    """Labelled catalog it has not seen."""
+    report: Path
+    """Folder for the report."""
+    columns: str = ""
+    """Other headings: product_name=title,..."""
+    engine: EngineName = "auto"
+    """What runs the bundle; auto takes OpenVINO."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Fetched pictures."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code: 0 done, 1 stopped with a sentence, 2 wrong usage, 130 interrupted."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(name)s: %(message)s")
+    commands: dict[str, tuple[type, Callable[[Any], None]]] = {
+        "train": (TrainCommand, _train),
+        "predict": (PredictCommand, _predict),
+        "evaluate": (EvaluateCommand, _evaluate),
+    }
+    name = arguments[0] if arguments else ""
+    if name not in commands:
+        print(f"usage: python -m training {{{','.join(commands)}}} ... (--help tells the flags)", file=sys.stderr)
+        return 0 if name in ("-h", "--help") else 2
+    form, run = commands[name]
+    try:
+        default = _defaults(arguments[1:]) if form is TrainCommand else tyro.MISSING_NONPROP
+        run(tyro.cli(form, prog=f"python -m training {name}", args=list(arguments[1:]), default=default))
+    except AisleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept. train goes on with --resume", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _defaults(arguments: Sequence[str]) -> Any:
+    """The train command with the config file's settings as defaults, so that flags win over it."""
+    path = None
+    for position, argument in enumerate(arguments):
+        if argument == "--config" and position + 1 < len(arguments):
+            path = arguments[position + 1]
+        elif argument.startswith("--config="):
+            path = argument.partition("=")[2]
+    settings = load_settings(Path(path)) if path else Settings()
+    missing: Any = tyro.MISSING
+    return TrainCommand(train=missing, val=missing, bundle=missing, settings=settings)
+
+
+def _train(command: TrainCommand) -> None:
+    from model.keras_backend import prepare_keras
+
+    prepare_keras(command.settings.training)
+    from training.train import TrainJob, train
+
+    work_dir = command.work_dir or command.bundle.with_name(f"{command.bundle.name}.train")
+    job = TrainJob(
+        command.train,
+        command.val,
+        command.bundle,
+        parse_columns(command.columns),
+        command.taxonomy,
+        work_dir,
+        command.cache_dir,
+        command.resume,
+    )
+    metrics = train(job, command.settings)
+    print(f"validation accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; bundle in {command.bundle}")
+
+
+def _predict(command: PredictCommand) -> None:
+    from model.predictor import Predictor
+    from training.predict import predict
+
+    rejects = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
+    if rejects == command.out:
+        raise SettingsError("--rejects and --out name the same file; give two")
+    predictor = Predictor.open(command.bundle, command.engine)
+    columns = parse_columns(command.columns)
+    answered, rejected = predict(predictor, command.catalog, columns, command.out, rejects, command.cache_dir)
+    told = f", {rejected} rejected, with reasons in {rejects}" if rejected else ""
+    print(f"{answered} rows answered in {command.out}{told}")
+
+
+def _evaluate(command: EvaluateCommand) -> None:
+    from model.predictor import Predictor
+    from training.evaluate import evaluate
+
+    predictor = Predictor.open(command.bundle, command.engine)
+    columns = parse_columns(command.columns)
+    metrics, page = evaluate(predictor, command.catalog, columns, command.report, command.cache_dir)
+    print(f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; report in {page}")
