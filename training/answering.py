@@ -15,7 +15,7 @@ from model.predictor import Predictor
 from model.product import Product
 from training.catalog import CatalogRow, read_catalog
 from training.picture_encoding import decode_or_error
-from training.picture_source import PictureSource
+from training.picture_source import PictureSource, PictureSourceSettings
 from training.rejects import Rejects
 from training.text_encoding import encode_texts
 
@@ -62,12 +62,12 @@ def answer_catalog(
     """
     with_images = "image" in predictor.bundle.fields
     chunk_rows = _PICTURE_CHUNK_ROWS if with_images else _TEXT_CHUNK_ROWS
-    source = PictureSource(
-        catalog.parent, cache_dir / "pictures", max_image_bytes=predictor.bundle.settings.image.max_image_bytes
-    )
+    limits = PictureSourceSettings(max_image_bytes=predictor.bundle.settings.image.max_image_bytes)
+    source = PictureSource(catalog.parent, cache_dir / "pictures", limits)
     preprocessor = predictor.preprocessor
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(desc=catalog.name, unit=" rows", unit_scale=True) as bar:
+    bar = tqdm(desc=f"Answer {catalog.name}", unit=" rows", unit_scale=True)
+    with source, ThreadPoolExecutor(os.cpu_count()) as pool, bar:
 
         def chunks() -> Iterator[tuple[dict[str, list[str]], _Chunk]]:
             for rows in read_catalog(catalog, columns, chunk_rows=chunk_rows, rejects=rejects):

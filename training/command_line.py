@@ -90,7 +90,8 @@ class EvaluateCommand:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code: 0 done, 1 stopped with a sentence, 2 wrong usage, 130 interrupted."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname).1s %(name)s: %(message)s")
+    logging.getLogger("aisle").setLevel(logging.INFO)
     commands: dict[str, tuple[type, Callable[[Any], None]]] = {
         "train": (TrainCommand, _train),
         "predict": (PredictCommand, _predict),

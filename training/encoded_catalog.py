@@ -21,7 +21,7 @@ from training.array_store import ArrayWriter, has_arrays, open_arrays
 from training.catalog import CatalogRow, catalog_digest, read_catalog
 from training.labels import LabelSpace
 from training.picture_encoding import PictureEncoder, decode_or_error
-from training.picture_source import PictureSource
+from training.picture_source import PictureSource, PictureSourceSettings
 from training.rejects import Rejects
 from training.row_fields import row_presence, row_text
 from training.text_encoding import Texts, encode_texts
@@ -102,9 +102,10 @@ class CatalogEncoder:
     def _chunks(
         self, catalog: Path, rejects: Rejects, chunk_rows: int
     ) -> Iterator[tuple[Texts, dict[str, np.ndarray]]]:
-        source = PictureSource(catalog.parent, self.cache_dir / "pictures", max_image_bytes=self.image.max_image_bytes)
+        limits = PictureSourceSettings(max_image_bytes=self.image.max_image_bytes)
         text_fields = [field for field in self.fields if field in TEXT_FIELDS]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        source = PictureSource(catalog.parent, self.cache_dir / "pictures", limits)
+        with source, ThreadPoolExecutor(os.cpu_count()) as pool:
             for rows in read_catalog(catalog, self.columns, chunk_rows=chunk_rows, rejects=rejects):
                 kept, labels = self._labelled(catalog, rows, rejects)
                 kept, labels, arrays = self._with_pictures(catalog, kept, labels, rejects, source, pool)

@@ -16,7 +16,7 @@ from model.settings import settings_to_dict
 from training.answering import AnsweredChunk, answer_catalog
 from training.catalog import CatalogRow
 from training.confidence import reliability_bins, risk_coverage
-from training.labels import label_space
+from training.labels import LabelSpace
 from training.metrics import confident_error_rows, confused_pairs, evaluation_metrics, per_category_table
 from training.outcomes import Outcomes
 from training.rejects import Rejects
@@ -49,7 +49,7 @@ def evaluate(
         CatalogError: the catalog cannot be read or has no labelled row of this taxonomy.
     """
     report_dir.mkdir(parents=True, exist_ok=True)
-    labels = label_space(predictor.bundle.taxonomy)
+    labels = LabelSpace(predictor.bundle.taxonomy, "the bundle's tree")
     collected = _Collected()
     with Rejects(report_dir / "rejects.csv") as rejects:
         for chunk in answer_catalog(predictor, catalog, columns, rejects, cache_dir, _TOP_K):

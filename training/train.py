@@ -69,7 +69,8 @@ def train(job: TrainJob, settings: Settings) -> dict:
     seed = settings.training.seed
     fields = survey_fields(job.train, job.columns)
     labels = read_labels(job.train, job.columns, job.taxonomy)
-    _log.info("fields: %s; %d categories in %d levels", ", ".join(fields), labels.taxonomy.num_leaves, labels.taxonomy.depth)
+    tree = labels.taxonomy
+    _log.info("fields: %s; %d categories in %d levels", ", ".join(fields), tree.num_leaves, tree.depth)
     tokenizer, tokenizer_dir = fitted_tokenizer(job.train, job.columns, fields, settings.tokenizer, seed, job.cache_dir)
     image_encoder = build_image_encoder(settings.image, seed) if "image" in fields else None
     keep_pixels = image_encoder is not None and settings.image.finetune_layers != 0
