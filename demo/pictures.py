@@ -1,0 +1,203 @@
+"""Draws a product: its leaf's shapes in random colours, place, size and turn, on a random background."""
+
+import colorsys
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from demo.drawings import DRAWINGS, HUES
+
+PICTURE_SIZE = 128
+"""Height and width of a picture, pixels."""
+_CANVAS = 2 * PICTURE_SIZE
+_OPTIONAL = 0.5
+
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One line of a drawing.
+
+    Args:
+        fill: a palette colour or `#rrggbb`.
+        points: (N, 2) float on the 100 x 100 square; an outline, or a stroke's path.
+        width: of the stroke on the same square; 0 for a filled outline.
+        is_optional: drawn in about half of the pictures.
+    """
+
+    fill: str
+    points: np.ndarray
+    width: float
+    is_optional: bool
+
+
+def draw_picture(leaf: str, generator: np.random.Generator) -> bytes:
+    """One picture of a product of this leaf.
+
+    Args:
+        leaf: the last level of its category, a key of DRAWINGS.
+        generator: source of every random choice; the same state gives the same picture.
+    Returns:
+        A JPEG of PICTURE_SIZE x PICTURE_SIZE.
+    """
+    shapes = [shape for shape in _shapes(leaf) if not shape.is_optional or generator.random() < _OPTIONAL]
+    image = _background(generator)
+    placed = _place(shapes, generator)
+    _draw_shadow(image, placed, generator)
+    palette = _palette(leaf, generator)
+    draw = ImageDraw.Draw(image)
+    for shape in placed:
+        _draw_shape(draw, shape, palette.get(shape.fill, shape.fill))
+    if generator.random() < 0.2:
+        _draw_sticker(draw, generator)
+    return _encode(image, generator)
+
+
+@cache
+def _shapes(leaf: str) -> tuple[Shape, ...]:
+    lines = [line.strip() for line in DRAWINGS[leaf].splitlines() if line.strip()]
+    return tuple(shape for line in lines for shape in _parse(line.removeprefix("?"), line.startswith("?")))
+
+
+def _parse(line: str, is_optional: bool) -> Iterator[Shape]:
+    kind, fill, *rest = line.split()
+    numbers = [float(number) for number in rest]
+    width = 0.0
+    if kind == "box":
+        outlines = [_box(*numbers)]
+    elif kind == "oval":
+        outlines = [_oval(*numbers)]
+    elif kind == "poly":
+        outlines = [np.array(numbers).reshape(-1, 2)]
+    elif kind == "line":
+        width, outlines = numbers[0], [np.array(numbers[1:]).reshape(-1, 2)]
+    elif kind == "arc":
+        width, outlines = numbers[0], [_oval(*numbers[1:])]
+    elif kind == "grid":
+        outlines = list(_grid(*numbers))
+    else:
+        raise ValueError(f"expected box, oval, poly, line, arc or grid, found {kind!r} in {line!r}")
+    for points in outlines:
+        yield Shape(fill, points, width, is_optional)
+
+
+def _oval(x: float, y: float, radius_x: float, radius_y: float, start: float = 0, end: float = 360) -> np.ndarray:
+    angles = np.radians(np.linspace(start, end, 33))
+    return np.stack([x + radius_x * np.cos(angles), y + radius_y * np.sin(angles)], axis=1)
+
+
+def _box(left: float, top: float, right: float, bottom: float, radius: float = 0) -> np.ndarray:
+    if radius == 0:
+        return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    x0, y0, x1, y1 = left + radius, top + radius, right - radius, bottom - radius
+    corners = [(x1, y1, 0), (x0, y1, 90), (x0, y0, 180), (x1, y0, 270)]
+    return np.concatenate([_oval(x, y, radius, radius, start, start + 90)[::4] for x, y, start in corners])
+
+
+def _grid(left: float, top: float, right: float, bottom: float, columns: float, rows: float) -> Iterator[np.ndarray]:
+    across, down = (right - left) / columns, (bottom - top) / rows
+    for row in range(int(rows)):
+        for column in range(int(columns)):
+            x, y = left + column * across, top + row * down
+            yield _box(x + 0.12 * across, y + 0.12 * down, x + 0.88 * across, y + 0.88 * down)
+
+
+def _place(shapes: list[Shape], generator: np.random.Generator) -> list[Shape]:
+    """Turn, stretch, mirror and move the drawing as one, then shake its points a little; in canvas pixels."""
+    angle = np.radians(generator.normal(0, 9))
+    scale = generator.uniform(0.62, 0.92) * _CANVAS / 100
+    stretch = np.exp(generator.normal(0, 0.07, 2)) * [generator.choice([-1, 1]), 1]
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    room = (_CANVAS - 100 * scale) / 2
+    center = _CANVAS / 2 + generator.uniform(-room, room, 2)
+    placed = []
+    for shape in shapes:
+        shaken = shape.points - 50 + generator.normal(0, 0.5, (1, 2))
+        points = (shaken * stretch) @ turn.T * scale + center
+        placed.append(Shape(shape.fill, points, shape.width * scale, shape.is_optional))
+    return placed
+
+
+def _draw_shape(draw: ImageDraw.ImageDraw, shape: Shape, color: Color | str | int) -> None:
+    points = [(float(x), float(y)) for x, y in shape.points]
+    if shape.width:
+        draw.line(points, fill=color, width=max(1, round(shape.width)), joint="curve")
+    else:
+        draw.polygon(points, fill=color)
+
+
+def _draw_shadow(image: Image.Image, shapes: list[Shape], generator: np.random.Generator) -> None:
+    mask = Image.new("L", image.size, 0)
+    draw = ImageDraw.Draw(mask)
+    shift = generator.uniform(-10, 14, 2)
+    for shape in shapes:
+        _draw_shape(draw, Shape(shape.fill, shape.points + shift, shape.width, False), int(generator.integers(40, 110)))
+    image.paste((30, 30, 36), mask=mask.filter(ImageFilter.GaussianBlur(7)))
+
+
+def _palette(leaf: str, generator: np.random.Generator) -> dict[str, Color]:
+    low, high = HUES.get(leaf, (0, 360))
+    hue = generator.uniform(low, high) / 360
+    saturation = generator.uniform(0.45, 0.95) if leaf in HUES else generator.beta(1.2, 1.4)
+    value = generator.uniform(0.45 if leaf in HUES else 0.3, 0.95)
+    return {
+        "main": _color(hue, saturation, value),
+        "dark": _color(hue, saturation, value * 0.62),
+        "lite": _color(hue, saturation * 0.55, 0.45 + value * 0.55),
+        "spot": _color(hue + generator.uniform(0.25, 0.75), generator.uniform(0.4, 0.95), generator.uniform(0.5, 1)),
+        "ink": _color(generator.random(), 0.15, generator.uniform(0.08, 0.25)),
+        "pale": _color(generator.random(), 0.05, generator.uniform(0.88, 1)),
+    }
+
+
+def _color(hue: float, saturation: float, value: float) -> Color:
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, saturation, min(value, 1))
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _background(generator: np.random.Generator) -> Image.Image:
+    """Mostly a studio's white or pastel wall with a gradient; sometimes a table's edge or a striped cloth."""
+    wall = np.array(_color(generator.random(), generator.beta(1, 7), generator.uniform(0.8, 1)), float)
+    other = np.array(_color(generator.random(), generator.beta(1, 5), generator.uniform(0.6, 0.95)), float)
+    fade = np.linspace(0, generator.uniform(-40, 15), _CANVAS)[:, None]
+    rows = np.clip(wall + fade, 0, 255).astype(np.uint8)
+    kind = generator.random()
+    if kind < 0.25:
+        rows[int(generator.uniform(0.5, 0.85) * _CANVAS) :] = other
+    pixels = np.repeat(rows[:, None], _CANVAS, axis=1)
+    if 0.25 <= kind < 0.4:
+        step = int(generator.integers(14, 40))
+        pixels[:, np.arange(_CANVAS) % step < step // 2] = 0.6 * wall + 0.4 * other
+    return Image.fromarray(pixels)
+
+
+def _draw_sticker(draw: ImageDraw.ImageDraw, generator: np.random.Generator) -> None:
+    """The seller's badge in a corner, or a band with a slogan."""
+    color = _color(generator.random(), 0.85, 0.9)
+    if generator.random() < 0.6:
+        x, y = generator.choice([26, _CANVAS - 26], 2)
+        draw.ellipse([x - 24, y - 24, x + 24, y + 24], fill=color)
+        lines = [(x - 14, y - 6, x + 14), (x - 9, y + 6, x + 9)]
+    else:
+        top = int(generator.choice([0, _CANVAS - 30]))
+        draw.rectangle([0, top, _CANVAS, top + 30], fill=color)
+        lines = [(40, top + 15, int(generator.integers(90, 220)))]
+    for left, y, right in lines:
+        draw.line([(left, y), (right, y)], fill=(255, 255, 255), width=5)
+
+
+def _encode(image: Image.Image, generator: np.random.Generator) -> bytes:
+    """Shrink, add the camera's softness and noise, and compress."""
+    small = image.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BOX)
+    if generator.random() < 0.2:
+        small = small.filter(ImageFilter.GaussianBlur(generator.uniform(0.4, 1.2)))
+    noise = generator.normal(0, generator.uniform(0, 7), (PICTURE_SIZE, PICTURE_SIZE, 1))
+    pixels = np.clip(np.asarray(small, dtype=float) + noise, 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=int(generator.integers(78, 93)))
+    return buffer.getvalue()
