@@ -1,0 +1,1 @@
+"""The gRPC service: what answers a shop, one noun a file (`python -m server --help`)."""

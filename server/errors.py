@@ -1,0 +1,140 @@
+"""Where failures become gRPC statuses; the one place that does.
+
+A request's path, and the error that may arise on each part of it:
+
+    bytes --request.py--> products --check--> --decode--> --encode--> --classify--> --response.py--> bytes
+          |               |           |           |           |           |
+          |               |           |           |           +-----------+-- anything else   INTERNAL
+          |               |           |           +-----------+-----------+-- QueueFullError  RESOURCE_EXHAUSTED
+          |               |           +-- PictureError   INVALID_ARGUMENT, this product alone
+          |               +-- ProductError               INVALID_ARGUMENT, this product alone
+          +-- RequestError                               INVALID_ARGUMENT, the whole request
+
+    anywhere: CancelledError (the caller has left)  CANCELLED;  StoppingError  UNAVAILABLE
+
+An error of the server itself is logged with its traceback; the caller gets a number to quote.
+"""
+
+import logging
+import secrets
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from typing import NoReturn
+
+import grpc
+from google.protobuf import any_pb2, message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from model.errors import AisleError, PictureError, ProductError
+
+DOMAIN = "aisle.v1"
+
+_log = logging.getLogger("aisle.server")
+_MAX_ECHO_CHARS = 100
+
+
+class RequestError(AisleError):
+    """A request is wrong as a whole.
+
+    Args:
+        violations: (field, what was expected and found) pairs; a field is a path into the request.
+    """
+
+    def __init__(self, violations: Sequence[tuple[str, str]]):
+        super().__init__("; ".join(f"{field}: {description}" for field, description in violations))
+        self.violations = tuple(violations)
+
+
+class FieldError(ProductError):
+    """One field of one product is wrong.
+
+    Args:
+        field: its name in the message Product.
+    """
+
+    def __init__(self, field: str, description: str):
+        super().__init__(description)
+        self.field = field
+
+
+class QueueFullError(AisleError):
+    """A queue has no room for this request."""
+
+
+class StoppingError(AisleError):
+    """The server is stopping and takes no more work."""
+
+
+class BatchError(AisleError):
+    """A program gave back something else than one row for each row."""
+
+
+def shortened(text: str) -> str:
+    """A caller's own text, quoted, for use in a message; statuses travel in headers and must stay small."""
+    return repr(text if len(text) <= _MAX_ECHO_CHARS else text[:_MAX_ECHO_CHARS] + "...")
+
+
+def request_status(error: Exception) -> status_pb2.Status:
+    """The status with which a whole request ends."""
+    match error:
+        case RequestError():
+            return _status(code_pb2.INVALID_ARGUMENT, str(error), "INVALID_REQUEST", _bad_request(error.violations))
+        case QueueFullError():
+            return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), "QUEUE_FULL")
+        case StoppingError():
+            return _status(code_pb2.UNAVAILABLE, str(error), "STOPPING")
+        case CancelledError():
+            return _status(code_pb2.CANCELLED, "the caller has left", "CALLER_LEFT")
+    return _internal(error)
+
+
+def product_status(error: Exception, index: int) -> status_pb2.Status:
+    """The status of one product that has no prediction.
+
+    Args:
+        index: its place in the request.
+    """
+    path = f"products[{index}]"
+    match error:
+        case FieldError():
+            return _product_status(error, f"{path}.{error.field}", "INVALID_FIELD")
+        case PictureError():
+            return _product_status(error, f"{path}.image", "INVALID_PICTURE")
+        case ProductError():
+            return _product_status(error, path, "INVALID_PRODUCT")
+    return _internal(error)
+
+
+def abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
+    """End a call with the status of an error."""
+    context.abort_with_status(rpc_status.to_status(request_status(error)))
+    raise AssertionError("abort_with_status always raises")
+
+
+def _product_status(error: Exception, path: str, reason: str) -> status_pb2.Status:
+    return _status(code_pb2.INVALID_ARGUMENT, str(error), reason, _bad_request([(path, str(error))]))
+
+
+def _bad_request(violations: Sequence[tuple[str, str]]) -> error_details_pb2.BadRequest:
+    violation = error_details_pb2.BadRequest.FieldViolation
+    return error_details_pb2.BadRequest(
+        field_violations=[violation(field=field, description=description) for field, description in violations]
+    )
+
+
+def _internal(error: Exception) -> status_pb2.Status:
+    number = secrets.token_hex(4)
+    _log.error("internal error %s", number, exc_info=error)
+    return _status(
+        code_pb2.INTERNAL, f"the server failed to answer; its log tells more under internal error {number}", "INTERNAL"
+    )
+
+
+def _status(code: int, text: str, reason: str, *details: message.Message) -> status_pb2.Status:
+    status = status_pb2.Status(code=code, message=text)
+    for detail in (error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN), *details):
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status

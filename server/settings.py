@@ -1,0 +1,93 @@
+"""Every knob of the server; tyro makes the command line from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from model.engine import EngineName
+from model.errors import SettingsError
+
+_AT_LEAST_ONE = (
+    "rpc_threads",
+    "max_concurrent_rpcs",
+    "max_message_bytes",
+    "max_products_per_request",
+    "max_top_k",
+    "max_text_chars",
+    "max_batch_items",
+    "max_batch_images",
+    "stream_window",
+)
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Serve bundles over gRPC. Give either --models or --bundle.
+
+    Raises:
+        SettingsError: a value is out of range or two of them contradict each other.
+    """
+
+    models: Path | None = None
+    """A folder of models/<name>/<version>/; the newest version of each is served."""
+    bundle: Path | None = None
+    """A single bundle."""
+    host: str = "0.0.0.0"
+    """Address to listen on."""
+    port: int = 50051
+    """Port to listen on; 0 takes a free one."""
+    engine: EngineName = "auto"
+    """What runs the bundle; auto takes OpenVINO where it is installed."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic inside the engine."""
+    engine_threads: int = 0
+    """Threads of the engine; 0 means all cores."""
+    decode_threads: int = 0
+    """Threads that decode pictures; 0 means one a core."""
+    rpc_threads: int = 64
+    """Calls worked on at the same time; each holds a thread."""
+    max_concurrent_rpcs: int = 1024
+    """Calls accepted, waiting ones included; more are refused with RESOURCE_EXHAUSTED."""
+    max_message_bytes: int = 64 * 1024 * 1024
+    """Largest request message, bytes."""
+    max_products_per_request: int = 512
+    """Most products in one request."""
+    max_top_k: int = 100
+    """Most categories a product may ask for."""
+    max_text_chars: int = 10_000
+    """Longest text of a product, characters."""
+    max_batch_items: int = 128
+    """Most products in one run of the classifier; larger requests are split."""
+    max_batch_images: int = 16
+    """Most pictures in one run of the image encoder."""
+    max_queue_items: int = 8192
+    """Products waiting for the classifier; more are refused with RESOURCE_EXHAUSTED."""
+    max_queue_images: int = 1024
+    """Pictures waiting for the decoder, and as many for the image encoder; more are refused."""
+    stream_window: int = 4
+    """Messages of one stream worked on at the same time."""
+    grace_s: float = 30.0
+    """Time for running calls to end after SIGTERM, seconds."""
+
+    def __post_init__(self) -> None:
+        if (self.models is None) == (self.bundle is None):
+            given = "none" if self.models is None else "both"
+            raise SettingsError(f"expected one of --models DIR and --bundle DIR, found {given} of them")
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{_flag(name)}: expected 1 or more, found {getattr(self, name)}")
+        for name in ("engine_threads", "decode_threads", "grace_s"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{_flag(name)}: expected 0 or more, found {getattr(self, name)}")
+        if not 0 <= self.port <= 65_535:
+            raise SettingsError(f"--port: expected 0 to 65535, found {self.port}")
+        for name in ("max_queue_items", "max_queue_images"):
+            if getattr(self, name) < self.max_products_per_request:
+                raise SettingsError(
+                    f"{_flag(name)}: expected at least --max-products-per-request ({self.max_products_per_request}),"
+                    f" found {getattr(self, name)}; a full request would never fit"
+                )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,195 @@
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from server.batcher import Arrays, Batcher
+from server.errors import BatchError, QueueFullError, StoppingError
+
+
+class Gate:
+    """A program that doubles its rows, writes down its batches and can be held."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self.entered = threading.Semaphore(0)
+        self.open = threading.Event()
+        self.open.set()
+
+    def __call__(self, inputs: Arrays) -> Arrays:
+        self.batches.append(inputs["x"].tolist())
+        self.entered.release()
+        assert self.open.wait(10)
+        if (inputs["x"] < 0).any():
+            raise FloatingPointError("a negative row")
+        return {"doubled": inputs["x"] * 2}
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def batcher(gate: Gate) -> Iterator[Batcher]:
+    batcher = Batcher("test", gate, max_batch_rows=4, max_queue_rows=8)
+    yield batcher
+    gate.open.set()
+    batcher.close()
+
+
+def rows(*values: float) -> Arrays:
+    return {"x": np.array(values, dtype=np.float64)}
+
+
+def hold(gate: Gate, batcher: Batcher) -> None:
+    """Keep the program busy with one row, so that what follows has to queue."""
+    gate.open.clear()
+    batcher.submit(rows(0))
+    assert gate.entered.acquire(timeout=10)
+
+
+def doubled(future) -> list[float]:
+    return future.result(10).outputs["doubled"].tolist()
+
+
+def test_an_idle_program_starts_at_once_with_what_there_is(gate: Gate, batcher: Batcher):
+    assert doubled(batcher.submit(rows(1, 2))) == [2, 4]
+    assert gate.batches == [[1, 2]]
+
+
+def test_what_queues_while_the_program_is_busy_goes_together(gate: Gate, batcher: Batcher):
+    hold(gate, batcher)
+    futures = [batcher.submit(rows(1)), batcher.submit(rows(2, 3)), batcher.submit(rows(4))]
+    assert batcher.queued_rows == 4
+    gate.open.set()
+    assert [doubled(future) for future in futures] == [[2], [4, 6], [8]]
+    assert gate.batches == [[0], [1, 2, 3, 4]]
+    assert batcher.queued_rows == 0
+
+
+def test_a_long_work_is_split_and_its_rows_come_back_in_order(gate: Gate, batcher: Batcher):
+    hold(gate, batcher)
+    first, long = batcher.submit(rows(9)), batcher.submit(rows(1, 2, 3, 4, 5, 6))
+    last = batcher.submit(rows(7))
+    gate.open.set()
+    assert doubled(long) == [2, 4, 6, 8, 10, 12]
+    assert (doubled(first), doubled(last)) == ([18], [14])
+    assert gate.batches == [[0], [9, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_a_full_queue_refuses_and_takes_work_again_later(gate: Gate, batcher: Batcher):
+    hold(gate, batcher)
+    waiting = [batcher.submit(rows(i)) for i in range(6)]
+    with pytest.raises(QueueFullError, match="no room for 3 more, 6 of 8 places are taken; wait and send"):
+        batcher.submit(rows(1, 2, 3))
+    gate.open.set()
+    assert [doubled(future) for future in waiting] == [[0], [2], [4], [6], [8], [10]]
+    assert doubled(batcher.submit(rows(1, 2, 3))) == [2, 4, 6]
+
+
+def test_cancelled_work_is_never_run_and_frees_its_places_at_once(gate: Gate, batcher: Batcher):
+    hold(gate, batcher)
+    left, stayed = batcher.submit(rows(1, 2, 3, 4, 5)), batcher.submit(rows(6))
+    assert left.cancel()
+    assert batcher.queued_rows == 1
+    gate.open.set()
+    assert doubled(stayed) == [12]
+    assert gate.batches == [[0], [6]]
+    with pytest.raises(CancelledError):
+        left.result(10)
+
+
+def test_work_cancelled_half_way_runs_no_further_batch(gate: Gate, batcher: Batcher):
+    gate.open.clear()
+    left = batcher.submit(rows(1, 2, 3, 4, 5, 6, 7))
+    assert gate.entered.acquire(timeout=10)
+    assert left.cancel()
+    gate.open.set()
+    assert doubled(batcher.submit(rows(8))) == [16]
+    assert gate.batches == [[1, 2, 3, 4], [8]]
+
+
+def test_one_faulty_work_costs_no_neighbour(gate: Gate, batcher: Batcher, caplog: pytest.LogCaptureFixture):
+    hold(gate, batcher)
+    futures = [batcher.submit(rows(value)) for value in (1, -1, 3)]
+    gate.open.set()
+    assert (doubled(futures[0]), doubled(futures[2])) == ([2], [6])
+    with pytest.raises(FloatingPointError, match="a negative row"):
+        futures[1].result(10)
+    assert gate.batches == [[0], [1, -1, 3], [1], [-1], [3]]
+    assert "a test batch of 3 works failed" in caplog.text
+
+
+def test_a_faulty_work_alone_fails_once_and_the_batcher_lives_on(gate: Gate, batcher: Batcher):
+    with pytest.raises(FloatingPointError):
+        batcher.submit(rows(-1)).result(10)
+    with pytest.raises(FloatingPointError):
+        batcher.submit(rows(1, 2, 3, 4, -5, 6, 7, 8)).result(10)
+    assert doubled(batcher.submit(rows(5))) == [10]
+    assert gate.batches == [[-1], [1, 2, 3, 4], [-5, 6, 7, 8], [5]]
+
+
+def test_a_program_that_loses_rows_is_found_out():
+    batcher = Batcher("short", lambda inputs: {"y": inputs["x"][:-1]}, max_batch_rows=4, max_queue_rows=8)
+    with pytest.raises(BatchError, match="short was given 2 rows and gave back 1 of y"):
+        batcher.submit(rows(1, 2)).result(10)
+    batcher.close()
+
+
+def test_parts_that_do_not_fit_together_fail_that_work_only():
+    widths = iter([1, 2, 1])
+    batcher = Batcher("odd", lambda inputs: {"y": np.ones((len(inputs["x"]), next(widths)))}, 2, 8)
+    with pytest.raises(BatchError, match="the parts of a split work do not fit together"):
+        batcher.submit(rows(1, 2, 3)).result(10)
+    assert batcher.submit(rows(1)).result(10).outputs["y"].shape == (1, 1)
+    batcher.close()
+
+
+@pytest.mark.parametrize("inputs", [{}, {"x": np.zeros(0)}, {"x": np.zeros(2), "y": np.zeros(3)}])
+def test_arrays_of_no_common_length_are_refused(batcher: Batcher, inputs: Arrays):
+    with pytest.raises(ValueError, match="expected arrays of one length, 1 or more"):
+        batcher.submit(inputs)
+
+
+def test_closing_ends_the_running_batch_and_cancels_what_waits(gate: Gate, batcher: Batcher):
+    gate.open.clear()
+    running = batcher.submit(rows(1))
+    assert gate.entered.acquire(timeout=10)
+    waiting = batcher.submit(rows(2))
+    closer = threading.Thread(target=batcher.close)
+    closer.start()
+    with pytest.raises(CancelledError):
+        waiting.result(10)
+    gate.open.set()
+    closer.join(10)
+    assert doubled(running) == [2]
+    with pytest.raises(StoppingError, match="the server is stopping"):
+        batcher.submit(rows(3))
+
+
+def test_a_row_alone_equals_the_row_in_any_batch_under_stress():
+    """200 callers of 1 to 9 rows, some leaving, some poisoned; every other one gets its own rows back."""
+
+    def cube(inputs: Arrays) -> Arrays:
+        if (inputs["x"] < 0).any():
+            raise FloatingPointError("a negative row")
+        return {"cubed": inputs["x"] ** 3}
+
+    batcher = Batcher("stress", cube, max_batch_rows=7, max_queue_rows=10_000)
+
+    def call(caller: int) -> bool:
+        values = np.arange(caller % 9 + 1) + caller * 10.0
+        future = batcher.submit({"x": -values - 1 if caller % 20 == 7 else values})
+        if caller % 20 == 3 and future.cancel():
+            return True
+        if caller % 20 == 7:
+            return isinstance(future.exception(10), FloatingPointError)
+        return np.array_equal(future.result(10).outputs["cubed"], values**3)
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(call, range(200)))
+    assert batcher.queued_rows == 0
+    batcher.close()
