@@ -1,0 +1,37 @@
+"""`python -m server`: serve bundles until SIGTERM or Ctrl-C."""
+
+import logging
+import signal
+import sys
+import threading
+
+import tyro
+
+from model.errors import AisleError
+from server.app import AisleServer
+from server.settings import ServerSettings
+
+
+def main() -> None:
+    """Parse the flags, serve, and drain on a signal; a second signal ends the process at once."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stop_asked = threading.Event()
+
+    def ask_to_stop(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop_asked.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    settings = tyro.cli(ServerSettings, prog="python -m server")
+    server = AisleServer(settings)
+    server.start()
+    stop_asked.wait()
+    server.stop(settings.grace_s)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AisleError as error:
+        sys.exit(f"error: {error}")

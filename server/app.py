@@ -1,0 +1,103 @@
+"""Builds, starts and stops the gRPC server."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from model.errors import AisleError
+from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
+from server.decoder import Decoder
+from server.health import Health
+from server.models import open_models
+from server.service import ProductClassifier
+from server.settings import ServerSettings
+
+SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].full_name
+
+_log = logging.getLogger("aisle.server")
+
+
+class ListenError(AisleError):
+    """The address cannot be listened on."""
+
+
+class AisleServer:
+    """A gRPC server with its models; `start` returns, `stop` drains.
+
+    Attributes:
+        port: the port listened on; 0 before `start` when the settings ask for a free one.
+        models: what it serves, after `start`.
+    """
+
+    def __init__(self, settings: ServerSettings):
+        self.settings = settings
+        self.port = settings.port
+
+    def start(self) -> None:
+        """Load and warm up the models, then listen and tell SERVING.
+
+        Raises:
+            BundleError: a bundle is missing or damaged.
+            EngineError: the engine cannot run one.
+            ListenError: the port is taken or the address is not ours.
+        """
+        settings = self.settings
+        self._decoder = Decoder(settings.decode_threads, settings.max_queue_images)
+        self.models = open_models(settings, self._decoder)
+        self._service = ProductClassifier(self.models, settings)
+        self._health = Health([SERVICE_NAME, *(f"{SERVICE_NAME}/{model.name}" for model in self.models)])
+        self._pool = ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="rpc")
+        try:
+            self._server = self._listen()
+        except ListenError:
+            self._free()
+            raise
+        self._health.serve()
+        for model in self.models:
+            _log.info("serving %s %s with %s", model.name, model.version, model.predictor.engine.name)
+        _log.info("listening on %s:%d", settings.host, self.port)
+
+    def stop(self, grace_s: float) -> None:
+        """Tell NOT_SERVING, refuse new calls with UNAVAILABLE, let running ones end, then free everything.
+
+        Args:
+            grace_s: calls that run longer than this are cancelled, seconds.
+        """
+        _log.info("stopping; running calls have %g s to end", grace_s)
+        self._health.stop()
+        self._service.stop_streams()
+        self._server.stop(grace_s).wait()
+        self._free()
+        _log.info("stopped")
+
+    def _free(self) -> None:
+        self.models.close()
+        self._decoder.close()
+        self._service.close()
+        self._health.close()
+        self._pool.shutdown()
+
+    def _listen(self) -> grpc.Server:
+        settings = self.settings
+        server = grpc.server(
+            self._pool,
+            options=[
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
+            ],
+            maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
+        )
+        classifier_pb2_grpc.add_ProductClassifierServicer_to_server(self._service, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        address = f"{settings.host}:{settings.port}"
+        try:
+            self.port = server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ListenError(f"cannot listen on {address}: {error}; choose another --port or --host") from error
+        server.start()
+        return server

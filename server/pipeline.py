@@ -1,0 +1,198 @@
+"""The way of a request's products through decoder, image encoder and classifier of one model."""
+
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from model.answer import Prediction
+from model.engine import Features
+from model.errors import ProductError
+from model.predictor import Predictor
+from model.product import Product
+from server.batcher import Batched, Batcher
+from server.call import Call
+from server.decoder import Decoder
+from server.errors import FieldError, QueueFullError, StoppingError
+from server.settings import ServerSettings
+
+T = TypeVar("T")
+
+#: Errors that end the whole request, wherever they arise; any other costs one product.
+_WHOLE_REQUEST = (CancelledError, QueueFullError, StoppingError)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of a request's products, and where the time went; see `Timings` in the contract.
+
+    Args:
+        outcomes: one for each product, in order; an error that is neither ProductError nor
+            PictureError is a fault of the server.
+    """
+
+    outcomes: list[Prediction | Exception]
+    decode_s: float
+    queue_s: float
+    inference_s: float
+
+
+class Pipeline:
+    """Two batchers and a predictor; requests without pictures pass the image encoder by.
+
+    Args:
+        decoder: shared by all models; not closed here.
+    """
+
+    def __init__(self, predictor: Predictor, decoder: Decoder, settings: ServerSettings):
+        self.predictor = predictor
+        self.decoder = decoder
+        self.encoder = Batcher(
+            "image encoder",
+            lambda inputs: {"image_features": predictor.encode_images(inputs["images"])},
+            settings.max_batch_images,
+            settings.max_queue_images,
+        )
+        self.classifier = Batcher("classifier", predictor.classify, settings.max_batch_items, settings.max_queue_items)
+        self._product_counts = (1, settings.max_batch_items)
+        self._image_counts = (1, settings.max_batch_images)
+
+    def warm_up(self) -> None:
+        """Run both programs at their smallest and largest batch, so that no caller pays for the first run."""
+        predictor = self.predictor
+        for count in self._product_counts:
+            predictor.classify(predictor.features([Product("", product_name="warm up")] * count))
+        if "image" in predictor.bundle.fields:
+            size = predictor.bundle.settings.image.image_size
+            for count in self._image_counts:
+                predictor.encode_images(np.zeros((count, size, size, 3), np.uint8))
+
+    def answer(self, items: Sequence[Product | ProductError], top_k: int, call: Call) -> Answered:
+        """Answer what can be answered; items that are errors already stay what they are.
+
+        Raises:
+            QueueFullError: no room; nothing of the request stays in a queue.
+            CancelledError: the caller has left.
+            Exception: whatever the classifier raised, a fault of the server.
+        """
+        run = _Run(self, call)
+        try:
+            run.check(items)
+            run.decode_and_encode()
+            run.classify(top_k)
+        except BaseException:
+            run.cancel()
+            raise
+        outcomes = [run.outcomes[i] for i in range(len(items))]
+        return Answered(outcomes, run.decode_s, run.queue_s, run.inference_s)
+
+    def close(self) -> None:
+        """Stop both batchers and free the engine."""
+        self.encoder.close()
+        self.classifier.close()
+        self.predictor.close()
+
+
+class _Run:
+    """One request on its way: each product moves from `products` to `outcomes`, keyed by its place."""
+
+    def __init__(self, pipeline: Pipeline, call: Call):
+        self.products: dict[int, Product] = {}
+        self.outcomes: dict[int, Prediction | Exception] = {}
+        self.decode_s = self.queue_s = self.inference_s = 0.0
+        self._pipeline = pipeline
+        self._predictor = pipeline.predictor
+        self._call = call
+        self._futures: list[Future] = []
+        self._image_features: dict[int, np.ndarray] = {}
+
+    def check(self, items: Iterable[Product | ProductError]) -> None:
+        """Sort out the products that cannot be answered at all."""
+        for i, item in enumerate(items):
+            if isinstance(item, ProductError):
+                self.outcomes[i] = item
+                continue
+            try:
+                self._predictor.check(item)
+                self.products[i] = item
+            except ProductError as error:
+                has_features = item.image_features is not None
+                self.outcomes[i] = FieldError("image_features", str(error)) if has_features else error
+
+    def decode_and_encode(self) -> None:
+        """Turn pictures into features; the encoder starts while later pictures are still decoded."""
+        started_s = time.perf_counter()
+        decoder, encoder = self._pipeline.decoder, self._pipeline.encoder
+        pictures = [(i, product) for i, product in self.products.items() if product.image is not None]
+        decoding = [(i, self._track(decoder.submit(self._predictor.decode, product))) for i, product in pictures]
+        encoding: list[tuple[int, Future[Batched]]] = []
+        for i, decoded in decoding:
+            pixels = self._result_or_fail(i, decoded)
+            self.decode_s = time.perf_counter() - started_s
+            if pixels is not None:
+                encoding.append((i, self._track(encoder.submit({"images": pixels[None]}))))
+        for i, encoded in encoding:
+            batched = self._result_or_fail(i, encoded)
+            if batched is not None:
+                self._image_features[i] = batched.outputs["image_features"][0]
+                self.queue_s = max(self.queue_s, batched.queue_s)
+                self.inference_s = max(self.inference_s, batched.run_s)
+
+    def classify(self, top_k: int) -> None:
+        """Answer the products that are left."""
+        features = self._features()
+        if not self.products:
+            return
+        batched = self._track(self._pipeline.classifier.submit(features)).result()
+        self.queue_s += batched.queue_s
+        self.inference_s += batched.run_s
+        predictions = self._predictor.predictions(list(self.products.values()), batched.outputs, top_k)
+        self.outcomes.update(zip(self.products, predictions, strict=True))
+
+    def cancel(self) -> None:
+        """Take what is left of the request out of all queues."""
+        for future in self._futures:
+            future.cancel()
+
+    def _track(self, future: Future[T]) -> Future[T]:
+        self._futures.append(future)
+        return self._call.track(future)
+
+    def _result_or_fail(self, i: int, future: Future[T]) -> T | None:
+        """The result, or None after the error of product `i` became its outcome."""
+        try:
+            return future.result()
+        except _WHOLE_REQUEST:
+            raise
+        except Exception as error:
+            self._fail(i, error)
+            return None
+
+    def _features(self) -> Features:
+        """Classifier inputs of the products; those that the preprocessor trips over fail alone."""
+        try:
+            return self._features_of(self.products)
+        except Exception:
+            for i, product in list(self.products.items()):
+                try:
+                    self._features_of({i: product})
+                except Exception as error:
+                    self._fail(i, error)
+        return self._features_of(self.products)
+
+    def _features_of(self, products: dict[int, Product]) -> Features:
+        if not products:
+            return {}
+        image_features = self._predictor.preprocessor.empty_image_features(len(products))
+        if image_features is not None:
+            for row, i in enumerate(products):
+                if i in self._image_features:
+                    image_features[row] = self._image_features[i]
+        return self._predictor.features(list(products.values()), image_features)
+
+    def _fail(self, i: int, error: Exception) -> None:
+        del self.products[i]
+        self.outcomes[i] = error

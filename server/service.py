@@ -1,0 +1,79 @@
+"""The service of the contract: validate, call, answer."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
+from server.call import Call, call_of
+from server.errors import abort, request_status
+from server.models import ModelRegistry
+from server.request import parse_request
+from server.response import classify_response, model_response
+from server.settings import ServerSettings
+from server.stream import answer_in_order
+
+
+class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
+    """Answers the RPCs with the models of a registry."""
+
+    def __init__(self, models: ModelRegistry, settings: ServerSettings):
+        self._models = models
+        self._settings = settings
+        self._is_stopping = threading.Event()
+        self._stream_pool = ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="stream")
+
+    def Classify(  # noqa: N802
+        self, request: classifier_pb2.ClassifyRequest, context: grpc.ServicerContext
+    ) -> classifier_pb2.ClassifyResponse:
+        """See the contract."""
+        try:
+            return self._classify(request, call_of(context))
+        except Exception as error:
+            abort(context, error)
+
+    def ClassifyStream(  # noqa: N802
+        self, request_iterator: Iterator[classifier_pb2.ClassifyStreamRequest], context: grpc.ServicerContext
+    ) -> Iterator[classifier_pb2.ClassifyStreamResponse]:
+        """See the contract."""
+        call = call_of(context)
+
+        def answer(message: classifier_pb2.ClassifyStreamRequest) -> classifier_pb2.ClassifyStreamResponse:
+            try:
+                return classifier_pb2.ClassifyStreamResponse(response=self._classify(message.request, call))
+            except Exception as error:
+                return classifier_pb2.ClassifyStreamResponse(error=request_status(error))
+
+        window = self._settings.stream_window
+        try:
+            yield from answer_in_order(request_iterator, answer, window, self._stream_pool, self._is_stopping)
+        except Exception as error:
+            abort(context, error)
+
+    def GetModel(  # noqa: N802
+        self, request: classifier_pb2.GetModelRequest, context: grpc.ServicerContext
+    ) -> classifier_pb2.GetModelResponse:
+        """See the contract."""
+        try:
+            return model_response(self._models.find(request.model, request.model_version), self._settings)
+        except Exception as error:
+            abort(context, error)
+
+    def stop_streams(self) -> None:
+        """Let every stream end after the messages it has read."""
+        self._is_stopping.set()
+
+    def close(self) -> None:
+        """Free the threads; after the last call has ended."""
+        self._stream_pool.shutdown(cancel_futures=True)
+
+    def _classify(self, request: classifier_pb2.ClassifyRequest, call: Call) -> classifier_pb2.ClassifyResponse:
+        started_s = time.perf_counter()
+        call.check()
+        model = self._models.find(request.model, request.model_version)
+        question = parse_request(request, self._settings)
+        answered = model.pipeline.answer(question.items, question.top_k, call)
+        return classify_response(request, question, model, answered, time.perf_counter() - started_s)
