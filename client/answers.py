@@ -1,0 +1,145 @@
+"""Answers beside their questions: rows of the table and of the CSV file, and how many were right."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from rich.table import Table
+from rich.text import Text
+
+from client.catalog import CatalogItem
+from client.errors import InputError
+from client.messages import Failure
+from model.answer import Prediction
+from model.taxonomy import normalize_path
+
+_COLUMNS = ("product_id", "category", "category_id", "probability", "accepted", "needs_review", "error", "truth")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One product with what became of it."""
+
+    item: CatalogItem
+    result: Prediction | Failure
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the best leaf is the row's own category, given as a path or as an id."""
+        if isinstance(self.result, Failure) or not self.item.truth:
+            return False
+        best = self.result.categories[0]
+        return best.category == normalize_path(self.item.truth) or best.category_id == self.item.truth
+
+
+class Score:
+    """Counts of the answers seen so far."""
+
+    def __init__(self) -> None:
+        self.num_products = self.num_failed = self.num_accepted = 0
+        self.num_labelled = self.num_right = self.num_accepted_labelled = self.num_accepted_right = 0
+
+    def add(self, answer: Answer) -> None:
+        """Count one answer."""
+        result = answer.result
+        is_accepted = isinstance(result, Prediction) and not result.needs_review
+        is_labelled = bool(answer.item.truth)
+        self.num_products += 1
+        self.num_failed += isinstance(result, Failure)
+        self.num_accepted += is_accepted
+        self.num_labelled += is_labelled
+        self.num_right += answer.is_right
+        self.num_accepted_labelled += is_accepted and is_labelled
+        self.num_accepted_right += is_accepted and answer.is_right
+
+    def lines(self) -> list[str]:
+        """What to print below the table."""
+        failed = f", {self.num_failed} failed" if self.num_failed else ""
+        lines = [f"{self.num_products} products, {_share(self.num_accepted, self.num_products)} accepted{failed}"]
+        if self.num_labelled:
+            right = f"accuracy {_share(self.num_right, self.num_labelled)}"
+            accepted = _share(self.num_accepted_right, self.num_accepted_labelled)
+            lines.append(f"{right}; of the accepted, {accepted} right" if self.num_accepted_labelled else right)
+        return lines
+
+
+class AnswerFile:
+    """A CSV file of answers, a row a product.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+
+    def __init__(self, path: Path):
+        try:
+            self._file = path.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        self._writer = csv.DictWriter(self._file, _COLUMNS)
+        self._writer.writeheader()
+
+    def add(self, answer: Answer) -> None:
+        """Write one row."""
+        result = answer.result
+        row = {"product_id": answer.item.product.product_id, "truth": answer.item.truth}
+        if isinstance(result, Failure):
+            row["error"] = result.message
+        else:
+            best = result.categories[0]
+            row |= {
+                "category": best.category,
+                "category_id": best.category_id,
+                "probability": f"{best.probability:.6f}",
+                "accepted": result.accepted.category if result.accepted else "",
+                "needs_review": "true" if result.needs_review else "false",
+            }
+        self._writer.writerow(row)
+
+    def __enter__(self) -> "AnswerFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def answer_table(answers: list[Answer]) -> Table:
+    """A table to read; the truth has a column when a row knows it."""
+    with_truth = any(answer.item.truth for answer in answers)
+    table = Table()
+    for heading in ("product", "answer", "probability", "verdict", *(["truth"] if with_truth else [])):
+        table.add_column(heading, justify="right" if heading == "probability" else "left", overflow="fold")
+    for answer in answers:
+        cells = [_title(answer.item), *_answer_cells(answer.result)]
+        if with_truth:
+            cells.append(_truth(answer))
+        table.add_row(*(Text(text, style) for text, style in cells))
+    return table
+
+
+def _answer_cells(result: Prediction | Failure) -> list[tuple[str, str]]:
+    if isinstance(result, Failure):
+        return [(result.message, "red"), ("", ""), (result.code, "red")]
+    best = result.categories[0]
+    if not result.needs_review:
+        verdict = ("accepted", "green")
+    elif result.accepted is not None:
+        verdict = (f"needs review, sure of {result.accepted.category}", "yellow")
+    else:
+        verdict = ("needs review", "yellow")
+    return [(best.category, ""), (f"{best.probability:.3f}", ""), verdict]
+
+
+def _truth(answer: Answer) -> tuple[str, str]:
+    return answer.item.truth, "green" if answer.is_right else "red"
+
+
+def _title(item: CatalogItem) -> tuple[str, str]:
+    product = item.product
+    return product.product_name or product.product_id or product.mall_category or "(picture)", ""
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count / total:.1%} ({count} of {total})"

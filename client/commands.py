@@ -1,0 +1,119 @@
+"""The commands of `python -m client`."""
+
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from client.answers import Answer, AnswerFile, Score, answer_table
+from client.catalog import CatalogItem, read_catalog, read_image
+from client.client import AisleClient
+from client.errors import InputError
+from client.messages import MAX_PRODUCTS_PER_REQUEST, Failure
+from model.product import Product
+
+
+@dataclass(frozen=True)
+class ClassifyCommand:
+    """Ask a server about one product, or about a catalog."""
+
+    target: str = "localhost:50051"
+    """HOST:PORT of the server."""
+    name: str = ""
+    """Name of the product."""
+    mall_category: str = ""
+    """The mall's own category; levels joined by '>'."""
+    brand: str = ""
+    """Brand of the product."""
+    maker: str = ""
+    """Manufacturer of the product."""
+    image: Path | None = None
+    """Picture of the product."""
+    catalog: Path | None = None
+    """Instead of one product: a .csv, .tsv or .jsonl file, a product a row."""
+    limit: int | None = None
+    """Most rows of the catalog to ask about."""
+    out: Path | None = None
+    """CSV file for the answers."""
+    show: int = 50
+    """Most answers to print."""
+    model: str = ""
+    """Name of the model; empty where the server holds one."""
+    timeout_s: float = 30.0
+    """Longest wait for a request, seconds."""
+
+
+@dataclass(frozen=True)
+class GetModelCommand:
+    """Print what a server says about a model."""
+
+    target: str = "localhost:50051"
+    """HOST:PORT of the server."""
+    model: str = ""
+    """Name of the model; empty where the server holds one."""
+    timeout_s: float = 30.0
+    """Longest wait, seconds."""
+
+
+def classify(command: ClassifyCommand, console: Console) -> None:
+    """Ask, and print a table and the counts below it.
+
+    Raises:
+        InputError: a file or flag cannot be used.
+        CallError: the server refused a request or cannot be reached.
+    """
+    items = _items(command)
+    shown: list[Answer] = []
+    score = Score()
+    answer_file = AnswerFile(command.out) if command.out else contextlib.nullcontext()
+    with AisleClient(command.target, timeout_s=command.timeout_s) as client, answer_file as file:
+        for answer in _answers(client, items, command.model):
+            score.add(answer)
+            if file is not None:
+                file.add(answer)
+            if len(shown) < command.show:
+                shown.append(answer)
+    console.print(answer_table(shown))
+    if score.num_products > len(shown):
+        console.print(f"... and {score.num_products - len(shown)} more")
+    for line in score.lines() if command.catalog else ():
+        console.print(line)
+
+
+def get_model(command: GetModelCommand, console: Console) -> None:
+    """Print the model's description.
+
+    Raises:
+        CallError: no such model, or the server cannot be reached.
+    """
+    with AisleClient(command.target, timeout_s=command.timeout_s) as client:
+        console.print(str(client.get_model(command.model)).rstrip(), markup=False, highlight=False)
+
+
+def _items(command: ClassifyCommand) -> Iterator[CatalogItem]:
+    texts = (command.name, command.mall_category, command.brand, command.maker)
+    has_product = any(texts) or command.image is not None
+    if has_product == (command.catalog is not None):
+        found = "both" if has_product else "neither"
+        raise InputError(f"expected one product (--name, --image, ...) or --catalog FILE, found {found}")
+    if command.limit is not None and command.limit < 0:
+        raise InputError(f"--limit: expected 0 or more rows, found {command.limit}")
+    if command.catalog is not None:
+        return itertools.islice(read_catalog(command.catalog), command.limit)
+    image = read_image(command.image) if command.image is not None else None
+    return iter([CatalogItem(Product("", *texts, image=image), "", "")])
+
+
+def _answers(client: AisleClient, items: Iterable[CatalogItem], model: str) -> Iterator[Answer]:
+    """Ask part by part; a row whose picture cannot be read is not asked about."""
+    items = iter(items)
+    while part := list(itertools.islice(items, MAX_PRODUCTS_PER_REQUEST)):
+        results = iter(client.classify([item.product for item in part if not item.problem], model=model))
+        yield from (Answer(item, _unreadable(item) if item.problem else next(results)) for item in part)
+
+
+def _unreadable(item: CatalogItem) -> Failure:
+    return Failure(item.product.product_id, "NOT_SENT", item.problem)

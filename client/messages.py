@@ -1,0 +1,112 @@
+"""Products to requests and responses to predictions; what both clients share."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from google.rpc import code_pb2
+
+from model.answer import Prediction, ScoredCategory
+from model.product import Product
+from proto.aisle.v1 import classifier_pb2
+
+MAX_PRODUCTS_PER_REQUEST = 512
+#: A request is closed when its texts and pictures exceed this; half of what the server takes by default.
+MAX_REQUEST_BYTES = 32 * 1024 * 1024
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One product that has no prediction; its neighbours have theirs.
+
+    Args:
+        code: name of the gRPC status code, "INVALID_ARGUMENT" where the product is at fault.
+    """
+
+    product_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ClassifyOptions:
+    """What to ask about each product; see `ClassifyRequest` in the contract."""
+
+    model: str
+    model_version: str
+    top_k: int
+    include_evidence: bool
+    include_embedding: bool
+
+
+def product_message(product: Product) -> classifier_pb2.Product:
+    """A product as it goes over the wire."""
+    message = classifier_pb2.Product(
+        product_id=product.product_id,
+        product_name=product.product_name,
+        mall_category=product.mall_category,
+        brand=product.brand,
+        maker=product.maker,
+    )
+    if product.image_features is not None:
+        message.image_features.values.extend(product.image_features.tolist())
+    elif product.image is not None:
+        message.image = product.image
+    return message
+
+
+def classify_requests(
+    products: Iterable[Product], options: ClassifyOptions, max_request_bytes: int = MAX_REQUEST_BYTES
+) -> Iterator[classifier_pb2.ClassifyRequest]:
+    """Requests that hold all products in order, each small enough for the server; none for no products."""
+    request = _empty_request(options)
+    num_bytes = 0
+    for product in products:
+        message = product_message(product)
+        size = message.ByteSize()
+        is_full = len(request.products) == MAX_PRODUCTS_PER_REQUEST or num_bytes + size > max_request_bytes
+        if request.products and is_full:
+            yield request
+            request, num_bytes = _empty_request(options), 0
+        request.products.append(message)
+        num_bytes += size
+    if request.products:
+        yield request
+
+
+def read_response(response: classifier_pb2.ClassifyResponse) -> list[Prediction | Failure]:
+    """One result for each product of the request, in order."""
+    return [_read_classification(classification) for classification in response.classifications]
+
+
+def _empty_request(options: ClassifyOptions) -> classifier_pb2.ClassifyRequest:
+    return classifier_pb2.ClassifyRequest(
+        model=options.model,
+        model_version=options.model_version,
+        top_k=options.top_k,
+        include_evidence=options.include_evidence,
+        include_embedding=options.include_embedding,
+    )
+
+
+def _read_classification(message: classifier_pb2.Classification) -> Prediction | Failure:
+    if message.WhichOneof("outcome") != "prediction":
+        return Failure(message.product_id, code_pb2.Code.Name(message.error.code), message.error.message)
+    prediction = message.prediction
+    return Prediction(
+        product_id=message.product_id,
+        categories=tuple(map(_read_category, prediction.categories)),
+        accepted=_read_category(prediction.accepted) if prediction.HasField("accepted") else None,
+        needs_review=prediction.needs_review,
+        heads={answer.head: _read_category(answer.category) for answer in prediction.heads},
+        embedding=np.array(prediction.embedding, dtype=np.float32),
+    )
+
+
+def _read_category(message: classifier_pb2.ScoredCategory) -> ScoredCategory:
+    return ScoredCategory(message.category, message.category_id, message.probability)
