@@ -1,0 +1,63 @@
+"""Physical lines of a UTF-8 text file, gzipped or not, with bounded memory."""
+
+import codecs
+import gzip
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO, cast
+
+from model.errors import CatalogError
+
+#: The rest of a longer line is dropped, so that a file without line ends does not fill the memory.
+MAX_LINE_BYTES = 16 * 2**20
+
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    """Yield each line with its line end; a byte-order mark is left out.
+
+    A byte that is not UTF-8 becomes a lone surrogate (PEP 383): it costs its own row, not the file.
+
+    Raises:
+        CatalogError: the file cannot be opened, is UTF-16, or its gzip stream is damaged.
+    """
+    number = 0
+    try:
+        with _open(path) as file:
+            _skip_mark(path, file)
+            for line in iter(partial(file.readline, MAX_LINE_BYTES), b""):
+                number += 1
+                if len(line) == MAX_LINE_BYTES and line[-1:] != b"\n":
+                    _skip_rest_of_line(file)
+                yield line.decode("utf-8", "surrogateescape")
+    except (OSError, EOFError, zlib.error) as error:
+        where = f"after line {number}" if number else "at its start"
+        raise CatalogError(f"{path} cannot be read {where}: {error}; check the path or copy the file again") from error
+
+
+def printable(text: str) -> str:
+    """Show what is no text, a byte that was not UTF-8 or a lone surrogate, by its number."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _open(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def _skip_mark(path: Path, file: IO[bytes]) -> None:
+    mark = cast("gzip.GzipFile", file).peek(3)[:3]  # a BufferedReader peeks alike
+    if mark[:2] in _UTF16_MARKS:
+        raise CatalogError(f"{path}: expected UTF-8 text, found UTF-16; save the file as UTF-8")
+    if mark == codecs.BOM_UTF8:
+        file.read(len(mark))
+
+
+def _skip_rest_of_line(file: IO[bytes]) -> None:
+    while (rest := file.readline(MAX_LINE_BYTES)) and rest[-1:] != b"\n":
+        pass
