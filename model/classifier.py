@@ -6,6 +6,9 @@
     brand, maker ─── n-gram bag ────── dense ────────────────────────┤ values ─ dense
     image_features ─────────────────── dense ─ head "image" ─────────┘            └ embedding
 
+Every head also sees the n-gram bags directly, past the dense layers (wide and deep, Cheng et al. 2016):
+on few rows a linear model of n-grams is hard to beat, and this path is one.
+
 One class builds it; `ClassifierShape` says all that the network's form depends on.
 """
 
@@ -61,6 +64,7 @@ class _Builder:
         self.tokenizer = tokenizer
         self.seed = seed
         self.inputs: dict[str, Any] = {}
+        self.bags: dict[str, Any] = {}
         text = [field for field in shape.fields if field != "image"]
         if text:
             self.ngram_table = keras.layers.Embedding(
@@ -75,9 +79,13 @@ class _Builder:
 
     def build(self) -> keras.Model:
         encodings = {field: self._encode(field) for field in self.shape.fields}
-        outputs = {f"{head}_logits": self._logits(head, encodings[head]) for head in HEAD_FIELDS if head in encodings}
-        joint = self._join(encodings)
-        outputs["joint_logits"] = self._logits("joint", joint)
+        outputs = {}
+        for head in HEAD_FIELDS:
+            if head in encodings:
+                bags = [self.bags[head]] if head in self.bags else []
+                outputs[f"{head}_logits"] = self._logits(head, encodings[head], bags)
+        joint, bags = self._join(encodings)
+        outputs["joint_logits"] = self._logits("joint", joint, bags)
         embedding = keras.layers.UnitNormalization(name="unit_length")(joint)
         outputs["embedding"] = self._float32(embedding, "embedding")
         return keras.Model(self.inputs, outputs, name="classifier")
@@ -115,24 +123,29 @@ class _Builder:
         ids = self._input(f"{field}_ngram_ids", (count,), "int32")
         weights = self._input(f"{field}_ngram_weights", (count,), "float32")
         kept = keras.layers.Dropout(self.settings.ngram_dropout_rate, name=f"{field}_ngram_dropout")(weights)
-        return keras.layers.Dot(axes=1, name=f"{field}_bag")([kept, self.ngram_table(ids)])
+        self.bags[field] = keras.layers.Dot(axes=1, name=f"{field}_bag")([kept, self.ngram_table(ids)])
+        return self.bags[field]
 
-    def _join(self, encodings: dict[str, Any]) -> Any:
+    def _join(self, encodings: dict[str, Any]) -> tuple[Any, list[Any]]:
+        """The joint encoding, and the bags of the fields that modality dropout left."""
         presence = self._input("presence", (len(self.shape.fields),), "float32")
         kept = ModalityDropout(self.settings.modality_dropout_rate, seed=self.seed, name="modality_dropout")(presence)
-        parts = []
+        parts, bags = [], []
         for position, field in enumerate(self.shape.fields):
             flag = FieldFlag(position, name=f"{field}_presence")(kept)
             parts.append(MissingValue(name=f"{field}_or_missing")([encodings[field], flag]))
+            if field in self.bags:
+                bags.append(keras.layers.Multiply(name=f"{field}_bag_kept")([self.bags[field], flag]))
         joined = keras.layers.Concatenate(name="joint_parts")(parts) if len(parts) > 1 else parts[0]
         joined = keras.layers.Dropout(self.settings.joint_dropout_rate, name="joint_dropout")(joined)
-        return self._dense(joined, "joint_fcl")
+        return self._dense(joined, "joint_fcl"), bags
 
     def _dense(self, inputs: Any, name: str) -> Any:
         return keras.layers.Dense(self.settings.fcl_dim, activation=self.settings.fcl_activation, name=name)(inputs)
 
-    def _logits(self, head: str, encoding: Any) -> Any:
-        logits = keras.layers.Dense(self.shape.num_classes, name=f"{head}_classes")(encoding)
+    def _logits(self, head: str, encoding: Any, bags: list[Any]) -> Any:
+        inputs = keras.layers.Concatenate(name=f"{head}_evidence")([encoding, *bags]) if bags else encoding
+        logits = keras.layers.Dense(self.shape.num_classes, name=f"{head}_classes")(inputs)
         return self._float32(logits, f"{head}_logits")
 
     def _float32(self, tensor: Any, name: str) -> Any:
