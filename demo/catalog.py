@@ -60,7 +60,7 @@ def compose_products(num_products: int, seed: int) -> list[DemoProduct]:
 
 
 def write_catalog(
-    folder: Path, products: Sequence[DemoProduct], seed: int, on_picture: Callable[[], None] = lambda: None
+    folder: Path, products: Sequence[DemoProduct], seed: int, on_picture: Callable[[], object] = lambda: None
 ) -> dict[str, Path]:
     """Write `train.csv`, `val.csv`, `test.csv` and the pictures they name.
 

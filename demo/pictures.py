@@ -109,8 +109,8 @@ def _grid(left: float, top: float, right: float, bottom: float, columns: float, 
 
 def _place(shapes: list[Shape], generator: np.random.Generator) -> list[Shape]:
     """Turn, stretch, mirror and move the drawing as one, then shake its points a little; in canvas pixels."""
-    angle = np.radians(generator.normal(0, 9))
-    scale = generator.uniform(0.62, 0.92) * _CANVAS / 100
+    angle = np.radians(generator.normal(0, 7))
+    scale = generator.uniform(0.72, 0.96) * _CANVAS / 100
     stretch = np.exp(generator.normal(0, 0.07, 2)) * [generator.choice([-1, 1]), 1]
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     room = (_CANVAS - 100 * scale) / 2

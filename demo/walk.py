@@ -1,0 +1,167 @@
+"""The demo's walk: make a catalog, train, evaluate, serve, classify, stop; a heading and a time for each step."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rich.console import Console
+from rich.progress import track
+
+from client.catalog import CatalogItem, read_catalog
+from client.client import AisleClient
+from demo.answers import COMBINATIONS, ask
+from demo.catalog import compose_products, write_catalog
+from demo.child import Child
+from demo.tables import accuracy_table, answers_table, contract_sentence
+from model.product import FIELDS
+
+CONFIG = Path(__file__).with_name("demo.toml")
+_NUM_SHOWN = 20
+_START_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 60.0
+_HEALTH_INTERVAL_S = 0.2
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """See Aisle at work on a catalog that it makes itself: train, evaluate, serve, classify, stop."""
+
+    dir: Path = Path("build/demo")
+    """Folder for the catalog, the bundle and the report."""
+    products: int = 4_000
+    """Products of the catalog, 1,000 or more."""
+    seed: int = 0
+    """Seed of the catalog and of training."""
+
+    @property
+    def bundle(self) -> Path:
+        """Where the bundle goes: models/<name>/<version>."""
+        return self.dir / "models" / "demo" / "1"
+
+    @property
+    def report(self) -> Path:
+        """Where the evaluation's report goes."""
+        return self.dir / "report"
+
+
+def walk(settings: DemoSettings, console: Console) -> None:
+    """Take every step.
+
+    Raises:
+        AisleError: a step failed; nothing is left running.
+    """
+    began = time.monotonic()
+    with _step(console, "1/5  Make a Korean shop's catalog"):
+        files = _make_catalog(settings, console)
+    with _step(console, "2/5  Train on names, mall categories and pictures"):
+        _train(settings, files, console)
+    with _step(console, "3/5  Evaluate on products that training has not seen"):
+        _run(["evaluate", *_at(settings), "--catalog", str(files["test"]), "--report", str(settings.report)], console)
+    items = list(read_catalog(files["test"]))
+    port = _free_port()
+    server = ["server", "--bundle", str(settings.bundle), "--host", "127.0.0.1", "--port", str(port)]
+    with Child(server, settings.dir / "server.log") as child:
+        with _step(console, "4/5  Serve over gRPC"):
+            console.print(f"$ {child.command}", style="dim", highlight=False)
+            _wait_until_serving(child, port)
+            console.print(f"SERVING on 127.0.0.1:{port}")
+        with _step(console, "5/5  Classify the held-back products through the client"):
+            _classify(items, port, console)
+            child.terminate(_STOP_TIMEOUT_S)
+            console.print("The server stopped on SIGTERM with exit code 0.")
+    console.rule(f"[bold]Done in {time.monotonic() - began:.0f} s")
+    _tell_what_next(settings, console)
+
+
+def _make_catalog(settings: DemoSettings, console: Console) -> dict[str, Path]:
+    products = compose_products(settings.products, settings.seed)
+    num_pictures = sum(bool(product.image) for product in products)
+    bar = iter(track(range(num_pictures), "drawing pictures", console=console, transient=True))
+    files = write_catalog(settings.dir, products, settings.seed, on_picture=lambda: next(bar, None))
+    next(bar, None)  # lets the bar finish
+    for split, path in files.items():
+        console.print(f"{path}: {sum(product.split == split for product in products):,} products")
+    console.print(f"{num_pictures:,} pictures in {settings.dir / 'images'}")
+    return files
+
+
+def _train(settings: DemoSettings, files: dict[str, Path], console: Console) -> None:
+    work_dir = settings.dir / "training"
+    flags = ["--train", str(files["train"]), "--val", str(files["val"]), *_at(settings), "--config", str(CONFIG)]
+    _run(["train", *flags, "--work-dir", str(work_dir), "--seed", str(settings.seed)], console)
+
+
+def _at(settings: DemoSettings) -> list[str]:
+    """The bundle, and a cache that goes when the demo's folder goes."""
+    return ["--bundle", str(settings.bundle), "--cache-dir", str(settings.dir / "cache")]
+
+
+def _run(arguments: list[str], console: Console) -> None:
+    with Child(["training", *arguments]) as child:
+        console.print(f"$ {child.command}", style="dim", highlight=False)
+        child.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_serving(server: Child, port: int) -> None:
+    """Raise DemoError when the server ends or is not SERVING in time."""
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        while not _is_serving(health):
+            if not server.is_running:
+                raise server.failure("ended before it was SERVING")
+            if time.monotonic() > deadline:
+                raise server.failure(f"was not SERVING after {_START_TIMEOUT_S:g} s")
+            time.sleep(_HEALTH_INTERVAL_S)
+
+
+def _is_serving(health: Any) -> bool:  # the stub's methods are made when it is constructed
+    try:
+        answer = health.Check(health_pb2.HealthCheckRequest(), timeout=1)
+    except grpc.RpcError:
+        return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _classify(items: list[CatalogItem], port: int, console: Console) -> None:
+    with AisleClient(f"127.0.0.1:{port}") as client:
+        answered = {fields: ask(client, items, fields, top_k=3) for fields in COMBINATIONS}
+    console.print(answers_table(answered[FIELDS][:_NUM_SHOWN]))
+    console.print(accuracy_table(answered))
+    console.print(contract_sentence(answered[FIELDS]))
+
+
+def _tell_what_next(settings: DemoSettings, console: Console) -> None:
+    commands = (
+        "python -m training train --train my-train.csv --val my-val.csv --bundle models/shop/1",
+        "python -m training evaluate --bundle models/shop/1 --catalog my-test.csv --report build/report",
+        "python -m server --models models",
+        "python -m client classify --target localhost:50051 --name '남성 오버핏 반팔 라운드 100' --image shirt.jpg",
+    )
+    console.print(f"Report: {settings.report / 'report.html'}\nBundle: {settings.bundle}\n")
+    console.print(
+        "With your own CSV (product_id, product_name, mall_category, brand, maker, image, category;"
+        " other headings: --columns product_name=title,...):"
+    )
+    for command in ("source .venv/bin/activate", *commands):
+        console.print(f"  {command}", highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _step(console: Console, title: str) -> Iterator[None]:
+    console.rule(f"[bold]{title}")
+    began = time.monotonic()
+    yield
+    console.print(f"took {time.monotonic() - began:.1f} s\n", style="green")
