@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+import model.layers  # noqa: F401  registers the layers that the files name
 from model.bundle_files import FILES
 from model.errors import BundleError
 

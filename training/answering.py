@@ -14,7 +14,7 @@ from model.errors import AisleError, PictureError
 from model.predictor import Predictor
 from model.product import Product
 from training.catalog import CatalogRow, read_catalog
-from training.picture_encoding import decode_or_error
+from training.picture_encoding import decode_or_error, picture_fault
 from training.picture_source import PictureSource, PictureSourceSettings
 from training.rejects import Rejects
 from training.text_encoding import encode_texts
@@ -100,7 +100,7 @@ def _answerable(
         product = Product(row.product_id, row.product_name, row.mall_category, row.brand, row.maker, image)
         try:
             if isinstance(picture, PictureError):
-                raise PictureError(f"unreadable picture: {row.image}: {picture}")
+                raise PictureError(picture_fault(row.image, picture))
             predictor.check(product)
         except AisleError as error:
             rejects.add(catalog, row.line, row.product_id, _reason(error))

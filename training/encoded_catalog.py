@@ -18,12 +18,11 @@ from model.product import TEXT_FIELDS
 from model.settings import ImageSettings
 from tokenizer.tokenizer import Tokenizer
 from training.array_store import ArrayWriter, has_arrays, open_arrays
-from training.catalog import CatalogRow, catalog_digest, read_catalog
+from training.catalog import CatalogRow, catalog_digest, catalog_text, presence_flags, read_catalog
 from training.labels import LabelSpace
-from training.picture_encoding import PictureEncoder, decode_or_error
+from training.picture_encoding import PictureEncoder, decode_or_error, picture_fault
 from training.picture_source import PictureSource, PictureSourceSettings
 from training.rejects import Rejects
-from training.row_fields import row_presence, row_text
 from training.text_encoding import Texts, encode_texts
 
 _log = logging.getLogger("aisle.encode")
@@ -111,8 +110,8 @@ class CatalogEncoder:
                 kept, labels, arrays = self._with_pictures(catalog, kept, labels, rejects, source, pool)
                 if kept:
                     arrays["labels"] = np.array(labels, np.int32)
-                    arrays["presence"] = row_presence(kept)
-                    yield {field: [row_text(row, field) for row in kept] for field in text_fields}, arrays
+                    arrays["presence"] = presence_flags(kept)
+                    yield {field: [catalog_text(row, field) for row in kept] for field in text_fields}, arrays
 
     def _labelled(
         self, catalog: Path, rows: list[CatalogRow], rejects: Rejects
@@ -148,7 +147,7 @@ class CatalogEncoder:
         values = dict(zip(with_image, found, strict=True))
         bad = {i for i, value in values.items() if isinstance(value, PictureError)}
         for i in sorted(bad):
-            rejects.add(catalog, rows[i].line, rows[i].product_id, f"unreadable picture: {rows[i].image}: {values[i]}")
+            rejects.add(catalog, rows[i].line, rows[i].product_id, picture_fault(rows[i].image, values[i]))
         good = [i for i in range(len(rows)) if i not in bad]
         return [rows[i] for i in good], [labels[i] for i in good], self._picture_arrays(good, values)
 

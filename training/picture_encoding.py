@@ -89,6 +89,11 @@ def decode_or_error(picture: bytes | PictureError, settings: ImageSettings) -> n
         return error
 
 
+def picture_fault(image: str, error: object) -> str:
+    """The reason to reject a row; errors of fetching name the picture already, those of decoding do not."""
+    return f"unreadable picture: {error}" if image in str(error) else f"unreadable picture: {image}: {error}"
+
+
 def _encoder_digest(image_encoder: keras.Model, settings: ImageSettings, precision: str) -> str:
     digest = hashlib.sha256(f"{settings.backbone} {settings.image_size} {precision}".encode())
     for weights in image_encoder.get_weights():

@@ -7,8 +7,7 @@ import numpy as np
 
 from model.errors import CatalogError
 from model.product import FIELDS
-from training.catalog import read_catalog
-from training.row_fields import row_presence
+from training.catalog import presence_flags, read_catalog
 
 #: A field on fewer rows than this share cannot teach a branch.
 LEAST_SHARE = 0.005
@@ -22,7 +21,7 @@ def survey_fields(catalog: Path, columns: Mapping[str, str]) -> tuple[str, ...]:
     """
     counts, total = np.zeros(len(FIELDS)), 0
     for rows in read_catalog(catalog, columns):
-        counts += row_presence(rows).sum(axis=0)
+        counts += presence_flags(rows).sum(axis=0)
         total += len(rows)
     fields = tuple(field for field, count in zip(FIELDS, counts, strict=True) if count and count >= LEAST_SHARE * total)
     if not fields:

@@ -14,8 +14,7 @@ from tqdm import tqdm
 from model.product import TEXT_FIELDS
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer, fit_tokenizer
-from training.catalog import catalog_digest, read_catalog
-from training.row_fields import row_text
+from training.catalog import catalog_digest, catalog_text, read_catalog
 
 _log = logging.getLogger("aisle.tokenizer")
 
@@ -48,7 +47,7 @@ def fitted_tokenizer(
 
             def chunks() -> Iterator[dict[str, list[str]]]:
                 for rows in read_catalog(catalog, columns):
-                    yield {field: [row_text(row, field) for row in rows] for field in text_fields}
+                    yield {field: [catalog_text(row, field) for row in rows] for field in text_fields}
                     bar.update(len(rows))
 
             tokenizer = fit_tokenizer(chunks(), settings, seed, corpus)
