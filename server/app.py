@@ -35,6 +35,7 @@ class AisleServer:
     def __init__(self, settings: ServerSettings):
         self.settings = settings
         self.port = settings.port
+        self._is_stopped = False
 
     def start(self) -> None:
         """Load and warm up the models, then listen and tell SERVING.
@@ -63,9 +64,14 @@ class AisleServer:
     def stop(self, grace_s: float) -> None:
         """Tell NOT_SERVING, refuse new calls with UNAVAILABLE, let running ones end, then free everything.
 
+        A server that was stopped stays so; a second call does nothing.
+
         Args:
             grace_s: calls that run longer than this are cancelled, seconds.
         """
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         _log.info("stopping; running calls have %g s to end", grace_s)
         self._health.stop()
         self._service.stop_streams()

@@ -89,7 +89,7 @@ def newest_bundles(models_dir: Path) -> dict[str, Path]:
 
 
 def version_key(version: str) -> list[tuple[bool, int, str]]:
-    """Sorts versions by the numbers in them: '9' before '10', 'v1.9' before 'v1.10'."""
+    """Sorts versions by the numbers in them: '9' before '10', 'v1.9' before 'v1.10', words before numbers."""
     parts = re.findall(r"\d+|\D+", version)
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 

@@ -57,11 +57,11 @@ class Pipeline:
             settings.max_queue_images,
         )
         self.classifier = Batcher("classifier", predictor.classify, settings.max_batch_items, settings.max_queue_items)
-        self._product_counts = (1, settings.max_batch_items)
-        self._image_counts = (1, settings.max_batch_images)
+        self._product_counts = _doubling(settings.max_batch_items)
+        self._image_counts = _doubling(settings.max_batch_images)
 
     def warm_up(self) -> None:
-        """Run both programs at their smallest and largest batch, so that no caller pays for the first run."""
+        """Run both programs at batches of many sizes: engines compile on the first of a kind, and no caller shall wait."""
         predictor = self.predictor
         for count in self._product_counts:
             predictor.classify(predictor.features([Product("", product_name="warm up")] * count))
@@ -196,3 +196,8 @@ class _Run:
     def _fail(self, i: int, error: Exception) -> None:
         del self.products[i]
         self.outcomes[i] = error
+
+
+def _doubling(most: int) -> list[int]:
+    """1, 2, 4, ... and `most` itself."""
+    return [*(1 << exponent for exponent in range((most - 1).bit_length())), most]
