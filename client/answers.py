@@ -56,11 +56,12 @@ class Score:
     def lines(self) -> list[str]:
         """What to print below the table."""
         failed = f", {self.num_failed} failed" if self.num_failed else ""
-        lines = [f"{self.num_products} products, {_share(self.num_accepted, self.num_products)} accepted{failed}"]
+        lines = [f"{self.num_products} products, accepted {_share(self.num_accepted, self.num_products)}{failed}"]
         if self.num_labelled:
-            right = f"accuracy {_share(self.num_right, self.num_labelled)}"
-            accepted = _share(self.num_accepted_right, self.num_accepted_labelled)
-            lines.append(f"{right}; of the accepted, {accepted} right" if self.num_accepted_labelled else right)
+            lines.append(
+                f"accuracy {_share(self.num_right, self.num_labelled)},"
+                f" among the accepted {_share(self.num_accepted_right, self.num_accepted_labelled)}"
+            )
         return lines
 
 
@@ -121,7 +122,7 @@ def answer_table(answers: list[Answer]) -> Table:
 
 def _answer_cells(result: Prediction | Failure) -> list[tuple[str, str]]:
     if isinstance(result, Failure):
-        return [(result.message, "red"), ("", ""), (result.code, "red")]
+        return [(result.message, "red"), ("", ""), ("failed", "red")]
     best = result.categories[0]
     if not result.needs_review:
         verdict = ("accepted", "green")
@@ -142,4 +143,4 @@ def _title(item: CatalogItem) -> tuple[str, str]:
 
 
 def _share(count: int, total: int) -> str:
-    return f"{count / total:.1%} ({count} of {total})"
+    return f"{count / total:.1%} ({count} of {total})" if total else "none"

@@ -1,0 +1,93 @@
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from client.async_client import AsyncAisleClient
+from client.client import AisleClient
+from client.errors import CallError
+from client.messages import Failure
+from model.answer import Prediction
+from model.product import Product
+from server.app import AisleServer
+
+Call = Callable[..., Any]
+
+
+def call_sync(target: str, method: str, *arguments: Any, **options: Any) -> Any:
+    with AisleClient(target) as client:
+        return getattr(client, method)(*arguments, **options)
+
+
+def call_async(target: str, method: str, *arguments: Any, **options: Any) -> Any:
+    async def call() -> Any:
+        async with AsyncAisleClient(target) as client:
+            return await getattr(client, method)(*arguments, **options)
+
+    return asyncio.run(call())
+
+
+@pytest.fixture(params=[call_sync, call_async])
+def call(request: pytest.FixtureRequest) -> Call:
+    """Both clients, which promise the same."""
+    return request.param
+
+
+def test_products_are_answered_in_order_over_several_requests(call: Call, target: str, server: AisleServer):
+    products = [Product(str(i), "red shirt" if i != 600 else "") for i in range(700)]
+    results = call(target, "classify", products, top_k=1)
+    assert [result.product_id for result in results] == [str(i) for i in range(700)]
+    assert isinstance(results[600], Failure)
+    assert results[600].code == "INVALID_ARGUMENT"
+    [expected] = next(iter(server.models)).predictor.predict([products[0]], top_k=1)
+    assert isinstance(expected, Prediction)
+    for result in (results[0], results[699]):
+        assert result.categories[0].category == expected.categories[0].category
+        assert result.categories[0].probability == pytest.approx(expected.categories[0].probability, abs=1e-5)
+
+
+def test_evidence_and_embedding_are_passed_on(call: Call, target: str):
+    [result] = call(target, "classify", [Product("1", "red shirt")], include_evidence=True, include_embedding=True)
+    assert set(result.heads) == {"name"}
+    assert np.linalg.norm(result.embedding) == pytest.approx(1, abs=1e-4)
+
+
+def test_no_products_ask_nothing(call: Call):
+    assert call("127.0.0.1:1", "classify", []) == []
+
+
+def test_the_model_is_described(call: Call, target: str):
+    assert call(target, "get_model").limits.max_products == 512
+
+
+def test_a_refused_request_names_the_field(call: Call, target: str):
+    with pytest.raises(CallError, match=f"{target} answered INVALID_ARGUMENT: top_k: expected 1 to 100") as caught:
+        call(target, "classify", [Product("1", "a")], top_k=101)
+    assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert set(caught.value.violations) == {"top_k"}
+
+
+@pytest.mark.parametrize("method", ["classify", "get_model"])
+def test_a_server_that_is_not_there_is_one_sentence(call: Call, method: str):
+    with socket.socket() as taken:  # bound and never listening: nobody else answers there
+        taken.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{taken.getsockname()[1]}"
+        arguments = [[Product("1", "a")]] if method == "classify" else []
+        with pytest.raises(CallError, match=f"no answer from {target} .*; check --target and that the server runs"):
+            call(target, method, *arguments)
+
+
+def test_a_server_that_never_answers_is_given_up():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            AisleClient(target, timeout_s=0.2) as client,
+            pytest.raises(CallError, match=f"{target} did not answer in time; give a longer timeout"),
+        ):
+            client.get_model()

@@ -1,0 +1,112 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from client.commands import ClassifyCommand, GetModelCommand, classify, get_model
+from client.errors import InputError
+from server.app import AisleServer
+
+
+def printed(run, command) -> str:
+    console = Console(width=240)
+    with console.capture() as capture:
+        run(command, console)
+    return capture.get()
+
+
+def run_client(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "client", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, server: AisleServer) -> Path:
+    """600 shirts with their truth, of which row 2 says nothing and row 3 names a missing picture."""
+    leaf = next(iter(server.models)).predictor.bundle.taxonomy.leaves[0]
+    rows = [f"{i},red shirt,,{leaf}" for i in range(600)]
+    rows[2], rows[3] = f"2,,,{leaf}", f"3,red shirt,missing.jpg,{leaf}"
+    (tmp_path / "catalog.csv").write_text("product_id,product_name,image,category\n" + "\n".join(rows) + "\n")
+    return tmp_path / "catalog.csv"
+
+
+def test_one_product_is_printed(target: str):
+    text = printed(classify, ClassifyCommand(target=target, name="red shirt", brand="acme"))
+    assert "red shirt" in text
+    assert "products" not in text
+
+
+def test_a_catalog_is_printed_counted_and_written(target: str, catalog: Path):
+    command = ClassifyCommand(target=target, catalog=catalog, out=catalog.with_name("out.csv"), show=5)
+    text = printed(classify, command)
+    assert "every field is empty" in text
+    assert "cannot be read" in text
+    assert "... and 595 more" in text
+    assert "600 products, accepted" in text
+    assert ", 2 failed" in text
+    assert "accuracy" in text
+    with command.out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["product_id"] for row in rows] == [str(i) for i in range(600)]
+    assert [i for i, row in enumerate(rows) if row["error"]] == [2, 3]
+
+
+def test_a_limit_ends_the_catalog_early(target: str, catalog: Path):
+    assert "2 products, accepted" in printed(classify, ClassifyCommand(target=target, catalog=catalog, limit=2))
+    with pytest.raises(InputError, match="--limit: expected 0 or more rows, found -1"):
+        printed(classify, ClassifyCommand(target=target, catalog=catalog, limit=-1))
+
+
+@pytest.mark.parametrize(
+    ("values", "found"), [({}, "neither"), ({"name": "a", "catalog": Path("a.csv")}, "both")], ids=["neither", "both"]
+)
+def test_one_product_or_a_catalog_is_asked_about(values: dict, found: str):
+    with pytest.raises(InputError, match=f"expected one product .* or --catalog FILE, found {found}"):
+        printed(classify, ClassifyCommand(**values))
+
+
+def test_a_missing_picture_is_named(tmp_path: Path):
+    with pytest.raises(InputError, match=r"no\.jpg cannot be read: No such file or directory"):
+        printed(classify, ClassifyCommand(image=tmp_path / "no.jpg"))
+
+
+def test_the_model_is_printed(target: str):
+    text = printed(get_model, GetModelCommand(target=target))
+    assert "num_leaves" in text
+    assert "precision_contract" in text
+
+
+def test_the_command_line_answers(target: str):
+    done = run_client("classify", "--target", target, "--name", "red shirt")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "red shirt" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["classify", "--target", "127.0.0.1:1", "--name", "a"], 1, "error: no answer from 127.0.0.1:1"),
+        (["classify", "--catalog", "no.csv"], 1, "error: catalog no.csv cannot be read"),
+        (["classify", "--nmae", "a"], 2, "Unrecognized options: --nmae"),
+        (["clasify"], 2, "clasify"),
+        ([], 2, "classify"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence(arguments: list[str], code: int, message: str):
+    done = run_client(*arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_client_imports_nothing_heavy():
+    program = (
+        "import sys, client.commands, client.async_client\n"
+        "heavy = {'tensorflow', 'keras', 'openvino', 'server', 'training', 'tokenizer.tokenizer', 'gensim'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
