@@ -1,0 +1,55 @@
+"""A running server over the toy bundle, and pictures of every kind of trouble."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from PIL import Image
+
+from proto.aisle.v1 import classifier_pb2_grpc
+from server.app import AisleServer
+from server.settings import ServerSettings
+from tests.server.support import open_channel
+
+
+@pytest.fixture(scope="module")
+def server(toy_bundle: Path) -> Iterator[AisleServer]:
+    server = AisleServer(ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino"))
+    server.start()
+    yield server
+    server.stop(grace_s=5)
+
+
+@pytest.fixture(scope="module")
+def channel(server: AisleServer) -> Iterator[grpc.Channel]:
+    with open_channel(server) as channel:
+        yield channel
+
+
+@pytest.fixture(scope="module")
+def stub(channel: grpc.Channel) -> classifier_pb2_grpc.ProductClassifierStub:
+    return classifier_pb2_grpc.ProductClassifierStub(channel)
+
+
+@pytest.fixture(scope="session")
+def jpeg() -> bytes:
+    """A picture of 80 x 60 pixels."""
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((80, 60)).convert("RGB").save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def bomb() -> bytes:
+    """A PNG of 60,000 x 60,000 pixels in a few hundred bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    body = zlib.compress(b"\0" * 100_000)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")

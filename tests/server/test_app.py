@@ -1,0 +1,209 @@
+import dataclasses
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from proto.aisle.v1 import classifier_pb2 as pb
+from proto.aisle.v1 import classifier_pb2_grpc
+from server.app import SERVICE_NAME, AisleServer, ListenError
+from server.settings import ServerSettings
+from tests.server.support import HeldEngine, open_channel
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+ONE_PRODUCT = pb.ClassifyRequest(products=[{"product_name": "red shirt"}])
+
+
+@pytest.fixture
+def settings(toy_bundle: Path) -> ServerSettings:
+    return ServerSettings(
+        bundle=toy_bundle,
+        host="127.0.0.1",
+        port=0,
+        engine="openvino",
+        max_products_per_request=2,
+        max_queue_items=2,
+        max_queue_images=2,
+    )
+
+
+@pytest.fixture
+def fresh_server(settings: ServerSettings) -> Iterator[AisleServer]:
+    """A server with a queue of two, for tests that stop it or hold its engine."""
+    server = AisleServer(settings)
+    server.start()
+    yield server
+    server.stop(grace_s=0)
+
+
+@pytest.fixture
+def fresh_channel(fresh_server: AisleServer) -> Iterator[grpc.Channel]:
+    with open_channel(fresh_server) as channel:
+        yield channel
+
+
+@pytest.fixture
+def held(fresh_server: AisleServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldEngine]:
+    held = HeldEngine(fresh_server, monkeypatch)
+    yield held
+    held.release()
+
+
+def test_health_knows_the_server_the_service_and_each_model(server: AisleServer, channel: grpc.Channel):
+    health = health_pb2_grpc.HealthStub(channel)
+    model = next(iter(server.models)).name
+    for name in ("", SERVICE_NAME, f"{SERVICE_NAME}/{model}"):
+        assert health.Check(health_pb2.HealthCheckRequest(service=name), timeout=30).status == SERVING
+    with pytest.raises(grpc.RpcError) as caught:
+        health.Check(health_pb2.HealthCheckRequest(service="no"), timeout=30)
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_reflection_tells_the_services(channel: grpc.Channel):
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    [response] = stub.ServerReflectionInfo(iter([request]), timeout=30)
+    names = {service.name for service in response.list_services_response.service}
+    assert names == {SERVICE_NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+
+
+def test_a_full_queue_is_resource_exhausted_and_what_waits_is_answered(held: HeldEngine, fresh_channel: grpc.Channel):
+    stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
+    calls = [stub.Classify.future(ONE_PRODUCT, timeout=30)]
+    held.wait_until_busy()
+    waiting = pb.ClassifyRequest(products=[{"product_name": "a"}, {"product_name": "b"}])
+    with ThreadPoolExecutor(2) as pool:
+        attempts = [pool.submit(stub.Classify, waiting, timeout=30) for _ in range(2)]
+        refused = next(attempt for attempt in as_completed(attempts, timeout=30) if attempt.exception())
+        assert refused.exception().code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "the classifier queue has no room for 2 more, 2 of 2 places are taken" in refused.exception().details()
+        held.release()
+    [answered] = [attempt.result() for attempt in attempts if attempt is not refused]
+    assert len(answered.classifications) == 2
+    assert len(calls[0].result(30).classifications) == 1
+
+
+def test_nothing_is_done_for_a_caller_who_has_left(
+    held: HeldEngine, fresh_server: AisleServer, fresh_channel: grpc.Channel
+):
+    stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
+    first = stub.Classify.future(ONE_PRODUCT, timeout=30)
+    held.wait_until_busy()
+    classifier = next(iter(fresh_server.models)).pipeline.classifier
+    left = stub.Classify.future(pb.ClassifyRequest(products=[{"product_name": "a"}] * 2), timeout=30)
+    _wait_for(lambda: classifier.queued_rows == 2)
+    left.cancel()
+    _wait_for(lambda: classifier.queued_rows == 0)
+    expired = stub.Classify.future(pb.ClassifyRequest(products=[{"product_name": "a"}] * 2), timeout=0.2)
+    assert expired.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    _wait_for(lambda: classifier.queued_rows == 0)
+    held.release()
+    assert len(first.result(30).classifications) == 1
+    assert held.batch_sizes == [1]
+
+
+def test_stopping_ends_running_calls_refuses_new_ones_and_tells_health(
+    held: HeldEngine, fresh_server: AisleServer, fresh_channel: grpc.Channel
+):
+    stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
+    watch = health_pb2_grpc.HealthStub(fresh_channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
+    assert next(watch).status == SERVING
+    running = stub.Classify.future(ONE_PRODUCT, timeout=30)
+    held.wait_until_busy()
+    stopping = threading.Thread(target=fresh_server.stop, args=(20,))
+    stopping.start()
+    assert [response.status for response in watch] == [NOT_SERVING]  # and the watch ends
+    with open_channel(fresh_server) as late_channel, pytest.raises(grpc.RpcError) as caught:
+        classifier_pb2_grpc.ProductClassifierStub(late_channel).Classify(ONE_PRODUCT, timeout=30)
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert stopping.is_alive()
+    held.release()
+    assert len(running.result(30).classifications) == 1
+    stopping.join(20)
+    assert not stopping.is_alive()
+
+
+def test_an_open_stream_does_not_hold_up_the_stop(fresh_server: AisleServer, fresh_channel: grpc.Channel):
+    stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
+    closed = threading.Event()
+
+    def requests():
+        yield pb.ClassifyStreamRequest(request=ONE_PRODUCT)
+        closed.wait(30)
+
+    stream = stub.ClassifyStream(requests(), timeout=60)
+    assert next(stream).HasField("response")
+    stopping = threading.Thread(target=fresh_server.stop, args=(60,))
+    stopping.start()
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stream)
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert "send what has no answer yet to another one" in caught.value.details()
+    stopping.join(20)
+    assert not stopping.is_alive()
+    closed.set()
+
+
+def test_a_taken_port_is_refused(server: AisleServer, settings: ServerSettings):
+    second = AisleServer(dataclasses.replace(settings, port=server.port))
+    with pytest.raises(ListenError, match=f"cannot listen on 127.0.0.1:{server.port}: .*; choose another --port"):
+        second.start()
+
+
+def test_several_models_are_served_by_name_the_newest_version_of_each(
+    toy_bundle: Path, settings: ServerSettings, tmp_path: Path
+):
+    for name in ("shop/9", "shop/10", "mall/v1"):
+        shutil.copytree(toy_bundle, tmp_path / name)
+    server = AisleServer(dataclasses.replace(settings, bundle=None, models=tmp_path))
+    server.start()
+    with open_channel(server) as channel:
+        stub = classifier_pb2_grpc.ProductClassifierStub(channel)
+        found = [stub.GetModel(pb.GetModelRequest(model=name), timeout=30) for name in ("shop", "mall")]
+        assert [(model.model, model.model_version) for model in found] == [("shop", "10"), ("mall", "v1")]
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Classify(ONE_PRODUCT, timeout=30)
+        assert "model: expected a name, this server holds several models: mall, shop" in caught.value.details()
+    server.stop(grace_s=5)
+
+
+def test_sigterm_drains_and_exits_with_0_and_tensorflow_was_never_imported(toy_bundle: Path):
+    program = (
+        "import sys, runpy, atexit\n"
+        "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'training', 'client'}\n"
+        "atexit.register(lambda: print('imported', sorted(heavy & set(sys.modules))))\n"
+        "runpy.run_module('server', run_name='__main__')\n"
+    )
+    flags = ["--bundle", str(toy_bundle), "--host", "127.0.0.1", "--port", "0", "--engine", "openvino"]
+    command = [sys.executable, "-c", program, *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        log = iter(process.stderr)
+        line = next(line for line in log if "listening on 127.0.0.1:" in line)
+        with grpc.insecure_channel(line.split()[-1]) as channel:
+            stub = classifier_pb2_grpc.ProductClassifierStub(channel)
+            assert len(stub.Classify(ONE_PRODUCT, timeout=30).classifications) == 1
+        process.send_signal(signal.SIGTERM)
+        out = process.stdout.read()
+        rest = "".join(log)
+    assert (process.returncode, out) == (0, "imported []\n")
+    assert "stopped" in rest
+    assert "Traceback" not in rest
+
+
+def _wait_for(condition) -> None:
+    """Wait until another thread has made `condition` true."""
+    for _ in range(3000):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("the condition never came true")

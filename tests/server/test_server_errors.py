@@ -1,0 +1,86 @@
+import re
+from concurrent.futures import CancelledError
+
+import pytest
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from model.errors import EngineError, PictureError, ProductError
+from server.errors import (
+    DOMAIN,
+    FieldError,
+    QueueFullError,
+    RequestError,
+    StoppingError,
+    product_status,
+    request_status,
+    shortened,
+)
+
+
+def reason(status: status_pb2.Status) -> str:
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert info.domain == DOMAIN
+    return info.reason
+
+
+def violations(status: status_pb2.Status) -> list[tuple[str, str]]:
+    bad_request = error_details_pb2.BadRequest()
+    assert status.details[1].Unpack(bad_request)
+    return [(violation.field, violation.description) for violation in bad_request.field_violations]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "expected_reason"),
+    [
+        (RequestError([("top_k", "too large")]), code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST"),
+        (QueueFullError("full"), code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+        (StoppingError("stopping"), code_pb2.UNAVAILABLE, "STOPPING"),
+        (CancelledError(), code_pb2.CANCELLED, "CALLER_LEFT"),
+        (EngineError("secret"), code_pb2.INTERNAL, "INTERNAL"),
+        (ZeroDivisionError("secret"), code_pb2.INTERNAL, "INTERNAL"),
+    ],
+)
+def test_each_error_has_its_code(error: Exception, code: int, expected_reason: str):
+    status = request_status(error)
+    assert (status.code, reason(status)) == (code, expected_reason)
+
+
+def test_a_request_error_names_every_field():
+    status = request_status(RequestError([("products", "none"), ("top_k", "too large")]))
+    assert status.message == "products: none; top_k: too large"
+    assert violations(status) == [("products", "none"), ("top_k", "too large")]
+
+
+@pytest.mark.parametrize(
+    ("error", "path", "expected_reason"),
+    [
+        (ProductError("wrong"), "products[3]", "INVALID_PRODUCT"),
+        (PictureError("wrong"), "products[3].image", "INVALID_PICTURE"),
+        (FieldError("product_name", "wrong"), "products[3].product_name", "INVALID_FIELD"),
+    ],
+)
+def test_a_product_error_names_its_path_in_the_request(error: Exception, path: str, expected_reason: str):
+    status = product_status(error, 3)
+    assert (status.code, status.message, reason(status)) == (code_pb2.INVALID_ARGUMENT, "wrong", expected_reason)
+    assert violations(status) == [(path, "wrong")]
+
+
+def test_an_internal_error_tells_the_log_everything_and_the_caller_a_number(caplog: pytest.LogCaptureFixture):
+    try:
+        raise KeyError("secret")
+    except KeyError as error:
+        status = product_status(error, 0)
+    assert status.code == code_pb2.INTERNAL
+    found = re.fullmatch(
+        "the server failed to answer; its log tells more under internal error ([0-9a-f]{8})", status.message
+    )
+    assert found
+    assert f"internal error {found[1]}" in caplog.text
+    assert "Traceback" in caplog.text
+    assert "secret" in caplog.text
+
+
+def test_a_callers_text_is_quoted_and_cut():
+    assert shortened("a\nb") == r"'a\nb'"
+    assert len(shortened("x" * 1_000_000)) < 120

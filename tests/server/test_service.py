@@ -1,0 +1,312 @@
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+from grpc_status import rpc_status
+
+from model.answer import Prediction
+from model.predictor import Predictor
+from model.product import Product
+from proto.aisle.v1 import classifier_pb2 as pb
+from proto.aisle.v1 import classifier_pb2_grpc
+from server.app import AisleServer
+
+Stub = classifier_pb2_grpc.ProductClassifierStub
+TEXTS = ["red shirt", "검은 구두", "leather bag 3.5kg", "x", "blue SHIRT!! ", "white shoe\0\u200b", "💼"]
+
+
+def predictor_of(server: AisleServer) -> Predictor:
+    return next(iter(server.models)).predictor
+
+
+def ask(stub: Stub, *products: pb.Product, **options) -> pb.ClassifyResponse:
+    return stub.Classify(pb.ClassifyRequest(products=products, **options), timeout=30)
+
+
+def named(name: str) -> pb.Product:
+    return pb.Product(product_id=f"id of {name}", product_name=name)
+
+
+def violations(status) -> list[str]:
+    bad_request = error_details_pb2.BadRequest()
+    assert any(detail.Unpack(bad_request) for detail in status.details)
+    return [violation.field for violation in bad_request.field_violations]
+
+
+def same_prediction(message: pb.Prediction, expected: Prediction) -> bool:
+    names = [category.category for category in message.categories]
+    probabilities = [category.probability for category in message.categories]
+    accepted = message.accepted.category if message.HasField("accepted") else None
+    return (
+        names == [category.category for category in expected.categories]
+        and np.allclose(probabilities, [category.probability for category in expected.categories], atol=1e-5)
+        and accepted == (expected.accepted.category if expected.accepted else None)
+        and message.accepted_depth == (len(accepted.split(">")) if accepted else 0)
+        and message.needs_review == expected.needs_review
+    )
+
+
+def test_answers_are_the_predictors_own_in_the_order_of_the_request(server: AisleServer, stub: Stub, jpeg: bytes):
+    products = [Product(f"{i}", text, brand="acme") for i, text in enumerate(TEXTS) if any(map(str.isalnum, text))]
+    products.append(Product("picture", image=jpeg))
+    products.append(Product("all", "red shirt", "clothes > shirts", "acme", "maker", jpeg))
+    messages = [
+        pb.Product(
+            product_id=product.product_id,
+            product_name=product.product_name,
+            mall_category=product.mall_category,
+            brand=product.brand,
+            maker=product.maker,
+            image=product.image or b"",
+        )
+        for product in products
+    ]
+    response = ask(stub, *messages, top_k=2)
+    expected = predictor_of(server).predict(products, top_k=2)
+    assert [c.product_id for c in response.classifications] == [product.product_id for product in products]
+    for classification, prediction in zip(response.classifications, expected, strict=True):
+        assert isinstance(prediction, Prediction)
+        assert same_prediction(classification.prediction, prediction)
+        assert len(classification.prediction.categories) == 2
+
+
+def test_the_response_says_who_answered_and_where_the_time_went(server: AisleServer, stub: Stub, jpeg: bytes):
+    model = next(iter(server.models))
+    response = ask(stub, pb.Product(image=jpeg))
+    assert (response.model, response.model_version) == (model.name, model.version)
+    timings = response.timings
+    assert 0 < timings.decode_ms < timings.total_ms
+    assert 0 < timings.inference_ms < timings.total_ms
+    assert 0 <= timings.queue_ms < timings.total_ms
+    assert ask(stub, named("shirt")).timings.decode_ms == 0
+
+
+def test_top_k_leaves_come_best_first_and_five_when_nothing_is_asked(server: AisleServer, stub: Stub):
+    num_leaves = predictor_of(server).bundle.taxonomy.num_leaves
+    for top_k, expected in ((1, 1), (0, min(5, num_leaves)), (100, min(100, num_leaves))):
+        [classification] = ask(stub, named("red shirt"), top_k=top_k).classifications
+        probabilities = [category.probability for category in classification.prediction.categories]
+        assert len(probabilities) == expected
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert sum(probabilities) <= 1 + 1e-6
+
+
+def test_evidence_and_embedding_come_on_request_only(server: AisleServer, stub: Stub, jpeg: bytes):
+    product = pb.Product(product_name="red shirt", image=jpeg)
+    plain = ask(stub, product).classifications[0].prediction
+    assert (len(plain.heads), len(plain.embedding)) == (0, 0)
+    full = ask(stub, product, include_evidence=True, include_embedding=True).classifications[0].prediction
+    assert {answer.head for answer in full.heads} == {"name", "image"}
+    assert all(0 < answer.category.probability <= 1 for answer in full.heads)
+    assert np.linalg.norm(full.embedding) == pytest.approx(1, abs=1e-4)
+
+
+def test_features_of_a_picture_answer_like_the_picture(server: AisleServer, stub: Stub, jpeg: bytes):
+    predictor = predictor_of(server)
+    pixels = predictor.decode(Product("", image=jpeg))
+    assert pixels is not None
+    features = pb.ImageFeatures(values=predictor.encode_images(pixels[None])[0])
+    by_picture, by_features = ask(stub, pb.Product(image=jpeg), pb.Product(image_features=features)).classifications
+    assert [c.category for c in by_picture.prediction.categories] == [
+        c.category for c in by_features.prediction.categories
+    ]
+    assert by_features.prediction.categories[0].probability == pytest.approx(
+        by_picture.prediction.categories[0].probability, abs=1e-5
+    )
+
+
+def test_bad_products_fail_alone_each_with_its_path(stub: Stub, jpeg: bytes, bomb: bytes):
+    bad = {
+        "products[1]": (pb.Product(product_id="empty"), "every field is empty"),
+        "products[2]": (pb.Product(product_name=" !? "), "every field is empty"),
+        "products[3].image": (pb.Product(image=jpeg[: len(jpeg) // 2]), "damaged or cut off"),
+        "products[4].image": (pb.Product(image=b"GIF89a?", product_name="shirt"), "picture"),
+        "products[5].image": (pb.Product(image=bomb), "the header announces 60000 x 60000"),
+        "products[6].image": (pb.Product(image=b"\xff\xd8" + bytes(20_000_001)), "at most 20000000 bytes"),
+        "products[7].image_features": (
+            pb.Product(product_name="shirt", image_features=pb.ImageFeatures(values=[1, 2])),
+            "image_features of",
+        ),
+        "products[8].image_features": (
+            pb.Product(image_features=pb.ImageFeatures(values=[float("nan")] * 3)),
+            "image_features",
+        ),
+        "products[9].product_name": (
+            pb.Product(product_name="가" * 10_001),
+            "expected at most 10000 characters, found 10001",
+        ),
+    }
+    response = ask(stub, named("red shirt"), *(product for product, _ in bad.values()), named("blue shirt"))
+    first, *wrong, last = response.classifications
+    assert (first.product_id, last.product_id) == ("id of red shirt", "id of blue shirt")
+    assert (first.WhichOneof("outcome"), last.WhichOneof("outcome")) == ("prediction", "prediction")
+    for classification, (path, (product, message)) in zip(wrong, bad.items(), strict=True):
+        assert classification.product_id == product.product_id
+        assert classification.error.code == code_pb2.INVALID_ARGUMENT
+        assert message in classification.error.message
+        assert violations(classification.error) == [path]
+
+
+@pytest.mark.parametrize(
+    ("request_message", "fields", "message"),
+    [
+        (pb.ClassifyRequest(), ["products"], "expected 1 to 512 products, found none"),
+        (pb.ClassifyRequest(products=[{"product_name": "a"}] * 513), ["products"], "found 513; split the request"),
+        (pb.ClassifyRequest(products=[{"product_name": "a"}], top_k=-1), ["top_k"], "found -1"),
+        (pb.ClassifyRequest(products=[{"product_name": "a"}], top_k=101), ["top_k"], "found 101"),
+        (pb.ClassifyRequest(products=[{"product_name": "a"}], model="no"), ["model"], "found 'no'"),
+        (pb.ClassifyRequest(products=[{"product_name": "a"}], model="x" * 10**6), ["model"], "xxx..."),
+        (pb.ClassifyRequest(products=[{"product_name": "a"}], model_version="-"), ["model_version"], "found '-'"),
+    ],
+    ids=["empty", "too many", "negative top_k", "large top_k", "unknown model", "long model", "unknown version"],
+)
+def test_a_request_that_is_wrong_as_a_whole(stub: Stub, request_message, fields: list[str], message: str):
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Classify(request_message, timeout=30)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert message in caught.value.details()
+    assert violations(rpc_status.from_call(caught.value)) == fields
+
+
+def test_a_full_request_is_answered_product_by_product(stub: Stub):
+    response = ask(stub, *(named(f"red shirt {i}") for i in range(512)))
+    assert [c.product_id for c in response.classifications] == [f"id of red shirt {i}" for i in range(512)]
+    assert all(c.HasField("prediction") for c in response.classifications)
+
+
+def test_a_product_alone_equals_the_product_in_any_batch_under_stress(stub: Stub, jpeg: bytes):
+    texts = [text for text in TEXTS if any(map(str.isalnum, text))]
+    catalog = [named(text) for text in texts] + [pb.Product(product_id="p", product_name="shoe", image=jpeg)]
+    alone = {product.product_id: ask(stub, product).classifications[0].prediction for product in catalog}
+
+    def caller(seed: int) -> bool:
+        products = random.Random(seed).choices(catalog, k=seed % 9 + 1)
+        response = ask(stub, *products)
+        return all(
+            classification.product_id == product.product_id
+            and classification.prediction.categories[0].category == alone[product.product_id].categories[0].category
+            and abs(
+                classification.prediction.categories[0].probability
+                - alone[product.product_id].categories[0].probability
+            )
+            < 1e-4
+            for classification, product in zip(response.classifications, products, strict=True)
+        )
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(caller, range(96)))
+
+
+def test_an_engine_fault_is_internal_and_reveals_nothing(
+    server: AisleServer, stub: Stub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def broken(features: dict) -> dict:
+        raise RuntimeError("/secret/path")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predictor_of(server).engine, "classify", broken)
+        with pytest.raises(grpc.RpcError) as caught:
+            ask(stub, named("shirt"))
+    assert caught.value.code() == grpc.StatusCode.INTERNAL
+    assert "its log tells more under internal error" in caught.value.details()
+    assert "secret" not in str(caught.value)
+    assert "/secret/path" in caplog.text
+    assert ask(stub, named("shirt")).classifications[0].HasField("prediction")
+
+
+def test_a_fault_with_one_product_costs_no_neighbour(
+    server: AisleServer, stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    predictor = predictor_of(server)
+    encode_images, text_features = predictor.engine.encode_images, predictor.preprocessor.text_features
+
+    def poisoned_encoder(images: np.ndarray) -> np.ndarray:
+        raise RuntimeError("no picture today")
+
+    def poisoned_texts(products: list[Product]) -> dict:
+        if any(product.product_name == "poison" for product in products):
+            raise RuntimeError("cannot read this")
+        return text_features(products)
+
+    monkeypatch.setattr(predictor.engine, "encode_images", poisoned_encoder)
+    monkeypatch.setattr(predictor.preprocessor, "text_features", poisoned_texts)
+    response = ask(stub, named("shirt"), named("poison"), pb.Product(product_name="shoe", image=jpeg), named("bag"))
+    outcomes = [classification.WhichOneof("outcome") for classification in response.classifications]
+    assert outcomes == ["prediction", "error", "error", "prediction"]
+    assert {c.error.code for c in response.classifications[1:3]} == {code_pb2.INTERNAL}
+    monkeypatch.setattr(predictor.engine, "encode_images", encode_images)
+    assert ask(stub, pb.Product(image=jpeg)).classifications[0].HasField("prediction")
+
+
+def test_get_model_describes_the_bundle(server: AisleServer, stub: Stub):
+    bundle = predictor_of(server).bundle
+    response = stub.GetModel(pb.GetModelRequest(), timeout=30)
+    assert (response.model, response.model_version, response.engine) == (bundle.name, bundle.version, "openvino")
+    assert response.taxonomy.num_leaves == bundle.taxonomy.num_leaves
+    assert response.taxonomy.checksum == bundle.taxonomy.checksum
+    assert tuple(response.inputs) == bundle.fields
+    assert response.image_feature_dim == bundle.image_feature_dim
+    assert len(response.metrics) > 0
+    contract = response.precision_contract
+    assert contract.precision_target == bundle.calibration.precision_target
+    assert [depth.depth for depth in contract.depths] == list(range(1, bundle.taxonomy.depth + 1))
+    assert tuple(depth.threshold for depth in contract.depths) == bundle.calibration.thresholds
+    assert tuple(depth.coverage for depth in contract.depths) == bundle.calibration.coverages
+    limits = response.limits
+    assert (limits.max_products, limits.max_top_k, limits.max_text_chars) == (512, 100, 10_000)
+    assert limits.max_image_bytes == bundle.settings.image.max_image_bytes
+
+
+def test_get_model_of_an_unknown_model_is_an_invalid_argument(stub: Stub):
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.GetModel(pb.GetModelRequest(model="no"), timeout=30)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_stream_answers_in_order_and_goes_on_after_a_wrong_message(stub: Stub):
+    requests = [
+        pb.ClassifyStreamRequest(request=pb.ClassifyRequest(products=[named(f"shirt {i}")] if i != 3 else []))
+        for i in range(20)
+    ]
+    responses = list(stub.ClassifyStream(iter(requests), timeout=30))
+    assert responses[3].error.code == code_pb2.INVALID_ARGUMENT
+    assert violations(responses[3].error) == ["products"]
+    found = [r.response.classifications[0].product_id for r in responses if r.HasField("response")]
+    assert found == [f"id of shirt {i}" for i in range(20) if i != 3]
+
+
+def test_a_stream_may_wait_for_each_answer(stub: Stub):
+    answered = threading.Semaphore(1)
+
+    def requests():
+        for i in range(3):
+            assert answered.acquire(timeout=20)
+            yield pb.ClassifyStreamRequest(request=pb.ClassifyRequest(products=[named(f"shirt {i}")]))
+
+    for i, response in enumerate(stub.ClassifyStream(requests(), timeout=30)):
+        assert response.response.classifications[0].product_id == f"id of shirt {i}"
+        answered.release()
+    assert i == 2
+
+
+def test_after_hang_ups_and_rubbish_a_good_request_is_answered(
+    server: AisleServer, stub: Stub, channel: grpc.Channel, jpeg: bytes
+):
+    rubbish = channel.unary_unary("/aisle.v1.ProductClassifier/Classify")
+    for payload in (b"\xff" * 100, b"\x1a\xff\xff\xff\xff\x0f", b"\x1a\x02\x12\x05"):
+        with pytest.raises(grpc.RpcError):
+            rubbish(payload, timeout=30)
+    with pytest.raises(grpc.RpcError) as caught:
+        rubbish(b"\0" * (64 * 1024 * 1024 + 1), timeout=30)
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    for _ in range(20):
+        request = pb.ClassifyRequest(products=[pb.Product(image=jpeg)] * 20)
+        stub.Classify.future(request, timeout=30).cancel()
+    stream = stub.ClassifyStream(iter([pb.ClassifyStreamRequest(request=request)] * 5), timeout=30)
+    next(stream)
+    stream.cancel()
+    assert ask(stub, named("shirt")).classifications[0].HasField("prediction")
