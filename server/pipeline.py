@@ -61,7 +61,7 @@ class Pipeline:
         self._image_counts = _doubling(settings.max_batch_images)
 
     def warm_up(self) -> None:
-        """Run both programs at batches of many sizes: engines compile on the first of a kind, and no caller shall wait."""
+        """Run batches of many sizes, because engines compile on the first of a kind and no caller shall wait."""
         predictor = self.predictor
         for count in self._product_counts:
             predictor.classify(predictor.features([Product("", product_name="warm up")] * count))
