@@ -23,7 +23,7 @@ def build_image_encoder(settings: ImageSettings, seed: int) -> keras.Model:
     """Build the encoder with its weights.
 
     Returns:
-        a model from "images" (B, image_size, image_size, 3) uint8 to "image_features" (B, F) float32.
+        a model from "images" (B, image_size, image_size, 3) uint8 to {"image_features": (B, F) float32}.
     Raises:
         SettingsError: unknown backbone, unsuitable image size, or weights that cannot be had.
     """
@@ -38,7 +38,7 @@ def build_image_encoder(settings: ImageSettings, seed: int) -> keras.Model:
     if len(features.shape) == 4:
         features = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
     features = keras.layers.Activation("linear", dtype="float32", name="image_features")(features)
-    return keras.Model(images, features, name="image_encoder")
+    return keras.Model(images, {"image_features": features}, name="image_encoder")
 
 
 def _is_backbone(candidate: Any) -> bool:

@@ -36,7 +36,7 @@ class KerasEngine:
         if self._image_encoder is None:
             raise EngineError("this bundle has no picture branch; leave pictures out")
         with self._lock:
-            return np.asarray(self._image_encoder.predict_on_batch(_padded(images)))[: len(images)]
+            return np.asarray(self._image_encoder.predict_on_batch(_padded(images))["image_features"])[: len(images)]
 
     def classify(self, features: Features) -> dict[str, np.ndarray]:
         """Classifier inputs to head logits and embedding."""

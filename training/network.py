@@ -37,7 +37,7 @@ def join_programs(classifier: keras.Model, image_encoder: keras.Model | None, se
             if tensor.name != "image_features"
         }
         inputs["images"] = keras.Input((size, size, 3), dtype="uint8", name="images")
-        features = image_encoder(_augment(inputs["images"], settings.training.seed))
+        features = image_encoder(_augment(inputs["images"], settings.training.seed))["image_features"]
         texts = {name: tensor for name, tensor in inputs.items() if name != "images"}
         outputs = dict(classifier({**texts, "image_features": features}))
     del outputs["embedding"]

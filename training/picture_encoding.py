@@ -33,7 +33,7 @@ class PictureEncoder:
         self.precision = "bfloat16" if has_native_bfloat16() else "float32"
         self.digest = _encoder_digest(image_encoder, settings, self.precision)
         folder = cache_dir / "features" / self.digest
-        self.cache = FeatureCache(folder, image_encoder.output_shape[-1])
+        self.cache = FeatureCache(folder, image_encoder.outputs[0].shape[-1])
         program = folder / "image_encoder.xml"
         if not program.exists():
             _export(image_encoder, program)

@@ -86,7 +86,7 @@ def train(job: TrainJob, settings: Settings) -> dict:
     for catalog, path in zip(catalogs, (job.train, job.val), strict=True):
         if not len(catalog):
             raise TrainingError(f"{path} has no usable row; the reasons are in {job.work_dir}/rejects-*.csv")
-    width = image_encoder.output_shape[-1] if image_encoder is not None else 0
+    width = image_encoder.outputs[0].shape[-1] if image_encoder is not None else 0
     shape = ClassifierShape(fields, labels.taxonomy.num_leaves, width)
     classifier = build_classifier(shape, settings.model, tokenizer, seed)
     trained = join_programs(classifier, image_encoder, settings)

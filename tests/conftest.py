@@ -1,0 +1,95 @@
+"""A real bundle at toy size, trained once a test run, and the catalog it was trained on."""
+
+import csv
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import cv2
+import numpy as np
+import pytest
+
+from model.settings import ImageSettings, ModelSettings, Settings, TrainingSettings
+from tokenizer.settings import TokenizerSettings
+
+COLUMNS = ("product_id", "product_name", "mall_category", "brand", "maker", "image", "category")
+#: Category to the words of its names, its mall category and the colour (B, G, R) of its pictures.
+TOY_SHOP = {
+    "의류>상의>티셔츠": (("반팔 티셔츠", "라운드 티", "면 반팔티"), "패션 > 탑", (40, 40, 220)),
+    "의류>하의>청바지": (("데님 청바지", "일자 진", "스키니 데님"), "패션 > 팬츠", (200, 80, 30)),
+    "디지털>노트북": (("LG gram 노트북", "게이밍 laptop", "울트라북 15인치"), "PC", (60, 200, 60)),
+}
+
+TOY_SETTINGS = Settings(
+    TokenizerSettings(
+        min_count=1, ngram_min_count=1, hash_buckets=1024, word2vec_epochs=1, vector_size=8, name_ngrams=48,
+        mall_category_ngrams=24, brand_ngrams=8,
+    ),
+    ModelSettings(hidden_dim=8, fcl_dim=16, ngram_dim=8, modality_dropout_rate=0.3),
+    ImageSettings(image_size=32, image_weights="none"),
+    TrainingSettings(batch_size=16, epochs=6, learning_rate=0.02, warmup_steps=2, patience=6, label_smoothing=0.0),
+)  # fmt: skip
+
+
+def write_catalog(path: Path, rows: list[dict[str, str]]) -> Path:
+    """A CSV with all columns; what a row leaves out is empty."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def toy_picture(color: tuple[int, int, int], seed: int, size: int = 40) -> bytes:
+    """A JPEG of one colour with noise."""
+    noise = np.random.default_rng(seed).integers(-20, 20, (size, size, 3))
+    pixels = np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)
+    return cv2.imencode(".jpg", pixels)[1].tobytes()
+
+
+def toy_rows(folder: Path, prefix: str, count: int) -> list[dict[str, str]]:
+    """Labelled rows over TOY_SHOP; every third has no mall category, every fourth no picture."""
+    rows = []
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        category, (names, mall_category, color) = list(TOY_SHOP.items())[i % len(TOY_SHOP)]
+        row = {"product_id": f"{prefix}{i}", "category": category, "brand": f"brand{i % 5}", "maker": "maker"}
+        row["product_name"] = f"{names[i // 3 % len(names)]} {i} 무료배송"
+        if i % 7:
+            row["mall_category"] = mall_category
+        if i % 4:
+            row["image"] = f"images/{prefix}{i}.jpg"
+            (folder / row["image"]).write_bytes(toy_picture(color, i))
+        rows.append(row)
+    return rows
+
+
+@pytest.fixture(scope="session")
+def toy_catalogs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Training (90 rows) and validation (45 rows) CSV."""
+    folder = tmp_path_factory.mktemp("catalogs")
+    return (
+        write_catalog(folder / "train.csv", toy_rows(folder, "t", 90)),
+        write_catalog(folder / "val.csv", toy_rows(folder, "v", 45)),
+    )
+
+
+@pytest.fixture(scope="session")
+def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache of encoded catalogs for the whole run."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def toy_bundle(tmp_path_factory: pytest.TempPathFactory, toy_catalogs: tuple[Path, Path], toy_cache: Path) -> Path:
+    """A trained bundle with all five fields, in a `models/<name>/<version>/` folder."""
+    from model.keras_backend import prepare_keras
+    from training.train import TrainJob, train
+
+    prepare_keras(TOY_SETTINGS.training)
+    models = tmp_path_factory.mktemp("models")
+    bundle = models / "toy" / "1"
+    bundle.parent.mkdir()
+    train(TrainJob(*toy_catalogs, bundle, {}, None, models / "work", toy_cache, resume=False), TOY_SETTINGS)
+    return bundle
