@@ -1,5 +1,6 @@
 """Word2Vec on the catalog's own words (Mikolov et al. 2013), through gensim."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -22,22 +23,27 @@ def train_word_vectors(corpus: Path, settings: TokenizerSettings, seed: int) -> 
     from gensim.models import Word2Vec
     from gensim.models.word2vec import LineSentence
 
+    sentences = LineSentence(str(corpus), max_sentence_length=1_000)
+    num_sentences, counts = 0, Counter[str]()
+    for sentence in sentences:
+        num_sentences += 1
+        counts.update(sentence)
+    # gensim's own max_final_vocab drops every token that ties with the first one over the limit
+    kept = {token: count for token, count in counts.most_common(settings.max_vocabulary) if count >= settings.min_count}
+    if not kept:
+        return [], np.zeros((FIRST_WORD_ID, settings.vector_size), np.float32)
     model = Word2Vec(
         vector_size=settings.vector_size,
         window=settings.word2vec_window,
-        min_count=settings.min_count,
-        max_final_vocab=settings.max_vocabulary,
+        min_count=1,
         sg=1,
         negative=5,
         workers=1,
         seed=seed,
     )
-    sentences = LineSentence(str(corpus), max_sentence_length=1_000)
-    model.build_vocab(sentences)
-    if not len(model.wv):
-        return [], np.zeros((FIRST_WORD_ID, settings.vector_size), np.float32)
+    model.build_vocab_from_freq(kept, corpus_count=num_sentences)
     if settings.word2vec_epochs:
-        model.train(sentences, total_examples=model.corpus_count, epochs=settings.word2vec_epochs)
+        model.train(sentences, total_examples=num_sentences, epochs=settings.word2vec_epochs)
     words = model.wv.vectors.astype(np.float32)
     words /= max(float(np.linalg.norm(words, axis=1).mean()), 1e-6)
     special = np.stack([np.zeros(settings.vector_size, np.float32), words.mean(axis=0)])
