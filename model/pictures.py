@@ -14,6 +14,8 @@ from model.settings import ImageSettings
 Image.MAX_IMAGE_PIXELS = None
 
 _EXIF_ORIENTATION = 0x0112
+#: Pillow reads dozens of formats, one of them by starting Ghostscript; pictures of strangers get these.
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _WHITE = (255, 255, 255, 255)
 
 
@@ -35,7 +37,7 @@ def decode_picture(data: bytes, settings: ImageSettings) -> np.ndarray:
             f"expected at most {settings.max_image_bytes} bytes of picture, found {len(data)}; send a smaller one"
         )
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check_size(image, settings)
             pixels = _decode_jpeg(data, image, settings) if _is_plain_jpeg(image) else _decode_other(image)
     except PictureError:
@@ -108,4 +110,4 @@ def _from_wide_grey(image: Image.Image) -> Image.Image:
     """16-bit and float grey to 8 bits; Pillow's own conversion clips instead of scaling."""
     values = np.asarray(image, dtype=np.float32)
     top = 65_535.0 if values.max(initial=0.0) > 255 else 255.0
-    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8), mode=None)
+    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
