@@ -96,14 +96,16 @@ def write_bundle(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        _write_descriptions(temporary, path, contents)
+        _write_descriptions(temporary, contents)
         tokenizer.save(temporary / FILES.tokenizer)
         write_programs(temporary)
         _write_manifest(temporary)
         verify_bundle(temporary)
         _put_in_place(temporary, path)
     except OSError as error:
-        raise BundleError(f"bundle {path} could not be written: {error}; free space or choose another folder") from error
+        raise BundleError(
+            f"bundle {path} could not be written: {error}; free space or choose another folder"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -150,9 +152,12 @@ def verify_bundle(path: Path) -> None:
     if not (path / FILES.manifest).exists():
         raise BundleError(f"{path} is no bundle: {FILES.manifest} is missing; give the folder that --bundle wrote")
     manifest = _read_json(path, FILES.manifest)
-    version = manifest.get("format_version")
-    if not isinstance(version, int) or not isinstance(manifest.get("files"), dict):
-        raise BundleError(f"{path / FILES.manifest} is damaged: format_version or files is missing; write the bundle again")
+    whole = isinstance(manifest, dict) and isinstance(manifest.get("files"), dict)
+    version = manifest.get("format_version") if whole else None
+    if not isinstance(version, int):
+        raise BundleError(
+            f"{path / FILES.manifest} is damaged: format_version or files is missing; copy or write the bundle again"
+        )
     if version > FORMAT_VERSION:
         raise BundleError(
             f"{path / FILES.manifest} has format {version}, this program reads up to {FORMAT_VERSION}; upgrade Aisle"
@@ -171,7 +176,7 @@ def verify_bundle(path: Path) -> None:
                 )
 
 
-def _write_descriptions(folder: Path, target: Path, contents: BundleContents) -> None:
+def _write_descriptions(folder: Path, contents: BundleContents) -> None:
     description = {
         "fields": contents.fields,
         "heads": contents.heads,
@@ -212,7 +217,9 @@ def _read_json(folder: Path, name: str) -> Any:
     try:
         return json.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
-        raise BundleError(f"{folder / name} cannot be read: {error.strerror}; copy or write the bundle again") from error
+        raise BundleError(
+            f"{folder / name} cannot be read: {error.strerror}; copy or write the bundle again"
+        ) from error
     except ValueError as error:
         raise BundleError(f"{folder / name} is damaged: {error}; copy or write the bundle again") from error
 

@@ -25,15 +25,16 @@ def write_programs(folder: Path, classifier: keras.Model, image_encoder: keras.M
     Raises:
         BundleError: the export failed or differs from Keras by more than EXPORT_TOLERANCE.
     """
-    for model, name in ((classifier, FILES.classifier), (image_encoder, FILES.image_encoder)):
-        if model is not None:
+    for program, name in ((classifier, FILES.classifier), (image_encoder, FILES.image_encoder)):
+        if program is not None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            model.save(folder / name)
+            program.save(folder / name)
     if keras.backend.backend() == "tensorflow":
         export_openvino(folder)
         return
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-    done = subprocess.run([sys.executable, "-m", __name__, str(folder)], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-m", __name__, str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BundleError(f"the OpenVINO export failed: {done.stderr.strip()[-2000:]}")
 
@@ -49,8 +50,8 @@ def export_openvino(folder: Path) -> None:
     ):
         if (folder / source).exists():
             (folder / target).parent.mkdir(parents=True, exist_ok=True)
-            model = keras.saving.load_model(folder / source, compile=False, safe_mode=True)
-            model.export(str(folder / target), format="openvino", verbose=False)
+            program = keras.saving.load_model(folder / source, compile=False, safe_mode=True)
+            program.export(str(folder / target), format="openvino", verbose=False)
     classifier = keras.saving.load_model(folder / FILES.classifier, compile=False, safe_mode=True)
     reference, exported = KerasEngine(folder), OpenVinoEngine(folder)
     features = _random_inputs(classifier)
@@ -71,7 +72,7 @@ def export_openvino(folder: Path) -> None:
 def _random_inputs(classifier: keras.Model) -> dict[str, np.ndarray]:
     """Rows that exercise every input; ids stay under the smallest table a bundle can have."""
     random = np.random.default_rng(0)
-    inputs = {}
+    inputs: dict[str, np.ndarray] = {}
     for tensor in classifier.inputs:
         shape = (_CHECK_ROWS, *tensor.shape[1:])
         if "int" in tensor.dtype:

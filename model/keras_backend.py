@@ -29,5 +29,3 @@ def prepare_keras(settings: TrainingSettings) -> str:
 
         tensorflow.config.experimental.enable_op_determinism()
     return backend
-
-

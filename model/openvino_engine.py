@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import openvino
-import openvino.properties as properties
-import openvino.properties.hint as hints
+from openvino import properties
+from openvino.properties import hint as hints
 
 from model.bundle_files import FILES
 from model.engine import Features

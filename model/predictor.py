@@ -25,7 +25,9 @@ class Predictor:
         self.preprocessor = bundle.preprocessor
 
     @classmethod
-    def open(cls, bundle_dir: Path, engine: EngineName = "auto", precision: str = "float32", threads: int = 0) -> "Predictor":
+    def open(
+        cls, bundle_dir: Path, engine: EngineName = "auto", precision: str = "float32", threads: int = 0
+    ) -> "Predictor":
         """Load and verify a bundle, then open its engine.
 
         Raises:
@@ -106,7 +108,9 @@ class Predictor:
             image_features[list(pixels)] = self.encode_images(np.stack(list(pixels.values())))
         return self.predictions(products, self.classify(self.features(products, image_features)), top_k)
 
-    def _head_answers(self, products: Sequence[Product], outputs: dict[str, np.ndarray]) -> list[dict[str, ScoredCategory]]:
+    def _head_answers(
+        self, products: Sequence[Product], outputs: dict[str, np.ndarray]
+    ) -> list[dict[str, ScoredCategory]]:
         bundle = self.bundle
         presence = self.preprocessor.presence(products)
         answers: list[dict[str, ScoredCategory]] = [{} for _ in products]

@@ -131,7 +131,9 @@ def settings_from_dict(values: dict[str, Any], source: str) -> Settings:
     built: dict[str, Any] = {}
     for group, entries in values.items():
         if group not in groups:
-            raise SettingsError(f"{source}: unknown table [{group}]; the tables are {', '.join(groups)}{_hint(group, groups)}")
+            raise SettingsError(
+                f"{source}: unknown table [{group}]; the tables are {', '.join(groups)}{_hint(group, groups)}"
+            )
         if not isinstance(entries, dict):
             raise SettingsError(f"{source}: '{group}' has to be a table of settings, found {entries!r}")
         built[group] = _group_from_dict(typing.cast(type, groups[group]), entries, f"{source}: [{group}]")

