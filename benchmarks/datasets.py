@@ -1,0 +1,139 @@
+"""Train, predict and evaluate on the benchmark sets with the commands a user has; one table at the end.
+
+    python -m benchmarks.datasets --data ../shared/data --weights ../shared/weights --sets naver2019 mwpd2020
+
+Expected on 2 cores: naver2019 accuracy about 0.90, mwpd2020 average weighted F1 about 0.87, fashion224 joint
+about 0.99. Sets that are missing are skipped with a sentence.
+"""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.leaves import compose_catalogs
+
+SETS = ("naver2019", "mwpd2020", "fashion224", "leaves")
+_CONFIGS = Path(__file__).parent / "configs"
+_WEIGHTS = "mobilenet_v2_1.0_224_notop.weights.h5"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure and where."""
+
+    data: Path = Path("../shared/data")
+    """Folder with the benchmark sets."""
+    weights: Path = Path("../shared/weights")
+    """Folder with the ImageNet weights of MobileNetV2."""
+    out: Path = Path("build/benchmarks")
+    """Bundles and reports."""
+    sets: tuple[str, ...] = SETS
+    """Which sets, of naver2019, mwpd2020, fashion224, leaves."""
+    cold: bool = True
+    """Start from an empty cache, so that encoding is part of the time."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of the table."""
+
+    name: str
+    metrics: dict
+    train_s: float
+    peak_mib: float
+    predict_rows_per_s: float
+    bundle_mib: float
+    fields: list[str] = field(default_factory=list)
+
+
+def main() -> None:
+    """Run the sets one after the other."""
+    options = tyro.cli(Options, prog="python -m benchmarks.datasets", description=__doc__)
+    console = Console()
+    results = []
+    for name in options.sets:
+        folder = options.data / ("taxonomy" if name == "leaves" else name)
+        if not folder.exists():
+            console.print(f"{name}: skipped, {folder} is missing; give its folder with --data")
+            continue
+        results.append(measure(name, options))
+    console.print(_table(results))
+
+
+def measure(name: str, options: Options) -> Result:
+    """Train, evaluate and predict one set; each step is a process of its own, timed from outside."""
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = Path(scratch) if options.cold else options.out / "cache"
+        if name == "leaves":
+            train, val = compose_catalogs(options.data / "taxonomy" / "naver_leaves.csv", Path(scratch), seed=0)
+        else:
+            train, val = options.data / name / "train.csv", options.data / name / "val.csv"
+        bundle = options.out / name
+        bundle.parent.mkdir(parents=True, exist_ok=True)
+        flags = ["--config", str(_CONFIGS / f"{name}.toml"), "--cache-dir", str(cache)]
+        if name == "fashion224":
+            flags += ["--image-weights", str(options.weights / _WEIGHTS)]
+        train_s, peak_mib = _run("train", "--train", train, "--val", val, "--bundle", bundle, *flags)
+        report = options.out / f"{name}-report"
+        _run("evaluate", "--bundle", bundle, "--catalog", val, "--report", report, "--cache-dir", cache)
+        answers = options.out / f"{name}.csv"
+        predict_s, _ = _run("predict", "--bundle", bundle, "--catalog", train, "--out", answers, "--cache-dir", cache)
+        with train.open("rb") as file:
+            num_rows = sum(1 for _ in file) - 1
+    size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+    metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
+    return Result(name, metrics, train_s, peak_mib, num_rows / predict_s, size / 2**20)
+
+
+def _run(command: str, *arguments: str | Path) -> tuple[float, float]:
+    """Seconds and peak MiB of the largest process of one `python -m training` command."""
+    call = [sys.executable, "-m", "training", command, *map(str, arguments)]
+    timed = (
+        "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr); sys.exit(done.returncode)"
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", timed, *call], stderr=subprocess.PIPE, text=True, check=False)
+    seconds = time.monotonic() - started
+    if done.returncode:
+        raise SystemExit(f"{' '.join(call)} failed:\n{done.stderr[-3000:]}")
+    return seconds, int(done.stderr.strip().rsplit("\n", 1)[-1]) / 1024
+
+
+def _table(results: list[Result]) -> Table:
+    table = Table(
+        "set",
+        "accuracy",
+        "macro F1",
+        "avg weighted F1",
+        "heads",
+        "ECE",
+        "train s",
+        "peak MiB",
+        "predict rows/s",
+        "bundle MiB",
+    )
+    for result in results:
+        metrics = result.metrics
+        heads = ", ".join(f"{head} {values['accuracy']:.4f}" for head, values in metrics["heads"].items())
+        table.add_row(
+            result.name,
+            *(f"{metrics[name]:.4f}" for name in ("accuracy", "macro_f1", "average_weighted_f1")),
+            heads,
+            f"{metrics['expected_calibration_error']:.4f}",
+            *(f"{value:.0f}" for value in dataclasses.astuple(result)[2:6]),
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
