@@ -5,13 +5,37 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 
+from proto.aisle.v1 import classifier_pb2 as pb
+from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer
+
+Stub = classifier_pb2_grpc.ProductClassifierStub
+
+
+def ask(stub: Stub, *products: pb.Product, **options) -> pb.ClassifyResponse:
+    return stub.Classify(pb.ClassifyRequest(products=products, **options), timeout=30)
+
+
+def named(name: str) -> pb.Product:
+    return pb.Product(product_id=f"id of {name}", product_name=name)
+
+
+def violations(status: status_pb2.Status) -> list[str]:
+    """The fields that a status' BadRequest names."""
+    bad_request = error_details_pb2.BadRequest()
+    assert any(detail.Unpack(bad_request) for detail in status.details)
+    return [violation.field for violation in bad_request.field_violations]
 
 
 def open_channel(server: AisleServer) -> grpc.Channel:
-    """A channel that sends what the server would refuse, too."""
-    options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+    """A channel with a connection of its own, that sends what the server would refuse, too."""
+    options = [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
     return grpc.insecure_channel(f"127.0.0.1:{server.port}", options=options)
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -123,6 +124,7 @@ def test_stopping_ends_running_calls_refuses_new_ones_and_tells_health(
     stopping = threading.Thread(target=fresh_server.stop, args=(20,))
     stopping.start()
     assert [response.status for response in watch] == [NOT_SERVING]  # and the watch ends
+    _wait_for(lambda: not _is_listening(fresh_server.port))
     with open_channel(fresh_server) as late_channel, pytest.raises(grpc.RpcError) as caught:
         classifier_pb2_grpc.ProductClassifierStub(late_channel).Classify(ONE_PRODUCT, timeout=30)
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
@@ -198,6 +200,11 @@ def test_sigterm_drains_and_exits_with_0_and_tensorflow_was_never_imported(toy_b
     assert (process.returncode, out) == (0, "imported []\n")
     assert "stopped" in rest
     assert "Traceback" not in rest
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _wait_for(condition) -> None:

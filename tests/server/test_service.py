@@ -1,40 +1,24 @@
 import random
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
 import pytest
-from google.rpc import code_pb2, error_details_pb2
+from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from model.answer import Prediction
 from model.predictor import Predictor
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer
+from tests.server.support import Stub, ask, named, violations
 
-Stub = classifier_pb2_grpc.ProductClassifierStub
 TEXTS = ["red shirt", "검은 구두", "leather bag 3.5kg", "x", "blue SHIRT!! ", "white shoe\0\u200b", "💼"]
 
 
 def predictor_of(server: AisleServer) -> Predictor:
     return next(iter(server.models)).predictor
-
-
-def ask(stub: Stub, *products: pb.Product, **options) -> pb.ClassifyResponse:
-    return stub.Classify(pb.ClassifyRequest(products=products, **options), timeout=30)
-
-
-def named(name: str) -> pb.Product:
-    return pb.Product(product_id=f"id of {name}", product_name=name)
-
-
-def violations(status) -> list[str]:
-    bad_request = error_details_pb2.BadRequest()
-    assert any(detail.Unpack(bad_request) for detail in status.details)
-    return [violation.field for violation in bad_request.field_violations]
 
 
 def same_prediction(message: pb.Prediction, expected: Prediction) -> bool:
@@ -265,48 +249,3 @@ def test_get_model_of_an_unknown_model_is_an_invalid_argument(stub: Stub):
     with pytest.raises(grpc.RpcError) as caught:
         stub.GetModel(pb.GetModelRequest(model="no"), timeout=30)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-
-
-def test_a_stream_answers_in_order_and_goes_on_after_a_wrong_message(stub: Stub):
-    requests = [
-        pb.ClassifyStreamRequest(request=pb.ClassifyRequest(products=[named(f"shirt {i}")] if i != 3 else []))
-        for i in range(20)
-    ]
-    responses = list(stub.ClassifyStream(iter(requests), timeout=30))
-    assert responses[3].error.code == code_pb2.INVALID_ARGUMENT
-    assert violations(responses[3].error) == ["products"]
-    found = [r.response.classifications[0].product_id for r in responses if r.HasField("response")]
-    assert found == [f"id of shirt {i}" for i in range(20) if i != 3]
-
-
-def test_a_stream_may_wait_for_each_answer(stub: Stub):
-    answered = threading.Semaphore(1)
-
-    def requests():
-        for i in range(3):
-            assert answered.acquire(timeout=20)
-            yield pb.ClassifyStreamRequest(request=pb.ClassifyRequest(products=[named(f"shirt {i}")]))
-
-    for i, response in enumerate(stub.ClassifyStream(requests(), timeout=30)):
-        assert response.response.classifications[0].product_id == f"id of shirt {i}"
-        answered.release()
-    assert i == 2
-
-
-def test_after_hang_ups_and_rubbish_a_good_request_is_answered(
-    server: AisleServer, stub: Stub, channel: grpc.Channel, jpeg: bytes
-):
-    rubbish = channel.unary_unary("/aisle.v1.ProductClassifier/Classify")
-    for payload in (b"\xff" * 100, b"\x1a\xff\xff\xff\xff\x0f", b"\x1a\x02\x12\x05"):
-        with pytest.raises(grpc.RpcError):
-            rubbish(payload, timeout=30)
-    with pytest.raises(grpc.RpcError) as caught:
-        rubbish(b"\0" * (64 * 1024 * 1024 + 1), timeout=30)
-    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    for _ in range(20):
-        request = pb.ClassifyRequest(products=[pb.Product(image=jpeg)] * 20)
-        stub.Classify.future(request, timeout=30).cancel()
-    stream = stub.ClassifyStream(iter([pb.ClassifyStreamRequest(request=request)] * 5), timeout=30)
-    next(stream)
-    stream.cancel()
-    assert ask(stub, named("shirt")).classifications[0].HasField("prediction")
