@@ -1,0 +1,36 @@
+"""The product record."""
+
+import numpy as np
+import pytest
+
+from model.product import FIELDS, HEADS, TEXT_FIELDS, Product, has_text
+
+
+@pytest.mark.parametrize(
+    ("text", "says_something"),
+    [("a", True), ("가", True), ("１", True), ("!?", False), ("", False), (" \n", False), ("😀", False), ("½", True)],
+)
+def test_has_text(text: str, says_something: bool) -> None:
+    assert has_text(text) is says_something
+
+
+def test_fields_and_heads_have_a_fixed_order() -> None:
+    """Presence flags in bundles and caches depend on it."""
+    assert FIELDS == ("name", "mall_category", "brand", "maker", "image")
+    assert HEADS == ("name", "mall_category", "image", "joint")
+
+
+def test_text_of_each_field() -> None:
+    product = Product("1", "n", "c", "b", "m")
+    assert [product.text(field) for field in TEXT_FIELDS] == ["n", "c", "b", "m"]
+
+
+def test_what_is_empty() -> None:
+    assert Product("1").is_empty
+    assert Product("1", "--", " ", "!", "?").is_empty
+    for field in ("product_name", "mall_category", "brand", "maker"):
+        assert not Product("1", **{field: "x"}).is_empty
+    for product in (Product("1", image=b""), Product("1", image_features=np.zeros(2))):
+        assert product.has_image
+        assert not product.is_empty
+    assert not Product("1", "x").has_image
