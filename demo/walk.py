@@ -18,7 +18,7 @@ from client.client import AisleClient
 from demo.answers import COMBINATIONS, ask
 from demo.catalog import compose_products, write_catalog
 from demo.child import Child
-from demo.tables import accuracy_table, answers_table, contract_sentence
+from demo.tables import accuracy_table, answers_table, contract_sentence, interesting
 from model.product import FIELDS
 
 CONFIG = Path(__file__).with_name("demo.toml")
@@ -138,7 +138,7 @@ def _is_serving(health: Any) -> bool:  # the stub's methods are made when it is 
 def _classify(items: list[CatalogItem], port: int, console: Console) -> None:
     with AisleClient(f"127.0.0.1:{port}") as client:
         answered = {fields: ask(client, items, fields, top_k=3) for fields in COMBINATIONS}
-    console.print(answers_table(answered[FIELDS][:_NUM_SHOWN]))
+    console.print(answers_table(interesting(answered[FIELDS], answered[("name",)], _NUM_SHOWN)))
     console.print(accuracy_table(answered))
     console.print(contract_sentence(answered[FIELDS]))
 

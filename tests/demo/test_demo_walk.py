@@ -12,7 +12,7 @@ from rich.console import Console
 
 from demo.answers import COMBINATIONS, Answered, accuracy, keep_fields
 from demo.child import Child, DemoError
-from demo.tables import accuracy_table, answers_table, contract_sentence
+from demo.tables import accuracy_table, answers_table, contract_sentence, interesting
 from demo.walk import CONFIG
 from model.answer import Prediction, ScoredCategory
 from model.product import FIELDS, Product
@@ -59,16 +59,27 @@ def test_accuracy_counts_the_best_leaf():
 def test_tables_show_names_with_brackets_as_they_are():
     console = Console(width=150, file=io.StringIO())
     with console.capture() as capture:
-        console.print(answers_table([answered("주방>머그컵", "주방>머그컵", needs_review=True)]))
+        console.print(
+            answers_table(
+                [(answered("주방>머그컵", "주방>머그컵", needs_review=True), answered("주방>접시", "주방>머그컵"))]
+            )
+        )
         console.print(accuracy_table({("name",): [answered("A", "A")], FIELDS: [answered("A", "B")]}))
-    for text in ("[무료배송] 머그컵", "0.750", "review", "everything", "1.000"):
+    for text in ("[무료배송] 머그컵", "주방>머그컵", "접시", "0.750", "review", "everything", "1.000"):
         assert text in capture.get()
+
+
+def test_half_of_the_shown_products_have_a_misleading_name():
+    everything = [answered("A", "A") for _ in range(10)]
+    by_name = [answered("A" if number < 7 else "B", "A") for number in range(10)]
+    shown = interesting(everything, by_name, count=4)
+    assert [name.is_right for _, name in shown] == [True, True, False, False]
 
 
 def test_contract_sentence_counts_accepted_and_right():
     answers = [answered("A", "A"), answered("A", "B"), answered("A", "A", needs_review=True)]
     assert contract_sentence(answers) == (
-        "2 of 3 answers are accepted without a person, 1 of those are right (50.0%); the others go to review."
+        "2 of 3 answers are accepted without a person, 1 of those are right (50.0%); 1 go to review."
     )
     assert contract_sentence(answers[2:]) == "No answer of 1 is sure enough to be accepted without a person."
 
