@@ -43,7 +43,7 @@ def fit(
     else:
         state.clear()
         progress = Progress()
-    keeper = _StateKeeper(state, progress, settings.training.patience)
+    keeper = _StateKeeper(state, progress, settings.training.patience, len(val.catalog))
     if not keeper.is_finished(settings.training.epochs):
         model.fit(
             train,
@@ -61,8 +61,9 @@ def fit(
 class _StateKeeper(keras.callbacks.Callback):
     """Saves after every epoch, notes the best one, stops early or when the loss is not finite."""
 
-    def __init__(self, state: TrainState, progress: Progress, patience: int):
+    def __init__(self, state: TrainState, progress: Progress, patience: int, num_val: int):
         super().__init__()
+        self.num_val = num_val
         self.state = state
         self.progress = progress
         self.patience = patience
@@ -74,24 +75,33 @@ class _StateKeeper(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop on NaN or infinity before it reaches a saved state."""
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {loss} at step {batch + 1} of epoch {self.progress.epoch + 1}; the state of epoch"
-                f" {self.progress.epoch} is kept. Lower --learning-rate, or use --precision-policy float32"
-            )
+        self._check_loss((logs or {}).get("loss", 0.0), f"the loss became {{}} at step {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save, and stop when patience is at its end."""
+        # The last step's update shows only here.
+        self._check_loss((logs or {}).get("val_loss", 0.0), "the validation loss became {} at the end")
         progress = self.progress
         row = {name.replace("_logits", ""): float(value) for name, value in (logs or {}).items()}
         progress.epoch = epoch + 1
         progress.history.append({"epoch": epoch + 1, **row})
-        is_best = row[SCORE] > progress.best_score
+        is_best = row[SCORE] >= progress.best_score - self._noise(progress.best_score)
         if is_best:
-            progress.best_score, progress.best_epoch = row[SCORE], epoch + 1
+            progress.best_score = max(row[SCORE], progress.best_score)
+            progress.best_epoch = epoch + 1
         self.state.save(self.model, progress, is_best)
         self.model.stop_training = self.model.stop_training or self.is_finished(epoch + 2)
+
+    def _check_loss(self, loss: float, what: str) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"{what.format(loss)} of epoch {self.progress.epoch + 1}; the state of epoch {self.progress.epoch}"
+                " is kept. Lower --learning-rate, or use --precision-policy float32"
+            )
+
+    def _noise(self, score: float) -> float:
+        """Half a standard error: of epochs that close the later wins, its learning rate is lower and its heads are riper."""
+        return 0.5 * math.sqrt(max(score * (1 - score), 0.0) / self.num_val)
 
 
 class _Bar(keras.callbacks.Callback):
@@ -120,7 +130,7 @@ class _Bar(keras.callbacks.Callback):
         for head in self.heads:
             name = f"{head}_logits"
             # With one head Keras reports its loss under the total's name.
-            loss, val_loss = (logs.get(f"{kind}{name}_loss", logs.get(f"{kind}loss", math.nan)) for kind in ("", "val_"))
+            loss, val_loss = (logs.get(f"{kind}{name}_loss", logs.get(f"{kind}loss", 0.0)) for kind in ("", "val_"))
             tqdm.write(
                 f"  {head:<14} loss {loss:.4f}  accuracy {logs[f'{name}_accuracy']:.4f}"
                 f"  |  validation loss {val_loss:.4f}  accuracy {logs[f'val_{name}_accuracy']:.4f}"

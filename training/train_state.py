@@ -2,6 +2,8 @@
 
 import json
 import os
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ import numpy as np
 
 from model.errors import TrainingError
 
+#: What NumPy raises for files that are missing, cut off or damaged.
+_UNREADABLE = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+
 
 @dataclass
 class Progress:
@@ -19,7 +24,7 @@ class Progress:
     Args:
         epoch: epochs finished.
         best_score: highest joint validation accuracy so far, 0 to 1.
-        best_epoch: the epoch, counted from 1, that reached it; 0 before the first.
+        best_epoch: the last epoch, counted from 1, that came within the noise of it; 0 before the first.
         history: per finished epoch the losses and accuracies by head.
     """
 
@@ -82,15 +87,22 @@ class TrainState:
                     )
                 for i, variable in enumerate(_all_variables(model)):
                     variable.assign(stored[f"v{i}"])
-        except (OSError, KeyError, ValueError) as error:
+        except _UNREADABLE as error:
             raise TrainingError(f"the state in {self.folder} cannot be read: {error}; leave out --resume") from error
         return Progress(**header["progress"])
 
     def restore_best(self, model: keras.Model) -> None:
-        """Load the best epoch's weights."""
-        with np.load(self._best, allow_pickle=False) as stored:
-            for i, variable in enumerate(model.weights):
-                variable.assign(stored[f"w{i}"])
+        """Load the best epoch's weights.
+
+        Raises:
+            TrainingError: they cannot be read.
+        """
+        try:
+            with np.load(self._best, allow_pickle=False) as stored:
+                for i, variable in enumerate(model.weights):
+                    variable.assign(stored[f"w{i}"])
+        except _UNREADABLE as error:
+            raise TrainingError(f"{self._best} cannot be read: {error}; leave out --resume to start afresh") from error
 
 
 def _all_variables(model: keras.Model) -> list[keras.Variable]:
@@ -104,7 +116,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
