@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,13 +21,16 @@ from tokenizer.tokenizer import Tokenizer
 from training.array_store import ArrayWriter, has_arrays, open_arrays
 from training.catalog import CatalogRow, catalog_digest, catalog_text, presence_flags, read_catalog
 from training.labels import LabelSpace
-from training.picture_encoding import PictureEncoder, decode_or_error, picture_fault
+from training.picture_encoding import UNREADABLE, PictureEncoder, decode_or_error, picture_fault
 from training.picture_source import PictureSource, PictureSourceSettings
 from training.rejects import Rejects
 from training.text_encoding import Texts, encode_texts
 
 _log = logging.getLogger("aisle.encode")
 _PICTURE_CHUNK_ROWS = 512
+_NOTE, _REJECTS = "rejects.json", "rejects.csv"
+#: Stands for a missing picture among keys; a picture has this key with a chance of 1 in 2**64.
+_NO_PICTURE = 0
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,15 @@ class EncodedCatalog:
     digest: str
 
     def __len__(self) -> int:
-        return len(self.arrays["labels"])
+        return len(self.arrays["labels"]) if self.arrays else 0  # a catalog of rejects only leaves no array
 
 
 @dataclass(frozen=True)
 class CatalogEncoder:
     """All that turns rows into arrays; equal encoders and equal files share one cache entry.
+
+    Pictures do not enter the key: one that changes under the same path is not noticed, but an entry
+    that lacks unreadable ones is made again, so that a mended picture or network counts.
 
     Args:
         tokenizer_dir: where `tokenizer` is saved.
@@ -79,16 +86,35 @@ class CatalogEncoder:
         """
         key = self._key(catalog)
         folder = self.cache_dir / "encoded" / key
-        note = folder / "rejects.json"
-        if not has_arrays(folder) or not note.exists():
-            with Rejects(rejects_path) as rejects, ArrayWriter(folder) as writer:
-                self._write(catalog, writer, rejects)
-                num_rejects = rejects.count
-            note.write_text(json.dumps({"num_rejects": num_rejects}), encoding="utf-8")
-        else:
-            _log.info("%s: encoded by an earlier run, found in %s", catalog, folder)
+        with Rejects(rejects_path) as rejects:
+            if self._is_usable(folder):
+                _log.info("%s: encoded by an earlier run, found in %s", catalog, folder)
+                if (folder / _REJECTS).exists():
+                    shutil.copyfile(folder / _REJECTS, rejects_path)
+            else:
+                with ArrayWriter(folder) as writer:
+                    self._write(catalog, writer, rejects)
+                if rejects.count:
+                    shutil.copyfile(rejects_path, folder / _REJECTS)
+                (folder / _NOTE).write_text(json.dumps(rejects.counts_by_reason), encoding="utf-8")
+        num_rejects = sum(json.loads((folder / _NOTE).read_text(encoding="utf-8")).values())
+        arrays = open_arrays(folder)
         features = self.pictures.cache.features() if self.pictures else None
-        return EncodedCatalog(open_arrays(folder), features, json.loads(note.read_text())["num_rejects"], key)
+        if self.pictures and arrays:
+            arrays["image_feature_rows"] = self.pictures.cache.rows(arrays.pop("image_keys"))
+        encoded = EncodedCatalog(arrays, features, num_rejects, key)
+        return dataclasses.replace(encoded, digest=f"{key}-{len(encoded)}")
+
+    def _is_usable(self, folder: Path) -> bool:
+        """Whether an earlier run left all rows, and the features of their pictures are still there."""
+        note = folder / _NOTE
+        if not has_arrays(folder) or not note.exists() or UNREADABLE in json.loads(note.read_text(encoding="utf-8")):
+            return False
+        arrays = open_arrays(folder)
+        if not self.pictures or not arrays:
+            return True
+        keys = arrays["image_keys"]
+        return bool((self.pictures.cache.rows(keys)[keys != _NO_PICTURE] >= 0).all())
 
     def _write(self, catalog: Path, writer: ArrayWriter, rejects: Rejects) -> None:
         chunk_rows = _PICTURE_CHUNK_ROWS if self.keep_pixels or self.pictures else 8192
@@ -113,9 +139,7 @@ class CatalogEncoder:
                     arrays["presence"] = presence_flags(kept)
                     yield {field: [catalog_text(row, field) for row in kept] for field in text_fields}, arrays
 
-    def _labelled(
-        self, catalog: Path, rows: list[CatalogRow], rejects: Rejects
-    ) -> tuple[list[CatalogRow], list[int]]:
+    def _labelled(self, catalog: Path, rows: list[CatalogRow], rejects: Rejects) -> tuple[list[CatalogRow], list[int]]:
         kept, labels = [], []
         for row in rows:
             label = self.label_space.class_of(row)
@@ -135,13 +159,13 @@ class CatalogEncoder:
         source: PictureSource,
         pool: ThreadPoolExecutor,
     ) -> tuple[list[CatalogRow], list[int], dict[str, np.ndarray]]:
-        """Drop rows whose picture is unreadable; give the others their pixels or feature rows."""
+        """Drop rows whose picture is unreadable; give the others their pixels or feature keys."""
         if not (self.pictures or self.keep_pixels):
             return rows, labels, {}
         with_image = [i for i, row in enumerate(rows) if row.image]
         encoded = source.read_many([rows[i].image for i in with_image])
         if self.pictures:
-            found: list = self.pictures.feature_rows(encoded)
+            found: list = self.pictures.embed(encoded)
         else:
             found = list(pool.map(lambda picture: decode_or_error(picture, self.image), encoded))
         values = dict(zip(with_image, found, strict=True))
@@ -153,7 +177,7 @@ class CatalogEncoder:
 
     def _picture_arrays(self, good: list[int], values: dict[int, int | np.ndarray]) -> dict[str, np.ndarray]:
         if self.pictures:
-            return {"image_feature_rows": np.array([values.get(i, -1) for i in good], np.int64)}
+            return {"image_keys": np.array([values.get(i, _NO_PICTURE) for i in good], np.uint64)}
         size = self.image.image_size
         images = np.zeros((len(good), size, size, 3), np.uint8)
         for position, i in enumerate(good):

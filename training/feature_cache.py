@@ -1,14 +1,16 @@
 """Picture features on disk, keyed by the picture's content: decoded and embedded once."""
 
+import fcntl
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 
 class FeatureCache:
-    """Features of one image encoder. Survives a kill at any moment; one process writes at a time.
+    """Features of one image encoder. Survives a kill at any moment; processes may share it, writing in turn.
 
     Args:
         folder: one per image encoder and precision.
@@ -22,8 +24,9 @@ class FeatureCache:
         self._features_path = folder / "features.bin"
         for path in (self._keys_path, self._features_path):
             path.touch()
-        self._drop_torn_rows()
-        self._keys = np.fromfile(self._keys_path, np.uint64)
+        self._keys = np.zeros(0, np.uint64)
+        with self._locked():
+            self._load()
         self._sort()
 
     @staticmethod
@@ -34,7 +37,7 @@ class FeatureCache:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def rows(self, keys: Sequence[int]) -> np.ndarray:
+    def rows(self, keys: Sequence[int] | np.ndarray) -> np.ndarray:
         """(N,) int64 row of each key, -1 where it is not cached."""
         wanted = np.array(keys, np.uint64)
         if not len(self._keys):
@@ -44,11 +47,13 @@ class FeatureCache:
 
     def append(self, keys: Sequence[int], features: np.ndarray) -> None:
         """Store (N, F) float32 features; features first, so that a key never lacks its row."""
-        with self._features_path.open("ab") as file:
-            file.write(np.ascontiguousarray(features, np.float32).data)
         new_keys = np.array(keys, np.uint64)
-        with self._keys_path.open("ab") as file:
-            file.write(new_keys.data)
+        with self._locked():
+            self._load()
+            with self._features_path.open("ab") as file:
+                file.write(np.ascontiguousarray(features, np.float32).data)
+            with self._keys_path.open("ab") as file:
+                file.write(new_keys.data)
         self._keys = np.concatenate([self._keys, new_keys])
         self._sort()
 
@@ -60,6 +65,19 @@ class FeatureCache:
     def _sort(self) -> None:
         self._order = np.argsort(self._keys, kind="stable")
         self._sorted_keys = self._keys[self._order]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from writing."""
+        with (self._keys_path.parent / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _load(self) -> None:
+        """Take the keys of other processes, whose rows come before those to append."""
+        self._drop_torn_rows()
+        if self._keys_path.stat().st_size != self._keys.nbytes:
+            self._keys = np.fromfile(self._keys_path, np.uint64)
 
     def _drop_torn_rows(self) -> None:
         """Cut both files to the rows that are whole in both."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from model.settings import ImageSettings
 from training.feature_cache import FeatureCache
 
 _BATCH = 32
+#: The kind of reject; rows of this kind get another chance in the next run.
+UNREADABLE = "unreadable picture"
 
 
 class PictureEncoder:
@@ -40,29 +42,22 @@ class PictureEncoder:
         self._program = OpenVinoProgram(program, self.precision)
         self._pool = ThreadPoolExecutor(os.cpu_count())
 
-    def feature_rows(self, pictures: Sequence[bytes | PictureError]) -> list[int | PictureError]:
-        """Row in `cache.features()` for each picture; a broken one becomes its error and costs no neighbour."""
-        results: list[int | PictureError] = []
+    def embed(self, pictures: Sequence[bytes | PictureError]) -> list[int | PictureError]:
+        """Key in `cache` of each picture, new ones embedded; a broken one becomes its error and costs no neighbour."""
         keys = [picture if isinstance(picture, PictureError) else FeatureCache.key(picture) for picture in pictures]
-        self._embed_new([(k, p) for k, p in zip(keys, pictures, strict=True) if isinstance(k, int)])
-        good = [key for key in keys if isinstance(key, int)]
-        rows = iter(self.cache.rows(good))
-        for key in keys:
-            row = int(next(rows)) if isinstance(key, int) else -1
-            results.append(key if isinstance(key, PictureError) else row)
-        return [self._failed.get(k, r) if isinstance(k, int) else r for k, r in zip(keys, results, strict=True)]
+        encoded = {k: p for k, p in zip(keys, pictures, strict=True) if isinstance(k, int) and isinstance(p, bytes)}
+        failed = self._embed_new(encoded)
+        return [failed.get(key, key) if isinstance(key, int) else key for key in keys]
 
-    def _embed_new(self, keyed: Sequence[tuple[int, bytes | PictureError]]) -> None:
-        """Decode on all cores while the encoder works on the batch before."""
-        self._failed: dict[int, PictureError] = {}
-        known = self.cache.rows([key for key, _ in keyed])
-        new = {key: picture for (key, picture), row in zip(keyed, known, strict=True) if row < 0}
-        keys = list(new)
-        decoded = self._pool.map(self._decode, new.values())
+    def _embed_new(self, pictures: Mapping[int, bytes]) -> dict[int, PictureError]:
+        """Decode on all cores while the encoder works on the batch before; returns the errors."""
+        failed: dict[int, PictureError] = {}
+        keys = [key for key, row in zip(pictures, self.cache.rows(list(pictures)), strict=True) if row < 0]
+        decoded = self._pool.map(lambda key: decode_or_error(pictures[key], self.settings), keys)
         batch: list[tuple[int, np.ndarray]] = []
         for key, pixels in zip(keys, decoded, strict=True):
             if isinstance(pixels, PictureError):
-                self._failed[key] = pixels
+                failed[key] = pixels
                 continue
             batch.append((key, pixels))
             if len(batch) == _BATCH:
@@ -70,13 +65,11 @@ class PictureEncoder:
                 batch = []
         if batch:
             self._embed(batch)
+        return failed
 
     def _embed(self, batch: list[tuple[int, np.ndarray]]) -> None:
         images = np.stack([pixels for _, pixels in batch])
         self.cache.append([key for key, _ in batch], self._program.run({"images": images})["image_features"])
-
-    def _decode(self, picture: bytes | PictureError) -> np.ndarray | PictureError:
-        return decode_or_error(picture, self.settings)
 
 
 def decode_or_error(picture: bytes | PictureError, settings: ImageSettings) -> np.ndarray | PictureError:
@@ -91,7 +84,7 @@ def decode_or_error(picture: bytes | PictureError, settings: ImageSettings) -> n
 
 def picture_fault(image: str, error: object) -> str:
     """The reason to reject a row; errors of fetching name the picture already, those of decoding do not."""
-    return f"unreadable picture: {error}" if image in str(error) else f"unreadable picture: {image}: {error}"
+    return f"{UNREADABLE}: {error}" if image in str(error) else f"{UNREADABLE}: {image}: {error}"
 
 
 def _encoder_digest(image_encoder: keras.Model, settings: ImageSettings, precision: str) -> str:
@@ -102,8 +95,8 @@ def _encoder_digest(image_encoder: keras.Model, settings: ImageSettings, precisi
 
 
 def _export(image_encoder: keras.Model, program: Path) -> None:
-    """Through a temporary name, so that a half-written program is never found."""
-    partial = program.with_name("partial.xml")
+    """Through a name of this process' own, so that a half-written program is never found."""
+    partial = program.with_name(f"partial-{os.getpid()}.xml")
     image_encoder.export(str(partial), format="openvino", verbose=False)
     partial.with_suffix(".bin").rename(program.with_suffix(".bin"))
     partial.rename(program)
