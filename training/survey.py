@@ -25,5 +25,8 @@ def survey_fields(catalog: Path, columns: Mapping[str, str]) -> tuple[str, ...]:
         total += len(rows)
     fields = tuple(field for field, count in zip(FIELDS, counts, strict=True) if count and count >= LEAST_SHARE * total)
     if not fields:
-        raise CatalogError(f"{catalog}: expected a name, a mall category or a picture in most of {total} rows, found none")
+        raise CatalogError(
+            f"{catalog}: expected a name, a mall category, a brand, a maker or a picture, found none in {total} rows;"
+            " name the right headings with --columns product_name=HEADING"
+        )
     return fields

@@ -15,7 +15,8 @@ from tokenizer.tokenizer import Tokenizer
 
 T = TypeVar("T")
 Texts = dict[str, list[str]]
-_worker_tokenizer: Tokenizer
+#: A worker process' own.
+_worker: dict[str, Tokenizer] = {}
 
 
 def encode_texts(
@@ -55,9 +56,8 @@ def _result(pending: "deque[tuple[Future[dict[str, np.ndarray]], T]]") -> tuple[
 
 
 def _load_tokenizer(tokenizer_dir: Path) -> None:
-    global _worker_tokenizer
-    _worker_tokenizer = Tokenizer.load(tokenizer_dir)
+    _worker["tokenizer"] = Tokenizer.load(tokenizer_dir)
 
 
 def _encode(chunk: Texts) -> dict[str, np.ndarray]:
-    return _worker_tokenizer.encode(chunk)
+    return _worker["tokenizer"].encode(chunk)

@@ -40,6 +40,7 @@ def fitted_tokenizer(
         return Tokenizer.load(folder), folder
     text_fields = [field for field in fields if field in TEXT_FIELDS]
     temporary = folder.with_name(f".{key}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had the same id
     temporary.mkdir(parents=True)
     corpus = temporary / "corpus.txt"
     try:
