@@ -1,5 +1,6 @@
 """Encoded catalogs in batches for Keras: shuffled by seed and epoch, so a resumed run sees the same rows."""
 
+import math
 from typing import Any
 
 import keras
@@ -38,7 +39,7 @@ class CatalogBatches(keras.utils.PyDataset):
         self._order = self._shuffled()
 
     def __len__(self) -> int:
-        return -(-len(self.catalog) // self.batch_size)
+        return math.ceil(len(self.catalog) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         # Sorted rows read the memory map forwards; the order inside a batch changes nothing.
