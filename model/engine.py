@@ -1,5 +1,6 @@
 """The seam between a bundle and whatever runs it: two programs, arrays in, arrays out."""
 
+import typing
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -44,11 +45,13 @@ def open_engine(bundle_dir: Path, engine: EngineName = "auto", precision: str = 
     """Open a bundle's programs; `auto` takes OpenVINO and falls back to Keras.
 
     Args:
-        precision: "float32" or "bfloat16", of the arithmetic inside the engine.
-        threads: most threads the engine uses; 0 means all cores.
+        precision: "float32" or "bfloat16", of the arithmetic inside OpenVINO; Keras keeps the bundle's own.
+        threads: most threads OpenVINO uses; 0 means all cores.
     Raises:
-        EngineError: the engine is not installed or cannot run the bundle.
+        EngineError: the engine is unknown, not installed or cannot run the bundle.
     """
+    if engine not in typing.get_args(EngineName):
+        raise EngineError(f"expected an engine of {', '.join(typing.get_args(EngineName))}, found {engine!r}")
     if engine in ("auto", "openvino"):
         try:
             from model.openvino_engine import OpenVinoEngine

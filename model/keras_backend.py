@@ -18,8 +18,8 @@ def prepare_keras(settings: TrainingSettings) -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         import keras
-    except ImportError as error:
-        raise SettingsError(f"the Keras backend {backend} is not installed: {error}; set another --backend") from error
+    except (ImportError, ValueError) as error:  # ValueError for a name that Keras does not know
+        raise SettingsError(f"the Keras backend {backend} cannot start: {error}; set another --backend") from error
     if keras.backend.backend() != backend:
         raise SettingsError(f"Keras already runs on {keras.backend.backend()}, {backend} was asked for; start afresh")
     keras.config.set_dtype_policy(settings.precision_policy)
