@@ -2,14 +2,11 @@
 
 import colorsys
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from demo.drawings import DRAWINGS, HUES
+from demo.drawings import Drawing, Shape, load_drawings
 
 PICTURE_SIZE = 128
 """Height and width of a picture, pixels."""
@@ -19,92 +16,27 @@ _OPTIONAL = 0.5
 Color = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class Shape:
-    """One line of a drawing.
-
-    Args:
-        fill: a palette colour or `#rrggbb`.
-        points: (N, 2) float on the 100 x 100 square; an outline, or a stroke's path.
-        width: of the stroke on the same square; 0 for a filled outline.
-        is_optional: drawn in about half of the pictures.
-    """
-
-    fill: str
-    points: np.ndarray
-    width: float
-    is_optional: bool
-
-
 def draw_picture(leaf: str, generator: np.random.Generator) -> bytes:
     """One picture of a product of this leaf.
 
     Args:
-        leaf: the last level of its category, a key of DRAWINGS.
+        leaf: the last level of its category, a name in drawings.toml.
         generator: source of every random choice; the same state gives the same picture.
     Returns:
         A JPEG of PICTURE_SIZE x PICTURE_SIZE.
     """
-    shapes = [shape for shape in _shapes(leaf) if not shape.is_optional or generator.random() < _OPTIONAL]
+    drawing = load_drawings()[leaf]
+    shapes = [shape for shape in drawing.shapes if not shape.is_optional or generator.random() < _OPTIONAL]
     image = _background(generator)
     placed = _place(shapes, generator)
     _draw_shadow(image, placed, generator)
-    palette = _palette(leaf, generator)
+    palette = _palette(drawing, generator)
     draw = ImageDraw.Draw(image)
     for shape in placed:
         _draw_shape(draw, shape, palette.get(shape.fill, shape.fill))
     if generator.random() < 0.2:
         _draw_sticker(draw, generator)
     return _encode(image, generator)
-
-
-@cache
-def _shapes(leaf: str) -> tuple[Shape, ...]:
-    lines = [line.strip() for line in DRAWINGS[leaf].splitlines() if line.strip()]
-    return tuple(shape for line in lines for shape in _parse(line.removeprefix("?"), line.startswith("?")))
-
-
-def _parse(line: str, is_optional: bool) -> Iterator[Shape]:
-    kind, fill, *rest = line.split()
-    numbers = [float(number) for number in rest]
-    width = 0.0
-    if kind == "box":
-        outlines = [_box(*numbers)]
-    elif kind == "oval":
-        outlines = [_oval(*numbers)]
-    elif kind == "poly":
-        outlines = [np.array(numbers).reshape(-1, 2)]
-    elif kind == "line":
-        width, outlines = numbers[0], [np.array(numbers[1:]).reshape(-1, 2)]
-    elif kind == "arc":
-        width, outlines = numbers[0], [_oval(*numbers[1:])]
-    elif kind == "grid":
-        outlines = list(_grid(*numbers))
-    else:
-        raise ValueError(f"expected box, oval, poly, line, arc or grid, found {kind!r} in {line!r}")
-    for points in outlines:
-        yield Shape(fill, points, width, is_optional)
-
-
-def _oval(x: float, y: float, radius_x: float, radius_y: float, start: float = 0, end: float = 360) -> np.ndarray:
-    angles = np.radians(np.linspace(start, end, 33))
-    return np.stack([x + radius_x * np.cos(angles), y + radius_y * np.sin(angles)], axis=1)
-
-
-def _box(left: float, top: float, right: float, bottom: float, radius: float = 0) -> np.ndarray:
-    if radius == 0:
-        return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    x0, y0, x1, y1 = left + radius, top + radius, right - radius, bottom - radius
-    corners = [(x1, y1, 0), (x0, y1, 90), (x0, y0, 180), (x1, y0, 270)]
-    return np.concatenate([_oval(x, y, radius, radius, start, start + 90)[::4] for x, y, start in corners])
-
-
-def _grid(left: float, top: float, right: float, bottom: float, columns: float, rows: float) -> Iterator[np.ndarray]:
-    across, down = (right - left) / columns, (bottom - top) / rows
-    for row in range(int(rows)):
-        for column in range(int(columns)):
-            x, y = left + column * across, top + row * down
-            yield _box(x + 0.12 * across, y + 0.12 * down, x + 0.88 * across, y + 0.88 * down)
 
 
 def _place(shapes: list[Shape], generator: np.random.Generator) -> list[Shape]:
@@ -140,11 +72,10 @@ def _draw_shadow(image: Image.Image, shapes: list[Shape], generator: np.random.G
     image.paste((30, 30, 36), mask=mask.filter(ImageFilter.GaussianBlur(7)))
 
 
-def _palette(leaf: str, generator: np.random.Generator) -> dict[str, Color]:
-    low, high = HUES.get(leaf, (0, 360))
-    hue = generator.uniform(low, high) / 360
-    saturation = generator.uniform(0.45, 0.95) if leaf in HUES else generator.beta(1.2, 1.4)
-    value = generator.uniform(0.45 if leaf in HUES else 0.3, 0.95)
+def _palette(drawing: Drawing, generator: np.random.Generator) -> dict[str, Color]:
+    hue = generator.uniform(*drawing.hues) / 360
+    saturation = generator.uniform(0.45, 0.95) if drawing.has_own_hues else generator.beta(1.2, 1.4)
+    value = generator.uniform(0.45 if drawing.has_own_hues else 0.3, 0.95)
     return {
         "main": _color(hue, saturation, value),
         "dark": _color(hue, saturation, value * 0.62),
