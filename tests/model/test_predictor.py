@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from model.answer import Prediction
+from model.engine import Engine
 from model.errors import AisleError, PictureError, ProductError
 from model.predictor import Predictor
 from model.product import FIELDS, Product
@@ -93,6 +94,32 @@ def test_bad_products_cost_no_neighbour(predictor: Predictor) -> None:
     good = [one for one in found if isinstance(one, Prediction)]
     for one, expected in zip(good, predictions(predictor.predict(GOOD)), strict=True):
         assert_same(one, expected)
+
+
+class ColourEngine:
+    """The toy bundle's engine with an eye for colour; its own untrained backbone gives nearly nothing."""
+
+    name = "colour"
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self.classify = engine.classify
+        self.close = engine.close
+
+    def encode_images(self, images: np.ndarray) -> np.ndarray:
+        means = images.mean(axis=(1, 2), dtype=np.float32)
+        return np.repeat(means, [426, 427, 427], axis=1)
+
+
+def test_a_picture_stays_with_its_product(predictor: Predictor) -> None:
+    colours = Predictor(predictor.bundle, ColourEngine(predictor.engine))
+    pictures = [Product(str(i), image=toy_picture(color, i)) for i, (_, _, color) in enumerate(TOY_SHOP.values())]
+    alone = [predictions(colours.predict([product]))[0] for product in pictures]
+    assert not np.allclose(alone[0].embedding, alone[1].embedding, atol=1e-3)
+    mixed = [BAD[0], pictures[0], GOOD[0], BAD[1], pictures[1], pictures[2], GOOD[3]]
+    found = colours.predict(mixed)
+    for position, expected in zip((1, 4, 5), alone, strict=True):
+        assert_same(predictions([found[position]])[0], expected)
 
 
 def test_only_bad_products_and_none_at_all(predictor: Predictor) -> None:
