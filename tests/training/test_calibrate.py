@@ -1,0 +1,121 @@
+"""Temperatures and the precision contract."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from model.answer import answer, softmax
+from model.settings import TrainingSettings
+from model.taxonomy import Taxonomy
+from training.calibrate import NEVER, calibrate, fit_temperature, precision_lower_bound, precision_threshold
+
+TAXONOMY = Taxonomy(["a>x", "a>y", "b>x", "b>y"])
+
+
+def honest_logits(count: int, num_classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose softmax is the true distribution of the labels, drawn from it."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 2, (count, num_classes)).astype(np.float32)
+    cumulated = softmax(logits).cumsum(axis=1)
+    labels = (random.random((count, 1)) > cumulated).sum(axis=1)
+    return logits, np.minimum(labels, num_classes - 1).astype(np.int32)
+
+
+@pytest.mark.parametrize("factor", [0.25, 1.0, 3.0])
+def test_the_temperature_undoes_a_known_factor(factor: float) -> None:
+    logits, labels = honest_logits(20_000, 4, 0)
+    assert fit_temperature(logits * np.float32(factor), labels) == pytest.approx(factor, rel=0.04)
+
+
+def test_extreme_temperatures_stay_in_their_bounds() -> None:
+    labels = np.array([0, 1], np.int32)
+    right = np.eye(2, dtype=np.float32)
+    assert 0.05 <= fit_temperature(right, labels) < 0.1  # nothing is left to gain below
+    assert fit_temperature(right[::-1] * 1e4, labels) == pytest.approx(20.0, rel=0.01)
+
+
+@pytest.mark.parametrize(("hits", "total"), [(0, 5), (1, 1), (3, 4), (98, 100), (100, 100), (970, 1000), (1, 1000)])
+@pytest.mark.parametrize("level", [0.05, 0.001])
+def test_the_lower_bound_is_the_exact_one_sided_one(hits: int, total: int, level: float) -> None:
+    expected = binomtest(hits, total, alternative="greater").proportion_ci(1 - level, method="exact").low
+    assert precision_lower_bound(hits, total, level) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_threshold_by_eye() -> None:
+    """1,000 sure and right answers above 1,000 unsure ones of which half are wrong.
+
+    0.98 with confidence 0.95, shared by 50 tries: 1,000 of 1,000 bound precision from below by 0.001 ** (1 / 1000)
+    = 0.9931; the next coverage tried, 1,061 rows, holds some 30 wrong answers.
+    """
+    confidences = np.concatenate([np.linspace(0.99, 0.9, 1000), np.linspace(0.5, 0.4, 1000)]).astype(np.float32)
+    is_correct = np.concatenate([np.ones(1000, bool), np.arange(1000) % 2 == 0])
+    threshold, coverage = precision_threshold(confidences, is_correct, 0.98, 0.95)
+    assert coverage == pytest.approx(0.5, abs=0.03)
+    assert (confidences >= np.float32(threshold)).mean() == pytest.approx(coverage)
+    shuffled = np.random.default_rng(0).permutation(2000)
+    assert precision_threshold(confidences[shuffled], is_correct[shuffled], 0.98, 0.95) == (threshold, coverage)
+
+
+def test_equal_confidences_are_accepted_together() -> None:
+    """Were only a part of the ties counted, the right ones among them could stand in front."""
+    confidences = np.full(2000, 0.9, np.float32)
+    is_correct = np.arange(2000) < 1500
+    assert precision_threshold(confidences, is_correct, 0.98, 0.95) == (NEVER, 0.0)
+    threshold, coverage = precision_threshold(confidences, is_correct, 0.7, 0.95)
+    assert (np.float32(threshold), coverage) == (np.float32(0.9), 1.0)
+
+
+@pytest.mark.parametrize(("count", "accepted"), [(0, False), (1, False), (300, False), (342, True)])
+def test_too_few_rows_promise_nothing(count: int, accepted: bool) -> None:
+    """All right: 0.001 ** (1 / n) reaches 0.98 from n = 342 on."""
+    confidences = np.linspace(0.9, 1.0, count).astype(np.float32)
+    threshold, coverage = precision_threshold(confidences, np.ones(count, bool), 0.98, 0.95)
+    assert (threshold < NEVER) == (coverage == 1.0) == accepted
+
+
+def test_the_promise_holds_in_at_least_95_percent_of_the_draws() -> None:
+    """300 validation splits over honest confidences: the true precision above the threshold is the mean confidence."""
+    target, num_draws = 0.9, 300
+    broken = accepted = 0
+    for seed in range(num_draws):
+        random = np.random.default_rng(seed)
+        confidences = (0.5 + 0.5 * random.beta(2, 1, 800)).astype(np.float32)
+        is_correct = random.random(800) < confidences
+        threshold, _ = precision_threshold(confidences, is_correct, target, 0.95)
+        accepted += threshold < NEVER
+        # Beta(2, 1) has the density 2x; confidence 0.5 + x / 2 above t has the mean 0.5 + (1 + c + c^2) / (3 + 3c).
+        cut = max(0.0, 2 * threshold - 1)
+        broken += threshold < NEVER and 0.5 + (1 + cut + cut**2) / (3 + 3 * cut) < target
+    assert accepted > 0.9 * num_draws
+    assert broken <= 0.05 * num_draws
+
+
+def test_calibrate_joins_heads_and_depths() -> None:
+    logits, labels = honest_logits(4000, 4, 1)
+    name = np.zeros_like(logits)
+    name[:2000] = 2 * logits[:2000]  # the other rows have no name
+    settings = replace(TrainingSettings(), precision_target=0.9, precision_confidence=0.9)
+    weights = {
+        "joint": np.ones(4000, np.float32),
+        "name": (np.arange(4000) < 2000).astype(np.float32),
+        "image": np.zeros(4000, np.float32),
+    }
+    found = calibrate({"joint": 3 * logits, "name": name, "image": logits}, labels, weights, TAXONOMY, settings)
+    assert found.temperature == pytest.approx(3.0, rel=0.1)
+    assert found.head_temperatures["name"] == pytest.approx(2.0, rel=0.1)
+    assert found.head_temperatures["image"] == 1.0
+    assert (found.precision_target, found.precision_confidence) == (0.9, 0.9)
+    assert len(found.thresholds) == len(found.coverages) == 2
+    assert found.coverages[0] > found.coverages[1] > 0.1
+    answers = answer(3 * logits, TAXONOMY, found, top_k=1)
+    assert (answers.accepted_depths >= 2).mean() == pytest.approx(found.coverages[1])
+    right = answers.top_classes[:, 0] == labels
+    assert right[answers.accepted_depths == 2].mean() >= 0.9
+
+
+def test_one_category_is_calibrated_too() -> None:
+    logits, labels = np.ones((500, 1), np.float32), np.zeros(500, np.int32)
+    found = calibrate({"joint": logits}, labels, {"joint": np.ones(500)}, Taxonomy(["only"]), TrainingSettings())
+    assert (found.thresholds, found.coverages) == ((1.0,), (1.0,))
