@@ -100,7 +100,7 @@ class _StateKeeper(keras.callbacks.Callback):
             )
 
     def _noise(self, score: float) -> float:
-        """Half a standard error: of epochs that close the later wins, its learning rate is lower and its heads are riper."""
+        """Half a standard error: of epochs that close the later wins, for its learning rate is lower."""
         return 0.5 * math.sqrt(max(score * (1 - score), 0.0) / self.num_val)
 
 

@@ -32,7 +32,8 @@ def test_rows_that_are_not_contiguous_are_written_in_their_order(tmp_path: Path)
 
 
 def test_an_exception_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="stop"), ArrayWriter(tmp_path / "a") as writer:
+    write_and_stop = pytest.raises(RuntimeError, match="stop")
+    with write_and_stop, ArrayWriter(tmp_path / "a") as writer:
         writer.append({"y": np.zeros(3)})
         raise RuntimeError("stop")
     assert not list(tmp_path.iterdir())
@@ -58,10 +59,8 @@ def test_newer_arrays_replace_older_ones(tmp_path: Path) -> None:
     "other", [{"y": np.zeros(2, np.float64)}, {"y": np.zeros((2, 1), np.float32)}, {"z": np.zeros(2, np.float32)}]
 )
 def test_rows_of_another_form_are_refused(tmp_path: Path, other: dict[str, np.ndarray]) -> None:
-    with (
-        pytest.raises(ValueError, match=r"expected arrays \{'y': \('<f4', \[\]\)\}, found"),
-        ArrayWriter(tmp_path / "a") as writer,
-    ):
+    refused = pytest.raises(ValueError, match=r"expected arrays \{'y': \('<f4', \[\]\)\}, found")
+    with refused, ArrayWriter(tmp_path / "a") as writer:
         writer.append({"y": np.zeros(2, np.float32)})
         writer.append(other)
     assert not has_arrays(tmp_path / "a")

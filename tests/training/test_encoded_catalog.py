@@ -119,7 +119,7 @@ def test_whatever_shapes_it_gives_another_entry(
 ) -> None:
     catalog = write_catalog(tmp_path / "shop.csv", rows)
     other_catalog = write_catalog(tmp_path / "other.csv", [*rows, {**rows[0], "product_id": "new"}])
-    tokenizer, folder = toy_tokenizer
+    tokenizer, _ = toy_tokenizer
     shorter = Tokenizer(
         replace(tokenizer.settings, name_length=7),
         tokenizer.tokens,

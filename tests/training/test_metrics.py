@@ -161,8 +161,8 @@ def test_field_combinations_count_every_row_once() -> None:
 
 
 def test_presence_of_another_shape_is_refused() -> None:
+    outcomes = Outcomes.of(LABELS, PRED_PROBS)
     with pytest.raises(ValueError, match=r"expected presence flags \(4, 2\), found \(4, 1\)"):
-        outcomes = Outcomes.of(LABELS, PRED_PROBS)
         field_combination_metrics(outcomes, no_answers(4), np.ones((4, 1)), ("name", "image"), TAXONOMY)
 
 
