@@ -30,10 +30,11 @@ class MissingValue(keras.layers.Layer):
 class ModalityDropout(keras.layers.Layer):
     """Hides present fields at random in training, so that any subset is answered (Neverova et al. 2016).
 
-    A row that would lose all its fields keeps them. Presence (B, F) in and out.
+    A share `rate` of the rows keeps one field only, drawn evenly from those it has; in the others each field is
+    hidden with chance `rate`. A row that would lose all its fields keeps them. Presence (B, F) in and out.
 
     Args:
-        rate: chance that a field is hidden, 0 to 1.
+        rate: 0 to 1.
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any):
@@ -46,10 +47,17 @@ class ModalityDropout(keras.layers.Layer):
         """Drop in training, pass through otherwise."""
         if not training or self.rate == 0:
             return presence
-        drawn = keras.random.uniform(ops.shape(presence), seed=self.seed_generator, dtype=presence.dtype)
+        drawn = self._uniform(presence)
         kept = presence * ops.cast(drawn >= self.rate, presence.dtype)
         has_some = ops.cast(ops.max(kept, axis=-1, keepdims=True) > 0, presence.dtype)
-        return kept * has_some + presence * (1 - has_some)
+        kept = kept * has_some + presence * (1 - has_some)
+        chosen = ops.argmax(presence * (self._uniform(presence) + 1), axis=-1)
+        single = presence * ops.one_hot(chosen, presence.shape[-1], dtype=presence.dtype)
+        is_single = ops.cast(self._uniform(presence[:, :1]) < self.rate, presence.dtype)
+        return single * is_single + kept * (1 - is_single)
+
+    def _uniform(self, like: Any) -> Any:
+        return keras.random.uniform(ops.shape(like), seed=self.seed_generator, dtype=like.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -44,7 +44,7 @@ class ModelSettings:
     ngram_dropout_rate: float = 0.3
     """Share of n-grams hidden in training, 0 to 1."""
     modality_dropout_rate: float = 0.2
-    """Chance that a present field is hidden from the joint head in training, 0 to 1."""
+    """Share of training rows whose joint head sees one field only, and chance that it misses any other field, 0 to 1."""
 
 
 @dataclass(frozen=True)
