@@ -26,6 +26,9 @@ from training.picture_source import PictureSource, PictureSourceSettings
 from training.rejects import Rejects
 from training.text_encoding import Texts, encode_texts
 
+#: Part of the cache key; raise it when the arrays change their names or meaning.
+ENCODING_VERSION = 1
+
 _log = logging.getLogger("aisle.encode")
 _PICTURE_CHUNK_ROWS = 512
 _NOTE, _REJECTS = "rejects.json", "rejects.csv"
@@ -187,6 +190,7 @@ class CatalogEncoder:
 
     def _key(self, catalog: Path) -> str:
         parts = {
+            "version": ENCODING_VERSION,
             "catalog": catalog_digest(catalog),
             "folder": str(catalog.parent.resolve()),
             "columns": dict(self.columns),
