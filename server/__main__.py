@@ -11,6 +11,8 @@ from model.errors import AisleError
 from server.app import AisleServer
 from server.settings import ServerSettings
 
+_POLL_S = 0.5
+
 
 def main() -> None:
     """Parse the flags, serve, and drain on a signal; a second signal ends the process at once."""
@@ -26,7 +28,8 @@ def main() -> None:
     settings = tyro.cli(ServerSettings, prog="python -m server")
     server = AisleServer(settings)
     server.start()
-    stop_asked.wait()
+    while not stop_asked.wait(_POLL_S):  # a signal that another thread caught does not end a plain wait
+        pass
     server.stop(settings.grace_s)
 
 
