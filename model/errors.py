@@ -14,7 +14,7 @@
 Each message says what was expected, what was found and what to do.
 """
 
-from tokenizer.errors import AisleError, AnalyzerError
+from tokenizer.errors import AisleError, AnalyzerError, SettingsError
 
 __all__ = [
     "AisleError",
@@ -28,10 +28,6 @@ __all__ = [
     "TaxonomyError",
     "TrainingError",
 ]
-
-
-class SettingsError(AisleError):
-    """A setting is unknown, of the wrong type or out of range."""
 
 
 class CatalogError(AisleError):

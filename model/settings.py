@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from model.errors import SettingsError
+from model.product import HEADS
+from tokenizer.errors import require
 from tokenizer.settings import TokenizerSettings
 
 Activation = Literal["relu", "gelu", "silu", "selu", "elu", "tanh", "leaky_relu"]
@@ -46,6 +48,12 @@ class ModelSettings:
     modality_dropout_rate: float = 0.2
     """Share of training rows whose joint head sees one field only, and chance that it misses any other field, 0 to 1."""
 
+    def __post_init__(self) -> None:
+        for name in ("hidden_dim", "fcl_dim", "ngram_dim"):
+            require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        for name in (entry.name for entry in dataclasses.fields(self) if entry.name.endswith("_dropout_rate")):
+            require(0 <= getattr(self, name) < 1, name, "0 to below 1", getattr(self, name))
+
 
 @dataclass(frozen=True)
 class ImageSettings:
@@ -63,6 +71,11 @@ class ImageSettings:
     """A larger encoded picture is refused, bytes."""
     max_image_pixels: int = 50_000_000
     """A picture whose header announces more pixels is refused."""
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "max_image_bytes", "max_image_pixels"):
+            require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        require(self.finetune_layers >= -1, "finetune_layers", "-1 or more", self.finetune_layers)
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,16 @@ class TrainingSettings:
     """Precision the contract promises for accepted answers, 0 to 1."""
     precision_confidence: float = 0.95
     """Confidence with which the promise holds, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs", "patience"):
+            require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        for name in ("warmup_steps", "seed", *(f"{head}_loss_weight" for head in HEADS)):
+            require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
+        require(self.learning_rate > 0, "learning_rate", "more than 0", self.learning_rate)
+        require(0 <= self.label_smoothing < 1, "label_smoothing", "0 to below 1", self.label_smoothing)
+        for name in ("precision_target", "precision_confidence"):
+            require(0 < getattr(self, name) < 1, name, "between 0 and 1", getattr(self, name))
 
 
 @dataclass(frozen=True)

@@ -7,3 +7,13 @@ class AisleError(Exception):
 
 class AnalyzerError(AisleError):
     """A morpheme analyser cannot run on this machine."""
+
+
+class SettingsError(AisleError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+def require(is_valid: bool, name: str, expected: str, found: object) -> None:
+    """Raise SettingsError about one setting unless it is valid."""
+    if not is_valid:
+        raise SettingsError(f"{name}: expected {expected}, found {found!r}")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tokenizer.errors import require
+
 
 @dataclass(frozen=True)
 class TokenizerSettings:
@@ -38,3 +40,27 @@ class TokenizerSettings:
     """Most hashed n-grams kept of a mall category."""
     brand_ngrams: int = 16
     """Most hashed n-grams kept of a brand, and of a maker."""
+
+    def __post_init__(self) -> None:
+        for name in _SIZES:
+            require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        for name in ("word_orders", "character_orders"):
+            orders = getattr(self, name)
+            require(all(order >= 1 for order in orders), name, "orders of 1 or more", orders)
+        require(self.word2vec_epochs >= 0, "word2vec_epochs", "0 or more", self.word2vec_epochs)
+        buckets = self.hash_buckets
+        require(buckets >= 2 and buckets & (buckets - 1) == 0, "hash_buckets", "a power of two", buckets)
+
+
+_SIZES = (
+    "vector_size",
+    "min_count",
+    "max_vocabulary",
+    "word2vec_window",
+    "name_length",
+    "mall_category_length",
+    "ngram_min_count",
+    "name_ngrams",
+    "mall_category_ngrams",
+    "brand_ngrams",
+)

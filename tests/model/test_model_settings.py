@@ -96,3 +96,23 @@ def test_every_setting_is_explained() -> None:
         for field in dataclasses.fields(group):
             position = next(i for i, line in enumerate(lines) if line.startswith(f"{field.name}: "))
             assert lines[position + 1].startswith('"""'), field.name
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value", "expected"),
+    [
+        ("tokenizer", "hash_buckets", 1000, "hash_buckets: expected a power of two, found 1000"),
+        ("tokenizer", "name_length", 0, "name_length: expected 1 or more, found 0"),
+        ("tokenizer", "word_orders", [0], r"word_orders: expected orders of 1 or more, found \(0,\)"),
+        ("model", "name_dropout_rate", 1.5, "name_dropout_rate: expected 0 to below 1, found 1.5"),
+        ("model", "fcl_dim", 0, "fcl_dim: expected 1 or more, found 0"),
+        ("image", "finetune_layers", -2, "finetune_layers: expected -1 or more, found -2"),
+        ("training", "batch_size", 0, "batch_size: expected 1 or more, found 0"),
+        ("training", "learning_rate", 0.0, "learning_rate: expected more than 0, found 0.0"),
+        ("training", "joint_loss_weight", -1.0, "joint_loss_weight: expected 0 or more, found -1.0"),
+        ("training", "precision_target", 1.0, "precision_target: expected between 0 and 1, found 1.0"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(group: str, name: str, value: object, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        settings_from_dict({group: {name: value}}, "test")
