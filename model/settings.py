@@ -46,7 +46,7 @@ class ModelSettings:
     ngram_dropout_rate: float = 0.3
     """Share of n-grams hidden in training, 0 to 1."""
     modality_dropout_rate: float = 0.2
-    """Share of training rows whose joint head sees one field only, and chance that it misses any other field, 0 to 1."""
+    """Share of rows whose joint head sees one field only in training, and chance to miss each field elsewhere."""
 
     def __post_init__(self) -> None:
         for name in ("hidden_dim", "fcl_dim", "ngram_dim"):

@@ -14,7 +14,7 @@ from model.errors import AisleError, PictureError
 from model.predictor import Predictor
 from model.product import Product
 from training.catalog import CatalogRow, read_catalog
-from training.picture_encoding import decode_or_error, picture_fault
+from training.picture_decoding import decode_or_error, picture_fault
 from training.picture_source import PictureSource, PictureSourceSettings
 from training.rejects import Rejects
 from training.text_encoding import encode_texts

@@ -21,7 +21,8 @@ from tokenizer.tokenizer import Tokenizer
 from training.array_store import ArrayWriter, has_arrays, open_arrays
 from training.catalog import CatalogRow, catalog_digest, catalog_text, presence_flags, read_catalog
 from training.labels import LabelSpace
-from training.picture_encoding import UNREADABLE, PictureEncoder, decode_or_error, picture_fault
+from training.picture_decoding import UNREADABLE, decode_or_error, picture_fault
+from training.picture_encoding import PictureEncoder
 from training.picture_source import PictureSource, PictureSourceSettings
 from training.rejects import Rejects
 from training.text_encoding import Texts, encode_texts

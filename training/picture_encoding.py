@@ -11,13 +11,11 @@ import numpy as np
 
 from model.errors import PictureError
 from model.openvino_engine import OpenVinoProgram, has_native_bfloat16
-from model.pictures import decode_picture
 from model.settings import ImageSettings
 from training.feature_cache import FeatureCache
+from training.picture_decoding import decode_or_error
 
 _BATCH = 32
-#: The kind of reject; rows of this kind get another chance in the next run.
-UNREADABLE = "unreadable picture"
 
 
 class PictureEncoder:
@@ -70,21 +68,6 @@ class PictureEncoder:
     def _embed(self, batch: list[tuple[int, np.ndarray]]) -> None:
         images = np.stack([pixels for _, pixels in batch])
         self.cache.append([key for key, _ in batch], self._program.run({"images": images})["image_features"])
-
-
-def decode_or_error(picture: bytes | PictureError, settings: ImageSettings) -> np.ndarray | PictureError:
-    """`decode_picture` with its error as a value, for use in a pool."""
-    if isinstance(picture, PictureError):
-        return picture
-    try:
-        return decode_picture(picture, settings)
-    except PictureError as error:
-        return error
-
-
-def picture_fault(image: str, error: object) -> str:
-    """The reason to reject a row; errors of fetching name the picture already, those of decoding do not."""
-    return f"{UNREADABLE}: {error}" if image in str(error) else f"{UNREADABLE}: {image}: {error}"
 
 
 def _encoder_digest(image_encoder: keras.Model, settings: ImageSettings, precision: str) -> str:

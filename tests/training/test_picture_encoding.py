@@ -10,7 +10,8 @@ import pytest
 from model.errors import PictureError
 from model.settings import ImageSettings
 from tests.training.conftest import Runs
-from training.picture_encoding import PictureEncoder, picture_fault
+from training.picture_decoding import picture_fault
+from training.picture_encoding import PictureEncoder
 
 MeanColor = tuple[keras.Model, ImageSettings]
 
