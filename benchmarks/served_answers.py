@@ -1,0 +1,71 @@
+"""Compare what a server answers with what `training predict` wrote for the same catalog.
+
+    python -m benchmarks.served_answers --bundle DIR --catalog FILE --answers FILE.csv
+
+Expected: float32 within 1e-3 of predict's probability, products alone or 64 in a request; bfloat16 the same
+first answer on at least 99.5 %.
+"""
+
+import csv
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+from rich.console import Console
+
+from client.catalog import read_catalog
+from client.client import AisleClient
+from client.messages import Failure
+from server.app import AisleServer
+from server.settings import ServerSettings
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compare."""
+
+    bundle: Path
+    """Bundle to serve."""
+    catalog: Path
+    """Catalog to ask about."""
+    answers: Path
+    """What `training predict` wrote for it."""
+    limit: int = 1000
+    """Rows asked about."""
+
+
+def main() -> None:
+    """Ask in both precisions, alone and in batches."""
+    options = tyro.cli(Options, prog="python -m benchmarks.served_answers", description=__doc__)
+    with options.answers.open(encoding="utf-8", newline="") as file:
+        expected = {row["product_id"]: (row["category"], float(row["probability"])) for row in csv.DictReader(file)}
+    products = [item.product for item in islice(read_catalog(options.catalog), options.limit)]
+    precisions: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
+    for precision in precisions:
+        settings = ServerSettings(bundle=options.bundle, host="127.0.0.1", port=0, precision=precision)
+        server = AisleServer(settings)
+        server.start()
+        with AisleClient(f"127.0.0.1:{server.port}") as client:
+            for size in (1, 64):
+                found = [
+                    answer
+                    for start in range(0, len(products), size)
+                    for answer in client.classify(products[start : start + size], top_k=1)
+                ]
+                Console().print(f"{precision}, {size} a request: {_difference(found, expected)}")
+        server.stop(grace_s=5)
+
+
+def _difference(found: list, expected: dict[str, tuple[str, float]]) -> str:
+    answered = [answer for answer in found if not isinstance(answer, Failure)]
+    pairs = [(answer.categories[0], expected[answer.product_id]) for answer in answered]
+    same = np.mean([top.category == category for top, (category, _) in pairs])
+    largest = max(abs(top.probability - probability) for top, (_, probability) in pairs)
+    return f"{len(pairs)} of {len(found)} answered, same first answer {same:.4f}, largest difference {largest:.2g}"
+
+
+if __name__ == "__main__":
+    main()
