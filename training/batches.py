@@ -32,11 +32,10 @@ class CatalogBatches(keras.utils.PyDataset):
         self.shape = shape
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
-        self.epoch = 0
         prefixes = tuple(f"{field}_" for field in shape.fields if field != "image")
         self._text_names = [name for name in catalog.arrays if name.startswith(prefixes)]
         self._positions = field_positions(shape.fields)
-        self._order = self._shuffled()
+        self.start_at(0)
 
     def __len__(self) -> int:
         return math.ceil(len(self.catalog) / self.batch_size)
@@ -57,19 +56,12 @@ class CatalogBatches(keras.utils.PyDataset):
         weights = {f"{head}_logits": self.head_weight(presence, head) for head in self.shape.heads}
         return inputs, dict.fromkeys(outputs, labels), weights
 
-    def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch."""
-        self.start_at(self.epoch + 1)
-
     def start_at(self, epoch: int) -> None:
-        """Take the order of one epoch, counted from 0."""
+        """Take the order of one epoch, counted from 0; without a seed all are the catalog's own."""
         self.epoch = epoch
-        self._order = self._shuffled()
-
-    def _shuffled(self) -> np.ndarray:
-        if self.shuffle_seed is None:
-            return np.arange(len(self.catalog))
-        return np.random.default_rng((self.shuffle_seed, self.epoch)).permutation(len(self.catalog))
+        self._order = np.arange(len(self.catalog))
+        if self.shuffle_seed is not None:
+            np.random.default_rng((self.shuffle_seed, epoch)).shuffle(self._order)
 
     def _image_features(self, rows: np.ndarray) -> np.ndarray:
         assert self.catalog.image_features is not None

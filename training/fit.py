@@ -39,12 +39,14 @@ def fit(
     compile_network(model, shape, settings.training, steps=len(train) * settings.training.epochs)
     if resume and state.exists():
         progress = state.restore(model)
-        train.start_at(progress.epoch)
     else:
         state.clear()
         progress = Progress()
     keeper = _StateKeeper(state, progress, settings.training.patience, len(val.catalog))
     if not keeper.is_finished(settings.training.epochs):
+        # Keras ends epochs of a data set also where it only looked at it, so that it cannot count them.
+        order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: train.start_at(epoch))
+        bar = _Bar(shape.heads, len(train))
         model.fit(
             train,
             epochs=settings.training.epochs,
@@ -52,7 +54,7 @@ def fit(
             validation_data=val,
             shuffle=False,
             verbose=0,
-            callbacks=[_Bar(shape.heads, len(train)), keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper],
+            callbacks=[order, bar, keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper],
         )
     state.restore_best(model)
     return progress
@@ -82,7 +84,7 @@ class _StateKeeper(keras.callbacks.Callback):
         # The last step's update shows only here.
         self._check_loss((logs or {}).get("val_loss", 0.0), "the validation loss became {} at the end")
         progress = self.progress
-        row = {name.replace("_logits", ""): float(value) for name, value in (logs or {}).items()}
+        row = _by_head(logs)
         progress.epoch = epoch + 1
         progress.history.append({"epoch": epoch + 1, **row})
         is_best = row[SCORE] >= progress.best_score - self._noise(progress.best_score)
@@ -94,9 +96,11 @@ class _StateKeeper(keras.callbacks.Callback):
 
     def _check_loss(self, loss: float, what: str) -> None:
         if not math.isfinite(loss):
+            finished = self.progress.epoch
+            kept = f"the state of epoch {finished} is kept" if finished else "no epoch was finished"
             raise TrainingError(
-                f"{what.format(loss)} of epoch {self.progress.epoch + 1}; the state of epoch {self.progress.epoch}"
-                " is kept. Lower --learning-rate, or use --precision-policy float32"
+                f"{what.format(loss)} of epoch {finished + 1}; {kept}."
+                " Lower --learning-rate, or use --precision-policy float32"
             )
 
     def _noise(self, score: float) -> float:
@@ -119,19 +123,25 @@ class _Bar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the bar."""
         self.bar.update()
-        logs = logs or {}
-        accuracy = logs.get("joint_logits_accuracy", 0.0)
-        self.bar.set_postfix_str(f"loss {logs.get('loss', 0.0):.4f}, joint {accuracy:.4f}", refresh=False)
+        row = _by_head(logs)
+        self.bar.set_postfix_str(f"loss {row['loss']:.4f}, joint {row['joint_accuracy']:.4f}", refresh=False)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Close the bar and tell each head."""
         self.bar.close()
-        logs = logs or {}
+        row = _by_head(logs)
         for head in self.heads:
-            name = f"{head}_logits"
-            # With one head Keras reports its loss under the total's name.
-            loss, val_loss = (logs.get(f"{kind}{name}_loss", logs.get(f"{kind}loss", 0.0)) for kind in ("", "val_"))
             tqdm.write(
-                f"  {head:<14} loss {loss:.4f}  accuracy {logs[f'{name}_accuracy']:.4f}"
-                f"  |  validation loss {val_loss:.4f}  accuracy {logs[f'val_{name}_accuracy']:.4f}"
+                f"  {head:<14} loss {row[f'{head}_loss']:.4f}  accuracy {row[f'{head}_accuracy']:.4f}"
+                f"  |  validation loss {row[f'val_{head}_loss']:.4f}  accuracy {row[f'val_{head}_accuracy']:.4f}"
             )
+
+
+def _by_head(logs: dict[str, Any] | None) -> dict[str, float]:
+    """Keras' figures as "[val_]<head>_loss" and "..._accuracy"; of a lone head Keras leaves the name out."""
+    row = {name.replace("_logits", ""): float(value) for name, value in (logs or {}).items()}
+    for split in ("", "val_"):
+        if f"{split}accuracy" in row:
+            row[f"{split}joint_accuracy"] = row.pop(f"{split}accuracy")
+            row[f"{split}joint_loss"] = row[f"{split}loss"]
+    return row

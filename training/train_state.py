@@ -78,7 +78,7 @@ class TrainState:
             TrainingError: the state belongs to other data or settings, or cannot be read.
         """
         try:
-            with np.load(self._state, allow_pickle=False) as stored:
+            with self._state.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 header: dict[str, Any] = json.loads(str(stored["header"]))
                 if header["key"] != self.key:
                     raise TrainingError(
@@ -98,7 +98,7 @@ class TrainState:
             TrainingError: they cannot be read.
         """
         try:
-            with np.load(self._best, allow_pickle=False) as stored:
+            with self._best.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 for i, variable in enumerate(model.weights):
                     variable.assign(stored[f"w{i}"])
         except _UNREADABLE as error:
