@@ -1,27 +1,10 @@
 """The network as it is trained: one or two programs joined, a loss and an optimizer on top."""
 
-from dataclasses import dataclass
-
 import keras
 
 from model.classifier import ClassifierShape
 from model.settings import Settings, TrainingSettings
 from training.losses import SmoothedCrossEntropy
-
-
-@dataclass(frozen=True)
-class Network:
-    """What training holds.
-
-    Args:
-        classifier: the second program.
-        image_encoder: the first program, None without a picture branch.
-        trained: the model that `fit` is called on, from inputs to "<head>_logits".
-    """
-
-    classifier: keras.Model
-    image_encoder: keras.Model | None
-    trained: keras.Model
 
 
 def join_programs(classifier: keras.Model, image_encoder: keras.Model | None, settings: Settings) -> keras.Model:
