@@ -6,6 +6,7 @@ Stubs land beside their .proto file and import as `from proto.aisle.v1 import cl
 import argparse
 import importlib.resources
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,11 +59,10 @@ def _is_fresh(source: Path) -> bool:
 
 
 def _protoc(include: Path, arguments: Sequence[str]) -> None:
-    from grpc_tools import protoc
-
     builtin = importlib.resources.files("grpc_tools") / "_proto"
     includes = [f"-I{include}", f"-I{google_include()}", f"-I{builtin}"]
-    if protoc.main(["protoc", *includes, *arguments]) != 0:
+    # A process of its own: protoc's C++ and TensorFlow's protobuf crash in one.
+    if subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *includes, *arguments], check=False).returncode:
         sources = ", ".join(argument for argument in arguments if argument.endswith(".proto"))
         raise RuntimeError(f"protoc refused {sources}; see its message above")
 
