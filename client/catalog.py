@@ -14,7 +14,6 @@ _TEXTS = ("product_id", "product_name", "mall_category", "brand", "maker")
 _INPUTS = ("product_name", "mall_category", "brand", "maker", "image")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON_LINES = (".jsonl", ".ndjson")
-_MAX_CELL_CHARS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,6 @@ def read_image(path: Path) -> bytes:
 
 
 def _delimited_rows(path: Path) -> Iterator[dict[str, Any]]:
-    csv.field_size_limit(_MAX_CELL_CHARS)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, delimiter=_DELIMITERS[path.suffix])
         _check_columns(path, reader.fieldnames or ())
