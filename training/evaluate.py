@@ -29,13 +29,17 @@ _THUMBNAIL_PX = 96
 
 @dataclasses.dataclass
 class _Collected:
-    """What is kept of the answered rows: a few numbers each, and the texts of likely examples."""
+    """What is kept of the answered rows: a few numbers each, and the texts of the surest errors so far.
 
-    rows: list[CatalogRow] = dataclasses.field(default_factory=list)
+    Args:
+        errors: position among all rows to (confidence, row, thumbnail).
+    """
+
+    num_rows: int = 0
     outcomes: dict[str, list[Outcomes]] = dataclasses.field(default_factory=dict)
     answers: list[Answers] = dataclasses.field(default_factory=list)
     presence: list[np.ndarray] = dataclasses.field(default_factory=list)
-    thumbnails: dict[str, str] = dataclasses.field(default_factory=dict)
+    errors: dict[int, tuple[float, CatalogRow, str]] = dataclasses.field(default_factory=dict)
 
 
 def evaluate(
@@ -60,8 +64,10 @@ def evaluate(
             kept = np.array([i for i, found in enumerate(classes) if not isinstance(found, str)], int)
             _collect(predictor, chunk, kept, np.array([classes[i] for i in kept], np.int32), collected)
         num_rejects, reasons = rejects.count, dict(rejects.counts_by_reason)
-    if not collected.rows:
-        raise CatalogError(f"{catalog}: expected rows with a category of this bundle, found none; see {report_dir}/rejects.csv")
+    if not collected.num_rows:
+        raise CatalogError(
+            f"{catalog}: expected rows with a category of this bundle, found none; see {report_dir}/rejects.csv"
+        )
     bundle = predictor.bundle
     outcomes = {head: Outcomes.concatenate(parts) for head, parts in collected.outcomes.items()}
     answers = _concatenate(collected.answers)
@@ -81,12 +87,23 @@ def _collect(
     for head in predictor.bundle.heads:
         probabilities = softmax(chunk.outputs[f"{head}_logits"][kept], temperatures.get(head, 1.0))
         collected.outcomes.setdefault(head, []).append(Outcomes.of(labels, probabilities))
-    collected.rows.extend(chunk.rows[i] for i in kept)
     collected.presence.append(chunk.presence[kept])
     answers = {f.name: getattr(chunk.answers, f.name)[kept] for f in dataclasses.fields(Answers)}
     collected.answers.append(Answers(**answers))
-    wrong = kept[answers["top_classes"][:, 0] != labels]
-    collected.thumbnails.update({chunk.rows[i].product_id: _thumbnail(chunk.pixels[i]) for i in wrong if i in chunk.pixels})
+    _collect_errors(chunk, kept, collected)
+    collected.num_rows += len(kept)
+
+
+def _collect_errors(chunk: AnsweredChunk, kept: np.ndarray, collected: _Collected) -> None:
+    """Keep the rows of the surest errors: those of a chunk may be among those of the catalog."""
+    joint = collected.outcomes["joint"][-1]
+    for position in map(int, confident_error_rows(joint, _NUM_ERRORS)):
+        i = int(kept[position])
+        thumbnail = _thumbnail(chunk.pixels[i]) if i in chunk.pixels else ""
+        error = float(joint.confidences[position]), chunk.rows[i], thumbnail
+        collected.errors[collected.num_rows + position] = error
+    surest = sorted(collected.errors.items(), key=lambda item: (-item[1][0], item[0]))
+    collected.errors = dict(surest[:_NUM_ERRORS])
 
 
 def _details(
@@ -121,7 +138,8 @@ def _details(
 
 
 def _error(collected: _Collected, answers: Answers, i: int, predictor: Predictor, joint: Outcomes) -> ConfidentError:
-    taxonomy, row = predictor.bundle.taxonomy, collected.rows[i]
+    taxonomy = predictor.bundle.taxonomy
+    _, row, thumbnail = collected.errors[i]
     top = answers.categories(i, taxonomy)[0]
     return ConfidentError(
         product_id=row.product_id,
@@ -131,7 +149,7 @@ def _error(collected: _Collected, answers: Answers, i: int, predictor: Predictor
         answer=top.category,
         probability=top.probability,
         is_accepted=not answers.needs_review(i, taxonomy),
-        thumbnail=collected.thumbnails.get(row.product_id, ""),
+        thumbnail=thumbnail,
     )
 
 

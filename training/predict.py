@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,12 +26,16 @@ def predict(
     Returns:
         rows answered and rows rejected; every row of the catalog is one of the two.
     Raises:
-        CatalogError: the catalog cannot be read, or `out` has another ending or cannot be written.
+        CatalogError: the catalog cannot be read, or `out` is the catalog, has another ending or cannot be written.
     """
+    if out.resolve() == catalog.resolve():
+        raise CatalogError(f"--out and --catalog name the same file, {out}; give two")
     num_answered = 0
     with Rejects(rejects_path) as rejects, _open_writer(out) as writer:
         for chunk in answer_catalog(predictor, catalog, columns, rejects, cache_dir, TOP_K):
-            writer.write(answer_rows(predictor, chunk))
+            records = answer_rows(predictor, chunk)
+            with _told(out):
+                writer.write(records)
             num_answered += len(chunk.rows)
         return num_answered, rejects.count
 
@@ -76,10 +81,12 @@ class _Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        if kind is None:
-            self.temporary.replace(self.out)
-        else:
+        try:
+            with _told(self.out):
+                self.close()
+                if kind is None:
+                    self.temporary.replace(self.out)
+        finally:
             self.temporary.unlink(missing_ok=True)
 
 
@@ -120,8 +127,17 @@ def _open_writer(out: Path) -> _Writer:
     writers: dict[str, type[_Writer]] = {".csv": _CsvWriter, ".parquet": _ParquetWriter}
     if out.suffix not in writers:
         raise CatalogError(f"expected --out to end with .csv or .parquet, found {out.name}")
-    try:
+    with _told(out):
+        if out.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
         out.parent.mkdir(parents=True, exist_ok=True)
         return writers[out.suffix](out)
+
+
+@contextmanager
+def _told(out: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a sentence."""
+    try:
+        yield
     except OSError as error:
-        raise CatalogError(f"{out} cannot be written: {error.strerror}") from error
+        raise CatalogError(f"{out} cannot be written: {error.strerror}; choose another place or free space") from error

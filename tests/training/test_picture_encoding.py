@@ -53,7 +53,14 @@ def test_duplicates_in_one_call_are_embedded_once(mean_color: MeanColor, tmp_pat
 def test_a_broken_picture_costs_no_neighbour(mean_color: MeanColor, tmp_path: Path, runs: Runs) -> None:
     encoder = PictureEncoder(*mean_color, tmp_path)
     lost = PictureError("expected a picture file, found none")
-    pictures = [png(10, 20, 30), b"no picture", lost, png(10, 20, 30)[:60], png(90, 80, 70), b"no picture"]
+    pictures: list[bytes | PictureError] = [
+        png(10, 20, 30),
+        b"no picture",
+        lost,
+        png(10, 20, 30)[:60],
+        png(90, 80, 70),
+        b"no picture",
+    ]
     found = encoder.embed(pictures)
     np.testing.assert_allclose(features(encoder, found), [[10, 20, 30], [90, 80, 70]], rtol=0.01)
     assert [isinstance(key, int) for key in found] == [True, False, False, False, True, False]
