@@ -47,15 +47,18 @@ def fit(
         # Keras ends epochs of a data set also where it only looked at it, so that it cannot count them.
         order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: train.start_at(epoch))
         bar = _Bar(shape.heads, len(train))
-        model.fit(
-            train,
-            epochs=settings.training.epochs,
-            initial_epoch=progress.epoch,
-            validation_data=val,
-            shuffle=False,
-            verbose=0,
-            callbacks=[order, bar, keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper],
-        )
+        try:
+            model.fit(
+                train,
+                epochs=settings.training.epochs,
+                initial_epoch=progress.epoch,
+                validation_data=val,
+                shuffle=False,
+                verbose=0,
+                callbacks=[order, bar, keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper],
+            )
+        finally:
+            bar.close()
     state.restore_best(model)
     return progress
 
@@ -115,6 +118,11 @@ class _Bar(keras.callbacks.Callback):
         super().__init__()
         self.heads = heads
         self.num_steps = num_steps
+        self.bar = tqdm(disable=True)
+
+    def close(self) -> None:
+        """End the bar's line, so that what stopped training is told below it."""
+        self.bar.close()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Open the bar."""

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -56,6 +57,7 @@ def _result(pending: "deque[tuple[Future[dict[str, np.ndarray]], T]]") -> tuple[
 
 
 def _load_tokenizer(tokenizer_dir: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches workers too, and is the main process' to tell
     _worker["tokenizer"] = Tokenizer.load(tokenizer_dir)
 
 

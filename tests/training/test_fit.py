@@ -149,7 +149,7 @@ def test_a_network_of_one_head_is_trained_too(new_run: NewRun, capfd: pytest.Cap
 
 
 def test_nan_in_the_data_is_told_and_the_last_state_stays(
-    new_run: NewRun, whole: Trained, monkeypatch: pytest.MonkeyPatch
+    new_run: NewRun, whole: Trained, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     get = CatalogBatches.__getitem__
 
@@ -164,6 +164,7 @@ def test_nan_in_the_data_is_told_and_the_last_state_stays(
     with pytest.raises(TrainingError, match=expected):
         new_run("poisoned").fit()
     monkeypatch.undo()
+    assert capfd.readouterr().err.endswith("\n")  # the bar's line has ended: an error message stands alone
     assert_same(whole, new_run("poisoned").fit(resume=True))
 
 

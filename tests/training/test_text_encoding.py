@@ -1,13 +1,16 @@
 """Texts to ids by worker processes."""
 
 import multiprocessing
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tokenizer.tokenizer import Tokenizer
-from training.text_encoding import encode_texts
+from training.text_encoding import _load_tokenizer, encode_texts
 
 
 def chunk(start: int, count: int) -> dict[str, list[str]]:
@@ -45,7 +48,7 @@ def test_no_chunk_gives_nothing(toy_tokenizer: tuple[Tokenizer, Path]) -> None:
 
 
 def test_an_error_of_the_reader_reaches_the_caller(toy_tokenizer: tuple[Tokenizer, Path]) -> None:
-    def chunks():  # type: ignore[no-untyped-def]
+    def chunks() -> Iterator[tuple[dict[str, list[str]], int]]:
         yield chunk(0, 2), 0
         yield chunk(2, 2), 1
         raise RuntimeError("the disk went away")
@@ -53,3 +56,9 @@ def test_an_error_of_the_reader_reaches_the_caller(toy_tokenizer: tuple[Tokenize
     with pytest.raises(RuntimeError, match="the disk went away"):
         list(encode_texts(*toy_tokenizer, chunks()))
     assert not multiprocessing.active_children()
+
+
+def test_workers_leave_ctrl_c_to_the_main_process(toy_tokenizer: tuple[Tokenizer, Path]) -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, _load_tokenizer, toy_tokenizer[1:]) as pool:
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
