@@ -108,6 +108,9 @@ def main(arguments: Sequence[str]) -> int:
     except AisleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: {error}; check the path, its permissions and the free space", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept. train goes on with --resume", file=sys.stderr)
         return 130

@@ -18,8 +18,10 @@ from model.export import write_programs
 from model.image_encoder import build_image_encoder
 from model.product import FIELDS
 from model.settings import Settings, settings_to_dict
+from model.taxonomy import Taxonomy
 from training.batches import CatalogBatches
 from training.calibrate import calibrate
+from training.catalog import read_catalog
 from training.encoded_catalog import CatalogEncoder, EncodedCatalog
 from training.fit import fit
 from training.labels import read_labels
@@ -65,6 +67,7 @@ def train(job: TrainJob, settings: Settings) -> dict:
         AisleError: see `model/errors.py`; finished work is kept.
     """
     check_bundle_target(job.bundle)
+    next(read_catalog(job.val, job.columns, chunk_rows=1), None)  # what cannot be read is told before the work
     job.work_dir.mkdir(parents=True, exist_ok=True)
     seed = settings.training.seed
     fields = survey_fields(job.train, job.columns)
@@ -106,7 +109,7 @@ def _contents(
     shape: ClassifierShape,
     val: CatalogBatches,
     settings: Settings,
-    taxonomy,
+    taxonomy: Taxonomy,
     history: list[dict[str, float]],
     catalogs: tuple[EncodedCatalog, ...],
 ) -> BundleContents:

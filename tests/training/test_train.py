@@ -1,0 +1,190 @@
+"""From catalog to bundle."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from model.bundle import load_bundle
+from model.errors import BundleError, CatalogError, TrainingError
+from model.predictor import Predictor
+from model.product import Product
+from tests.conftest import TOY_SETTINGS, TOY_SHOP, toy_picture, toy_rows, write_catalog
+from training import train as train_module
+from training.model_card import model_card
+from training.train import TrainJob, train
+
+TEXT_ONLY = replace(TOY_SETTINGS, training=replace(TOY_SETTINGS.training, epochs=2))
+
+
+def without_pictures(folder: Path, prefix: str, count: int) -> list[dict[str, str]]:
+    return [{name: text for name, text in row.items() if name != "image"} for row in toy_rows(folder, prefix, count)]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> TrainJob:
+    """Text only, 45 and 21 rows."""
+    return TrainJob(
+        write_catalog(tmp_path / "train.csv", without_pictures(tmp_path, "t", 45)),
+        write_catalog(tmp_path / "val.csv", without_pictures(tmp_path, "v", 21)),
+        tmp_path / "bundle",
+        {},
+        None,
+        tmp_path / "work",
+        tmp_path / "cache",
+        resume=False,
+    )
+
+
+def assert_nothing_was_done(job: TrainJob) -> None:
+    assert not job.work_dir.exists()
+    assert not job.cache_dir.exists()
+
+
+def test_the_toy_bundle_is_whole(toy_bundle: Path) -> None:
+    bundle = load_bundle(toy_bundle)
+    assert bundle.fields == ("name", "mall_category", "brand", "maker", "image")
+    assert bundle.heads == ("name", "mall_category", "image", "joint")
+    assert set(bundle.taxonomy.leaves) == set(TOY_SHOP)
+    assert bundle.metrics["count"] == 45
+    assert bundle.metrics["rejects"] == 0
+    assert bundle.metrics["accuracy"] == 1.0
+    assert set(bundle.metrics["heads"]) == set(bundle.heads)
+    assert bundle.metrics["heads"]["image"]["count"] == 33  # every fourth of 45 has none
+    assert len(bundle.history) == TOY_SETTINGS.training.epochs
+    assert bundle.settings == TOY_SETTINGS
+    assert bundle.calibration.temperature > 0
+    assert set(bundle.calibration.head_temperatures) == {"name", "mall_category", "image"}
+    assert bundle.calibration.thresholds == (2.0, 2.0, 2.0)  # 45 rows cannot prove 98 %
+
+
+def test_text_with_the_shop_s_tree_and_labels_as_ids(job: TrainJob, tmp_path: Path) -> None:
+    ids = {category: f"c{i}" for i, category in enumerate(TOY_SHOP)}
+    taxonomy = tmp_path / "taxonomy.csv"
+    lines = [f"{category_id},{category}" for category, category_id in ids.items()]
+    taxonomy.write_text("\n".join(["category_id,category", *lines, "c9,디지털>태블릿"]), encoding="utf-8")
+    for path, prefix, count in ((job.train, "t", 45), (job.val, "v", 21)):
+        rows = [{**row, "category": ids[row["category"]]} for row in without_pictures(tmp_path, prefix, count)]
+        write_catalog(path, [*rows, {"product_id": "bad", "product_name": "x", "category": "c77"}])
+    metrics = train(replace(job, taxonomy=taxonomy), TEXT_ONLY)
+    bundle = load_bundle(job.bundle)
+    assert bundle.fields == ("name", "mall_category", "brand", "maker")
+    assert bundle.image_feature_dim == 0
+    assert bundle.taxonomy.num_leaves == 4  # one of them without a product
+    assert bundle.taxonomy.category_id("디지털>노트북") == "c2"
+    assert metrics["rejects"] == 1
+    assert metrics == bundle.metrics
+    assert "unknown label: 'c77'" in (job.work_dir / "rejects-val.csv").read_text(encoding="utf-8")
+    card = (job.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "one of 4 categories in 3 levels from: name, mall_category, brand, maker." in card
+    assert "Trained on 45 products, measured on 21 it did not see." in card
+    (found,) = Predictor.open(job.bundle).predict([Product("1", "LG gram 노트북", "PC")])
+    assert not isinstance(found, Exception)
+    assert found.categories[0].category_id in {"c0", "c1", "c2", "c9"}
+
+
+def test_pixels_fine_tune_the_backbone_of_the_bundle(
+    job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((32, 32, 3))
+    hidden = keras.layers.Conv2D(4, 3, strides=4)(keras.layers.Rescaling(1 / 255)(pixels))
+    keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(hidden)).save(tmp_path / "backbone.keras")
+    weights = keras.saving.load_model(tmp_path / "backbone.keras").get_weights()
+    for path, prefix, count in ((job.train, "t", 45), (job.val, "v", 21)):
+        rows = [{**row, "image": f"images/{prefix}{i}.jpg"} for i, row in enumerate(toy_rows(tmp_path, prefix, count))]
+        for i, row in enumerate(rows):
+            (tmp_path / row["image"]).write_bytes(toy_picture(TOY_SHOP[row["category"]][2], i))
+        write_catalog(path, [{name: row[name] for name in ("product_id", "image", "category")} for row in rows])
+    image = replace(TOY_SETTINGS.image, finetune_layers=-1, image_weights=str(tmp_path / "backbone.keras"))
+    settings = replace(TOY_SETTINGS, image=image, training=replace(TOY_SETTINGS.training, epochs=8))
+    metrics = train(job, settings)
+    assert metrics["accuracy"] > 0.9  # the colours tell the categories apart
+    bundle = load_bundle(job.bundle)
+    assert (bundle.fields, bundle.heads) == (("image",), ("image", "joint"))
+    assert bundle.image_feature_dim == 4
+    saved = keras.saving.load_model(job.bundle / "keras" / "image_encoder.keras", compile=False)
+    assert any(not np.array_equal(old, new) for old, new in zip(weights, saved.get_weights(), strict=True))
+    pictures = [Product("", image=toy_picture(color, 99)) for _, _, color in TOY_SHOP.values()]
+    found = Predictor.open(job.bundle).predict(pictures)
+    assert [p.categories[0].category for p in found if not isinstance(p, Exception)] == list(TOY_SHOP)
+    assert not (job.cache_dir / "features").exists()
+
+
+def test_a_foreign_folder_is_refused_before_any_work(job: TrainJob) -> None:
+    job.bundle.mkdir()
+    (job.bundle / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(BundleError, match="bundle exists and is no bundle; choose another folder or remove it"):
+        train(job, TEXT_ONLY)
+    assert_nothing_was_done(job)
+    assert (job.bundle / "thesis.txt").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_missing_catalog_is_refused_before_any_work(job: TrainJob, split: str, tmp_path: Path) -> None:
+    missing = tmp_path / "none.csv"
+    with pytest.raises(CatalogError, match=rf"{re.escape(str(missing))}.*cannot be read"):
+        train(replace(job, train=missing) if split == "train" else replace(job, val=missing), TEXT_ONLY)
+    assert not job.cache_dir.exists()
+
+
+def test_a_validation_catalog_without_ids_is_refused_before_any_work(job: TrainJob) -> None:
+    job.val.write_text("sku,title\n1,shirt\n", encoding="utf-8")
+    with pytest.raises(CatalogError, match=r"val\.csv: expected a heading 'product_id'"):
+        train(job, TEXT_ONLY)
+    assert_nothing_was_done(job)
+
+
+def test_a_training_catalog_without_labels_is_refused(job: TrainJob, tmp_path: Path) -> None:
+    write_catalog(job.train, [{**row, "category": ""} for row in without_pictures(tmp_path, "t", 9)])
+    with pytest.raises(CatalogError, match=r"train\.csv: expected rows with a category, found none"):
+        train(job, TEXT_ONLY)
+
+
+def test_a_validation_catalog_of_rejects_is_refused(job: TrainJob, tmp_path: Path) -> None:
+    write_catalog(job.val, [{**row, "category": "other"} for row in without_pictures(tmp_path, "v", 9)])
+    with pytest.raises(TrainingError, match=r"val\.csv has no usable row; the reasons are in .*work/rejects-\*\.csv"):
+        train(job, TEXT_ONLY)
+    rejects = (job.work_dir / "rejects-val.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rejects) == 10
+    assert "unknown label: 'other' is not a leaf of train.csv" in rejects[1]
+    assert not job.bundle.exists()
+
+
+def test_other_settings_do_not_resume(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "write_bundle", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(job, replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, epochs=1)))
+    with pytest.raises(TrainingError, match="was made with other data or settings"):
+        train(replace(job, resume=True), TEXT_ONLY)
+    assert not job.bundle.exists()
+    train(replace(job, resume=True), replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, epochs=1)))
+    assert [row["epoch"] for row in load_bundle(job.bundle).history] == [1]
+
+
+def test_the_model_card_says_what_a_bundle_says(toy_bundle: Path) -> None:
+    bundle = load_bundle(toy_bundle)
+    card = (toy_bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Predicts one of 3 categories in 3 levels from: name, mall_category, brand, maker, image." in card
+    assert "Trained on 90 products, measured on 45 it did not see." in card
+    assert "| joint | 45 | 1.0000 | 1.0000 |" in card
+    assert f"temperature {bundle.calibration.temperature:.3f}." in card
+    assert "right in 98% of cases, with\n95% confidence" in card
+    for depth in (1, 2, 3):
+        assert f"| {depth} | never | 0.000 |" in card
+    assert json.loads((toy_bundle / "settings.json").read_text(encoding="utf-8"))["training"]["epochs"] == 6
+
+
+def test_a_head_without_validation_rows_has_no_figures(toy_bundle: Path) -> None:
+    bundle = load_bundle(toy_bundle)
+    metrics = {**bundle.metrics, "heads": {"image": {"count": 0, "accuracy": None, "macro_f1": None}}}
+    card = model_card(replace(bundle, metrics=metrics), 1, 2)  # type: ignore[arg-type]
+    assert "| image | 0 | none | none |" in card
