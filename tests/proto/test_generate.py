@@ -42,7 +42,7 @@ def test_a_missing_stub_is_built_again(root: Path):
 
 def test_a_broken_contract_is_refused_by_name(root: Path, capfd: pytest.CaptureFixture):
     (root / CONTRACT).write_text('syntax = "proto3"; message Broken { string a = 1 }')
-    with pytest.raises(RuntimeError, match="protoc refused proto/aisle/v1/classifier.proto"):
+    with pytest.raises(RuntimeError, match=r"protoc refused proto/aisle/v1/classifier\.proto"):
         generate(root)
     assert 'Expected ";"' in capfd.readouterr().err
 
