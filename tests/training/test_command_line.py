@@ -210,6 +210,8 @@ def train_command(tmp_path: Path) -> list[str]:
 
 def test_ctrl_c_keeps_the_state_and_resume_finishes(train_command: list[str], tmp_path: Path) -> None:
     state = tmp_path / "bundle.train" / "state" / "state.npz"
+    # A runner in the background ignores Ctrl-C and its children inherit that; a handler of our own they do not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         train_command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
     ) as process:
