@@ -1,6 +1,10 @@
 """The training loop: epochs with a bar, early stopping on the joint score, a state after each epoch."""
 
+import contextlib
 import math
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +52,33 @@ def fit(
         order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: train.start_at(epoch))
         bar = _Bar(shape.heads, len(train))
         try:
+            with _interrupt_between_steps(keeper):
             model.fit(
-                train,
-                epochs=settings.training.epochs,
-                initial_epoch=progress.epoch,
-                validation_data=val,
-                shuffle=False,
-                verbose=0,
-                callbacks=[order, bar, keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper],
-            )
-        finally:
-            bar.close()
+                    train,
+                    epochs=settings.training.epochs,
+                    initial_epoch=progress.epoch,
+                    validation_data=val,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[order, bar, keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper],
+                )
+            finally:
+                bar.close()
     state.restore_best(model)
     return progress
+
+
+@contextlib.contextmanager
+def _interrupt_between_steps(keeper: "_StateKeeper") -> Iterator[None]:
+    """Hold Ctrl-C back to the end of the step: raised inside a backend's native code it can crash the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, lambda *_: setattr(keeper, "is_interrupted", True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 class _StateKeeper(keras.callbacks.Callback):
@@ -69,6 +87,7 @@ class _StateKeeper(keras.callbacks.Callback):
     def __init__(self, state: TrainState, progress: Progress, patience: int, num_val: int):
         super().__init__()
         self.num_val = num_val
+        self.is_interrupted = False
         self.state = state
         self.progress = progress
         self.patience = patience
@@ -80,6 +99,8 @@ class _StateKeeper(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop on NaN or infinity before it reaches a saved state."""
+        if self.is_interrupted:
+            raise KeyboardInterrupt
         self._check_loss((logs or {}).get("loss", 0.0), f"the loss became {{}} at step {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
