@@ -53,7 +53,7 @@ def fit(
         bar = _Bar(shape.heads, len(train))
         try:
             with _interrupt_between_steps(keeper):
-            model.fit(
+                model.fit(
                     train,
                     epochs=settings.training.epochs,
                     initial_epoch=progress.epoch,
@@ -62,8 +62,8 @@ def fit(
                     verbose=0,
                     callbacks=[order, bar, keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper],
                 )
-            finally:
-                bar.close()
+        finally:
+            bar.close()
     state.restore_best(model)
     return progress
 
