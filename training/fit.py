@@ -94,7 +94,7 @@ class _StateKeeper(keras.callbacks.Callback):
 
     def is_finished(self, epochs: int) -> bool:
         """Whether a resumed run has nothing left to do."""
-        waited = self.progress.epoch - self.progress.best_epoch
+        waited = self.progress.epoch - self.progress.last_rise_epoch
         return self.progress.epoch >= epochs or (self.progress.epoch > 0 and waited >= self.patience)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -113,8 +113,9 @@ class _StateKeeper(keras.callbacks.Callback):
         progress.history.append({"epoch": epoch + 1, **row})
         is_best = row[SCORE] >= progress.best_score - self._noise(progress.best_score)
         if is_best:
-            progress.best_score = max(row[SCORE], progress.best_score)
             progress.best_epoch = epoch + 1
+        if row[SCORE] > progress.best_score:
+            progress.best_score, progress.last_rise_epoch = row[SCORE], epoch + 1
         self.state.save(self.model, progress, is_best)
         self.model.stop_training = self.model.stop_training or self.is_finished(epoch + 2)
 

@@ -25,12 +25,14 @@ class Progress:
         epoch: epochs finished.
         best_score: highest joint validation accuracy so far, 0 to 1.
         best_epoch: the last epoch, counted from 1, that came within the noise of it; 0 before the first.
+        last_rise_epoch: the epoch that reached best_score first; patience counts from it.
         history: per finished epoch the losses and accuracies by head.
     """
 
     epoch: int = 0
     best_score: float = -1.0
     best_epoch: int = 0
+    last_rise_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
 

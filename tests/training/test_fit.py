@@ -226,10 +226,11 @@ def scripted(tmp_path: Path) -> Scripted:
     [
         ([0.5, 0.6, 0.5, 0.55, 0.9], 4, 2, 0.6),  # two epochs in vain
         ([0.5, 0.6, 0.5, 0.7, 0.6, 0.6, 0.9], 6, 4, 0.7),  # the wait starts again
-        ([0.6, 0.598, 0.5, 0.5, 0.9], 4, 2, 0.6),  # as good as equal: the later wins
-        ([0.6, 0.598, 0.596, 0.594, 0.9], 4, 2, 0.6),  # many small steps down are no plateau
-        ([0.0, 0.0, 0.0], 3, 3, 0.0),
-        ([0.9, 1.0, 0.9, 1.0, 0.9, 0.9], 6, 4, 1.0),
+        ([0.6, 0.598, 0.5, 0.9], 3, 2, 0.6),  # as good as equal: the later wins
+        ([0.6, 0.6, 0.6, 0.9], 3, 3, 0.6),  # but a plateau uses patience up
+        ([0.6, 0.598, 0.596, 0.9], 3, 2, 0.6),  # many small steps down are no plateau
+        ([0.0, 0.0, 0.0, 0.9], 3, 3, 0.0),
+        ([0.9, 1.0, 0.9, 1.0, 0.9], 4, 4, 1.0),
     ],
 )
 def test_patience_and_the_best_epoch(
