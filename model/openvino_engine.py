@@ -66,8 +66,3 @@ class OpenVinoEngine:
     def close(self) -> None:
         """Drop the compiled programs."""
         del self._classifier, self._image_encoder
-
-
-def has_native_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16 by itself, which about doubles picture speed."""
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -13,7 +13,7 @@ class FeatureCache:
     """Features of one image encoder. Survives a kill at any moment; processes may share it, writing in turn.
 
     Args:
-        folder: one per image encoder and precision.
+        folder: one per image encoder.
         feature_dim: width F.
     """
 
