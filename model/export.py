@@ -20,47 +20,51 @@ _CHECK_ROWS = 8
 def write_programs(folder: Path, classifier: keras.Model, image_encoder: keras.Model | None) -> None:
     """Save both programs as .keras files, export them to OpenVINO and compare the outputs.
 
-    Keras converts to OpenVINO through TensorFlow, so another backend hands over to a process of its own.
-
     Raises:
         BundleError: the export failed or differs from Keras by more than EXPORT_TOLERANCE.
     """
-    for program, name in ((classifier, FILES.classifier), (image_encoder, FILES.image_encoder)):
+    for program, name, target in (
+        (classifier, FILES.classifier, FILES.openvino_classifier),
+        (image_encoder, FILES.image_encoder, FILES.openvino_image_encoder),
+    ):
         if program is not None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             program.save(folder / name)
+            export_program(folder / name, folder / target)
+    _verify(folder, classifier, image_encoder)
+
+
+def export_program(source: Path, target: Path) -> None:
+    """Export a .keras file to OpenVINO, `target` ending in .xml and its .bin.
+
+    Keras converts through TensorFlow, so another backend hands over to a process of its own.
+
+    Raises:
+        BundleError: the export failed in that process.
+    """
     if keras.backend.backend() == "tensorflow":
-        export_openvino(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        program = keras.saving.load_model(source, compile=False, safe_mode=True)
+        program.export(str(target), format="openvino", verbose=False)
         return
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-    command = [sys.executable, "-m", __name__, str(folder)]
+    command = [sys.executable, "-m", __name__, str(source), str(target)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BundleError(f"the OpenVINO export failed: {done.stderr.strip()[-2000:]}")
+        raise BundleError(f"the OpenVINO export of {source.name} failed: {done.stderr.strip()[-2000:]}")
 
 
-def export_openvino(folder: Path) -> None:
-    """Export the .keras files of a bundle folder to OpenVINO and verify them."""
+def _verify(folder: Path, classifier: keras.Model, image_encoder: keras.Model | None) -> None:
     from model.keras_engine import KerasEngine
     from model.openvino_engine import OpenVinoEngine
 
-    for source, target in (
-        (FILES.classifier, FILES.openvino_classifier),
-        (FILES.image_encoder, FILES.openvino_image_encoder),
-    ):
-        if (folder / source).exists():
-            (folder / target).parent.mkdir(parents=True, exist_ok=True)
-            program = keras.saving.load_model(folder / source, compile=False, safe_mode=True)
-            program.export(str(folder / target), format="openvino", verbose=False)
-    classifier = keras.saving.load_model(folder / FILES.classifier, compile=False, safe_mode=True)
     reference, exported = KerasEngine(folder), OpenVinoEngine(folder)
     features = _random_inputs(classifier)
     expected, found = reference.classify(features), exported.classify(features)
     for name, values in expected.items():
         _compare(FILES.openvino_classifier, name, values, found[name])
-    if (folder / FILES.image_encoder).exists():
-        encoder = keras.saving.load_model(folder / FILES.image_encoder, compile=False, safe_mode=True)
-        images = np.random.default_rng(0).integers(0, 256, (2, *encoder.inputs[0].shape[1:]), dtype=np.uint8)
+    if image_encoder is not None:
+        images = np.random.default_rng(0).integers(0, 256, (2, *image_encoder.inputs[0].shape[1:]), dtype=np.uint8)
         _compare(
             FILES.openvino_image_encoder,
             "image_features",
@@ -91,4 +95,4 @@ def _compare(program: str, output: str, expected: np.ndarray, found: np.ndarray)
 
 
 if __name__ == "__main__":
-    export_openvino(Path(sys.argv[1]))
+    export_program(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from model.errors import PictureError
+from model.export import export_program
 from model.openvino_engine import OpenVinoProgram
 from model.settings import ImageSettings
 from training.feature_cache import FeatureCache
@@ -80,6 +81,9 @@ def _encoder_digest(image_encoder: keras.Model, settings: ImageSettings) -> str:
 def _export(image_encoder: keras.Model, program: Path) -> None:
     """Through a name of this process' own, so that a half-written program is never found."""
     partial = program.with_name(f"partial-{os.getpid()}.xml")
-    image_encoder.export(str(partial), format="openvino", verbose=False)
+    source = partial.with_suffix(".keras")
+    image_encoder.save(source)
+    export_program(source, partial)
+    source.unlink()
     partial.with_suffix(".bin").rename(program.with_suffix(".bin"))
     partial.rename(program)

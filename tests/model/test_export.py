@@ -11,7 +11,7 @@ from model.bundle_files import FILES
 from model.classifier import ClassifierShape, build_classifier
 from model.engine import open_engine
 from model.errors import BundleError
-from model.export import export_openvino, write_programs
+from model.export import write_programs
 from model.settings import ModelSettings
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer
@@ -33,11 +33,9 @@ def test_programs_without_pictures(tmp_path: Path) -> None:
 
 
 def test_an_export_that_differs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "keras").mkdir()
-    text_classifier().save(tmp_path / FILES.classifier)
     monkeypatch.setattr(export, "EXPORT_TOLERANCE", -1.0)
     with pytest.raises(BundleError, match=r"openvino/classifier.xml differs from Keras in .* by .*, more than -1.0"):
-        export_openvino(tmp_path)
+        write_programs(tmp_path, text_classifier(), None)
 
 
 def test_a_trained_bundle_holds_all_four_programs(toy_bundle: Path) -> None:

@@ -31,9 +31,11 @@ from model.settings import TrainingSettings
 backend = prepare_keras(TrainingSettings())
 import keras
 from model.bundle import load_bundle
+from model.bundle_files import FILES
 from model.classifier import ClassifierShape, build_classifier
 from model.export import write_programs
 from model.keras_engine import KerasEngine
+from training.picture_encoding import PictureEncoder
 from training.network import compile_network, join_programs
 
 bundle_dir, folder = map(pathlib.Path, sys.argv[1:3])
@@ -43,6 +45,11 @@ engine = KerasEngine(bundle_dir)
 np.savez(folder / "answered.npz", image_features=engine.encode_images(images), **engine.classify(given))
 
 bundle = load_bundle(bundle_dir)
+image_encoder = keras.saving.load_model(bundle_dir / FILES.image_encoder, compile=False)
+pictures = PictureEncoder(image_encoder, bundle.settings.image, folder / "cache")
+pictures.embed([(folder / "picture.png").read_bytes()])
+np.save(folder / "embedded.npy", pictures.cache.features())
+
 shape = ClassifierShape(bundle.fields, bundle.taxonomy.num_leaves, bundle.image_feature_dim)
 classifier = build_classifier(shape, bundle.settings.model, bundle.tokenizer, seed=0)
 network = join_programs(classifier, None, bundle.settings)
@@ -83,6 +90,7 @@ def test_another_backend_answers_trains_and_exports(backend: str, toy_bundle: Pa
     images = np.stack([bundle.preprocessor.decode(products[i]) for i in (0, 2, 0, 2)])
     features = bundle.preprocessor.features(products, np.random.default_rng(0).random((4, 1280), dtype=np.float32))
     np.savez(tmp_path / "given.npz", images=images, **features)
+    (tmp_path / "picture.png").write_bytes(toy_picture((40, 40, 220), 1))
 
     done = run_python(ON_ANOTHER_BACKEND, str(toy_bundle), str(tmp_path), KERAS_BACKEND=backend)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -96,6 +104,8 @@ def test_another_backend_answers_trains_and_exports(backend: str, toy_bundle: Pa
     for name, values in expected.items():
         scale = float(np.abs(values).max())
         np.testing.assert_allclose(answered[name], values, rtol=0, atol=1e-4 * scale, err_msg=name)
+    embedded = np.load(tmp_path / "embedded.npy")
+    np.testing.assert_allclose(embedded, expected["image_features"][:1], atol=1e-4 * np.abs(embedded).max())
     trained, exported = np.load(tmp_path / "trained.npz"), OpenVinoEngine(tmp_path / "bundle").classify(features)
     for name, values in exported.items():
         np.testing.assert_allclose(values, trained[name], atol=1e-4, err_msg=name)
