@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
 from model.classifier import ClassifierShape
@@ -53,6 +54,8 @@ def fit(
         bar = _Bar(shape.heads, len(train))
         try:
             with _interrupt_between_steps(keeper):
+                # The keeper comes first, to see the average before it leaves the model again.
+                averaged = [keras.callbacks.SwapEMAWeights()] if settings.training.ema_momentum else []
                 model.fit(
                     train,
                     epochs=settings.training.epochs,
@@ -60,7 +63,7 @@ def fit(
                     validation_data=val,
                     shuffle=False,
                     verbose=0,
-                    callbacks=[order, bar, keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper],
+                    callbacks=[order, bar, keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper, *averaged],
                 )
         finally:
             bar.close()
@@ -103,6 +106,10 @@ class _StateKeeper(keras.callbacks.Callback):
             raise KeyboardInterrupt
         self._check_loss((logs or {}).get("loss", 0.0), f"the loss became {{}} at step {batch + 1}")
 
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Note the weights that were validated: with `ema_momentum` they are not those that training goes on from."""
+        self._validated = [np.asarray(weight) for weight in self.model.weights]
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save, and stop when patience is at its end."""
         # The last step's update shows only here.
@@ -116,7 +123,7 @@ class _StateKeeper(keras.callbacks.Callback):
             progress.best_epoch = epoch + 1
         if row[SCORE] > progress.best_score:
             progress.best_score, progress.last_rise_epoch = row[SCORE], epoch + 1
-        self.state.save(self.model, progress, is_best)
+        self.state.save(self.model, progress, self._validated if is_best else None)
         self.model.stop_training = self.model.stop_training or self.is_finished(epoch + 2)
 
     def _check_loss(self, loss: float, what: str) -> None:

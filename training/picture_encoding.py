@@ -16,7 +16,8 @@ from model.settings import ImageSettings
 from training.feature_cache import FeatureCache
 from training.picture_decoding import decode_or_error
 
-_BATCH = 32
+#: More at a time is slower on a processor: the activations leave its cache.
+_BATCH = 8
 
 
 class PictureEncoder:

@@ -4,6 +4,7 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,17 @@ class TrainState:
         for path in (self._state, self._best):
             path.unlink(missing_ok=True)
 
-    def save(self, model: keras.Model, progress: Progress, is_best: bool) -> None:
-        """Write weights, optimizer, random states and progress; the last good state stays until this one stands."""
+    def save(self, model: keras.Model, progress: Progress, best: Sequence[np.ndarray] | None) -> None:
+        """Write weights, optimizer, random states and progress; the last good state stays until this one stands.
+
+        Args:
+            best: the weights that were validated, where they are the best so far.
+        """
         arrays = {f"v{i}": np.asarray(variable) for i, variable in enumerate(_all_variables(model))}
         header = json.dumps({"key": self.key, "progress": asdict(progress)})
         try:
-            if is_best:
-                _write(self._best, {f"w{i}": np.asarray(w) for i, w in enumerate(model.weights)})
+            if best is not None:
+                _write(self._best, {f"w{i}": weight for i, weight in enumerate(best)})
             _write(self._state, {**arrays, "header": np.array(header)})
         except OSError as error:
             raise TrainingError(

@@ -30,10 +30,10 @@ def saved(tmp_path: Path) -> tuple[keras.Model, TrainState, Progress]:
     """A model after two steps, its best weights those after the first."""
     model, state = small_model(1), TrainState(tmp_path / "state", "key")
     step(model)
-    state.save(model, Progress(1, 0.5, 1, [{"epoch": 1, "loss": 2.5}]), is_best=True)
+    state.save(model, Progress(1, 0.5, 1, [{"epoch": 1, "loss": 2.5}]), model.get_weights())
     step(model)
     progress = Progress(2, 0.5, 1, [{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 3.25}])
-    state.save(model, progress, is_best=False)
+    state.save(model, progress, None)
     return model, state, progress
 
 
@@ -63,7 +63,7 @@ def test_nothing_is_there_at_first_and_after_clear(tmp_path: Path) -> None:
     state = TrainState(tmp_path / "a" / "state", "key")
     assert not state.exists()
     state.clear()
-    state.save(small_model(0), Progress(1), is_best=True)
+    state.save(small_model(0), Progress(1), small_model(0).get_weights())
     assert sorted(path.name for path in (tmp_path / "a" / "state").iterdir()) == ["best.npz", "state.npz"]
     state.clear()
     assert not state.exists()
@@ -111,12 +111,12 @@ from model.errors import TrainingError
 
 model, state = small_model(1), TrainState(Path({folder!r}), "key")
 step(model)
-state.save(model, Progress(1, 0.5, 1), is_best=True)
+state.save(model, Progress(1, 0.5, 1), model.get_weights())
 step(model)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 try:
-    state.save(model, Progress(2, 0.5, 1), is_best=False)
+    state.save(model, Progress(2, 0.5, 1), None)
 except TrainingError as error:
     print(error)
 """
