@@ -58,7 +58,7 @@ class Result:
 def main() -> None:
     """Run the sets one after the other."""
     options = tyro.cli(Options, prog="python -m benchmarks.datasets", description=__doc__)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 200)  # a file wants the whole table
     results = []
     for name in options.sets:
         folder = options.data / ("taxonomy" if name == "leaves" else name)
