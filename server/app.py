@@ -17,6 +17,10 @@ from server.settings import ServerSettings
 
 SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].full_name
 
+#: Every call in flight has a thread, so that none waits where no deadline is looked at; these tell the
+#: calls over the limit when to come back. In a flood grpc itself refuses the rest, more cheaply.
+_REFUSAL_THREADS = 32
+
 _log = logging.getLogger("aisle.server")
 
 
@@ -46,11 +50,11 @@ class AisleServer:
             ListenError: the port is taken or the address is not ours.
         """
         settings = self.settings
-        self._decoder = Decoder(settings.decode_threads, settings.max_queue_images)
+        self._decoder = Decoder(settings.decode_threads, settings.max_queue_images, settings.max_queue_bytes)
         self.models = open_models(settings, self._decoder)
         self._service = ProductClassifier(self.models, settings)
         self._health = Health([SERVICE_NAME, *(f"{SERVICE_NAME}/{model.name}" for model in self.models)])
-        self._pool = ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="rpc")
+        self._pool = ThreadPoolExecutor(settings.max_concurrent_rpcs + _REFUSAL_THREADS, thread_name_prefix="rpc")
         try:
             self._server = self._listen()
         except ListenError:
@@ -95,7 +99,7 @@ class AisleServer:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
             ],
-            maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
+            maximum_concurrent_rpcs=settings.max_concurrent_rpcs + _REFUSAL_THREADS,
         )
         classifier_pb2_grpc.add_ProductClassifierServicer_to_server(self._service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -1,43 +1,60 @@
-"""The threads that decode pictures."""
+"""The threads that decode pictures, and the room for pictures on their way."""
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from model.product import Product
-from server.errors import QueueFullError
+from server.batch_times import BatchTimes
+from server.places import Places
 
 
 class Decoder:
-    """A bounded pool; the decoding libraries let go of the interpreter, so threads scale.
+    """A pool; the decoding libraries let go of the interpreter, so threads scale.
 
     Args:
         num_threads: 0 means one a core.
-        max_waiting: pictures taken on at the same time; more are refused.
+        max_images, max_bytes: of `places`.
+    Attributes:
+        places: room for pictures from their arrival to the end of the image encoder. One room for
+            both, or an overloaded server would decode what the encoder then refuses.
     """
 
-    def __init__(self, num_threads: int, max_waiting: int):
-        self._pool = ThreadPoolExecutor(num_threads or os.cpu_count() or 1, thread_name_prefix="decoder")
-        self._max_waiting = max_waiting
-        self._places = threading.BoundedSemaphore(max_waiting)
+    def __init__(self, num_threads: int, max_images: int, max_bytes: int):
+        self._num_threads = num_threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="decoder")
+        self._times = BatchTimes(max_batch_rows=1)
+        self._lock = threading.Lock()
+        self._unfinished = 0
+        self.places = Places("picture", max_images, max_bytes, self.wait_s)
+
+    def wait_s(self) -> float:
+        """How long a picture that came now would wait for a thread, seconds."""
+        return self._times.seconds(self._unfinished // self._num_threads)
 
     def submit(self, decode: Callable[[Product], np.ndarray | None], product: Product) -> Future[np.ndarray | None]:
-        """Queue one picture; the future gives what `decode` gives or raises.
-
-        Raises:
-            QueueFullError: too many pictures wait already.
-        """
-        if not self._places.acquire(blocking=False):
-            raise QueueFullError(
-                f"the picture queue is full, {self._max_waiting} wait to be decoded; wait and send the request again"
-            )
-        future = self._pool.submit(decode, product)
-        future.add_done_callback(lambda _: self._places.release())
+        """Queue one picture, which has its place; the future gives what `decode` gives or raises."""
+        with self._lock:
+            self._unfinished += 1
+        future = self._pool.submit(self._decode, decode, product)
+        future.add_done_callback(self._finish)
         return future
 
     def close(self) -> None:
         """Cancel what waits and return when the running pictures are done."""
         self._pool.shutdown(cancel_futures=True)
+
+    def _decode(self, decode: Callable[[Product], np.ndarray | None], product: Product) -> np.ndarray | None:
+        started_s = time.perf_counter()
+        pixels = decode(product)
+        with self._lock:
+            self._times.add(1, time.perf_counter() - started_s)
+        return pixels
+
+    def _finish(self, _: Future) -> None:
+        with self._lock:
+            self._unfinished -= 1

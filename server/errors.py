@@ -5,12 +5,15 @@ A request's path, and the error that may arise on each part of it:
     bytes --request.py--> products --check--> --decode--> --encode--> --classify--> --response.py--> bytes
           |               |           |           |           |           |
           |               |           |           |           +-----------+-- anything else   INTERNAL
-          |               |           |           +-----------+-----------+-- QueueFullError  RESOURCE_EXHAUSTED
+          |               |           |           |           +-----------+-- TooLateError    DEADLINE_EXCEEDED
+          |               |           +-----------+-----------+-----------+-- OverloadError   RESOURCE_EXHAUSTED
           |               |           +-- PictureError   INVALID_ARGUMENT, this product alone
           |               +-- ProductError               INVALID_ARGUMENT, this product alone
           +-- RequestError                               INVALID_ARGUMENT, the whole request
 
     anywhere: CancelledError (the caller has left)  CANCELLED;  StoppingError  UNAVAILABLE
+
+A status that asks the caller to come again carries a google.rpc.RetryInfo that says when.
 
 An error of the server itself is logged with its traceback; the caller gets a number to quote.
 """
@@ -32,6 +35,7 @@ DOMAIN = "aisle.v1"
 
 _log = logging.getLogger("aisle.server")
 _MAX_ECHO_CHARS = 100
+_MIN_RETRY_AFTER_S = 0.1  # or the refused would be back before anything has changed
 
 
 class RequestError(AisleError):
@@ -58,8 +62,40 @@ class FieldError(ProductError):
         self.field = field
 
 
-class QueueFullError(AisleError):
+class OverloadError(AisleError):
+    """There is more to do than can be done in time.
+
+    Args:
+        retry_after_s: when another try has a chance, seconds.
+    """
+
+    reason = "OVERLOAD"
+
+    def __init__(self, text: str, retry_after_s: float):
+        super().__init__(text)
+        self.retry_after_s = max(retry_after_s, _MIN_RETRY_AFTER_S)
+
+
+class QueueFullError(OverloadError):
     """A queue has no room for this request."""
+
+    reason = "QUEUE_FULL"
+
+
+class TooManyCallsError(OverloadError):
+    """As many calls as are allowed are in flight."""
+
+    reason = "TOO_MANY_CALLS"
+
+
+class WaitTooLongError(OverloadError):
+    """The wait in the queue is longer than the caller's deadline allows."""
+
+    reason = "WAIT_TOO_LONG"
+
+
+class TooLateError(AisleError):
+    """The deadline passed before the work began."""
 
 
 class StoppingError(AisleError):
@@ -80,8 +116,10 @@ def request_status(error: Exception) -> status_pb2.Status:
     match error:
         case RequestError():
             return _status(code_pb2.INVALID_ARGUMENT, str(error), "INVALID_REQUEST", _bad_request(error.violations))
-        case QueueFullError():
-            return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), "QUEUE_FULL")
+        case OverloadError():
+            return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), error.reason, _retry_info(error.retry_after_s))
+        case TooLateError():
+            return _status(code_pb2.DEADLINE_EXCEEDED, str(error), "TOO_LATE")
         case StoppingError():
             return _status(code_pb2.UNAVAILABLE, str(error), "STOPPING")
         case CancelledError():
@@ -121,6 +159,12 @@ def _bad_request(violations: Sequence[tuple[str, str]]) -> error_details_pb2.Bad
     return error_details_pb2.BadRequest(
         field_violations=[violation(field=field, description=description) for field, description in violations]
     )
+
+
+def _retry_info(retry_after_s: float) -> error_details_pb2.RetryInfo:
+    retry_info = error_details_pb2.RetryInfo()
+    retry_info.retry_delay.FromMilliseconds(round(retry_after_s * 1000))
+    return retry_info
 
 
 def _internal(error: Exception) -> status_pb2.Status:

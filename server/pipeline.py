@@ -13,16 +13,16 @@ from model.engine import Features
 from model.errors import ProductError
 from model.predictor import Predictor
 from model.product import Product
-from server.batcher import Batched, Batcher
+from server.batcher import Batched, Batcher, BatchLimits
 from server.call import Call
 from server.decoder import Decoder
-from server.errors import FieldError, QueueFullError, StoppingError
+from server.errors import FieldError, OverloadError, StoppingError, TooLateError, WaitTooLongError
 from server.settings import ServerSettings
 
 T = TypeVar("T")
 
 #: Errors that end the whole request, wherever they arise; any other costs one product.
-_WHOLE_REQUEST = (CancelledError, QueueFullError, StoppingError)
+_WHOLE_REQUEST = (CancelledError, OverloadError, StoppingError, TooLateError)
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,13 @@ class Pipeline:
         self.encoder = Batcher(
             "image encoder",
             lambda inputs: {"image_features": predictor.encode_images(inputs["images"])},
-            settings.max_batch_images,
-            settings.max_queue_images,
+            _limits(settings, settings.max_batch_images, settings.max_queue_images),
         )
-        self.classifier = Batcher("classifier", predictor.classify, settings.max_batch_items, settings.max_queue_items)
+        self.classifier = Batcher(
+            "classifier",
+            predictor.classify,
+            _limits(settings, settings.max_batch_items, settings.max_queue_items),
+        )
         self._product_counts = _doubling(settings.max_batch_items)
         self._image_counts = _doubling(settings.max_batch_images)
 
@@ -70,17 +73,24 @@ class Pipeline:
             for count in self._image_counts:
                 predictor.encode_images(np.zeros((count, size, size, 3), np.uint8))
 
+    def wait_s(self, has_pictures: bool) -> float:
+        """How long a request that came now would wait, seconds."""
+        picture_wait_s = self.decoder.wait_s() + self.encoder.wait_s() if has_pictures else 0.0
+        return picture_wait_s + self.classifier.wait_s()
+
     def answer(self, items: Sequence[Product | ProductError], top_k: int, call: Call) -> Answered:
         """Answer what can be answered; items that are errors already stay what they are.
 
         Raises:
-            QueueFullError: no room; nothing of the request stays in a queue.
+            OverloadError: no room, or no answer before the deadline; nothing of the request stays in a queue.
+            TooLateError: the deadline passed in a queue.
             CancelledError: the caller has left.
             Exception: whatever the classifier raised, a fault of the server.
         """
         run = _Run(self, call)
         try:
             run.check(items)
+            run.check_wait()
             run.decode_and_encode()
             run.classify(top_k)
         except BaseException:
@@ -122,18 +132,41 @@ class _Run:
                 has_features = item.image_features is not None
                 self.outcomes[i] = FieldError("image_features", str(error)) if has_features else error
 
+    def check_wait(self) -> None:
+        """Refuse what would wait longer than its caller does, before anything is done for it."""
+        wait_s = self._pipeline.wait_s(bool(self._pictures()))
+        left_s = self._call.deadline_s - time.perf_counter()
+        if wait_s > left_s:
+            raise WaitTooLongError(
+                f"expected to wait {wait_s:.3f} s for the engine, the deadline is in {left_s:.3f} s; send the request"
+                " again later, or allow more time",
+                wait_s,
+            )
+
     def decode_and_encode(self) -> None:
-        """Turn pictures into features; the encoder starts while later pictures are still decoded."""
+        """Turn pictures into features, where there are any."""
+        pictures = self._pictures()
+        if not pictures:
+            return
+        places, num_bytes = self._pipeline.decoder.places, sum(map(self._picture_bytes, pictures.values()))
+        places.take(len(pictures), num_bytes)
+        try:
+            self._decode_and_encode(pictures)
+        finally:
+            places.give_back(len(pictures), num_bytes)
+
+    def _decode_and_encode(self, pictures: dict[int, Product]) -> None:
+        """The encoder starts while later pictures are still decoded."""
         started_s = time.perf_counter()
-        decoder, encoder = self._pipeline.decoder, self._pipeline.encoder
-        pictures = [(i, product) for i, product in self.products.items() if product.image is not None]
-        decoding = [(i, self._track(decoder.submit(self._predictor.decode, product))) for i, product in pictures]
+        decoder, encoder, deadline_s = self._pipeline.decoder, self._pipeline.encoder, self._call.deadline_s
+        decode = self._predictor.decode
+        decoding = [(i, self._track(decoder.submit(decode, product))) for i, product in pictures.items()]
         encoding: list[tuple[int, Future[Batched]]] = []
         for i, decoded in decoding:
             pixels = self._result_or_fail(i, decoded)
             self.decode_s = time.perf_counter() - started_s
             if pixels is not None:
-                encoding.append((i, self._track(encoder.submit({"images": pixels[None]}))))
+                encoding.append((i, self._track(encoder.submit({"images": pixels[None]}, deadline_s))))
         for i, encoded in encoding:
             batched = self._result_or_fail(i, encoded)
             if batched is not None:
@@ -146,7 +179,7 @@ class _Run:
         features = self._features()
         if not self.products:
             return
-        batched = self._track(self._pipeline.classifier.submit(features)).result()
+        batched = self._track(self._pipeline.classifier.submit(features, self._call.deadline_s)).result()
         self.queue_s += batched.queue_s
         self.inference_s += batched.run_s
         predictions = self._predictor.predictions(list(self.products.values()), batched.outputs, top_k)
@@ -156,6 +189,18 @@ class _Run:
         """Take what is left of the request out of all queues."""
         for future in self._futures:
             future.cancel()
+
+    def _pictures(self) -> dict[int, Product]:
+        """The products whose picture this model reads."""
+        if "image" not in self._predictor.bundle.fields:
+            return {}
+        return {i: product for i, product in self.products.items() if product.image is not None}
+
+    def _picture_bytes(self, product: Product) -> int:
+        """What a picture takes up while it is encoded and decoded."""
+        assert product.image is not None
+        size = self._predictor.bundle.settings.image.image_size
+        return len(product.image) + size * size * 3
 
     def _track(self, future: Future[T]) -> Future[T]:
         self._futures.append(future)
@@ -196,6 +241,12 @@ class _Run:
     def _fail(self, i: int, error: Exception) -> None:
         del self.products[i]
         self.outcomes[i] = error
+
+
+def _limits(settings: ServerSettings, max_batch_rows: int, max_queue_rows: int) -> BatchLimits:
+    return BatchLimits(
+        max_batch_rows, max_queue_rows, settings.max_queue_bytes, max_delay_s=settings.max_queue_delay_ms / 1000
+    )
 
 
 def _doubling(most: int) -> list[int]:

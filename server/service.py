@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
-from server.call import Call, call_of
+from server.call import Call, Calls
 from server.errors import abort, request_status
 from server.models import ModelRegistry
 from server.request import parse_request
@@ -18,20 +18,26 @@ from server.stream import answer_in_order
 
 
 class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
-    """Answers the RPCs with the models of a registry."""
+    """Answers the RPCs with the models of a registry.
+
+    Attributes:
+        calls: those in flight.
+    """
 
     def __init__(self, models: ModelRegistry, settings: ServerSettings):
         self._models = models
         self._settings = settings
         self._is_stopping = threading.Event()
-        self._stream_pool = ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="stream")
+        self.calls = Calls(settings.max_concurrent_rpcs)
+        self._stream_pool = ThreadPoolExecutor(settings.max_concurrent_rpcs, thread_name_prefix="stream")
 
     def Classify(  # noqa: N802
         self, request: classifier_pb2.ClassifyRequest, context: grpc.ServicerContext
     ) -> classifier_pb2.ClassifyResponse:
         """See the contract."""
         try:
-            return self._classify(request, call_of(context))
+            with self.calls.enter(context) as call:
+                return self._classify(request, call)
         except Exception as error:
             abort(context, error)
 
@@ -39,17 +45,9 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         self, request_iterator: Iterator[classifier_pb2.ClassifyStreamRequest], context: grpc.ServicerContext
     ) -> Iterator[classifier_pb2.ClassifyStreamResponse]:
         """See the contract."""
-        call = call_of(context)
-
-        def answer(message: classifier_pb2.ClassifyStreamRequest) -> classifier_pb2.ClassifyStreamResponse:
-            try:
-                return classifier_pb2.ClassifyStreamResponse(response=self._classify(message.request, call))
-            except Exception as error:
-                return classifier_pb2.ClassifyStreamResponse(error=request_status(error))
-
-        window = self._settings.stream_window
         try:
-            yield from answer_in_order(request_iterator, answer, window, self._stream_pool, self._is_stopping)
+            with self.calls.enter(context) as call:
+                yield from self._classify_stream(request_iterator, call)
         except Exception as error:
             abort(context, error)
 
@@ -58,7 +56,8 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
     ) -> classifier_pb2.GetModelResponse:
         """See the contract."""
         try:
-            return model_response(self._models.find(request.model, request.model_version), self._settings)
+            with self.calls.enter(context):
+                return model_response(self._models.find(request.model, request.model_version), self._settings)
         except Exception as error:
             abort(context, error)
 
@@ -69,6 +68,18 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
     def close(self) -> None:
         """Free the threads; after the last call has ended."""
         self._stream_pool.shutdown(cancel_futures=True)
+
+    def _classify_stream(
+        self, messages: Iterator[classifier_pb2.ClassifyStreamRequest], call: Call
+    ) -> Iterator[classifier_pb2.ClassifyStreamResponse]:
+        def answer(message: classifier_pb2.ClassifyStreamRequest) -> classifier_pb2.ClassifyStreamResponse:
+            try:
+                return classifier_pb2.ClassifyStreamResponse(response=self._classify(message.request, call))
+            except Exception as error:
+                return classifier_pb2.ClassifyStreamResponse(error=request_status(error))
+
+        window = self._settings.stream_window
+        yield from answer_in_order(messages, answer, window, self._stream_pool, self._is_stopping)
 
     def _classify(self, request: classifier_pb2.ClassifyRequest, call: Call) -> classifier_pb2.ClassifyResponse:
         started_s = time.perf_counter()

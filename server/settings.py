@@ -8,7 +8,6 @@ from model.engine import EngineName
 from model.errors import SettingsError
 
 _AT_LEAST_ONE = (
-    "rpc_threads",
     "max_concurrent_rpcs",
     "max_message_bytes",
     "max_products_per_request",
@@ -16,8 +15,10 @@ _AT_LEAST_ONE = (
     "max_text_chars",
     "max_batch_items",
     "max_batch_images",
+    "max_queue_bytes",
     "stream_window",
 )
+_AT_LEAST_ZERO = ("engine_threads", "decode_threads", "max_queue_delay_ms", "grace_s")
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,8 @@ class ServerSettings:
     """Threads of the engine; 0 means all cores."""
     decode_threads: int = 0
     """Threads that decode pictures; 0 means one a core."""
-    rpc_threads: int = 64
-    """Calls worked on at the same time; each holds a thread."""
-    max_concurrent_rpcs: int = 1024
-    """Calls accepted, waiting ones included; more are refused with RESOURCE_EXHAUSTED."""
+    max_concurrent_rpcs: int = 512
+    """Calls in flight, each on a thread of its own; more are refused with RESOURCE_EXHAUSTED."""
     max_message_bytes: int = 64 * 1024 * 1024
     """Largest request message, bytes."""
     max_products_per_request: int = 512
@@ -63,7 +62,11 @@ class ServerSettings:
     max_queue_items: int = 8192
     """Products waiting for the classifier; more are refused with RESOURCE_EXHAUSTED."""
     max_queue_images: int = 1024
-    """Pictures waiting for the decoder, and as many for the image encoder; more are refused."""
+    """Pictures between arrival and the end of the image encoder, of all models; more are refused."""
+    max_queue_bytes: int = 512 * 1024 * 1024
+    """Bytes that the products, and as many that the pictures of a queue may take up; more are refused."""
+    max_queue_delay_ms: float = 0.0
+    """Longest that an idle engine waits for a batch to fill, milliseconds; 0 starts with what there is."""
     stream_window: int = 4
     """Messages of one stream worked on at the same time."""
     grace_s: float = 30.0
@@ -76,7 +79,7 @@ class ServerSettings:
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{_flag(name)}: expected 1 or more, found {getattr(self, name)}")
-        for name in ("engine_threads", "decode_threads", "grace_s"):
+        for name in _AT_LEAST_ZERO:
             if getattr(self, name) < 0:
                 raise SettingsError(f"{_flag(name)}: expected 0 or more, found {getattr(self, name)}")
         if not 0 <= self.port <= 65_535:

@@ -1,11 +1,13 @@
 """Helpers of the server's tests."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
@@ -29,6 +31,15 @@ def violations(status: status_pb2.Status) -> list[str]:
     return [violation.field for violation in bad_request.field_violations]
 
 
+def retry_delay_s(error: grpc.RpcError) -> float:
+    """When a refused caller shall come again."""
+    retry_info = error_details_pb2.RetryInfo()
+    status = rpc_status.from_call(error)
+    assert status is not None
+    assert any(detail.Unpack(retry_info) for detail in status.details)
+    return retry_info.retry_delay.ToMilliseconds() / 1000
+
+
 def open_channel(server: AisleServer) -> grpc.Channel:
     """A channel with a connection of its own, that sends what the server would refuse, too."""
     options = [
@@ -37,6 +48,15 @@ def open_channel(server: AisleServer) -> grpc.Channel:
         ("grpc.use_local_subchannel_pool", 1),
     ]
     return grpc.insecure_channel(f"127.0.0.1:{server.port}", options=options)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until another thread has made `condition` true."""
+    for _ in range(3000):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("the condition never came true")
 
 
 class HeldEngine:

@@ -18,7 +18,7 @@ from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import SERVICE_NAME, AisleServer, ListenError
 from server.settings import ServerSettings
-from tests.server.support import HeldEngine, open_channel
+from tests.server.support import HeldEngine, open_channel, retry_delay_s, wait_for
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -88,6 +88,7 @@ def test_a_full_queue_is_resource_exhausted_and_what_waits_is_answered(held: Hel
         refused = next(attempt for attempt in as_completed(attempts, timeout=30) if attempt.exception())
         assert refused.exception().code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "the classifier queue has no room for 2 more, 2 of 2 places are taken" in refused.exception().details()
+        assert retry_delay_s(refused.exception()) > 0
         held.release()
     [answered] = [attempt.result() for attempt in attempts if attempt is not refused]
     assert len(answered.classifications) == 2
@@ -102,12 +103,12 @@ def test_nothing_is_done_for_a_caller_who_has_left(
     held.wait_until_busy()
     classifier = next(iter(fresh_server.models)).pipeline.classifier
     left = stub.Classify.future(pb.ClassifyRequest(products=[{"product_name": "a"}] * 2), timeout=30)
-    _wait_for(lambda: classifier.queued_rows == 2)
+    wait_for(lambda: classifier.queued_rows == 2)
     left.cancel()
-    _wait_for(lambda: classifier.queued_rows == 0)
+    wait_for(lambda: classifier.queued_rows == 0)
     expired = stub.Classify.future(pb.ClassifyRequest(products=[{"product_name": "a"}] * 2), timeout=0.2)
     assert expired.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    _wait_for(lambda: classifier.queued_rows == 0)
+    wait_for(lambda: classifier.queued_rows == 0)
     held.release()
     assert len(first.result(30).classifications) == 1
     assert held.batch_sizes == [1]
@@ -124,7 +125,7 @@ def test_stopping_ends_running_calls_refuses_new_ones_and_tells_health(
     stopping = threading.Thread(target=fresh_server.stop, args=(20,))
     stopping.start()
     assert [response.status for response in watch] == [NOT_SERVING]  # and the watch ends
-    _wait_for(lambda: not _is_listening(fresh_server.port))
+    wait_for(lambda: not _is_listening(fresh_server.port))
     with open_channel(fresh_server) as late_channel, pytest.raises(grpc.RpcError) as caught:
         classifier_pb2_grpc.ProductClassifierStub(late_channel).Classify(ONE_PRODUCT, timeout=30)
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
@@ -205,12 +206,3 @@ def test_sigterm_drains_and_exits_with_0_and_tensorflow_was_never_imported(toy_b
 def _is_listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _wait_for(condition) -> None:
-    """Wait until another thread has made `condition` true."""
-    for _ in range(3000):
-        if condition():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("the condition never came true")

@@ -1,12 +1,15 @@
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from server.batcher import Arrays, Batcher
-from server.errors import BatchError, QueueFullError, StoppingError
+from server.batcher import Arrays, Batcher, BatchLimits
+from server.errors import BatchError, QueueFullError, StoppingError, TooLateError
+
+LIMITS = BatchLimits(max_batch_rows=4, max_queue_rows=8, max_queue_bytes=1000)
 
 
 class Gate:
@@ -34,7 +37,7 @@ def gate() -> Gate:
 
 @pytest.fixture
 def batcher(gate: Gate) -> Iterator[Batcher]:
-    batcher = Batcher("test", gate, max_batch_rows=4, max_queue_rows=8)
+    batcher = Batcher("test", gate, LIMITS)
     yield batcher
     gate.open.set()
     batcher.close()
@@ -90,6 +93,68 @@ def test_a_full_queue_refuses_and_takes_work_again_later(gate: Gate, batcher: Ba
     assert doubled(batcher.submit(rows(1, 2, 3))) == [2, 4, 6]
 
 
+def test_a_queue_is_full_by_its_bytes_too(gate: Gate):
+    batcher = Batcher("test", gate, BatchLimits(max_batch_rows=4, max_queue_rows=8, max_queue_bytes=24))
+    hold(gate, batcher)
+    left, stayed = batcher.submit(rows(1)), batcher.submit(rows(2, 3))  # 8 bytes each
+    with pytest.raises(QueueFullError, match="no room for 8 bytes more, 24 of 24 bytes are taken; wait and send"):
+        batcher.submit(rows(4))
+    assert left.cancel()
+    last = batcher.submit(rows(4))
+    gate.open.set()
+    assert (doubled(stayed), doubled(last)) == ([4, 6], [8])
+    batcher.close()
+
+
+def test_work_whose_deadline_has_passed_is_never_run(gate: Gate, batcher: Batcher):
+    hold(gate, batcher)
+    expired = batcher.submit(rows(1, 2), deadline_s=time.perf_counter())
+    in_time = batcher.submit(rows(3), deadline_s=time.perf_counter() + 60)
+    gate.open.set()
+    assert doubled(in_time) == [6]
+    with pytest.raises(TooLateError, match="the deadline passed in the test queue; allow more time"):
+        expired.result(10)
+    assert gate.batches == [[0], [3]]
+    assert batcher.queued_rows == 0
+
+
+def test_the_wait_grows_with_what_is_ahead_and_is_none_when_idle(gate: Gate, batcher: Batcher):
+    hold(gate, batcher)
+    first = batcher.submit(rows(1))
+    gate.open.set()
+    doubled(first)
+    closing = threading.Thread(target=gate.open.clear)
+    closing.start()
+    closing.join()
+    running = batcher.submit(rows(2))
+    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=10)
+    waits_s = []
+    for _ in range(3):
+        waits_s.append(batcher.wait_s())
+        batcher.submit(rows(1, 2))
+    gate.open.set()
+    doubled(running)
+    assert waits_s[0] <= waits_s[1]
+    assert 0 < waits_s[1] <= waits_s[2]
+
+
+def test_an_idle_program_waits_for_company_when_asked_to(gate: Gate):
+    limits = BatchLimits(max_batch_rows=4, max_queue_rows=8, max_queue_bytes=1000, max_delay_s=30.0)
+    batcher = Batcher("test", gate, limits)
+    futures = [batcher.submit(rows(1)), batcher.submit(rows(2)), batcher.submit(rows(3, 4))]
+    assert [doubled(future) for future in futures] == [[2], [4], [6, 8]]  # a full batch waits no longer
+    assert gate.batches == [[1, 2, 3, 4]]
+    batcher.close()
+
+
+def test_the_wait_for_company_ends(gate: Gate):
+    limits = BatchLimits(max_batch_rows=4, max_queue_rows=8, max_queue_bytes=1000, max_delay_s=0.01)
+    batcher = Batcher("test", gate, limits)
+    assert doubled(batcher.submit(rows(1))) == [2]
+    batcher.close()
+
+
 def test_cancelled_work_is_never_run_and_frees_its_places_at_once(gate: Gate, batcher: Batcher):
     hold(gate, batcher)
     left, stayed = batcher.submit(rows(1, 2, 3, 4, 5)), batcher.submit(rows(6))
@@ -133,7 +198,7 @@ def test_a_faulty_work_alone_fails_once_and_the_batcher_lives_on(gate: Gate, bat
 
 
 def test_a_program_that_loses_rows_is_found_out():
-    batcher = Batcher("short", lambda inputs: {"y": inputs["x"][:-1]}, max_batch_rows=4, max_queue_rows=8)
+    batcher = Batcher("short", lambda inputs: {"y": inputs["x"][:-1]}, LIMITS)
     with pytest.raises(BatchError, match="short was given 2 rows and gave back 1 of y"):
         batcher.submit(rows(1, 2)).result(10)
     batcher.close()
@@ -141,7 +206,7 @@ def test_a_program_that_loses_rows_is_found_out():
 
 def test_parts_that_do_not_fit_together_fail_that_work_only():
     widths = iter([1, 2, 1])
-    batcher = Batcher("odd", lambda inputs: {"y": np.ones((len(inputs["x"]), next(widths)))}, 2, 8)
+    batcher = Batcher("odd", lambda inputs: {"y": np.ones((len(inputs["x"]), next(widths)))}, BatchLimits(2, 8, 1000))
     with pytest.raises(BatchError, match="the parts of a split work do not fit together"):
         batcher.submit(rows(1, 2, 3)).result(10)
     assert batcher.submit(rows(1)).result(10).outputs["y"].shape == (1, 1)
@@ -178,7 +243,7 @@ def test_a_row_alone_equals_the_row_in_any_batch_under_stress():
             raise FloatingPointError("a negative row")
         return {"cubed": inputs["x"] ** 3}
 
-    batcher = Batcher("stress", cube, max_batch_rows=7, max_queue_rows=10_000)
+    batcher = Batcher("stress", cube, BatchLimits(max_batch_rows=7, max_queue_rows=10_000, max_queue_bytes=10**6))
 
     def call(caller: int) -> bool:
         values = np.arange(caller % 9 + 1) + caller * 10.0

@@ -11,6 +11,9 @@ from server.errors import (
     QueueFullError,
     RequestError,
     StoppingError,
+    TooLateError,
+    TooManyCallsError,
+    WaitTooLongError,
     product_status,
     request_status,
     shortened,
@@ -34,7 +37,10 @@ def violations(status: status_pb2.Status) -> list[tuple[str, str]]:
     ("error", "code", "expected_reason"),
     [
         (RequestError([("top_k", "too large")]), code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST"),
-        (QueueFullError("full"), code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+        (QueueFullError("full", 1.0), code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+        (TooManyCallsError("many", 1.0), code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
+        (WaitTooLongError("long", 1.0), code_pb2.RESOURCE_EXHAUSTED, "WAIT_TOO_LONG"),
+        (TooLateError("late"), code_pb2.DEADLINE_EXCEEDED, "TOO_LATE"),
         (StoppingError("stopping"), code_pb2.UNAVAILABLE, "STOPPING"),
         (CancelledError(), code_pb2.CANCELLED, "CALLER_LEFT"),
         (EngineError("secret"), code_pb2.INTERNAL, "INTERNAL"),
@@ -44,6 +50,13 @@ def violations(status: status_pb2.Status) -> list[tuple[str, str]]:
 def test_each_error_has_its_code(error: Exception, code: int, expected_reason: str):
     status = request_status(error)
     assert (status.code, reason(status)) == (code, expected_reason)
+
+
+@pytest.mark.parametrize(("retry_after_s", "expected_ms"), [(1.25, 1250), (0.0, 100)])
+def test_the_overloaded_server_says_when_to_come_back(retry_after_s: float, expected_ms: int):
+    retry_info = error_details_pb2.RetryInfo()
+    assert request_status(QueueFullError("full", retry_after_s)).details[1].Unpack(retry_info)
+    assert retry_info.retry_delay.ToMilliseconds() == expected_ms
 
 
 def test_a_request_error_names_every_field():

@@ -1,0 +1,149 @@
+"""A real server with more to do than it can: who is refused, and who is not."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from model.engine import Engine
+from proto.aisle.v1 import classifier_pb2 as pb
+from proto.aisle.v1 import classifier_pb2_grpc
+from server.app import AisleServer
+from server.settings import ServerSettings
+from tests.server.support import Stub, named, open_channel, retry_delay_s, wait_for
+
+FIRST_RUN_S = 0.5
+
+
+class SlowProgram:
+    """One program of an engine: slow at first, then held until `release`."""
+
+    def __init__(self, run: Callable[[Any], Any]):
+        self.entered = threading.Semaphore(0)
+        self._run = run
+        self._is_first = True
+        self._released = threading.Event()
+
+    def __call__(self, inputs: Any) -> Any:
+        if self._is_first:
+            self._is_first = False
+            time.sleep(FIRST_RUN_S)
+        else:
+            self.entered.release()
+            assert self._released.wait(20)
+        return self._run(inputs)
+
+    def wait_until_busy(self) -> None:
+        assert self.entered.acquire(timeout=20)
+
+    def release(self) -> None:
+        self._released.set()
+
+
+@pytest.fixture
+def tight_server(toy_bundle: Path) -> Iterator[AisleServer]:
+    """One product a batch, five calls at the same time."""
+    settings = ServerSettings(
+        bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", max_batch_items=1, max_batch_images=1,
+        max_concurrent_rpcs=5,
+    )  # fmt: skip
+    server = AisleServer(settings)
+    server.start()
+    yield server
+    server.stop(grace_s=0)
+
+
+@pytest.fixture
+def tight_channel(tight_server: AisleServer) -> Iterator[grpc.Channel]:
+    with open_channel(tight_server) as channel:
+        yield channel
+
+
+@pytest.fixture
+def tight_stub(tight_channel: grpc.Channel) -> Stub:
+    return classifier_pb2_grpc.ProductClassifierStub(tight_channel)
+
+
+@pytest.fixture
+def engine(tight_server: AisleServer) -> Engine:
+    return next(iter(tight_server.models)).predictor.engine
+
+
+def later(stub: Stub, *products: pb.Product, timeout_s: float = 30) -> Any:
+    return stub.Classify.future(pb.ClassifyRequest(products=products), timeout=timeout_s)
+
+
+def test_a_request_that_would_wait_past_its_deadline_is_refused_at_once(
+    engine: Engine, tight_server: AisleServer, tight_stub: Stub, monkeypatch: pytest.MonkeyPatch
+):
+    slow = SlowProgram(engine.classify)
+    monkeypatch.setattr(engine, "classify", slow)
+    assert later(tight_stub, named("first")).result(30)
+    calls = [later(tight_stub, named("running"))]
+    slow.wait_until_busy()
+    calls.append(later(tight_stub, named("a"), named("b")))
+    classifier = next(iter(tight_server.models)).pipeline.classifier
+    wait_for(lambda: classifier.queued_rows == 2)  # two batches of FIRST_RUN_S
+    hurried = later(tight_stub, named("hurried"), timeout_s=FIRST_RUN_S)
+    assert hurried.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "s for the engine, the deadline is in 0." in hurried.details()
+    assert retry_delay_s(hurried) >= 2 * FIRST_RUN_S
+    calls.append(later(tight_stub, named("patient")))
+    slow.release()
+    assert [len(call.result(30).classifications) for call in calls] == [1, 2, 1]
+
+
+def test_a_call_over_the_limit_is_refused_at_once_and_health_still_answers(
+    engine: Engine, tight_channel: grpc.Channel, tight_stub: Stub, monkeypatch: pytest.MonkeyPatch
+):
+    slow = SlowProgram(engine.classify)
+    monkeypatch.setattr(engine, "classify", slow)
+    assert later(tight_stub, named("first")).result(30)
+    calls = [later(tight_stub, named(f"{i}")) for i in range(6)]
+    slow.wait_until_busy()
+    wait_for(lambda: any(call.done() for call in calls))
+    [refused] = [call for call in calls if call.done()]
+    assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "5 calls are in flight, the most this server takes; wait and send it again" in refused.details()
+    assert retry_delay_s(refused) > 0
+    health = health_pb2_grpc.HealthStub(tight_channel)
+    assert health.Check(health_pb2.HealthCheckRequest(), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
+    slow.release()
+    assert [len(call.result(30).classifications) for call in calls if call is not refused] == [1] * 5
+
+
+def test_text_does_not_wait_for_pictures(
+    engine: Engine, tight_stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    slow = SlowProgram(engine.encode_images)
+    monkeypatch.setattr(engine, "encode_images", slow)
+    assert later(tight_stub, pb.Product(image=jpeg)).result(30)
+    picture = later(tight_stub, pb.Product(image=jpeg), pb.Product(product_name="shoe", image=jpeg), named("bag"))
+    slow.wait_until_busy()
+    assert len(later(tight_stub, named("shirt"), timeout_s=20).result().classifications) == 1
+    assert not picture.done()
+    slow.release()
+    outcomes = [classification.WhichOneof("outcome") for classification in picture.result(30).classifications]
+    assert outcomes == ["prediction"] * 3
+
+
+def test_places_of_pictures_come_back_whatever_became_of_them(
+    tight_server: AisleServer, engine: Engine, tight_stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    places = next(iter(tight_server.models)).pipeline.decoder.places
+    slow = SlowProgram(engine.encode_images)
+    monkeypatch.setattr(engine, "encode_images", slow)
+    broken = jpeg[: len(jpeg) // 2]
+    assert later(tight_stub, pb.Product(image=jpeg), pb.Product(image=broken)).result(30)
+    left = later(tight_stub, pb.Product(image=jpeg), pb.Product(image=jpeg))
+    slow.wait_until_busy()
+    assert (places.items, places.num_bytes) == (2, 2 * (len(jpeg) + 32 * 32 * 3))
+    left.cancel()
+    wait_for(lambda: places.items == 0)
+    slow.release()
+    assert places.num_bytes == 0
