@@ -30,7 +30,7 @@ def main() -> None:
     server.start()
     while not stop_asked.wait(_POLL_S):  # a signal that another thread caught does not end a plain wait
         pass
-    server.stop(settings.grace_s)
+    server.stop(settings.grace_s, settings.drain_delay_s)
 
 
 if __name__ == "__main__":

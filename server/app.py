@@ -1,6 +1,7 @@
 """Builds, starts and stops the gRPC server."""
 
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -20,6 +21,8 @@ SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].f
 #: Every call in flight has a thread, so that none waits where no deadline is looked at; these tell the
 #: calls over the limit when to come back. In a flood grpc itself refuses the rest, more cheaply.
 _REFUSAL_THREADS = 32
+
+_LAST_WORDS_S = 2.0  # for the last statuses to reach their callers
 
 _log = logging.getLogger("aisle.server")
 
@@ -65,21 +68,31 @@ class AisleServer:
             _log.info("serving %s %s with %s", model.name, model.version, model.predictor.engine.name)
         _log.info("listening on %s:%d", settings.host, self.port)
 
-    def stop(self, grace_s: float) -> None:
+    def stop(self, grace_s: float, drain_delay_s: float = 0.0) -> None:
         """Tell NOT_SERVING, refuse new calls with UNAVAILABLE, let running ones end, then free everything.
 
         A server that was stopped stays so; a second call does nothing.
 
         Args:
-            grace_s: calls that run longer than this are cancelled, seconds.
+            grace_s: calls that run longer than this end with UNAVAILABLE, too, seconds.
+            drain_delay_s: how long new calls still work after NOT_SERVING was told, seconds.
         """
         if self._is_stopped:
             return
         self._is_stopped = True
-        _log.info("stopping; running calls have %g s to end", grace_s)
+        calls = self._service.calls
         self._health.stop()
-        self._service.stop_streams()
-        self._server.stop(grace_s).wait()
+        _log.info("not serving any more; new calls are refused in %g s", drain_delay_s)
+        time.sleep(drain_delay_s)
+        self._service.stop()
+        _log.info("stopping; running calls have %g s to end", grace_s)
+        if not calls.wait_until_none(grace_s):
+            _log.warning("cutting off the calls that still run")
+            calls.cut()
+        self._health.end_watches()
+        with calls.hold_refusals():
+            stopped = self._server.stop(_LAST_WORDS_S)
+        stopped.wait()
         self._free()
         _log.info("stopped")
 

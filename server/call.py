@@ -9,11 +9,13 @@ from typing import TypeVar
 
 import grpc
 
-from server.errors import TooManyCallsError
+from server.errors import StoppingError, TooManyCallsError
 
 T = TypeVar("T")
 
 _RETRY_AFTER_S = 1.0
+_QUIET_S = 0.05
+_MAX_HOLD_S = 0.5
 
 
 class Call:
@@ -28,6 +30,7 @@ class Call:
         self._lock = threading.Lock()
         self._open: set[Future] = set()
         self._is_abandoned = False
+        self._is_cut = False
 
     def track(self, future: Future[T]) -> Future[T]:
         """Cancel `future` together with the call, until it is done."""
@@ -47,6 +50,17 @@ class Call:
         for future in open_futures:
             future.cancel()
 
+    def cut(self) -> None:
+        """Abandon the call though its caller waits for it, because the server cannot wait longer."""
+        self._is_cut = True
+        self.abandon()
+
+    def reason(self, error: Exception) -> Exception:
+        """What ended the call, where its handler met `error`: a call that was cut meets CancelledError."""
+        if self._is_cut and isinstance(error, CancelledError):
+            return StoppingError("the server had to stop before the answer was ready; send the request to another one")
+        return error
+
     def check(self) -> None:
         """Raise CancelledError when the caller has left."""
         if self._is_abandoned:
@@ -58,7 +72,7 @@ class Call:
 
 
 class Calls:
-    """Counts the calls in flight; the one place where calls are refused for what they are, a call more.
+    """Counts the calls in flight and refuses those that are too many or too late.
 
     Args:
         max_calls: most at the same time.
@@ -66,8 +80,12 @@ class Calls:
 
     def __init__(self, max_calls: int):
         self._max_calls = max_calls
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._calls: set[Call] = set()
+        self._is_closed = False
+        self._num_refused = 0
+        self._may_refuse = threading.Event()
+        self._may_refuse.set()
 
     @contextmanager
     def enter(self, context: grpc.ServicerContext) -> Iterator[Call]:
@@ -75,17 +93,64 @@ class Calls:
 
         Raises:
             TooManyCallsError: `max_calls` are in flight.
+            StoppingError: after `close`.
         """
         call = Call(time.perf_counter() + context.time_remaining())
-        with self._lock:
-            if len(self._calls) >= self._max_calls:
-                text = f"{self._max_calls} calls are in flight, the most this server takes; wait and send it again"
-                raise TooManyCallsError(text, _RETRY_AFTER_S)
-            self._calls.add(call)
+        with self._changed:
+            is_closed = self._is_closed
+            is_full = len(self._calls) >= self._max_calls
+            if is_closed:
+                self._num_refused += 1
+            elif not is_full:
+                self._calls.add(call)
+        if is_closed:
+            self._may_refuse.wait(_MAX_HOLD_S)
+            raise StoppingError("the server is stopping; send the request to another one")
+        if is_full:
+            text = f"{self._max_calls} calls are in flight, the most this server takes; wait and send it again"
+            raise TooManyCallsError(text, _RETRY_AFTER_S)
         try:
             if not context.add_callback(call.abandon):
                 call.abandon()
             yield call
+        except CancelledError as error:
+            raise call.reason(error) from None
         finally:
-            with self._lock:
+            with self._changed:
                 self._calls.discard(call)
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Refuse every new call."""
+        with self._changed:
+            self._is_closed = True
+
+    def wait_until_none(self, timeout_s: float) -> bool:
+        """Wait for the calls in flight to end; False when the time was too short."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._calls, timeout_s)
+
+    def cut(self) -> None:
+        """End the calls in flight, with StoppingError."""
+        with self._changed:
+            calls = list(self._calls)
+        for call in calls:
+            call.cut()
+
+    @contextmanager
+    def hold_refusals(self) -> Iterator[None]:
+        """Around the moment when grpc closes the connections.
+
+        grpc answers CANCELLED to a call that arrives in that very moment. So callers who ask again
+        and again are kept waiting from a little before until it is over.
+        """
+        self._may_refuse.clear()
+        end_s = time.perf_counter() + _MAX_HOLD_S
+        num_refused = -1
+        while self._num_refused != num_refused and time.perf_counter() < end_s:
+            num_refused = self._num_refused
+            time.sleep(_QUIET_S)
+        try:
+            yield
+        finally:
+            self._may_refuse.set()

@@ -24,6 +24,7 @@ class Health(health.HealthServicer):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._watches: set[Callable[[Any], None]] = set()
         self._watches_lock = threading.Lock()
+        self._watches_end = False
         self.Check = _OnPool(super().Check, self._pool)  # type: ignore[method-assign]
         self.Watch = _OnPool(self._watch, self._pool)  # type: ignore[method-assign]
         for name in self._names:
@@ -35,9 +36,13 @@ class Health(health.HealthServicer):
             self.set(name, _Serving.SERVING)
 
     def stop(self) -> None:
-        """Tell NOT_SERVING for good and end every watch, which would otherwise hold up the drain."""
+        """Tell NOT_SERVING for good."""
         self.enter_graceful_shutdown()
+
+    def end_watches(self) -> None:
+        """End every watch, now and from now on; they would hold up the stop of the server."""
         with self._watches_lock:
+            self._watches_end = True
             watches, self._watches = self._watches, set()
         for send in watches:
             send(None)
@@ -51,8 +56,11 @@ class Health(health.HealthServicer):
     ) -> None:
         with self._watches_lock:
             self._watches.add(send_response_callback)
+            must_end = self._watches_end
         context.add_callback(lambda: self._forget(send_response_callback))
         super().Watch(request, context, send_response_callback)
+        if must_end:
+            send_response_callback(None)
 
     def _forget(self, send: Callable[[Any], None]) -> None:
         with self._watches_lock:

@@ -61,8 +61,9 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         except Exception as error:
             abort(context, error)
 
-    def stop_streams(self) -> None:
-        """Let every stream end after the messages it has read."""
+    def stop(self) -> None:
+        """Refuse new calls and let every stream end after the messages it has read."""
+        self.calls.close()
         self._is_stopping.set()
 
     def close(self) -> None:
@@ -76,7 +77,7 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
             try:
                 return classifier_pb2.ClassifyStreamResponse(response=self._classify(message.request, call))
             except Exception as error:
-                return classifier_pb2.ClassifyStreamResponse(error=request_status(error))
+                return classifier_pb2.ClassifyStreamResponse(error=request_status(call.reason(error)))
 
         window = self._settings.stream_window
         yield from answer_in_order(messages, answer, window, self._stream_pool, self._is_stopping)

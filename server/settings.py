@@ -18,7 +18,7 @@ _AT_LEAST_ONE = (
     "max_queue_bytes",
     "stream_window",
 )
-_AT_LEAST_ZERO = ("engine_threads", "decode_threads", "max_queue_delay_ms", "grace_s")
+_AT_LEAST_ZERO = ("engine_threads", "decode_threads", "max_queue_delay_ms", "drain_delay_s", "grace_s")
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,10 @@ class ServerSettings:
     """Longest that an idle engine waits for a batch to fill, milliseconds; 0 starts with what there is."""
     stream_window: int = 4
     """Messages of one stream worked on at the same time."""
+    drain_delay_s: float = 2.0
+    """Time after SIGTERM in which calls still work and health says NOT_SERVING, for load balancers to see, seconds."""
     grace_s: float = 30.0
-    """Time for running calls to end after SIGTERM, seconds."""
+    """Time for running calls to end after that, seconds."""
 
     def __post_init__(self) -> None:
         if (self.models is None) == (self.bundle is None):

@@ -1,10 +1,5 @@
 import dataclasses
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -21,7 +16,6 @@ from server.settings import ServerSettings
 from tests.server.support import HeldEngine, open_channel, retry_delay_s, wait_for
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 ONE_PRODUCT = pb.ClassifyRequest(products=[{"product_name": "red shirt"}])
 
 
@@ -114,49 +108,6 @@ def test_nothing_is_done_for_a_caller_who_has_left(
     assert held.batch_sizes == [1]
 
 
-def test_stopping_ends_running_calls_refuses_new_ones_and_tells_health(
-    held: HeldEngine, fresh_server: AisleServer, fresh_channel: grpc.Channel
-):
-    stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
-    watch = health_pb2_grpc.HealthStub(fresh_channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
-    assert next(watch).status == SERVING
-    running = stub.Classify.future(ONE_PRODUCT, timeout=30)
-    held.wait_until_busy()
-    stopping = threading.Thread(target=fresh_server.stop, args=(20,))
-    stopping.start()
-    assert [response.status for response in watch] == [NOT_SERVING]  # and the watch ends
-    wait_for(lambda: not _is_listening(fresh_server.port))
-    with open_channel(fresh_server) as late_channel, pytest.raises(grpc.RpcError) as caught:
-        classifier_pb2_grpc.ProductClassifierStub(late_channel).Classify(ONE_PRODUCT, timeout=30)
-    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert stopping.is_alive()
-    held.release()
-    assert len(running.result(30).classifications) == 1
-    stopping.join(20)
-    assert not stopping.is_alive()
-
-
-def test_an_open_stream_does_not_hold_up_the_stop(fresh_server: AisleServer, fresh_channel: grpc.Channel):
-    stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
-    closed = threading.Event()
-
-    def requests():
-        yield pb.ClassifyStreamRequest(request=ONE_PRODUCT)
-        closed.wait(30)
-
-    stream = stub.ClassifyStream(requests(), timeout=60)
-    assert next(stream).HasField("response")
-    stopping = threading.Thread(target=fresh_server.stop, args=(60,))
-    stopping.start()
-    with pytest.raises(grpc.RpcError) as caught:
-        next(stream)
-    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert "send what has no answer yet to another one" in caught.value.details()
-    stopping.join(20)
-    assert not stopping.is_alive()
-    closed.set()
-
-
 def test_a_taken_port_is_refused(server: AisleServer, settings: ServerSettings):
     second = AisleServer(dataclasses.replace(settings, port=server.port))
     with pytest.raises(ListenError, match=f"cannot listen on 127.0.0.1:{server.port}: .*; choose another --port"):
@@ -178,31 +129,3 @@ def test_several_models_are_served_by_name_the_newest_version_of_each(
             stub.Classify(ONE_PRODUCT, timeout=30)
         assert "model: expected a name, this server holds several models: mall, shop" in caught.value.details()
     server.stop(grace_s=5)
-
-
-def test_sigterm_drains_and_exits_with_0_and_tensorflow_was_never_imported(toy_bundle: Path):
-    program = (
-        "import sys, runpy, atexit\n"
-        "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'training', 'client'}\n"
-        "atexit.register(lambda: print('imported', sorted(heavy & set(sys.modules))))\n"
-        "runpy.run_module('server', run_name='__main__')\n"
-    )
-    flags = ["--bundle", str(toy_bundle), "--host", "127.0.0.1", "--port", "0", "--engine", "openvino"]
-    command = [sys.executable, "-c", program, *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        log = iter(process.stderr)
-        line = next(line for line in log if "listening on 127.0.0.1:" in line)
-        with grpc.insecure_channel(line.split()[-1]) as channel:
-            stub = classifier_pb2_grpc.ProductClassifierStub(channel)
-            assert len(stub.Classify(ONE_PRODUCT, timeout=30).classifications) == 1
-        process.send_signal(signal.SIGTERM)
-        out = process.stdout.read()
-        rest = "".join(log)
-    assert (process.returncode, out) == (0, "imported []\n")
-    assert "stopped" in rest
-    assert "Traceback" not in rest
-
-
-def _is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -24,6 +24,7 @@ def test_exactly_one_of_models_and_bundle_is_given():
         ({"max_batch_items": 0}, "--max-batch-items: expected 1 or more, found 0"),
         ({"stream_window": 0}, "--stream-window: expected 1 or more, found 0"),
         ({"grace_s": -1.0}, "--grace-s: expected 0 or more, found -1.0"),
+        ({"drain_delay_s": -1.0}, "--drain-delay-s: expected 0 or more, found -1.0"),
         ({"max_queue_bytes": 0}, "--max-queue-bytes: expected 1 or more, found 0"),
         ({"max_queue_delay_ms": -0.5}, "--max-queue-delay-ms: expected 0 or more, found -0.5"),
         ({"port": 65_536}, "--port: expected 0 to 65535, found 65536"),
