@@ -32,8 +32,11 @@ class OpenVinoProgram:
             hints.inference_precision: _PRECISIONS[precision],
             properties.inference_num_threads: threads,
         }
+        core = openvino.Core()
+        # Read, not mapped: a program that uses the file's own pages dies when they are cut off on the disk.
+        core.set_property({properties.enable_mmap: False})
         try:
-            self._compiled = openvino.Core().compile_model(str(path), "CPU", config)
+            self._compiled = core.compile_model(str(path), "CPU", config)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot run {path}: {error}") from error
 

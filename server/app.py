@@ -12,7 +12,9 @@ from model.errors import AisleError
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.decoder import Decoder
 from server.health import Health
-from server.models import open_models
+from server.model_loader import ModelLoader
+from server.model_watcher import ModelWatcher
+from server.models import ModelRegistry
 from server.service import ProductClassifier
 from server.settings import ServerSettings
 
@@ -54,9 +56,10 @@ class AisleServer:
         """
         settings = self.settings
         self._decoder = Decoder(settings.decode_threads, settings.max_queue_images, settings.max_queue_bytes)
-        self.models = open_models(settings, self._decoder)
+        self.models = ModelRegistry()
+        self._watcher = self._load_models()
         self._service = ProductClassifier(self.models, settings)
-        self._health = Health([SERVICE_NAME, *(f"{SERVICE_NAME}/{model.name}" for model in self.models)])
+        self._health = Health(_health_names(self.models.names))
         self._pool = ThreadPoolExecutor(settings.max_concurrent_rpcs + _REFUSAL_THREADS, thread_name_prefix="rpc")
         try:
             self._server = self._listen()
@@ -64,8 +67,8 @@ class AisleServer:
             self._free()
             raise
         self._health.serve()
-        for model in self.models:
-            _log.info("serving %s %s with %s", model.name, model.version, model.predictor.engine.name)
+        if self._watcher is not None and settings.model_poll_s:
+            self._watcher.start(settings.model_poll_s, lambda names: self._health.follow(_health_names(names)))
         _log.info("listening on %s:%d", settings.host, self.port)
 
     def stop(self, grace_s: float, drain_delay_s: float = 0.0) -> None:
@@ -96,7 +99,23 @@ class AisleServer:
         self._free()
         _log.info("stopped")
 
+    def _load_models(self) -> ModelWatcher | None:
+        """Load what the settings name; the watcher of a folder of models, when it is one."""
+        settings = self.settings
+        loader = ModelLoader(settings, self._decoder)
+        if settings.models is None:
+            assert settings.bundle is not None
+            model = loader.open(settings.bundle)
+            self.models.publish(model.name, [model])
+            _log.info("serving %s %s with %s", model.name, model.version, model.predictor.engine.name)
+            return None
+        watcher = ModelWatcher(settings.models, loader, self.models, settings.loaded_versions)
+        watcher.load()
+        return watcher
+
     def _free(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
         self.models.close()
         self._decoder.close()
         self._service.close()
@@ -124,3 +143,7 @@ class AisleServer:
             raise ListenError(f"cannot listen on {address}: {error}; choose another --port or --host") from error
         server.start()
         return server
+
+
+def _health_names(models: list[str]) -> list[str]:
+    return [SERVICE_NAME, *(f"{SERVICE_NAME}/{name}" for name in models)]

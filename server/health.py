@@ -25,7 +25,7 @@ class Health(health.HealthServicer):
         self._watches: set[Callable[[Any], None]] = set()
         self._watches_lock = threading.Lock()
         self._watches_end = False
-        self.Check = _OnPool(super().Check, self._pool)  # type: ignore[method-assign]
+        self.Check = _OnPool(self._check, self._pool)  # type: ignore[method-assign]
         self.Watch = _OnPool(self._watch, self._pool)  # type: ignore[method-assign]
         for name in self._names:
             self.set(name, _Serving.NOT_SERVING)
@@ -34,6 +34,14 @@ class Health(health.HealthServicer):
         """Tell SERVING for every name."""
         for name in self._names:
             self.set(name, _Serving.SERVING)
+
+    def follow(self, names: list[str]) -> None:
+        """Tell SERVING for new ones among `names`; those that were known and are not among them are unknown again."""
+        known, self._names = self._names, ["", *names]
+        for name in set(self._names).difference(known):
+            self.set(name, _Serving.SERVING)
+        for name in set(known).difference(self._names):
+            self.set(name, _Serving.SERVICE_UNKNOWN)
 
     def stop(self) -> None:
         """Tell NOT_SERVING for good."""
@@ -50,6 +58,12 @@ class Health(health.HealthServicer):
     def close(self) -> None:
         """Free the thread."""
         self._pool.shutdown()
+
+    def _check(self, request: Any, context: grpc.ServicerContext) -> Any:
+        response = super().Check(request, context)
+        if response.status == _Serving.SERVICE_UNKNOWN:  # a status for watches only; here it is a code
+            context.set_code(grpc.StatusCode.NOT_FOUND)
+        return response
 
     def _watch(
         self, request: Any, context: grpc.ServicerContext, send_response_callback: Callable[[Any], None]

@@ -56,8 +56,8 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
     ) -> classifier_pb2.GetModelResponse:
         """See the contract."""
         try:
-            with self.calls.enter(context):
-                return model_response(self._models.find(request.model, request.model_version), self._settings)
+            with self.calls.enter(context), self._models.lease(request.model, request.model_version) as model:
+                return model_response(model, self._settings)
         except Exception as error:
             abort(context, error)
 
@@ -85,7 +85,7 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
     def _classify(self, request: classifier_pb2.ClassifyRequest, call: Call) -> classifier_pb2.ClassifyResponse:
         started_s = time.perf_counter()
         call.check()
-        model = self._models.find(request.model, request.model_version)
-        question = parse_request(request, self._settings)
-        answered = model.pipeline.answer(question.items, question.top_k, call)
-        return classify_response(request, question, model, answered, time.perf_counter() - started_s)
+        with self._models.lease(request.model, request.model_version) as model:
+            question = parse_request(request, self._settings)
+            answered = model.pipeline.answer(question.items, question.top_k, call)
+            return classify_response(request, question, model, answered, time.perf_counter() - started_s)

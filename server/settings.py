@@ -17,8 +17,9 @@ _AT_LEAST_ONE = (
     "max_batch_images",
     "max_queue_bytes",
     "stream_window",
+    "loaded_versions",
 )
-_AT_LEAST_ZERO = ("engine_threads", "decode_threads", "max_queue_delay_ms", "drain_delay_s", "grace_s")
+_AT_LEAST_ZERO = ("engine_threads", "decode_threads", "max_queue_delay_ms", "drain_delay_s", "grace_s", "model_poll_s")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class ServerSettings:
     """A folder of models/<name>/<version>/; the newest version of each is served."""
     bundle: Path | None = None
     """A single bundle."""
+    loaded_versions: int = 1
+    """Newest versions of each model kept loaded; calls may pin any of them."""
+    model_poll_s: float = 2.0
+    """How often --models is looked at for new and removed versions, seconds; 0 never looks again."""
     host: str = "0.0.0.0"
     """Address to listen on."""
     port: int = 50051

@@ -13,7 +13,7 @@ from PIL import Image
 from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer
 from server.settings import ServerSettings
-from tests.server.support import open_channel
+from tests.server.support import add_version, open_channel
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +53,20 @@ def bomb() -> bytes:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     body = zlib.compress(b"\0" * 100_000)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+@pytest.fixture
+def watch_settings(tmp_path: Path) -> ServerSettings:
+    """Small batches, for each version warms up all of their sizes."""
+    return ServerSettings(
+        models=tmp_path / "models", host="127.0.0.1", port=0, engine="openvino", model_poll_s=0.02,
+        max_batch_items=4, max_batch_images=2,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def models(watch_settings: ServerSettings, toy_bundle: Path) -> Path:
+    """A folder with version 1 of `shop`."""
+    assert watch_settings.models is not None
+    add_version(toy_bundle, watch_settings.models / "shop/1")
+    return watch_settings.models

@@ -1,7 +1,11 @@
 """Helpers of the server's tests."""
 
+import hashlib
+import json
+import shutil
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -9,9 +13,11 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from model.bundle_files import FILES
 from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer
+from server.models import ModelRegistry
 
 Stub = classifier_pb2_grpc.ProductClassifierStub
 
@@ -50,9 +56,36 @@ def open_channel(server: AisleServer) -> grpc.Channel:
     return grpc.insecure_channel(f"127.0.0.1:{server.port}", options=options)
 
 
+def add_version(bundle: Path, version: Path, metrics: dict[str, float] | None = None) -> Path:
+    """Copy a bundle to models/<name>/<version>/ as training does: written beside, then renamed.
+
+    Args:
+        metrics: its metrics instead of the bundle's, to tell two copies apart.
+    """
+    temporary = version.with_name(f".{version.name}.tmp")
+    shutil.copytree(bundle, temporary)
+    if metrics is not None:
+        text = json.dumps(metrics)
+        (temporary / FILES.metrics).write_text(text)
+        manifest = json.loads((temporary / FILES.manifest).read_text())
+        manifest["files"][FILES.metrics] = hashlib.sha256(text.encode()).hexdigest()
+        (temporary / FILES.manifest).write_text(json.dumps(manifest))
+    temporary.rename(version)
+    return version
+
+
+def serving(registry: ModelRegistry) -> dict[str, str]:
+    return {state.name: state.version for state in registry.states if state.state == "serving"}
+
+
+def damage(version: Path) -> None:
+    with (version / FILES.calibration).open("a") as file:
+        file.write(" ")
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until another thread has made `condition` true."""
-    for _ in range(3000):
+    for _ in range(6000):
         if condition():
             return
         threading.Event().wait(0.01)

@@ -1,0 +1,68 @@
+"""Opens one version of a model: verified, compiled and warmed up, ready for calls."""
+
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from model.bundle import Bundle, load_bundle
+from model.engine import open_engine
+from model.predictor import Predictor
+from server.decoder import Decoder
+from server.models import ServedModel
+from server.pipeline import Pipeline
+from server.settings import ServerSettings
+
+#: Niceness of loading beside calls: about a tenth of a busy core. Not 19: such a thread may hold the
+#: interpreter's lock while it waits for a core, and then every call waits with it.
+_NICENESS = 10
+
+
+class ModelLoader:
+    """Opens bundles for serving.
+
+    Args:
+        decoder: shared by all models.
+    """
+
+    def __init__(self, settings: ServerSettings, decoder: Decoder):
+        self._settings = settings
+        self._decoder = decoder
+
+    def open(self, path: Path, name: str | None = None, *, is_beside_calls: bool = False) -> ServedModel:
+        """Verify, compile and warm up one version.
+
+        Args:
+            name: the name callers use, with the folder's name as the version; None takes both from the bundle.
+            is_beside_calls: give way to calls where the system allows it, at the price of time.
+        Raises:
+            BundleError: the bundle is missing or damaged.
+            EngineError: the engine cannot run it.
+        """
+        settings = self._settings
+        # The threads end with the loading, for a priority once lowered may not be raised again. What lives
+        # on (the engine with its threads, the batchers) is made by this thread and keeps its priority.
+        with ThreadPoolExecutor(1, "loader", _give_way if is_beside_calls else None) as pool:
+            bundle = pool.submit(_read, path).result()
+            engine = open_engine(path, settings.engine, settings.precision, settings.engine_threads)
+            pipeline = Pipeline(Predictor(bundle, engine), self._decoder, settings)
+            try:
+                pool.submit(pipeline.warm_up).result()
+            except BaseException:
+                pipeline.close()
+                raise
+        if name is None:
+            return ServedModel(bundle.name, bundle.version, pipeline.predictor, pipeline)
+        return ServedModel(name, path.name, pipeline.predictor, pipeline)
+
+
+def _read(path: Path) -> Bundle:
+    bundle = load_bundle(path)
+    _ = bundle.preprocessor  # read now, on this thread
+    return bundle
+
+
+def _give_way() -> None:
+    if sys.platform == "linux":  # where a thread has a priority of its own, and hands it on to its threads
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
