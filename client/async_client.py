@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from types import TracebackType
 
 import grpc
-import grpc.aio
 
+from client.channel import PLAIN_TEXT, Security, open_async_channel
 from client.errors import call_error
-from client.messages import CHANNEL_OPTIONS, ClassifyOptions, Failure, classify_requests, read_response
+from client.messages import ClassifyOptions, Failure, classify_requests, read_response
 from model.answer import Prediction
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
@@ -16,10 +16,10 @@ from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 class AsyncAisleClient:
     """Asks a server over one connection, in the event loop it was made in; see `AisleClient`."""
 
-    def __init__(self, target: str, *, timeout_s: float = 30.0):
+    def __init__(self, target: str, *, timeout_s: float = 30.0, security: Security = PLAIN_TEXT):
         self._target = target
         self._timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        self._channel = open_async_channel(target, security)
         self._stub = classifier_pb2_grpc.ProductClassifierStub(self._channel)
 
     async def classify(

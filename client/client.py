@@ -5,8 +5,9 @@ from types import TracebackType
 
 import grpc
 
+from client.channel import PLAIN_TEXT, Security, open_channel
 from client.errors import call_error
-from client.messages import CHANNEL_OPTIONS, ClassifyOptions, Failure, classify_requests, read_response
+from client.messages import ClassifyOptions, Failure, classify_requests, read_response
 from model.answer import Prediction
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
@@ -21,12 +22,15 @@ class AisleClient:
     Args:
         target: HOST:PORT.
         timeout_s: for each request, seconds.
+        security: TLS and token; plain text without any by default.
+    Raises:
+        InputError: a file of `security` cannot be read, or a token would travel readable.
     """
 
-    def __init__(self, target: str, *, timeout_s: float = 30.0):
+    def __init__(self, target: str, *, timeout_s: float = 30.0, security: Security = PLAIN_TEXT):
         self._target = target
         self._timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+        self._channel = open_channel(target, security)
         self._stub = classifier_pb2_grpc.ProductClassifierStub(self._channel)
 
     def classify(

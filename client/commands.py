@@ -3,13 +3,16 @@
 import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from rich.console import Console
 
 from client.answers import Answer, AnswerFile, Score, answer_table
 from client.catalog import CatalogItem, read_catalog, read_image
+from client.channel import Security
 from client.client import AisleClient
 from client.errors import InputError
 from client.messages import MAX_PRODUCTS_PER_REQUEST, Failure
@@ -42,6 +45,8 @@ class ClassifyCommand:
     """Most answers to print."""
     model: str = ""
     """Name of the model; empty where the server holds one."""
+    security: Annotated[Security, tyro.conf.OmitArgPrefixes] = field(default_factory=Security)
+    """TLS and token."""
     timeout_s: float = 30.0
     """Longest wait for a request, seconds."""
 
@@ -54,6 +59,8 @@ class GetModelCommand:
     """HOST:PORT of the server."""
     model: str = ""
     """Name of the model; empty where the server holds one."""
+    security: Annotated[Security, tyro.conf.OmitArgPrefixes] = field(default_factory=Security)
+    """TLS and token."""
     timeout_s: float = 30.0
     """Longest wait, seconds."""
 
@@ -69,7 +76,10 @@ def classify(command: ClassifyCommand, console: Console) -> None:
     shown: list[Answer] = []
     score = Score()
     answer_file = AnswerFile(command.out) if command.out else contextlib.nullcontext()
-    with AisleClient(command.target, timeout_s=command.timeout_s) as client, answer_file as file:
+    with (
+        AisleClient(command.target, timeout_s=command.timeout_s, security=command.security) as client,
+        answer_file as file,
+    ):
         for answer in _answers(client, items, command.model):
             score.add(answer)
             if file is not None:
@@ -89,7 +99,7 @@ def get_model(command: GetModelCommand, console: Console) -> None:
     Raises:
         CallError: no such model, or the server cannot be reached.
     """
-    with AisleClient(command.target, timeout_s=command.timeout_s) as client:
+    with AisleClient(command.target, timeout_s=command.timeout_s, security=command.security) as client:
         console.print(str(client.get_model(command.model)).rstrip(), markup=False, highlight=False)
 
 

@@ -10,6 +10,8 @@ from grpc_reflection.v1alpha import reflection
 
 from model.errors import AisleError
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
+from server.auth import token_checks
+from server.credentials import server_credentials
 from server.decoder import Decoder
 from server.health import Health
 from server.model_loader import ModelLoader
@@ -50,11 +52,14 @@ class AisleServer:
         """Load and warm up the models, then listen and tell SERVING.
 
         Raises:
+            CredentialsError: a certificate, key or token file cannot be used.
             BundleError: a bundle is missing or damaged.
             EngineError: the engine cannot run one.
             ListenError: the port is taken or the address is not ours.
         """
         settings = self.settings
+        self._credentials = server_credentials(settings)
+        self._token_checks = token_checks(settings)
         self._decoder = Decoder(settings.decode_threads, settings.max_queue_images, settings.max_queue_bytes)
         self.models = ModelRegistry()
         self._watcher = self._load_models()
@@ -126,6 +131,7 @@ class AisleServer:
         settings = self.settings
         server = grpc.server(
             self._pool,
+            interceptors=self._token_checks,
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
@@ -138,7 +144,10 @@ class AisleServer:
         reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         address = f"{settings.host}:{settings.port}"
         try:
-            self.port = server.add_insecure_port(address)
+            if self._credentials is None:
+                self.port = server.add_insecure_port(address)
+            else:
+                self.port = server.add_secure_port(address, self._credentials)
         except RuntimeError as error:
             raise ListenError(f"cannot listen on {address}: {error}; choose another --port or --host") from error
         server.start()

@@ -12,6 +12,7 @@ A request's path, and the error that may arise on each part of it:
           +-- RequestError                               INVALID_ARGUMENT, the whole request
 
     anywhere: CancelledError (the caller has left)  CANCELLED;  StoppingError  UNAVAILABLE
+    before the bytes: UnauthenticatedError  UNAUTHENTICATED
 
 A status that asks the caller to come again carries a google.rpc.RetryInfo that says when.
 
@@ -102,8 +103,20 @@ class StoppingError(AisleError):
     """The server is stopping and takes no more work."""
 
 
+class UnauthenticatedError(AisleError):
+    """A call without a token of this server. Its text must not depend on what the right token is."""
+
+
 class BatchError(AisleError):
     """A program gave back something else than one row for each row."""
+
+
+#: Code and reason of errors that say all in their text.
+_CODES: dict[type[AisleError], tuple[int, str]] = {
+    TooLateError: (code_pb2.DEADLINE_EXCEEDED, "TOO_LATE"),
+    UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "INVALID_TOKEN"),
+    StoppingError: (code_pb2.UNAVAILABLE, "STOPPING"),
+}
 
 
 def shortened(text: str) -> str:
@@ -118,10 +131,9 @@ def request_status(error: Exception) -> status_pb2.Status:
             return _status(code_pb2.INVALID_ARGUMENT, str(error), "INVALID_REQUEST", _bad_request(error.violations))
         case OverloadError():
             return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), error.reason, _retry_info(error.retry_after_s))
-        case TooLateError():
-            return _status(code_pb2.DEADLINE_EXCEEDED, str(error), "TOO_LATE")
-        case StoppingError():
-            return _status(code_pb2.UNAVAILABLE, str(error), "STOPPING")
+        case TooLateError() | UnauthenticatedError() | StoppingError():
+            code, reason = _CODES[type(error)]
+            return _status(code, str(error), reason)
         case CancelledError():
             return _status(code_pb2.CANCELLED, "the caller has left", "CALLER_LEFT")
     return _internal(error)

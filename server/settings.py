@@ -42,6 +42,14 @@ class ServerSettings:
     """Address to listen on."""
     port: int = 50051
     """Port to listen on; 0 takes a free one."""
+    tls_certificate: Path | None = None
+    """PEM file of the server's certificate chain; turns TLS on. Followed when it changes."""
+    tls_private_key: Path | None = None
+    """PEM file of its private key."""
+    tls_client_ca: Path | None = None
+    """PEM file of the authority that has to have signed callers' certificates (mutual TLS)."""
+    token_file: Path | None = None
+    """File of bearer tokens, one a line; calls need one of them, health checks do not. Followed when it changes."""
     engine: EngineName = "auto"
     """What runs the bundle; auto takes OpenVINO where it is installed."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -89,6 +97,7 @@ class ServerSettings:
         for name in _AT_LEAST_ZERO:
             if getattr(self, name) < 0:
                 raise SettingsError(f"{_flag(name)}: expected 0 or more, found {getattr(self, name)}")
+        self._check_files()
         if not 0 <= self.port <= 65_535:
             raise SettingsError(f"--port: expected 0 to 65535, found {self.port}")
         for name in ("max_queue_items", "max_queue_images"):
@@ -97,6 +106,13 @@ class ServerSettings:
                     f"{_flag(name)}: expected at least --max-products-per-request ({self.max_products_per_request}),"
                     f" found {getattr(self, name)}; a full request would never fit"
                 )
+
+    def _check_files(self) -> None:
+        if (self.tls_certificate is None) != (self.tls_private_key is None):
+            missing = "--tls-private-key" if self.tls_private_key is None else "--tls-certificate"
+            raise SettingsError(f"--tls-certificate and --tls-private-key belong together; {missing} is missing")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise SettingsError("--tls-client-ca: expected --tls-certificate and --tls-private-key beside it")
 
 
 def _flag(name: str) -> str:

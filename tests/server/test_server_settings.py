@@ -30,6 +30,9 @@ def test_exactly_one_of_models_and_bundle_is_given():
         ({"max_queue_bytes": 0}, "--max-queue-bytes: expected 1 or more, found 0"),
         ({"max_queue_delay_ms": -0.5}, "--max-queue-delay-ms: expected 0 or more, found -0.5"),
         ({"port": 65_536}, "--port: expected 0 to 65535, found 65536"),
+        ({"tls_certificate": BUNDLE}, "belong together; --tls-private-key is missing"),
+        ({"tls_private_key": BUNDLE}, "belong together; --tls-certificate is missing"),
+        ({"tls_client_ca": BUNDLE}, "--tls-client-ca: expected --tls-certificate and --tls-private-key beside it"),
         ({"max_queue_items": 100}, "--max-queue-items: expected at least --max-products-per-request (512), found 100"),
         (
             {"max_queue_images": 511},

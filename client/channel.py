@@ -1,0 +1,136 @@
+"""How a client reaches a server: in plain text, over TLS, with a token.
+
+A token never leaves the machine readable: without TLS it is refused for any target but the machine itself,
+and gRPC's local credentials check the address of the connection once more.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+from client.errors import InputError
+from client.messages import CHANNEL_OPTIONS
+
+
+@dataclass(frozen=True)
+class Security:
+    """What a server asks of its callers."""
+
+    tls: bool = False
+    """Use TLS and trust the public authorities; --tls-ca and --tls-certificate turn TLS on as well."""
+    tls_ca: Path | None = None
+    """PEM file of the authority that signed the server's certificate."""
+    tls_certificate: Path | None = None
+    """PEM file of the client's own certificate, where the server wants one."""
+    tls_private_key: Path | None = None
+    """PEM file of its private key."""
+    token_file: Path | None = None
+    """File whose first line is the bearer token to send; read for each call."""
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.tls or any((self.tls_ca, self.tls_certificate, self.tls_private_key))
+
+
+PLAIN_TEXT = Security()
+
+
+def open_channel(
+    target: str, security: Security = PLAIN_TEXT, options: Sequence[tuple[str, str | int]] = CHANNEL_OPTIONS
+) -> grpc.Channel:
+    """A channel that connects on its first call.
+
+    Raises:
+        InputError: a file is missing or cannot be read, or a token would travel readable.
+    """
+    credentials = channel_credentials(target, security)
+    if credentials is None:
+        return grpc.insecure_channel(target, options=options)
+    return grpc.secure_channel(target, credentials, options=options)
+
+
+def open_async_channel(
+    target: str, security: Security = PLAIN_TEXT, options: Sequence[tuple[str, str | int]] = CHANNEL_OPTIONS
+) -> grpc.aio.Channel:
+    """The same for asyncio."""
+    credentials = channel_credentials(target, security)
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, credentials, options=options)
+
+
+def channel_credentials(target: str, security: Security) -> grpc.ChannelCredentials | None:
+    """What the channel to `target` is made with; None for plain text without a token.
+
+    Raises:
+        InputError: a file is missing or cannot be read, or a token would travel readable.
+    """
+    if (security.tls_certificate is None) != (security.tls_private_key is None):
+        missing = "--tls-private-key" if security.tls_private_key is None else "--tls-certificate"
+        raise InputError(f"--tls-certificate and --tls-private-key belong together; {missing} is missing")
+    if security.has_tls:
+        credentials = grpc.ssl_channel_credentials(
+            *(_read(path) for path in (security.tls_ca, security.tls_private_key, security.tls_certificate))
+        )
+    elif security.token_file is not None:
+        if not is_loopback(target):
+            raise InputError(
+                f"--token-file: the token would travel readable to {target}; expected --tls-ca FILE (or --tls), or a"
+                " target on this machine"
+            )
+        credentials = grpc.local_channel_credentials(grpc.LocalConnectionType.LOCAL_TCP)
+    else:
+        return None
+    if security.token_file is None:
+        return credentials
+    token = _TokenPlugin(security.token_file)
+    return grpc.composite_channel_credentials(credentials, grpc.metadata_call_credentials(token))
+
+
+def is_loopback(target: str) -> bool:
+    """Whether every address of a target is this machine by its spelling: localhost, 127.0.0.0/8 or [::1]."""
+    addresses = target.rpartition("/")[2].removeprefix("ipv4:").removeprefix("ipv6:").removeprefix("dns:").split(",")
+    return all(_is_loopback_host(address.strip()) for address in addresses)
+
+
+def _is_loopback_host(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _TokenPlugin(grpc.AuthMetadataPlugin):
+    """Adds the token to each call, as the file has it then."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._token()
+
+    def __call__(self, _context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
+        try:
+            callback((("authorization", f"Bearer {self._token()}"),), None)
+        except InputError as error:
+            callback((), error)
+
+    def _token(self) -> str:
+        content = _read(self._path) or b""
+        token = next((line.strip() for line in content.splitlines() if line.strip()), b"")
+        if not token or not all(0x21 <= byte <= 0x7E for byte in token):
+            raise InputError(f"token file {self._path}: expected a token of ASCII characters without spaces")
+        return token.decode()
+
+
+def _read(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
