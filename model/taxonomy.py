@@ -37,12 +37,14 @@ class Taxonomy:
         self.depth = max(len(levels) for levels in split)
         self.levels: list[tuple[str, ...]] = []
         self.leaf_to_node: list[np.ndarray] = []
+        self._sums: list[_LevelSum] = []
         for depth in range(1, self.depth + 1):
             names = [SEPARATOR.join(levels[:depth]) for levels in split]
             nodes = tuple(dict.fromkeys(names))
             position = {node: i for i, node in enumerate(nodes)}
             self.levels.append(nodes)
             self.leaf_to_node.append(np.array([position[name] for name in names], dtype=np.int32))
+            self._sums.append(_LevelSum(self.leaf_to_node[-1], len(nodes)))
 
     def _check(self) -> None:
         if not self.leaves:
@@ -83,12 +85,9 @@ class Taxonomy:
             leaf_probabilities: (N, K) float.
             depth: 1 (top) to `self.depth`.
         Returns:
-            (N, number of nodes at that depth), same dtype; rows keep their sum.
+            (N, number of nodes at that depth), same dtype; rows keep their sum. May be the argument itself.
         """
-        nodes = self.leaf_to_node[depth - 1]
-        order = np.argsort(nodes, kind="stable")
-        starts = np.searchsorted(nodes[order], np.arange(len(self.levels[depth - 1])))
-        return np.add.reduceat(leaf_probabilities[:, order], starts, axis=1)
+        return self._sums[depth - 1].of(leaf_probabilities)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -98,3 +97,21 @@ class Taxonomy:
     def from_dict(cls, values: dict) -> "Taxonomy":
         """Undo `to_dict`."""
         return cls(values["leaves"], values["category_ids"])
+
+
+class _LevelSum:
+    """Sums leaf columns by node; leaves that already lie in their nodes' order are not moved."""
+
+    def __init__(self, nodes: np.ndarray, num_nodes: int):
+        order = np.argsort(nodes, kind="stable")
+        is_sorted = bool((order == np.arange(len(nodes))).all())
+        self._order = None if is_sorted else order
+        self._starts = np.searchsorted(nodes[order], np.arange(num_nodes))
+        self._is_identity = is_sorted and num_nodes == len(nodes)
+
+    def of(self, leaf_values: np.ndarray) -> np.ndarray:
+        """(N, K) to (N, number of nodes)."""
+        if self._is_identity:
+            return leaf_values
+        ordered = leaf_values if self._order is None else leaf_values[:, self._order]
+        return np.add.reduceat(ordered, self._starts, axis=1)
