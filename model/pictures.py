@@ -47,7 +47,8 @@ def decode_picture(data: bytes, settings: ImageSettings) -> np.ndarray:
             f"expected a JPEG, PNG, WebP, GIF, BMP or TIFF picture, found {len(data)} bytes of none of them"
         ) from error
     except Exception as error:  # decoders raise whatever their format's library does
-        raise PictureError(f"the picture is damaged or cut off ({error}); send it again") from error
+        # Whose picture it is may be a stranger: what the library says of its own inside stays in __cause__.
+        raise PictureError("the picture is damaged or cut off; send it again") from error
     return resize(pixels, settings.image_size)
 
 
