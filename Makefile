@@ -16,10 +16,10 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto lint format train serve clean
+.PHONY: help demo test proto proto-check lint format train serve clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: proto ## set up, make the demo catalog, train, serve, classify, print, stop
 	$(BIN)/python -m demo $(ARGS)
@@ -30,7 +30,10 @@ test: $(DEV_STAMP) proto ## set up, run every test (ARGS="..." goes to pytest)
 proto: $(RUN_STAMP) ## build the stubs of proto/aisle/v1/*.proto
 	@$(BIN)/python -m proto.generate
 
-lint: $(DEV_STAMP) proto ## ruff check, ruff format --check, mypy
+proto-check: $(DEV_STAMP) ## buf lint, breaking changes since the release, Java and Go where their protoc plugins are
+	$(BIN)/python -m proto.check
+
+lint: $(DEV_STAMP) proto proto-check ## ruff check, ruff format --check, mypy, proto-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -3,7 +3,6 @@
 Stubs land beside their .proto file and import as `from proto.aisle.v1 import classifier_pb2`.
 """
 
-import argparse
 import importlib.resources
 import importlib.util
 import subprocess
@@ -37,19 +36,23 @@ def generate(root: Path = ROOT) -> list[Path]:
     stale = [source for source in sorted((root / "proto").rglob("*.proto")) if not _is_fresh(source)]
     if stale:
         flags = [f"--python_out={root}", f"--pyi_out={root}", f"--grpc_python_out={root}"]
-        _protoc(root, [*flags, *(str(source.relative_to(root)) for source in stale)])
+        run_protoc(root, [*flags, *(str(source.relative_to(root)) for source in stale)])
     return stale
 
 
-def build_image(path: Path, root: Path = ROOT) -> None:
+def build_image(path: Path, root: Path = ROOT, *, with_comments: bool = True) -> None:
     """Write the contract as a descriptor set, imports included, for `buf lint` and `buf breaking`.
 
+    Args:
+        with_comments: keep comments and places in the source, so that lint can name lines.
     Raises:
         RuntimeError: protoc refused a file; its own message is on stderr.
     """
     sources = sorted((root / "proto").rglob("*.proto"))
-    flags = [f"--descriptor_set_out={path}", "--include_imports", "--include_source_info"]
-    _protoc(root / "proto", [*flags, *(str(source.relative_to(root / "proto")) for source in sources)])
+    flags = [f"--descriptor_set_out={path}", "--include_imports"]
+    if with_comments:
+        flags.append("--include_source_info")
+    run_protoc(root / "proto", [*flags, *(str(source.relative_to(root / "proto")) for source in sources)])
 
 
 def _is_fresh(source: Path) -> bool:
@@ -58,7 +61,14 @@ def _is_fresh(source: Path) -> bool:
     return all(stub.exists() and stub.stat().st_mtime >= newest_input for stub in stubs)
 
 
-def _protoc(include: Path, arguments: Sequence[str]) -> None:
+def run_protoc(include: Path, arguments: Sequence[str]) -> None:
+    """Run protoc with Google's own .proto files within reach.
+
+    Args:
+        include: what the .proto files among `arguments` are relative to.
+    Raises:
+        RuntimeError: protoc refused a file; its own message is on stderr.
+    """
     builtin = importlib.resources.files("grpc_tools") / "_proto"
     includes = [f"-I{include}", f"-I{google_include()}", f"-I{builtin}"]
     # A process of its own: protoc's C++ and TensorFlow's protobuf crash in one.
@@ -67,16 +77,9 @@ def _protoc(include: Path, arguments: Sequence[str]) -> None:
         raise RuntimeError(f"protoc refused {sources}; see its message above")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m proto.generate", description="Build the stubs of the contract.")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="write a descriptor set for buf instead")
-    image = parser.parse_args(arguments).image
-    if image:
-        build_image(image)
-        print(f"wrote {image}")
-    else:
-        print("\n".join(f"built {source.relative_to(ROOT)}" for source in generate()) or "stubs are up to date")
+    print("\n".join(f"built {source.relative_to(ROOT)}" for source in generate()) or "stubs are up to date")
 
 
 if __name__ == "__main__":

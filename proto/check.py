@@ -1,0 +1,113 @@
+"""Whether the contract is sound and keeps its promises: `python -m proto.check`.
+
+It has to pass buf's lint, to break no client of the last release (proto/released.binpb), and to compile for Java
+and Go where their protoc plugins are on the PATH. Needs no network.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from proto.generate import ROOT, build_image, run_protoc
+
+RELEASED = Path("proto/released.binpb")
+CONFIG = Path("proto/buf.yaml")
+
+
+@dataclass(frozen=True)
+class Language:
+    """What compiles the contract for another language.
+
+    Args:
+        plugins: protoc plugins by their names on the PATH; each makes files of its own.
+    """
+
+    name: str
+    plugins: tuple[str, ...]
+
+
+LANGUAGES = (
+    Language("Java", ("protoc-gen-grpc-java",)),
+    Language("Go", ("protoc-gen-go", "protoc-gen-go-grpc")),
+)
+
+
+class CheckError(Exception):
+    """The contract failed a check; what the tool said is part of the text."""
+
+
+def check(root: Path = ROOT) -> list[str]:
+    """Run every check.
+
+    Args:
+        root: the folder that holds `proto/`.
+    Returns:
+        A sentence for each check.
+    Raises:
+        CheckError: the first check that failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "contract.binpb"
+        build_image(image, root)
+        config = ["--config", str(root / CONFIG)]
+        _buf("lint", str(image), *config)
+        _buf("breaking", str(image), "--against", str(root / RELEASED), "--exclude-imports", *config)
+        languages = [_compile(root, language, Path(folder) / language.name) for language in LANGUAGES]
+    return ["the contract passes buf lint", f"it breaks nothing of {RELEASED}", *languages]
+
+
+def release(root: Path = ROOT) -> Path:
+    """Make the contract of today the one that later changes are held against; part of making a release."""
+    build_image(root / RELEASED, root, with_comments=False)
+    return root / RELEASED
+
+
+def _buf(verb: str, *arguments: str) -> None:
+    buf = shutil.which("buf", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
+    if buf is None:
+        raise CheckError("buf was not found; run pip install -r requirements-dev.txt")
+    done = subprocess.run([buf, verb, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CheckError(f"buf {verb} refused the contract:\n{done.stdout}{done.stderr}".rstrip())
+
+
+def _compile(root: Path, language: Language, out: Path) -> str:
+    missing = [plugin for plugin in language.plugins if shutil.which(plugin) is None]
+    if missing:
+        return f"{language.name}: skipped, {' and '.join(missing)} not on the PATH"
+    out.mkdir()
+    sources = [str(path.relative_to(root / "proto")) for path in sorted((root / "proto").rglob("*.proto"))]
+    flags = []
+    for plugin in language.plugins:
+        generator = plugin.removeprefix("protoc-gen-")
+        flags += [f"--plugin={plugin}={shutil.which(plugin)}", f"--{generator}_out={out}"]
+        if language.name == "Go":  # Go has to be told a package; any will do to compile
+            flags += [f"--{generator}_opt=M{source}=example.com/{Path(source).parent}" for source in sources]
+    try:
+        run_protoc(root / "proto", [*flags, *sources])
+    except RuntimeError as error:
+        raise CheckError(f"{language.name}: {error}") from error
+    return f"{language.name}: compiles to {sum(path.is_file() for path in out.rglob('*'))} files"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m proto.check", description="Check the contract.")
+    parser.add_argument("--release", action="store_true", help=f"make it the released one, {RELEASED}, instead")
+    if parser.parse_args(arguments).release:
+        print(f"wrote {release().relative_to(ROOT)}")
+    else:
+        print("\n".join(check()))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (CheckError, RuntimeError, FileNotFoundError) as error:
+        sys.exit(str(error))
