@@ -1,7 +1,5 @@
 """The seam between a bundle and whatever runs it: two programs, arrays in, arrays out."""
 
-import typing
-from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -9,6 +7,9 @@ import numpy as np
 from model.errors import EngineError
 
 EngineName = Literal["auto", "openvino", "keras"]
+#: Arithmetic inside an engine; arrays go in and come out float32 all the same. auto takes bfloat16 where the
+#: device computes in it, float32 elsewhere.
+Precision = Literal["auto", "float32", "bfloat16"]
 
 #: Names and row shapes of the classifier's inputs; L is a length setting, F the feature width.
 #: Inputs of fields that the bundle was not trained with do not exist.
@@ -19,9 +20,17 @@ Features = dict[str, np.ndarray]
 
 
 class Engine(Protocol):
-    """Runs the two programs of one bundle. Thread-safe; B rows in give B rows out, in order."""
+    """Runs the two programs of one bundle. Thread-safe; B rows in give B rows out, in order.
+
+    Attributes:
+        name: the engine's EngineName.
+        precision: what it computes in, never "auto".
+        device: what it runs on, "CPU" or "GPU" first: "CPU", "GPU (jax)".
+    """
 
     name: str
+    precision: Precision
+    device: str
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
         """(B, H, W, 3) uint8 pictures to (B, F) float32 features."""
@@ -37,31 +46,54 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what the engine holds."""
+        """Free what the engine holds; it refuses every call from then on with EngineError."""
         ...
 
 
-def open_engine(bundle_dir: Path, engine: EngineName = "auto", precision: str = "float32", threads: int = 0) -> Engine:
-    """Open a bundle's programs; `auto` takes OpenVINO and falls back to Keras.
+class Program(Protocol):
+    """One of the two programs, loaded; thread-safe."""
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Inputs and outputs by name, (B, ...) each."""
+        ...
+
+
+class ProgramEngine:
+    """What the engines share once their two programs are loaded.
 
     Args:
-        precision: "float32" or "bfloat16", of the arithmetic inside OpenVINO; Keras keeps the bundle's own.
-        threads: most threads OpenVINO uses; 0 means all cores.
-    Raises:
-        EngineError: the engine is unknown, not installed or cannot run the bundle.
+        image_encoder: None for a bundle without a picture branch.
     """
-    if engine not in typing.get_args(EngineName):
-        raise EngineError(f"expected an engine of {', '.join(typing.get_args(EngineName))}, found {engine!r}")
-    if engine in ("auto", "openvino"):
-        try:
-            from model.openvino_engine import OpenVinoEngine
 
-            return OpenVinoEngine(bundle_dir, precision=precision, threads=threads)
-        except ImportError as error:
-            if engine == "openvino":
-                raise EngineError(
-                    f"engine openvino is not installed ({error}); run pip install openvino or pass --engine keras"
-                ) from error
-    from model.keras_engine import KerasEngine
+    def __init__(self, classifier: Program, image_encoder: Program | None):
+        self._programs: tuple[Program, Program | None] | None = (classifier, image_encoder)
 
-    return KerasEngine(bundle_dir)
+    def encode_images(self, images: np.ndarray) -> np.ndarray:
+        """(B, H, W, 3) uint8 to (B, F) float32.
+
+        Raises:
+            EngineError: the bundle has no picture branch, or the engine is closed.
+        """
+        _, image_encoder = self._opened()
+        if image_encoder is None:
+            raise EngineError("this bundle has no picture branch; leave pictures out")
+        return image_encoder.run({"images": images})["image_features"]
+
+    def classify(self, features: Features) -> dict[str, np.ndarray]:
+        """Classifier inputs to head logits and embedding.
+
+        Raises:
+            EngineError: the engine is closed.
+        """
+        classifier, _ = self._opened()
+        return classifier.run(features)
+
+    def close(self) -> None:
+        """Drop the programs; a call under way ends as usual."""
+        self._programs = None
+
+    def _opened(self) -> tuple[Program, Program | None]:
+        programs = self._programs
+        if programs is None:
+            raise EngineError("this engine is closed; open the bundle again")
+        return programs

@@ -1,55 +1,42 @@
 """Runs a bundle with Keras on its current backend (TensorFlow, JAX or PyTorch), CPU or GPU."""
 
-import threading
 from pathlib import Path
 
-import numpy as np
-
 from model.bundle_files import FILES
-from model.engine import Features
+from model.engine import Precision, ProgramEngine
 from model.errors import EngineError
+from model.keras_program import KerasProgram, gpu_backend
+
+#: Most rows in one run of the classifier and of the image encoder; powers of two.
+MAX_ROWS = 512
+MAX_IMAGES = 64
 
 
-class KerasEngine:
-    """See `model.engine.Engine`. Batches are padded to powers of two, so that few shapes compile."""
+class KerasEngine(ProgramEngine):
+    """See `model.engine.Engine`. Batches are padded to powers of two, so that few shapes compile.
+
+    Args:
+        precision: `auto` is bfloat16 on a GPU, float32 on a CPU.
+        threads: 0; the backend's threads are fixed before it starts.
+    Raises:
+        EngineError: threads were asked for, or a file cannot be loaded.
+    """
 
     name = "keras"
 
-    def __init__(self, bundle_dir: Path):
-        import keras
-
-        import model.layers  # noqa: F401  registers the layers that the files name
-
-        def load(path: Path) -> "keras.Model":
-            try:
-                return keras.saving.load_model(path, compile=False, safe_mode=True)
-            except Exception as error:
-                raise EngineError(f"Keras cannot load {path}: {error}") from error
-
-        self._lock = threading.Lock()
-        self._classifier = load(bundle_dir / FILES.classifier)
+    def __init__(self, bundle_dir: Path, precision: Precision = "float32", threads: int = 0):
+        if threads:
+            raise EngineError(
+                f"expected 0 threads (all cores) with engine keras, found {threads}; its backend fixes them when it"
+                " starts: set TF_NUM_INTRAOP_THREADS (TensorFlow), OMP_NUM_THREADS (PyTorch), or run under taskset"
+            )
+        backend = gpu_backend()
+        self.device = f"GPU ({backend})" if backend else "CPU"
+        if precision == "auto":
+            precision = "bfloat16" if backend else "float32"
+        self.precision: Precision = precision
         encoder = bundle_dir / FILES.image_encoder
-        self._image_encoder = load(encoder) if encoder.exists() else None
-
-    def encode_images(self, images: np.ndarray) -> np.ndarray:
-        """(B, H, W, 3) uint8 to (B, F) float32."""
-        if self._image_encoder is None:
-            raise EngineError("this bundle has no picture branch; leave pictures out")
-        with self._lock:
-            return np.asarray(self._image_encoder.predict_on_batch(_padded(images))["image_features"])[: len(images)]
-
-    def classify(self, features: Features) -> dict[str, np.ndarray]:
-        """Classifier inputs to head logits and embedding."""
-        count = len(features["presence"])
-        with self._lock:
-            outputs = self._classifier.predict_on_batch({name: _padded(rows) for name, rows in features.items()})
-        return {name: np.asarray(rows)[:count] for name, rows in outputs.items()}
-
-    def close(self) -> None:
-        """Drop the models."""
-        del self._classifier, self._image_encoder
-
-
-def _padded(rows: np.ndarray) -> np.ndarray:
-    size = 1 << max(len(rows) - 1, 0).bit_length()
-    return np.pad(rows, [(0, size - len(rows))] + [(0, 0)] * (rows.ndim - 1))
+        super().__init__(
+            KerasProgram(bundle_dir / FILES.classifier, precision, MAX_ROWS),
+            KerasProgram(encoder, precision, MAX_IMAGES) if encoder.exists() else None,
+        )

@@ -5,31 +5,55 @@ from pathlib import Path
 import numpy as np
 import openvino
 from openvino import properties
+from openvino.properties import device
 from openvino.properties import hint as hints
 
 from model.bundle_files import FILES
-from model.engine import Features
+from model.engine import Precision, ProgramEngine
 from model.errors import EngineError
 
-_PRECISIONS = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
+_TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
+
+
+def processor_capabilities() -> list[str]:
+    """What OpenVINO computes in natively on this processor: "FP32", "BF16", "INT8" and others."""
+    return list(openvino.Core().get_property("CPU", device.capabilities))
+
+
+def resolve_precision(precision: Precision) -> Precision:
+    """The precision to compute in; `auto` is bfloat16 where the processor has it, else float32.
+
+    Raises:
+        EngineError: bfloat16 was asked for and the processor would only imitate it.
+    """
+    if precision == "float32":
+        return precision
+    capabilities = processor_capabilities()
+    has_bfloat16 = "BF16" in capabilities
+    if precision == "auto":
+        return "bfloat16" if has_bfloat16 else "float32"
+    if not has_bfloat16:
+        raise EngineError(
+            f"expected a processor that computes in bfloat16 (AMX or AVX-512 BF16), found {', '.join(capabilities)};"
+            " choose precision float32 or auto"
+        )
+    return precision
 
 
 class OpenVinoProgram:
     """One compiled program; thread-safe, for each call makes its own inference request.
 
     Args:
-        precision: "float32" or "bfloat16" (needs a processor with AMX or AVX-512 BF16 to pay).
+        precision: a resolved one, see `resolve_precision`.
         threads: most threads; 0 means all cores.
     Raises:
         EngineError: the file is missing or cannot be compiled.
     """
 
-    def __init__(self, path: Path, precision: str = "float32", threads: int = 0):
-        if precision not in _PRECISIONS:
-            raise EngineError(f"expected precision float32 or bfloat16, found {precision!r}")
+    def __init__(self, path: Path, precision: Precision = "float32", threads: int = 0):
         config = {
             hints.performance_mode: hints.PerformanceMode.LATENCY,
-            hints.inference_precision: _PRECISIONS[precision],
+            hints.inference_precision: _TYPES[precision],
             properties.inference_num_threads: threads,
         }
         core = openvino.Core()
@@ -46,26 +70,21 @@ class OpenVinoProgram:
         return {output.get_node().get_friendly_name(): np.array(values) for output, values in result.items()}
 
 
-class OpenVinoEngine:
-    """See `model.engine.Engine`; the arguments are those of OpenVinoProgram."""
+class OpenVinoEngine(ProgramEngine):
+    """See `model.engine.Engine`.
+
+    Args:
+        precision: see `resolve_precision`.
+        threads: most threads; 0 means all cores.
+    """
 
     name = "openvino"
+    device = "CPU"
 
-    def __init__(self, bundle_dir: Path, precision: str = "float32", threads: int = 0):
-        self._classifier = OpenVinoProgram(bundle_dir / FILES.openvino_classifier, precision, threads)
+    def __init__(self, bundle_dir: Path, precision: Precision = "float32", threads: int = 0):
+        self.precision = resolve_precision(precision)
         encoder = bundle_dir / FILES.openvino_image_encoder
-        self._image_encoder = OpenVinoProgram(encoder, precision, threads) if encoder.exists() else None
-
-    def encode_images(self, images: np.ndarray) -> np.ndarray:
-        """(B, H, W, 3) uint8 to (B, F) float32."""
-        if self._image_encoder is None:
-            raise EngineError("this bundle has no picture branch; leave pictures out")
-        return self._image_encoder.run({"images": images})["image_features"]
-
-    def classify(self, features: Features) -> dict[str, np.ndarray]:
-        """Classifier inputs to head logits and embedding."""
-        return self._classifier.run(features)
-
-    def close(self) -> None:
-        """Drop the compiled programs."""
-        del self._classifier, self._image_encoder
+        super().__init__(
+            OpenVinoProgram(bundle_dir / FILES.openvino_classifier, self.precision, threads),
+            OpenVinoProgram(encoder, self.precision, threads) if encoder.exists() else None,
+        )

@@ -7,7 +7,8 @@ import numpy as np
 
 from model.answer import Answers, Prediction, ScoredCategory, answer, softmax
 from model.bundle import Bundle, load_bundle
-from model.engine import Engine, EngineName, Features, open_engine
+from model.engine import Engine, EngineName, Features, Precision
+from model.engine_choice import open_engine
 from model.errors import AisleError
 from model.product import Product
 
@@ -26,7 +27,7 @@ class Predictor:
 
     @classmethod
     def open(
-        cls, bundle_dir: Path, engine: EngineName = "auto", precision: str = "float32", threads: int = 0
+        cls, bundle_dir: Path, engine: EngineName = "auto", precision: Precision = "float32", threads: int = 0
     ) -> "Predictor":
         """Load and verify a bundle, then open its engine.
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from model.bundle import Bundle, load_bundle
-from model.engine import open_engine
+from model.engine_choice import open_engine
 from model.predictor import Predictor
 from server.decoder import Decoder
 from server.models import ServedModel

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from model.engine import EngineName
+from model.engine import EngineName, Precision
 from model.errors import AisleError, SettingsError
 from model.settings import Settings, load_settings
 from training.catalog_columns import parse_columns
@@ -63,7 +63,9 @@ class PredictCommand:
     columns: str = ""
     """Other headings: product_name=title,..."""
     engine: EngineName = "auto"
-    """What runs the bundle; auto takes OpenVINO."""
+    """What runs the bundle; auto takes Keras where it sees a GPU, else OpenVINO."""
+    precision: Precision = "float32"
+    """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it."""
     rejects: Path | None = None
     """Rows that could not be answered, CSV; by default OUT.rejects.csv."""
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -83,7 +85,9 @@ class EvaluateCommand:
     columns: str = ""
     """Other headings: product_name=title,..."""
     engine: EngineName = "auto"
-    """What runs the bundle; auto takes OpenVINO."""
+    """What runs the bundle; auto takes Keras where it sees a GPU, else OpenVINO."""
+    precision: Precision = "float32"
+    """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures."""
 
@@ -158,7 +162,7 @@ def _predict(command: PredictCommand) -> None:
     rejects = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
     if rejects == command.out:
         raise SettingsError("--rejects and --out name the same file; give two")
-    predictor = Predictor.open(command.bundle, command.engine)
+    predictor = Predictor.open(command.bundle, command.engine, command.precision)
     columns = parse_columns(command.columns)
     answered, rejected = predict(predictor, command.catalog, columns, command.out, rejects, command.cache_dir)
     told = f", {rejected} rejected, with reasons in {rejects}" if rejected else ""
@@ -169,7 +173,7 @@ def _evaluate(command: EvaluateCommand) -> None:
     from model.predictor import Predictor
     from training.evaluate import evaluate
 
-    predictor = Predictor.open(command.bundle, command.engine)
+    predictor = Predictor.open(command.bundle, command.engine, command.precision)
     columns = parse_columns(command.columns)
     metrics, page = evaluate(predictor, command.catalog, columns, command.report, command.cache_dir)
     print(f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; report in {page}")

@@ -9,7 +9,7 @@ import pytest
 from model import export
 from model.bundle_files import FILES
 from model.classifier import ClassifierShape, build_classifier
-from model.engine import open_engine
+from model.engine_choice import open_engine
 from model.errors import BundleError
 from model.export import write_programs
 from model.settings import ModelSettings

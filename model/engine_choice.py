@@ -1,0 +1,76 @@
+"""Opens the engine that was asked for, or the one that suits this machine, and logs which and why."""
+
+import logging
+import typing
+from pathlib import Path
+
+from model.engine import Engine, EngineName, Precision
+from model.errors import EngineError
+
+_log = logging.getLogger("aisle.engine")
+
+#: Exists where an NVIDIA driver runs. Asking Keras first would cost every start on a plain CPU the seconds and
+#: the memory that TensorFlow takes to be imported.
+_NVIDIA_DEVICE = Path("/dev/nvidiactl")
+
+
+def open_engine(
+    bundle_dir: Path, engine: EngineName = "auto", precision: Precision = "float32", threads: int = 0
+) -> Engine:
+    """Open a bundle's programs.
+
+    `auto` takes Keras where its backend sees a GPU, else OpenVINO, else Keras on the CPU.
+
+    Args:
+        precision: of the arithmetic inside the engine; see `Precision`.
+        threads: most threads of the engine on the CPU; 0 means all cores.
+    Raises:
+        EngineError: the engine or precision is unknown, not installed or cannot run the bundle here.
+    """
+    _check("an engine", engine, typing.get_args(EngineName))
+    _check("a precision", precision, typing.get_args(Precision))
+    try:
+        if engine == "auto":
+            opened, reason = _open_best(bundle_dir, precision, threads)
+        else:
+            opened, reason = _open(bundle_dir, engine, precision, threads), "asked for"
+    except ImportError as error:
+        package = "tensorflow" if engine == "auto" else engine
+        raise EngineError(
+            f"engine {engine} is not installed ({error}); run pip install {package} or choose another with --engine"
+        ) from error
+    _log.info("engine %s in %s on %s: %s", opened.name, opened.precision, opened.device, reason)
+    return opened
+
+
+def _open_best(bundle_dir: Path, precision: Precision, threads: int) -> tuple[Engine, str]:
+    seen = "no NVIDIA driver here"
+    if _NVIDIA_DEVICE.exists():
+        seen = "Keras sees no GPU"
+        try:
+            from model.keras_program import gpu_backend
+
+            backend = gpu_backend()
+        except ImportError as error:
+            backend, seen = "", f"Keras cannot look for the GPU ({error})"
+        if backend:
+            return _open(bundle_dir, "keras", precision, threads), f"Keras sees a GPU through {backend}"
+    try:
+        return _open(bundle_dir, "openvino", precision, threads), f"{seen}, and OpenVINO is quickest on a CPU"
+    except ImportError as error:
+        return _open(bundle_dir, "keras", precision, threads), f"{seen}, and OpenVINO is missing ({error})"
+
+
+def _open(bundle_dir: Path, engine: str, precision: Precision, threads: int) -> Engine:
+    if engine == "openvino":
+        from model.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(bundle_dir, precision, threads)
+    from model.keras_engine import KerasEngine
+
+    return KerasEngine(bundle_dir, precision, threads)
+
+
+def _check(kind: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise EngineError(f"expected {kind} of {', '.join(known)}, found {value!r}")
