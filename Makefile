@@ -3,10 +3,12 @@
 #   make test ARGS="tests/model -k taxonomy"
 #   make train TRAIN=train.csv VAL=val.csv BUNDLE=models/shop/1 ARGS="--config my.toml"
 #   make serve BUNDLE=models/shop/1 PORT=50051
+#   make load-test CATALOG=val.csv RATE=200
 
 PYTHON ?= python3
 BUNDLE ?= models/shop/1
 PORT ?= 50051
+TARGET ?= localhost:$(PORT)
 ARGS ?=
 
 VENV := .venv
@@ -16,7 +18,7 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto proto-check lint format train serve clean
+.PHONY: help demo test proto proto-check lint format train serve load-test clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +50,10 @@ train: proto ## TRAIN=FILE VAL=FILE BUNDLE=DIR: catalog in, bundle out
 
 serve: proto ## BUNDLE=DIR PORT=N: answer over gRPC until Ctrl-C
 	$(BIN)/python -m server --bundle "$(BUNDLE)" --port "$(PORT)" $(ARGS)
+
+load-test: proto ## CATALOG=FILE RATE=N [TARGET=HOST:PORT]: latency of a running server (ARGS="--rates 100 200 --png FILE")
+	@test -n "$(CATALOG)" || { echo "expected make load-test CATALOG=FILE [RATE=N] [TARGET=HOST:PORT]" >&2; exit 2; }
+	$(BIN)/python -m client load-test --target "$(TARGET)" --catalog "$(CATALOG)" $(if $(RATE),--rate "$(RATE)") $(ARGS)
 
 clean: ## remove what was built; models/, runs/ and .venv/ stay
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache

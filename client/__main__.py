@@ -1,4 +1,4 @@
-"""`python -m client classify|get-model|health`."""
+"""`python -m client classify|get-model|health|load-test`."""
 
 import sys
 
@@ -7,28 +7,43 @@ from rich.console import Console
 
 from client.commands import ClassifyCommand, GetModelCommand, classify, get_model
 from client.health import HealthCommand, health
+from client.load.command import load_test
+from client.load.settings import LoadTestCommand
 from model.errors import AisleError
 
 
 def main() -> int:
     """Run one command; returns the exit code: 0 done, 1 stopped with a sentence. Wrong usage exits with 2."""
     console = Console()
-    command: ClassifyCommand | GetModelCommand | HealthCommand = tyro.extras.subcommand_cli_from_dict(
-        {"classify": ClassifyCommand, "get-model": GetModelCommand, "health": HealthCommand},
-        prog="python -m client",
-        description="Ask an Aisle server.",
-    )
     try:
-        if isinstance(command, ClassifyCommand):
-            classify(command, console)
-        elif isinstance(command, HealthCommand):
-            health(command, console)
-        else:
-            get_model(command, console)
+        _run(console)
     except AisleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _run(console: Console) -> None:
+    command: ClassifyCommand | GetModelCommand | HealthCommand | LoadTestCommand
+    command = tyro.extras.subcommand_cli_from_dict(
+        {
+            "classify": ClassifyCommand,
+            "get-model": GetModelCommand,
+            "health": HealthCommand,
+            "load-test": LoadTestCommand,
+        },
+        prog="python -m client",
+        description="Ask an Aisle server.",
+    )
+    match command:
+        case ClassifyCommand():
+            classify(command, console)
+        case GetModelCommand():
+            get_model(command, console)
+        case HealthCommand():
+            health(command, console)
+        case LoadTestCommand():
+            load_test(command, console)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,113 @@
+"""What became of each request of a run."""
+
+from array import array
+
+import grpc
+import numpy as np
+
+from proto.aisle.v1 import classifier_pb2
+
+_CODES = list(grpc.StatusCode)
+_NUMBERS = {code: number for number, code in enumerate(_CODES)}
+_PHASES = ("decode", "queue", "inference")
+
+
+class Outcomes:
+    """One row a request, in columns, because a long run has millions; times are seconds since the run began.
+
+    Args:
+        warmup_s, duration_s: requests due from `warmup_s` on and for `duration_s` are measured.
+    """
+
+    def __init__(self, warmup_s: float, duration_s: float):
+        self._start_s = warmup_s
+        self._duration_s = duration_s
+        self._times = array("d")  # due_s, sent_s, done_s
+        self._timings = array("d")  # decode_ms, queue_ms, inference_ms, server's total_ms
+        self._codes = array("b")
+        self._products = array("l")  # answered, failed
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def add(self, due_s: float, sent_s: float, done_s: float, answer: bytes | grpc.StatusCode) -> None:
+        """Note one request.
+
+        Args:
+            due_s: when it should have left.
+            answer: a serialised ClassifyResponse, or the code that came instead.
+        """
+        self._times.extend((due_s, sent_s, done_s))
+        if isinstance(answer, grpc.StatusCode):
+            self._codes.append(_NUMBERS[answer])
+            self._timings.extend((0.0, 0.0, 0.0, 0.0))
+            self._products.extend((0, 0))
+            return
+        response = classifier_pb2.ClassifyResponse.FromString(answer)
+        timings = response.timings
+        num_failed = sum(classification.HasField("error") for classification in response.classifications)
+        self._codes.append(_NUMBERS[grpc.StatusCode.OK])
+        self._timings.extend((timings.decode_ms, timings.queue_ms, timings.inference_ms, timings.total_ms))
+        self._products.extend((len(response.classifications) - num_failed, num_failed))
+
+    @property
+    def num_failed(self) -> int:
+        """Requests that ended with an error so far, warm-up included."""
+        return len(self._codes) - self._codes.count(_NUMBERS[grpc.StatusCode.OK])
+
+    def phases_ms(self) -> dict[str, np.ndarray]:
+        """Milliseconds that each answered, measured request took, by phase.
+
+        `total` counts from when the request was due to the answer at the client; `send_lag` is the part of it
+        in which this program was late; `server`, and `decode`, `queue` and `inference` in it, are the server's word.
+        """
+        due_s, sent_s, done_s = self._columns(self._times, 3)
+        decode_ms, queue_ms, inference_ms, server_ms = self._columns(self._timings, 4)
+        answered = self._is_measured & self._is_ok
+        phases = {
+            "total": (done_s - due_s) * 1000,
+            "send_lag": (sent_s - due_s) * 1000,
+            "server": server_ms,
+            **dict(zip(_PHASES, (decode_ms, queue_ms, inference_ms), strict=True)),
+        }
+        return {name: values[answered] for name, values in phases.items()}
+
+    def errors(self) -> dict[str, int]:
+        """How many measured requests ended with each code but OK, the most frequent first."""
+        numbers, counts = np.unique(np.array(self._codes)[self._is_measured & ~self._is_ok], return_counts=True)
+        return {_CODES[numbers[i]].name: int(counts[i]) for i in np.argsort(-counts, kind="stable")}
+
+    def num_measured(self) -> int:
+        """Requests due in the measured time."""
+        return int(self._is_measured.sum())
+
+    def num_failed_products(self) -> int:
+        """Products of measured requests that had an error of their own."""
+        return int(self._columns(self._products, 2)[1][self._is_measured].sum())
+
+    def achieved_rps(self) -> float:
+        """Answers a second that came in the measured time, whenever they were asked for."""
+        return float(self._came_in_time.sum() / self._duration_s)
+
+    def achieved_products_per_s(self) -> float:
+        """Products a second answered in the measured time."""
+        return float(self._columns(self._products, 2)[0][self._came_in_time].sum() / self._duration_s)
+
+    @property
+    def _is_ok(self) -> np.ndarray:
+        return np.array(self._codes) == _NUMBERS[grpc.StatusCode.OK]
+
+    @property
+    def _is_measured(self) -> np.ndarray:
+        return self._is_inside(self._columns(self._times, 3)[0])
+
+    @property
+    def _came_in_time(self) -> np.ndarray:
+        return self._is_ok & self._is_inside(self._columns(self._times, 3)[2])
+
+    def _is_inside(self, times_s: np.ndarray) -> np.ndarray:
+        return (times_s >= self._start_s) & (times_s < self._start_s + self._duration_s)
+
+    @staticmethod
+    def _columns(values: array, count: int) -> np.ndarray:
+        return np.array(values).reshape(-1, count).T

@@ -1,0 +1,35 @@
+"""The latency curve."""
+
+from pathlib import Path
+
+from client.errors import InputError
+from client.load.summary import Summary
+
+_CURVES = ("p50", "p95", "p99")
+
+
+def draw_curve(summaries: list[Summary], path: Path) -> None:
+    """Draw latency against achieved rate, a curve a percentile; runs without an answer have no point.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure  # a second to import, and only a sweep draws
+
+    answered = [summary for summary in summaries if summary.phases_ms]
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for name in _CURVES:
+        axes.plot(
+            [summary.achieved_rps for summary in answered],
+            [summary.phases_ms["total"][name] for summary in answered],
+            marker="o",
+            label=name,
+        )
+    axes.set(xlabel="answered requests per second", ylabel="latency, ms", yscale="log", xlim=(0, None))
+    axes.grid(which="both", alpha=0.3)
+    axes.legend()
+    try:
+        figure.savefig(path, dpi=150, format="png")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
