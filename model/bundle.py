@@ -91,23 +91,33 @@ def write_bundle(
     Raises:
         BundleError: `path` holds something that is no bundle, or the disk refused a write.
     """
-    check_bundle_target(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-        _write_descriptions(temporary, contents)
-        tokenizer.save(temporary / FILES.tokenizer)
-        write_programs(temporary)
-        _write_manifest(temporary)
-        verify_bundle(temporary)
-        _put_in_place(temporary, path)
-    except OSError as error:
-        raise BundleError(
-            f"bundle {path} could not be written: {error}; free space or choose another folder"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+    def fill(folder: Path) -> None:
+        _write_descriptions(folder, contents)
+        tokenizer.save(folder / FILES.tokenizer)
+        write_programs(folder)
+
+    _write_whole(path, fill)
+
+
+def derive_bundle(source: Path, target: Path, change: Callable[[Path], None]) -> None:
+    """Write a verified bundle's copy with changes to `target`, which appears only when it is whole.
+
+    Args:
+        change: adds to or edits the files in the folder that it is given.
+    Raises:
+        BundleError: the source is damaged, `target` holds something that is no bundle or is the source itself, or
+            the disk refused a write.
+    """
+    if target.resolve() == source.resolve():
+        raise BundleError(f"expected another folder than the bundle's own, found {target}; give a new one")
+    verify_bundle(source)
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(FILES.manifest))
+        change(folder)
+
+    _write_whole(target, fill)
 
 
 def check_bundle_target(path: Path) -> None:
@@ -174,6 +184,25 @@ def verify_bundle(path: Path) -> None:
                     f"bundle {path} is damaged: {name} has SHA-256 {found[:12]}..., the manifest says"
                     f" {expected[:12]}...; copy or write the bundle again"
                 )
+
+
+def _write_whole(path: Path, fill: Callable[[Path], None]) -> None:
+    """Through a temporary folder beside `path`."""
+    check_bundle_target(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        fill(temporary)
+        _write_manifest(temporary)
+        verify_bundle(temporary)
+        _put_in_place(temporary, path)
+    except OSError as error:
+        raise BundleError(
+            f"bundle {path} could not be written: {error}; free space or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_descriptions(folder: Path, contents: BundleContents) -> None:

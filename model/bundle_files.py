@@ -20,6 +20,8 @@ class BundleFiles:
     image_encoder: str = "keras/image_encoder.keras"
     openvino_classifier: str = "openvino/classifier.xml"
     openvino_image_encoder: str = "openvino/image_encoder.xml"
+    openvino_image_encoder_int8: str = "openvino/image_encoder_int8.xml"
+    quantization: str = "quantization.json"
 
 
 FILES = BundleFiles()

@@ -8,8 +8,9 @@ from model.errors import EngineError
 
 EngineName = Literal["auto", "openvino", "keras"]
 #: Arithmetic inside an engine; arrays go in and come out float32 all the same. auto takes bfloat16 where the
-#: device computes in it, float32 elsewhere.
-Precision = Literal["auto", "float32", "bfloat16"]
+#: device computes in it, float32 elsewhere. int8 is OpenVINO's, for the image encoder of a quantised bundle
+#: (`training quantize`); its classifier stays in float32.
+Precision = Literal["auto", "float32", "bfloat16", "int8"]
 
 #: Names and row shapes of the classifier's inputs; L is a length setting, F the feature width.
 #: Inputs of fields that the bundle was not trained with do not exist.

@@ -19,7 +19,7 @@ class KerasEngine(ProgramEngine):
         precision: `auto` is bfloat16 on a GPU, float32 on a CPU.
         threads: 0; the backend's threads are fixed before it starts.
     Raises:
-        EngineError: threads were asked for, or a file cannot be loaded.
+        EngineError: int8 or threads were asked for, or a file cannot be loaded.
     """
 
     name = "keras"
@@ -29,6 +29,10 @@ class KerasEngine(ProgramEngine):
             raise EngineError(
                 f"expected 0 threads (all cores) with engine keras, found {threads}; its backend fixes them when it"
                 " starts: set TF_NUM_INTRAOP_THREADS (TensorFlow), OMP_NUM_THREADS (PyTorch), or run under taskset"
+            )
+        if precision == "int8":
+            raise EngineError(
+                "expected precision auto, float32 or bfloat16 with engine keras, found int8; try openvino"
             )
         backend = gpu_backend()
         self.device = f"GPU ({backend})" if backend else "CPU"

@@ -12,7 +12,8 @@ from model.bundle_files import FILES
 from model.engine import Precision, ProgramEngine
 from model.errors import EngineError
 
-_TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
+#: Arithmetic outside the integers of an int8 program is float32.
+_TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "int8": openvino.Type.f32}
 
 
 def processor_capabilities() -> list[str]:
@@ -26,7 +27,7 @@ def resolve_precision(precision: Precision) -> Precision:
     Raises:
         EngineError: bfloat16 was asked for and the processor would only imitate it.
     """
-    if precision == "float32":
+    if precision in ("float32", "int8"):
         return precision
     capabilities = processor_capabilities()
     has_bfloat16 = "BF16" in capabilities
@@ -84,6 +85,13 @@ class OpenVinoEngine(ProgramEngine):
     def __init__(self, bundle_dir: Path, precision: Precision = "float32", threads: int = 0):
         self.precision = resolve_precision(precision)
         encoder = bundle_dir / FILES.openvino_image_encoder
+        if precision == "int8":
+            encoder = bundle_dir / FILES.openvino_image_encoder_int8
+            if not encoder.exists():
+                raise EngineError(
+                    f"expected {FILES.openvino_image_encoder_int8} in bundle {bundle_dir}, found none; write a"
+                    " bundle that has it with python -m training quantize, or choose another precision"
+                )
         super().__init__(
             OpenVinoProgram(bundle_dir / FILES.openvino_classifier, self.precision, threads),
             OpenVinoProgram(encoder, self.precision, threads) if encoder.exists() else None,

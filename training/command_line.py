@@ -92,6 +92,24 @@ class EvaluateCommand:
     """Fetched pictures."""
 
 
+@dataclass(frozen=True)
+class QuantizeCommand:
+    """Add an int8 image encoder to a bundle and measure what it costs in accuracy; serve it with --precision int8."""
+
+    bundle: Path
+    """Bundle with a picture branch."""
+    catalog: Path
+    """Labelled catalog with pictures, to calibrate and to measure on."""
+    out: Path
+    """Folder of the new bundle."""
+    columns: str = ""
+    """Other headings: product_name=title,..."""
+    pictures: int = 300
+    """Pictures to calibrate with."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Fetched pictures."""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code: 0 done, 1 stopped with a sentence, 2 wrong usage, 130 interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname).1s %(name)s: %(message)s")
@@ -100,6 +118,7 @@ def main(arguments: Sequence[str]) -> int:
         "train": (TrainCommand, _train),
         "predict": (PredictCommand, _predict),
         "evaluate": (EvaluateCommand, _evaluate),
+        "quantize": (QuantizeCommand, _quantize),
     }
     name = arguments[0] if arguments else ""
     if name not in commands:
@@ -177,3 +196,26 @@ def _evaluate(command: EvaluateCommand) -> None:
     columns = parse_columns(command.columns)
     metrics, page = evaluate(predictor, command.catalog, columns, command.report, command.cache_dir)
     print(f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; report in {page}")
+
+
+def _quantize(command: QuantizeCommand) -> None:
+    if command.pictures < 1:
+        raise SettingsError(f"--pictures: expected 1 or more, found {command.pictures}")
+    from training.quantize import QuantizeJob, quantize
+
+    figures = quantize(
+        QuantizeJob(
+            command.bundle,
+            command.catalog,
+            command.out,
+            parse_columns(command.columns),
+            command.pictures,
+            command.cache_dir,
+        )
+    )
+    exact, rounded = figures["float32"], figures["int8"]
+    print(
+        f"accuracy {exact['accuracy']:.4f} in float32, {rounded['accuracy']:.4f} in int8 on {exact['count']} products"
+        f" (by picture alone {exact['image_accuracy']:.4f} and {rounded['image_accuracy']:.4f});"
+        f" bundle in {command.out}"
+    )

@@ -1,0 +1,133 @@
+"""`training quantize`: a bundle in, the same bundle with an int8 image encoder and its measured cost out."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.bundle import Bundle, derive_bundle, load_bundle
+from model.bundle_files import FILES
+from model.engine import Precision
+from model.errors import BundleError, CatalogError, PictureError
+from model.openvino_engine import OpenVinoEngine
+from model.openvino_quantization import quantize_image_encoder
+from model.predictor import Predictor
+from training.catalog import read_catalog
+from training.evaluate import evaluate
+from training.picture_decoding import decode_or_error
+from training.picture_source import PictureSource, PictureSourceSettings
+
+_log = logging.getLogger("aisle.quantize")
+
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class QuantizeJob:
+    """What to quantise and measure on.
+
+    Args:
+        columns: our column name to the catalog's heading.
+        num_pictures: pictures of the catalog to calibrate with, drawn evenly from the whole file.
+    """
+
+    bundle: Path
+    catalog: Path
+    out: Path
+    columns: Mapping[str, str]
+    num_pictures: int
+    cache_dir: Path
+
+
+def quantize(job: QuantizeJob) -> dict[str, Any]:
+    """Quantise the image encoder, measure both precisions on the labelled catalog and write the new bundle.
+
+    Returns:
+        what the new bundle keeps in quantization.json: the number of pictures, and by precision the accuracy of the
+        joint and the image head, the share of accepted answers and how many of those are right.
+    Raises:
+        BundleError: the bundle is damaged or has no picture branch, or --out is taken.
+        CatalogError: the catalog cannot be read, or has no usable picture or labelled row.
+        EngineError: NNCF is not installed or cannot quantise the encoder.
+    """
+    bundle = load_bundle(job.bundle)
+    if "image" not in bundle.fields:
+        raise BundleError(f"expected a bundle with a picture branch, found fields {', '.join(bundle.fields)}")
+    images = _calibration_images(job, bundle)
+    figures: dict[str, Any] = {"catalog": job.catalog.name, "num_pictures": len(images)}
+
+    def add_int8(folder: Path) -> None:
+        _log.info("calibrating on %d pictures", len(images))
+        source, target = FILES.openvino_image_encoder, FILES.openvino_image_encoder_int8
+        quantize_image_encoder(folder / source, folder / target, images)
+        precisions: tuple[Precision, ...] = ("float32", "int8")
+        for precision in precisions:
+            figures[precision] = _measure(bundle, folder, precision, job)
+        (folder / FILES.quantization).write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        with (folder / FILES.model_card).open("a", encoding="utf-8") as card:
+            card.write(_card_section(figures))
+
+    derive_bundle(job.bundle, job.out, add_int8)
+    return figures
+
+
+def _calibration_images(job: QuantizeJob, bundle: Bundle) -> list[np.ndarray]:
+    """Drawn evenly from the file by reservoir (Vitter 1985), for catalogs are often sorted by category."""
+    random = np.random.default_rng(_SEED)
+    drawn: list[str] = []
+    num_seen = 0
+    for rows in read_catalog(job.catalog, job.columns):
+        for image in (row.image for row in rows if row.image):
+            num_seen += 1
+            if len(drawn) < job.num_pictures:
+                drawn.append(image)
+            elif (place := int(random.integers(num_seen))) < job.num_pictures:
+                drawn[place] = image
+    settings = bundle.settings.image
+    limits = PictureSourceSettings(max_image_bytes=settings.max_image_bytes)
+    with PictureSource(job.catalog.parent, job.cache_dir / "pictures", limits) as source:
+        decoded = [decode_or_error(picture, settings) for picture in source.read_many(drawn)]
+    images = [picture for picture in decoded if not isinstance(picture, PictureError)]
+    if not images:
+        raise CatalogError(f"{job.catalog}: expected pictures to calibrate with, found {num_seen} and none readable")
+    return images
+
+
+def _measure(bundle: Bundle, folder: Path, precision: Precision, job: QuantizeJob) -> dict[str, float | None]:
+    engine = OpenVinoEngine(folder, precision)
+    with tempfile.TemporaryDirectory() as report_dir:
+        metrics, _ = evaluate(
+            Predictor(bundle, engine), job.catalog, job.columns, Path(report_dir) / "report", job.cache_dir
+        )
+    engine.close()
+    contract = metrics["contract"]
+    return {
+        "count": metrics["count"],
+        "accuracy": metrics["accuracy"],
+        "image_accuracy": metrics["heads"]["image"]["accuracy"],
+        "leaf_accepted_share": contract["leaf_accepted_share"],
+        "leaf_accepted_precision": contract["leaf_accepted_precision"],
+    }
+
+
+def _card_section(figures: Mapping[str, Any]) -> str:
+    lines = [
+        "",
+        "## Image encoder in int8",
+        "",
+        f"Calibrated on {figures['num_pictures']} pictures of {figures['catalog']}, measured on all of it"
+        f" ({figures['float32']['count']} products), those pictures included.",
+        "",
+        "| | float32 | int8 |",
+        "|---|---|---|",
+    ]
+    for name in ("accuracy", "image_accuracy", "leaf_accepted_share", "leaf_accepted_precision"):
+        values = (figures[precision][name] for precision in ("float32", "int8"))
+        told = " | ".join("-" if value is None else f"{value:.4f}" for value in values)
+        lines.append(f"| {name.replace('_', ' ')} | {told} |")
+    return "\n".join([*lines, ""])
