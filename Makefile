@@ -9,6 +9,7 @@ PYTHON ?= python3
 BUNDLE ?= models/shop/1
 PORT ?= 50051
 TARGET ?= localhost:$(PORT)
+IMAGE ?= aisle
 ARGS ?=
 
 VENV := .venv
@@ -18,7 +19,7 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto proto-check lint format train serve load-test clean
+.PHONY: help demo test proto proto-check lint format train serve load-test image clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ load-test: proto ## CATALOG=FILE RATE=N [TARGET=HOST:PORT]: latency of a running
 	@test -n "$(CATALOG)" || { echo "expected make load-test CATALOG=FILE [RATE=N] [TARGET=HOST:PORT]" >&2; exit 2; }
 	$(BIN)/python -m client load-test --target "$(TARGET)" --catalog "$(CATALOG)" $(if $(RATE),--rate "$(RATE)") $(ARGS)
 
+image: ## IMAGE=NAME: the container of the CPU server, see deploy/
+	docker build --file deploy/Dockerfile --tag "$(IMAGE)" .
+
 clean: ## remove what was built; models/, runs/ and .venv/ stay
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache
 	rm -f proto/aisle/v1/*_pb2*.py proto/aisle/v1/*_pb2*.pyi
@@ -62,7 +66,7 @@ clean: ## remove what was built; models/, runs/ and .venv/ stay
 
 # A stamp is newer than the requirements it was made from, so installing runs again only when they change.
 # The stubs go with it: they belong to the version of protoc that is installed.
-$(RUN_STAMP): requirements.txt
+$(RUN_STAMP): requirements.txt requirements-server.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
 	  "expected Python 3.11 to 3.13, found %d.%d; run make PYTHON=/path/to/python3.12" % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

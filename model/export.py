@@ -43,6 +43,8 @@ def export_program(source: Path, target: Path) -> None:
         BundleError: the export failed in that process.
     """
     if keras.backend.backend() == "tensorflow":
+        import model.no_telemetry  # noqa: F401  # Keras imports OpenVINO
+
         target.parent.mkdir(parents=True, exist_ok=True)
         program = keras.saving.load_model(source, compile=False, safe_mode=True)
         program.export(str(target), format="openvino", verbose=False)

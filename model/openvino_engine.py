@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import model.no_telemetry  # noqa: F401  # isort: skip
 import numpy as np
 import openvino
 from openvino import properties

@@ -1,0 +1,138 @@
+"""The manifests are valid, agree with each other and with the server, and ask for no right they do not need."""
+
+import itertools
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import tyro
+import yaml
+
+from server.app import SERVICE_NAME
+from server.settings import ServerSettings
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "deploy/kubernetes"
+LABELS = {"app.kubernetes.io/name": "aisle"}
+MANIFESTS = sorted(path for path in (FOLDER / "base").glob("*.yaml") if path.name != "kustomization.yaml")
+
+
+def load(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text())
+
+
+def base(kind: str) -> dict[str, Any]:
+    return load(FOLDER / "base" / f"{kind}.yaml")
+
+
+@pytest.fixture
+def pod() -> dict[str, Any]:
+    return base("deployment")["spec"]["template"]["spec"]
+
+
+@pytest.fixture
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    [container] = pod["containers"]
+    return container
+
+
+def flags(container: dict[str, Any]) -> ServerSettings:
+    """The settings that a container's arguments make."""
+    return tyro.cli(ServerSettings, args=container["args"])
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_each_manifest_follows_the_schema_of_its_kind(path: Path):
+    kubernetes_validate.validate(load(path), "1.34", strict=True)
+    assert load(path)["kind"].lower() == path.stem
+
+
+def test_kustomize_takes_every_manifest():
+    assert load(FOLDER / "base/kustomization.yaml")["resources"] == [path.name for path in MANIFESTS]
+
+
+def test_the_variant_with_tls_is_valid_after_the_merge():
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    done = subprocess.run(["kubectl", "kustomize", str(FOLDER / "tls")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = {manifest["kind"]: manifest for manifest in yaml.safe_load_all(done.stdout)}
+    assert len(made) == len(MANIFESTS)
+    for manifest in made.values():
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+    [container] = made["Deployment"]["spec"]["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert "exec" in container[probe]
+        assert "grpc" not in container[probe]
+
+
+def test_the_variant_with_tls_changes_the_security_flags_alone(container: dict[str, Any]):
+    [secured] = load(FOLDER / "tls/deployment.yaml")["spec"]["template"]["spec"]["containers"]
+    plain, settings = flags(container), flags(secured)
+    changed = {name for name, value in vars(settings).items() if value != getattr(plain, name)}
+    assert changed == {"tls_certificate", "tls_private_key", "token_file"}
+    mounts = [Path(mount["mountPath"]) for mount in secured["volumeMounts"]]
+    for path in (settings.tls_certificate, settings.tls_private_key, settings.token_file):
+        assert path is not None
+        assert path.parent in mounts
+
+
+def test_the_server_listens_where_everybody_looks(container: dict[str, Any]):
+    [port] = container["ports"]
+    assert (port["name"], port["containerPort"]) == ("grpc", flags(container).port)
+    assert base("service")["spec"]["ports"][0]["targetPort"] == "grpc"
+    assert base("networkpolicy")["spec"]["ingress"][0]["ports"][0]["port"] == "grpc"
+    probes = [container[probe]["grpc"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
+    assert [probe["port"] for probe in probes] == [flags(container).port] * 3
+    assert probes[1]["service"] == SERVICE_NAME
+
+
+def test_everything_selects_the_same_pods():
+    pods = base("deployment")["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        base("deployment")["spec"]["selector"]["matchLabels"],
+        base("service")["spec"]["selector"],
+        base("networkpolicy")["spec"]["podSelector"]["matchLabels"],
+        base("poddisruptionbudget")["spec"]["selector"]["matchLabels"],
+    ]
+    assert [pods, *selectors] == [LABELS] * 5
+    target = base("horizontalpodautoscaler")["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", base("deployment")["metadata"]["name"])
+
+
+def test_the_pod_is_given_the_time_that_the_drain_takes(pod: dict[str, Any], container: dict[str, Any]):
+    settings = flags(container)
+    drain_s = container["lifecycle"]["preStop"]["sleep"]["seconds"] + settings.drain_delay_s + settings.grace_s
+    assert drain_s < pod["terminationGracePeriodSeconds"]
+
+
+def test_the_pod_asks_for_no_right(pod: dict[str, Any], container: dict[str, Any]):
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not pod["automountServiceAccountToken"]
+    assert not base("serviceaccount")["automountServiceAccountToken"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    shared = set(pod) & {"hostNetwork", "hostPID", "hostIPC"}
+    assert shared == set()
+
+
+def test_threads_of_the_engine_are_those_of_the_limit(container: dict[str, Any]):
+    limit = int(container["resources"]["limits"]["cpu"])
+    assert (flags(container).engine_threads, flags(container).decode_threads) == (limit, limit)
+
+
+def test_every_mount_has_its_volume(pod: dict[str, Any], container: dict[str, Any]):
+    tls = load(FOLDER / "tls/deployment.yaml")["spec"]["template"]["spec"]
+    for spec, mounts in ((pod, container["volumeMounts"]), (tls, tls["containers"][0]["volumeMounts"])):
+        assert {mount["name"] for mount in mounts} == {volume["name"] for volume in spec["volumes"]}
+    models = next(mount for mount in container["volumeMounts"] if mount["name"] == "models")
+    assert Path(models["mountPath"]) == flags(container).models
+    assert models["readOnly"]
+    claims = itertools.chain(*(volume.get("persistentVolumeClaim", {}).items() for volume in pod["volumes"]))
+    assert ("claimName", base("persistentvolumeclaim")["metadata"]["name"]) in claims
