@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import model.no_telemetry  # noqa: F401  # isort: skip
 import numpy as np
 import openvino
 
