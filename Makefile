@@ -19,10 +19,10 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto proto-check lint format train serve load-test image clean
+.PHONY: help demo test proto proto-check lint format train serve load-test bench-serving image clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: proto ## set up, make the demo catalog, train, serve, classify, print, stop
 	$(BIN)/python -m demo $(ARGS)
@@ -55,6 +55,10 @@ serve: proto ## BUNDLE=DIR PORT=N: answer over gRPC until Ctrl-C
 load-test: proto ## CATALOG=FILE RATE=N [TARGET=HOST:PORT]: latency of a running server (ARGS="--rates 100 200 --png FILE")
 	@test -n "$(CATALOG)" || { echo "expected make load-test CATALOG=FILE [RATE=N] [TARGET=HOST:PORT]" >&2; exit 2; }
 	$(BIN)/python -m client load-test --target "$(TARGET)" --catalog "$(CATALOG)" $(if $(RATE),--rate "$(RATE)") $(ARGS)
+
+bench-serving: proto ## BUNDLE=DIR CATALOG=FILE: served throughput against the ceiling and TensorFlow (long)
+	@test -n "$(CATALOG)" || { echo "expected make bench-serving CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.serving --bundle "$(BUNDLE)" --catalog "$(CATALOG)" --picture-px 224 640 $(ARGS)
 
 image: ## IMAGE=NAME: the container of the CPU server, see deploy/
 	docker build --file deploy/Dockerfile --tag "$(IMAGE)" .

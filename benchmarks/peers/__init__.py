@@ -1,0 +1,1 @@
+"""Servers to measure against, each as its users start it."""
