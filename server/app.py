@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -19,6 +20,7 @@ from server.model_watcher import ModelWatcher
 from server.models import ModelRegistry
 from server.service import ProductClassifier
 from server.settings import ServerSettings
+from server.supervisor import Supervisor
 
 SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].full_name
 
@@ -74,6 +76,8 @@ class AisleServer:
         self._health.serve()
         if self._watcher is not None and settings.model_poll_s:
             self._watcher.start(settings.model_poll_s, lambda names: self._health.follow(_health_names(names)))
+        self._supervisor = Supervisor(self.models, self._tell_health)
+        self._supervisor.start()
         _log.info("listening on %s:%d", settings.host, self.port)
 
     def stop(self, grace_s: float, drain_delay_s: float = 0.0) -> None:
@@ -97,6 +101,7 @@ class AisleServer:
         if not calls.wait_until_none(grace_s):
             _log.warning("cutting off the calls that still run")
             calls.cut()
+        self._supervisor.stop()
         self._health.end_watches()
         with calls.hold_refusals():
             stopped = self._server.stop(_LAST_WORDS_S)
@@ -117,6 +122,13 @@ class AisleServer:
         watcher = ModelWatcher(settings.models, loader, self.models, settings.loaded_versions)
         watcher.load()
         return watcher
+
+    def _tell_health(self, is_serving: Mapping[str, bool]) -> None:
+        """Health of the models; the server as a whole serves as long as one of them does."""
+        for name, serves in is_serving.items():
+            self._health.tell(f"{SERVICE_NAME}/{name}", serves)
+        for name in ("", SERVICE_NAME):
+            self._health.tell(name, any(is_serving.values()))
 
     def _free(self) -> None:
         if self._watcher is not None:

@@ -7,15 +7,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass
 
 from server.batch_times import BatchTimes
-from server.errors import BatchError, StoppingError, TooLateError
+from server.errors import AisleError, BatchError, EngineDownError, StoppingError, TooLateError
 from server.places import Places
+from server.work import Arrays, Batched, Slice, Work, concatenate
 
-Arrays = dict[str, np.ndarray]
+_CLOSE_TIMEOUT_S = 10.0
 
 _log = logging.getLogger("aisle.server")
 
@@ -36,49 +35,6 @@ class BatchLimits:
     max_delay_s: float = 0.0
 
 
-@dataclass(frozen=True)
-class Batched:
-    """What became of one submitted work.
-
-    Args:
-        outputs: the program's arrays, one row for each submitted row, in order.
-        queue_s: from `submit` to the start of its first batch, seconds.
-        run_s: from there to the end of its last batch, seconds.
-    """
-
-    outputs: Arrays
-    queue_s: float
-    run_s: float
-
-
-@dataclass
-class _Work:
-    """Rows of one caller; `taken` of them have left the queue, `parts` came back."""
-
-    inputs: Arrays
-    num_rows: int
-    row_bytes: int
-    submitted_s: float
-    deadline_s: float
-    future: Future[Batched] = field(default_factory=Future)
-    taken: int = 0
-    parts: list[Arrays] = field(default_factory=list)
-    started_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Slice:
-    """The rows [start, stop) of a work, as they go into one batch."""
-
-    work: _Work
-    start: int
-    stop: int
-
-    @property
-    def inputs(self) -> Arrays:
-        return {name: rows[self.start : self.stop] for name, rows in self.work.inputs.items()}
-
-
 class Batcher:
     """Runs rows of many callers together, on one thread of its own.
 
@@ -86,24 +42,28 @@ class Batcher:
     busy, everything that arrives is taken together when it comes back, up to the batch limit. A
     work with more rows than fit is split over several batches. Works whose future was cancelled or
     whose deadline has passed are left out. When a batch fails, each of its works runs once more
-    alone, so that a faulty one fails by itself.
+    alone, so that a faulty one fails by itself. Then the program runs rows known to be good: when
+    it fails with those as well the fault is its own, and the batcher halts.
 
     Args:
         name: for logs and the thread.
         run: (B, ...) arrays to (B, ...) arrays; called from one thread at a time.
+        good_inputs: rows that a sound program answers.
     """
 
-    def __init__(self, name: str, run: Callable[[Arrays], Arrays], limits: BatchLimits):
+    def __init__(self, name: str, run: Callable[[Arrays], Arrays], limits: BatchLimits, good_inputs: Arrays):
         self.name = name
         self._run_program = run
+        self._good_inputs = good_inputs
         self._limits = limits
         self._times = BatchTimes(limits.max_batch_rows)
         self._changed = threading.Condition()
-        self._queue: deque[_Work] = deque()
+        self._queue: deque[Work] = deque()
         self._places = Places(name, limits.max_queue_rows, limits.max_queue_bytes, self.wait_s)
-        self._running_rows = 0
+        self._running: list[Slice] = []
         self._running_since_s = 0.0
-        self._closed = False
+        self._num_batches = 0
+        self._refusal: AisleError | None = None
         self._thread = threading.Thread(target=self._loop, name=f"batcher-{name}", daemon=True)
         self._thread.start()
 
@@ -112,13 +72,23 @@ class Batcher:
         """Rows that wait now."""
         return self._places.items
 
+    @property
+    def running_batch(self) -> int | None:
+        """A number of its own for the batch that runs now; None when idle."""
+        return self._num_batches if self._running else None
+
+    @property
+    def fault(self) -> AisleError | None:
+        """Why it takes no more work: StoppingError or EngineDownError; None while it does."""
+        return self._refusal
+
     def wait_s(self) -> float:
         """How long the rows that run and wait will take, seconds: the wait of a row that came now."""
         with self._changed:
             running_s = 0.0
-            if self._running_rows:
+            if self._running:
                 ran_s = time.perf_counter() - self._running_since_s
-                running_s = max(0.0, self._times.seconds(self._running_rows) - ran_s)
+                running_s = max(0.0, self._times.seconds(sum(part.num_rows for part in self._running)) - ran_s)
             return running_s + self._times.seconds(self.queued_rows)
 
     def submit(self, inputs: Arrays, deadline_s: float = math.inf) -> Future[Batched]:
@@ -133,69 +103,80 @@ class Batcher:
         Raises:
             QueueFullError: the queue has no room for N rows.
             StoppingError: the batcher is closed.
+            EngineDownError: it has halted.
             ValueError: the arrays are empty or differ in length.
         """
         lengths = {len(rows) for rows in inputs.values()}
         if len(lengths) != 1 or 0 in lengths:
             raise ValueError(f"expected arrays of one length, 1 or more, found lengths {sorted(lengths)}")
         num_rows, num_bytes = lengths.pop(), sum(rows.nbytes for rows in inputs.values())
-        work = _Work(inputs, num_rows, num_bytes // num_rows, time.perf_counter(), deadline_s)
+        work = Work(inputs, num_rows, num_bytes // num_rows, time.perf_counter(), deadline_s)
         work.future.add_done_callback(lambda _: self._drop_rest(work))
         with self._changed:
-            if self._closed:
-                raise StoppingError("the server is stopping; send the request to another one")
+            if self._refusal is not None:
+                raise self._refusal
             self._places.take(num_rows, num_rows * work.row_bytes)
             self._queue.append(work)
             self._changed.notify()
         return work.future
 
     def close(self) -> None:
-        """Refuse new work, cancel what waits, and return when the running batch has ended."""
+        """Refuse new work, cancel what waits, and return when the running batch has ended or hangs."""
         with self._changed:
-            self._closed = True
+            is_halted = self._refusal is not None
+            self._refusal = self._refusal or StoppingError("the server is stopping; send the request to another one")
             waiting = list(self._queue)
             self._changed.notify()
         for work in waiting:
             work.future.cancel()
-        self._thread.join()
+        self._thread.join(0.0 if is_halted else _CLOSE_TIMEOUT_S)
+
+    def halt(self, fault: EngineDownError) -> None:
+        """Refuse new work, and end with `fault` what runs and what waits; the running batch may hang on."""
+        with self._changed:
+            self._refusal = self._refusal or fault
+            works = [*(part.work for part in self._running), *self._queue]
+            self._changed.notify()
+        for work in works:
+            work.finish(fault)
 
     def _loop(self) -> None:
         while True:
             with self._changed:
-                while not self._queue and not self._closed:
+                while not self._queue and self._refusal is None:
                     self._changed.wait()
                 if not self._queue:
                     return
                 self._wait_for_company()
                 batch = self._take_batch()
-                self._running_since_s = time.perf_counter()
-                self._running_rows = sum(part.stop - part.start for part in batch)
+                self._running, self._running_since_s = batch, time.perf_counter()
+                self._num_batches += 1
             if batch:
                 self._answer(batch)
-            self._running_rows = 0
             del batch  # or the last callers' arrays would live until the next batch
+            self._running = []
 
     def _wait_for_company(self) -> None:
         """Let a batch fill for as long as the limits allow; the caller holds the lock."""
         start_at_s = self._queue[0].submitted_s + self._limits.max_delay_s
-        while self.queued_rows < self._limits.max_batch_rows and not self._closed:
+        while self.queued_rows < self._limits.max_batch_rows and self._refusal is None:
             left_s = start_at_s - time.perf_counter()
             if left_s <= 0:
                 return
             self._changed.wait(left_s)
 
-    def _take_batch(self) -> list[_Slice]:
+    def _take_batch(self) -> list[Slice]:
         """Rows from the head of the queue; the caller holds the lock."""
-        batch: list[_Slice] = []
+        batch: list[Slice] = []
         room = self._limits.max_batch_rows
         now_s = time.perf_counter()
         while self._queue and room:
             work = self._queue[0]
             if work.deadline_s <= now_s and not work.future.done():
-                _fail(work, TooLateError(f"the deadline passed in the {self.name} queue; allow more time"))
+                work.finish(TooLateError(f"the deadline passed in the {self.name} queue; allow more time"))
             count = 0 if work.future.done() else min(room, work.num_rows - work.taken)
             if count:
-                batch.append(_Slice(work, work.taken, work.taken + count))
+                batch.append(Slice(work, work.taken, work.taken + count))
                 work.taken += count
                 self._places.give_back(count, count * work.row_bytes)
                 room -= count
@@ -203,7 +184,7 @@ class Batcher:
                 self._queue.popleft()
         return batch
 
-    def _drop_rest(self, work: _Work) -> None:
+    def _drop_rest(self, work: Work) -> None:
         """Give the places of a cancelled or failed work back at once."""
         if work.taken == work.num_rows:
             return
@@ -212,7 +193,7 @@ class Batcher:
             self._places.give_back(rest, rest * work.row_bytes)
             work.taken = work.num_rows
 
-    def _answer(self, batch: list[_Slice]) -> None:
+    def _answer(self, batch: list[Slice]) -> None:
         started_s = time.perf_counter()
         for part in batch:
             if part.start == 0:
@@ -224,54 +205,43 @@ class Batcher:
             return
         offset = 0
         for part in batch:
-            count = part.stop - part.start
-            _deliver(part, {name: rows[offset : offset + count] for name, rows in outputs.items()})
+            count = part.num_rows
+            part.deliver({name: rows[offset : offset + count] for name, rows in outputs.items()})
             offset += count
 
-    def _answer_failed(self, batch: list[_Slice], error: Exception) -> None:
+    def _answer_failed(self, batch: list[Slice], error: Exception) -> None:
         if len(batch) == 1:
-            _fail(batch[0].work, error)
+            self._answer_faulty(batch[0], error)
             return
         _log.warning("a %s batch of %d works failed (%r); each runs once more alone", self.name, len(batch), error)
         for part in batch:
+            if part.work.future.done():  # left, or halted
+                continue
             try:
-                _deliver(part, self._run([part]))
+                part.deliver(self._run([part]))
             except Exception as own_error:
-                _fail(part.work, own_error)
+                self._answer_faulty(part, own_error)
 
-    def _run(self, batch: list[_Slice]) -> Arrays:
-        inputs = _concatenate([part.inputs for part in batch])
-        num_rows = sum(part.stop - part.start for part in batch)
+    def _answer_faulty(self, part: Slice, error: Exception) -> None:
+        """Find out whose fault it is that a slice failed alone."""
+        try:
+            self._run_checked(self._good_inputs, 1)
+        except Exception as fault:
+            _log.error("the %s fails with good rows, too (%r); it halts", self.name, fault, exc_info=error)
+            self.halt(EngineDownError(f"the {self.name} has failed and is being restarted; send the request again"))
+        else:
+            part.work.finish(error)
+
+    def _run(self, batch: list[Slice]) -> Arrays:
+        num_rows = sum(part.num_rows for part in batch)
         started_s = time.perf_counter()
-        outputs = self._run_program(inputs)
+        outputs = self._run_checked(concatenate([part.inputs for part in batch]), num_rows)
         self._times.add(num_rows, time.perf_counter() - started_s)
+        return outputs
+
+    def _run_checked(self, inputs: Arrays, num_rows: int) -> Arrays:
+        outputs = self._run_program(inputs)
         for name, rows in outputs.items():
             if len(rows) != num_rows:
                 raise BatchError(f"{self.name} was given {num_rows} rows and gave back {len(rows)} of {name}")
         return outputs
-
-
-def _concatenate(parts: list[Arrays]) -> Arrays:
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _deliver(part: _Slice, outputs: Arrays) -> None:
-    work = part.work
-    work.parts.append(outputs)
-    if part.stop < work.num_rows:
-        return
-    try:
-        outputs = _concatenate(work.parts)
-    except (KeyError, ValueError) as error:
-        _fail(work, BatchError(f"the parts of a split work do not fit together: {error}"))
-        return
-    ended_s = time.perf_counter()
-    if work.future.set_running_or_notify_cancel():
-        work.future.set_result(Batched(outputs, work.started_s - work.submitted_s, ended_s - work.started_s))
-
-
-def _fail(work: _Work, error: Exception) -> None:
-    if work.future.set_running_or_notify_cancel():
-        work.future.set_exception(error)

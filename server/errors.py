@@ -11,7 +11,7 @@ A request's path, and the error that may arise on each part of it:
           |               +-- ProductError               INVALID_ARGUMENT, this product alone
           +-- RequestError                               INVALID_ARGUMENT, the whole request
 
-    anywhere: CancelledError (the caller has left)  CANCELLED;  StoppingError  UNAVAILABLE
+    anywhere: CancelledError (the caller has left)  CANCELLED;  StoppingError, EngineDownError  UNAVAILABLE
     before the bytes: UnauthenticatedError  UNAUTHENTICATED
 
 A status that asks the caller to come again carries a google.rpc.RetryInfo that says when.
@@ -103,6 +103,10 @@ class StoppingError(AisleError):
     """The server is stopping and takes no more work."""
 
 
+class EngineDownError(AisleError):
+    """The engine of a model has failed or hangs; it is being restarted."""
+
+
 class UnauthenticatedError(AisleError):
     """A call without a token of this server. Its text must not depend on what the right token is."""
 
@@ -116,6 +120,7 @@ _CODES: dict[type[AisleError], tuple[int, str]] = {
     TooLateError: (code_pb2.DEADLINE_EXCEEDED, "TOO_LATE"),
     UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "INVALID_TOKEN"),
     StoppingError: (code_pb2.UNAVAILABLE, "STOPPING"),
+    EngineDownError: (code_pb2.UNAVAILABLE, "ENGINE_DOWN"),
 }
 
 
@@ -131,7 +136,7 @@ def request_status(error: Exception) -> status_pb2.Status:
             return _status(code_pb2.INVALID_ARGUMENT, str(error), "INVALID_REQUEST", _bad_request(error.violations))
         case OverloadError():
             return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), error.reason, _retry_info(error.retry_after_s))
-        case TooLateError() | UnauthenticatedError() | StoppingError():
+        case TooLateError() | UnauthenticatedError() | StoppingError() | EngineDownError():
             code, reason = _CODES[type(error)]
             return _status(code, str(error), reason)
         case CancelledError():

@@ -1,4 +1,4 @@
-"""grpc.health.v1, answered on a thread of its own so that a busy server still tells that it lives."""
+"""grpc.health.v1, answered on threads of its own so that a busy server still tells that it lives."""
 
 import threading
 from collections.abc import Callable
@@ -6,79 +6,106 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-_Serving = health_pb2.HealthCheckResponse
+_Response = health_pb2.HealthCheckResponse
 
 
-class Health(health.HealthServicer):
+class Health(health_pb2_grpc.HealthServicer):
     """Health of the server ('') and of the names given; NOT_SERVING until `serve`.
+
+    Not the servicer of grpcio-health-checking: that one sends under a lock which it also takes when
+    a watch ends, so a watcher who leaves while a status changes can lock the whole server up. Here
+    one thread sends, in order, and nobody waits for it.
 
     Args:
         names: services and models that a caller may ask about.
     """
 
     def __init__(self, names: list[str]):
-        super().__init__()
-        self._names = ["", *names]
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="health")
-        self._watches: set[Callable[[Any], None]] = set()
-        self._watches_lock = threading.Lock()
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="health-sender")
+        self._lock = threading.Lock()
+        self._statuses: dict[str, int] = dict.fromkeys(["", *names], _Response.NOT_SERVING)
+        self._watches: dict[Callable[[Any], None], str] = {}
+        self._is_final = False
         self._watches_end = False
         self.Check = _OnPool(self._check, self._pool)  # type: ignore[method-assign]
         self.Watch = _OnPool(self._watch, self._pool)  # type: ignore[method-assign]
-        for name in self._names:
-            self.set(name, _Serving.NOT_SERVING)
 
     def serve(self) -> None:
         """Tell SERVING for every name."""
-        for name in self._names:
-            self.set(name, _Serving.SERVING)
+        for name in list(self._statuses):
+            self.tell(name, True)
 
     def follow(self, names: list[str]) -> None:
         """Tell SERVING for new ones among `names`; those that were known and are not among them are unknown again."""
-        known, self._names = self._names, ["", *names]
-        for name in set(self._names).difference(known):
-            self.set(name, _Serving.SERVING)
-        for name in set(known).difference(self._names):
-            self.set(name, _Serving.SERVICE_UNKNOWN)
+        with self._lock:
+            for name in set(names).difference(self._statuses):
+                self._set(name, _Response.SERVING)
+            for name in set(self._statuses).difference(["", *names]):
+                self._set(name, _Response.SERVICE_UNKNOWN)
+                self._statuses.pop(name, None)
+
+    def tell(self, name: str, is_serving: bool) -> None:
+        """Tell whether a name serves, where it is known; watches hear of it when it has changed."""
+        with self._lock:
+            if name in self._statuses:
+                self._set(name, _Response.SERVING if is_serving else _Response.NOT_SERVING)
 
     def stop(self) -> None:
         """Tell NOT_SERVING for good."""
-        self.enter_graceful_shutdown()
+        with self._lock:
+            for name in self._statuses:
+                self._set(name, _Response.NOT_SERVING)
+            self._is_final = True
 
     def end_watches(self) -> None:
         """End every watch, now and from now on; they would hold up the stop of the server."""
-        with self._watches_lock:
+        with self._lock:
             self._watches_end = True
-            watches, self._watches = self._watches, set()
-        for send in watches:
-            send(None)
+            for send in self._watches:
+                self._sender.submit(send, None)
 
     def close(self) -> None:
-        """Free the thread."""
+        """Free the threads."""
         self._pool.shutdown()
+        self._sender.shutdown()
 
-    def _check(self, request: Any, context: grpc.ServicerContext) -> Any:
-        response = super().Check(request, context)
-        if response.status == _Serving.SERVICE_UNKNOWN:  # a status for watches only; here it is a code
+    def _set(self, name: str, status: int) -> None:
+        """The caller holds the lock."""
+        if self._is_final or self._statuses.get(name) == status:
+            return
+        self._statuses[name] = status
+        for send, watched in self._watches.items():
+            if watched == name:
+                self._sender.submit(send, _Response(status=status))
+
+    def _check(self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext) -> _Response:
+        status = self._statuses.get(request.service)
+        if status is None:
             context.set_code(grpc.StatusCode.NOT_FOUND)
-        return response
+            return _Response()
+        return _Response(status=status)
 
     def _watch(
-        self, request: Any, context: grpc.ServicerContext, send_response_callback: Callable[[Any], None]
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: grpc.ServicerContext,
+        send_response_callback: Callable[[Any], None],
     ) -> None:
-        with self._watches_lock:
-            self._watches.add(send_response_callback)
-            must_end = self._watches_end
-        context.add_callback(lambda: self._forget(send_response_callback))
-        super().Watch(request, context, send_response_callback)
-        if must_end:
-            send_response_callback(None)
+        with self._lock:
+            status = self._statuses.get(request.service, _Response.SERVICE_UNKNOWN)
+            self._watches[send_response_callback] = request.service
+            self._sender.submit(send_response_callback, _Response(status=status))
+            if self._watches_end:
+                self._sender.submit(send_response_callback, None)
+        if not context.add_callback(lambda: self._forget(send_response_callback)):
+            self._forget(send_response_callback)
 
     def _forget(self, send: Callable[[Any], None]) -> None:
-        with self._watches_lock:
-            self._watches.discard(send)
+        with self._lock:
+            self._watches.pop(send, None)
 
 
 class _OnPool:

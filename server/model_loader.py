@@ -53,8 +53,8 @@ class ModelLoader:
                 pipeline.close()
                 raise
         if name is None:
-            return ServedModel(bundle.name, bundle.version, pipeline.predictor, pipeline)
-        return ServedModel(name, path.name, pipeline.predictor, pipeline)
+            return ServedModel(bundle.name, bundle.version, pipeline)
+        return ServedModel(name, path.name, pipeline)
 
 
 def _read(path: Path) -> Bundle:

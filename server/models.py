@@ -20,8 +20,12 @@ class ServedModel:
 
     name: str
     version: str
-    predictor: Predictor
     pipeline: Pipeline
+
+    @property
+    def predictor(self) -> Predictor:
+        """What runs it now; another one after its engine was opened again."""
+        return self.pipeline.predictor
 
 
 @dataclass(frozen=True)

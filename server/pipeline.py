@@ -1,5 +1,6 @@
 """The way of a request's products through decoder, image encoder and classifier of one model."""
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, Future
@@ -13,16 +14,25 @@ from model.engine import Features
 from model.errors import ProductError
 from model.predictor import Predictor
 from model.product import Product
-from server.batcher import Batched, Batcher, BatchLimits
+from server.batcher import Batcher
 from server.call import Call
 from server.decoder import Decoder
-from server.errors import FieldError, OverloadError, StoppingError, TooLateError, WaitTooLongError
+from server.errors import (
+    EngineDownError,
+    FieldError,
+    OverloadError,
+    StoppingError,
+    TooLateError,
+    WaitTooLongError,
+)
+from server.programs import Programs
 from server.settings import ServerSettings
+from server.work import Batched
 
 T = TypeVar("T")
 
 #: Errors that end the whole request, wherever they arise; any other costs one product.
-_WHOLE_REQUEST = (CancelledError, OverloadError, StoppingError, TooLateError)
+_WHOLE_REQUEST = (CancelledError, EngineDownError, OverloadError, StoppingError, TooLateError)
 
 
 @dataclass(frozen=True)
@@ -41,37 +51,67 @@ class Answered:
 
 
 class Pipeline:
-    """Two batchers and a predictor; requests without pictures pass the image encoder by.
+    """The programs of one model; requests without pictures pass the image encoder by.
 
     Args:
         decoder: shared by all models; not closed here.
+    Attributes:
+        programs: what answers now; others take their place when the engine is opened again.
+        is_closed: whether it is over.
     """
 
     def __init__(self, predictor: Predictor, decoder: Decoder, settings: ServerSettings):
-        self.predictor = predictor
         self.decoder = decoder
-        self.encoder = Batcher(
-            "image encoder",
-            lambda inputs: {"image_features": predictor.encode_images(inputs["images"])},
-            _limits(settings, settings.max_batch_images, settings.max_queue_images),
-        )
-        self.classifier = Batcher(
-            "classifier",
-            predictor.classify,
-            _limits(settings, settings.max_batch_items, settings.max_queue_items),
-        )
-        self._product_counts = _doubling(settings.max_batch_items)
-        self._image_counts = _doubling(settings.max_batch_images)
+        self.programs = Programs(predictor, settings)
+        self._settings = settings
+        self._lock = threading.Lock()
+        self.is_closed = False
+
+    @property
+    def predictor(self) -> Predictor:
+        """What runs the programs now."""
+        return self.programs.predictor
+
+    @property
+    def encoder(self) -> Batcher:
+        """In front of the image encoder."""
+        return self.programs.encoder
+
+    @property
+    def classifier(self) -> Batcher:
+        """In front of the classifier."""
+        return self.programs.classifier
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether requests are answered; False while the engine is down, and after `close`."""
+        return self.programs.fault is None
 
     def warm_up(self) -> None:
         """Run batches of many sizes, because engines compile on the first of a kind and no caller shall wait."""
-        predictor = self.predictor
-        for count in self._product_counts:
-            predictor.classify(predictor.features([Product("", product_name="warm up")] * count))
-        if "image" in predictor.bundle.fields:
-            size = predictor.bundle.settings.image.image_size
-            for count in self._image_counts:
-                predictor.encode_images(np.zeros((count, size, size, 3), np.uint8))
+        self.programs.warm_up()
+
+    def reopen(self) -> None:
+        """Put newly opened programs in the place of halted ones, when they have run once.
+
+        Raises:
+            BundleError: the bundle is gone or damaged.
+            EngineError: the engine cannot run it.
+            Exception: what the engine raised when it ran.
+        """
+        settings, broken = self._settings, self.programs
+        path = broken.predictor.bundle.path
+        predictor = Predictor.open(path, settings.engine, settings.precision, settings.engine_threads)
+        programs = Programs(predictor, settings)
+        try:
+            programs.warm_up()
+        except BaseException:
+            programs.close()
+            raise
+        with self._lock:
+            if not self.is_closed:
+                self.programs, programs = programs, broken
+        programs.close()
 
     def wait_s(self, has_pictures: bool) -> float:
         """How long a request that came now would wait, seconds."""
@@ -84,6 +124,7 @@ class Pipeline:
         Raises:
             OverloadError: no room, or no answer before the deadline; nothing of the request stays in a queue.
             TooLateError: the deadline passed in a queue.
+            EngineDownError: the engine has failed or hangs.
             CancelledError: the caller has left.
             Exception: whatever the classifier raised, a fault of the server.
         """
@@ -101,9 +142,9 @@ class Pipeline:
 
     def close(self) -> None:
         """Stop both batchers and free the engine."""
-        self.encoder.close()
-        self.classifier.close()
-        self.predictor.close()
+        with self._lock:
+            self.is_closed = True
+        self.programs.close()
 
 
 class _Run:
@@ -114,7 +155,8 @@ class _Run:
         self.outcomes: dict[int, Prediction | Exception] = {}
         self.decode_s = self.queue_s = self.inference_s = 0.0
         self._pipeline = pipeline
-        self._predictor = pipeline.predictor
+        self._programs = pipeline.programs  # to the end: other programs may be of another state of the bundle
+        self._predictor = self._programs.predictor
         self._call = call
         self._futures: list[Future] = []
         self._image_features: dict[int, np.ndarray] = {}
@@ -158,7 +200,7 @@ class _Run:
     def _decode_and_encode(self, pictures: dict[int, Product]) -> None:
         """The encoder starts while later pictures are still decoded."""
         started_s = time.perf_counter()
-        decoder, encoder, deadline_s = self._pipeline.decoder, self._pipeline.encoder, self._call.deadline_s
+        decoder, encoder, deadline_s = self._pipeline.decoder, self._programs.encoder, self._call.deadline_s
         decode = self._predictor.decode
         decoding = [(i, self._track(decoder.submit(decode, product))) for i, product in pictures.items()]
         encoding: list[tuple[int, Future[Batched]]] = []
@@ -179,7 +221,7 @@ class _Run:
         features = self._features()
         if not self.products:
             return
-        batched = self._track(self._pipeline.classifier.submit(features, self._call.deadline_s)).result()
+        batched = self._track(self._programs.classifier.submit(features, self._call.deadline_s)).result()
         self.queue_s += batched.queue_s
         self.inference_s += batched.run_s
         predictions = self._predictor.predictions(list(self.products.values()), batched.outputs, top_k)
@@ -241,14 +283,3 @@ class _Run:
     def _fail(self, i: int, error: Exception) -> None:
         del self.products[i]
         self.outcomes[i] = error
-
-
-def _limits(settings: ServerSettings, max_batch_rows: int, max_queue_rows: int) -> BatchLimits:
-    return BatchLimits(
-        max_batch_rows, max_queue_rows, settings.max_queue_bytes, max_delay_s=settings.max_queue_delay_ms / 1000
-    )
-
-
-def _doubling(most: int) -> list[int]:
-    """1, 2, 4, ... and `most` itself."""
-    return [*(1 << exponent for exponent in range((most - 1).bit_length())), most]

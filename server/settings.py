@@ -82,6 +82,8 @@ class ServerSettings:
     """Longest that an idle engine waits for a batch to fill, milliseconds; 0 starts with what there is."""
     stream_window: int = 4
     """Messages of one stream worked on at the same time."""
+    engine_timeout_s: float = 10.0
+    """A batch that runs longer hangs: its model is NOT_SERVING until the engine was opened again, seconds."""
     drain_delay_s: float = 2.0
     """Time after SIGTERM in which calls still work and health says NOT_SERVING, for load balancers to see, seconds."""
     grace_s: float = 30.0
@@ -94,6 +96,8 @@ class ServerSettings:
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{_flag(name)}: expected 1 or more, found {getattr(self, name)}")
+        if self.engine_timeout_s <= 0:
+            raise SettingsError(f"--engine-timeout-s: expected more than 0, found {self.engine_timeout_s}")
         for name in _AT_LEAST_ZERO:
             if getattr(self, name) < 0:
                 raise SettingsError(f"{_flag(name)}: expected 0 or more, found {getattr(self, name)}")

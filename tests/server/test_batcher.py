@@ -6,10 +6,12 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from server.batcher import Arrays, Batcher, BatchLimits
-from server.errors import BatchError, QueueFullError, StoppingError, TooLateError
+from server.batcher import Batcher, BatchLimits
+from server.errors import BatchError, EngineDownError, QueueFullError, StoppingError, TooLateError
+from server.work import Arrays
 
 LIMITS = BatchLimits(max_batch_rows=4, max_queue_rows=8, max_queue_bytes=1000)
+GOOD = {"x": np.array([100.0])}
 
 
 class Gate:
@@ -20,11 +22,14 @@ class Gate:
         self.entered = threading.Semaphore(0)
         self.open = threading.Event()
         self.open.set()
+        self.is_broken = False
 
     def __call__(self, inputs: Arrays) -> Arrays:
         self.batches.append(inputs["x"].tolist())
         self.entered.release()
         assert self.open.wait(10)
+        if self.is_broken:
+            raise RuntimeError("the program is broken")
         if (inputs["x"] < 0).any():
             raise FloatingPointError("a negative row")
         return {"doubled": inputs["x"] * 2}
@@ -37,7 +42,7 @@ def gate() -> Gate:
 
 @pytest.fixture
 def batcher(gate: Gate) -> Iterator[Batcher]:
-    batcher = Batcher("test", gate, LIMITS)
+    batcher = Batcher("test", gate, LIMITS, GOOD)
     yield batcher
     gate.open.set()
     batcher.close()
@@ -94,7 +99,7 @@ def test_a_full_queue_refuses_and_takes_work_again_later(gate: Gate, batcher: Ba
 
 
 def test_a_queue_is_full_by_its_bytes_too(gate: Gate):
-    batcher = Batcher("test", gate, BatchLimits(max_batch_rows=4, max_queue_rows=8, max_queue_bytes=24))
+    batcher = Batcher("test", gate, BatchLimits(max_batch_rows=4, max_queue_rows=8, max_queue_bytes=24), GOOD)
     hold(gate, batcher)
     left, stayed = batcher.submit(rows(1)), batcher.submit(rows(2, 3))  # 8 bytes each
     with pytest.raises(QueueFullError, match="no room for 8 bytes more, 24 of 24 bytes are taken; wait and send"):
@@ -118,30 +123,26 @@ def test_work_whose_deadline_has_passed_is_never_run(gate: Gate, batcher: Batche
     assert batcher.queued_rows == 0
 
 
-def test_the_wait_grows_with_what_is_ahead_and_is_none_when_idle(gate: Gate, batcher: Batcher):
+def test_the_wait_grows_with_what_is_ahead(gate: Gate, batcher: Batcher):
+    """A batch was seen to take t: the running one has 0 to t to go, each full one in the queue takes t."""
+    assert batcher.wait_s() == 0.0
+    doubled(batcher.submit(rows(1)))
     hold(gate, batcher)
-    first = batcher.submit(rows(1))
-    gate.open.set()
-    doubled(first)
-    closing = threading.Thread(target=gate.open.clear)
-    closing.start()
-    closing.join()
-    running = batcher.submit(rows(2))
-    assert gate.entered.acquire(timeout=10)
-    assert gate.entered.acquire(timeout=10)
-    waits_s = []
-    for _ in range(3):
+    gate.entered.acquire()
+    waits_s = [batcher.wait_s()]
+    futures = []
+    for _ in range(2):
+        futures.append(batcher.submit(rows(1, 2, 3, 4)))
         waits_s.append(batcher.wait_s())
-        batcher.submit(rows(1, 2))
     gate.open.set()
-    doubled(running)
-    assert waits_s[0] <= waits_s[1]
-    assert 0 < waits_s[1] <= waits_s[2]
+    assert [doubled(future) for future in futures] == [[2, 4, 6, 8]] * 2
+    assert waits_s == sorted(waits_s)
+    assert waits_s[2] > waits_s[0]
 
 
 def test_an_idle_program_waits_for_company_when_asked_to(gate: Gate):
     limits = BatchLimits(max_batch_rows=4, max_queue_rows=8, max_queue_bytes=1000, max_delay_s=30.0)
-    batcher = Batcher("test", gate, limits)
+    batcher = Batcher("test", gate, limits, GOOD)
     futures = [batcher.submit(rows(1)), batcher.submit(rows(2)), batcher.submit(rows(3, 4))]
     assert [doubled(future) for future in futures] == [[2], [4], [6, 8]]  # a full batch waits no longer
     assert gate.batches == [[1, 2, 3, 4]]
@@ -150,7 +151,7 @@ def test_an_idle_program_waits_for_company_when_asked_to(gate: Gate):
 
 def test_the_wait_for_company_ends(gate: Gate):
     limits = BatchLimits(max_batch_rows=4, max_queue_rows=8, max_queue_bytes=1000, max_delay_s=0.01)
-    batcher = Batcher("test", gate, limits)
+    batcher = Batcher("test", gate, limits, GOOD)
     assert doubled(batcher.submit(rows(1))) == [2]
     batcher.close()
 
@@ -184,7 +185,8 @@ def test_one_faulty_work_costs_no_neighbour(gate: Gate, batcher: Batcher, caplog
     assert (doubled(futures[0]), doubled(futures[2])) == ([2], [6])
     with pytest.raises(FloatingPointError, match="a negative row"):
         futures[1].result(10)
-    assert gate.batches == [[0], [1, -1, 3], [1], [-1], [3]]
+    assert gate.batches == [[0], [1, -1, 3], [1], [-1], [100], [3]]  # good rows tell that the program is sound
+    assert batcher.fault is None
     assert "a test batch of 3 works failed" in caplog.text
 
 
@@ -194,19 +196,51 @@ def test_a_faulty_work_alone_fails_once_and_the_batcher_lives_on(gate: Gate, bat
     with pytest.raises(FloatingPointError):
         batcher.submit(rows(1, 2, 3, 4, -5, 6, 7, 8)).result(10)
     assert doubled(batcher.submit(rows(5))) == [10]
-    assert gate.batches == [[-1], [1, 2, 3, 4], [-5, 6, 7, 8], [5]]
+    assert gate.batches == [[-1], [100], [1, 2, 3, 4], [-5, 6, 7, 8], [100], [5]]
 
 
 def test_a_program_that_loses_rows_is_found_out():
-    batcher = Batcher("short", lambda inputs: {"y": inputs["x"][:-1]}, LIMITS)
+    batcher = Batcher("short", lambda inputs: {"y": inputs["x"][:1]}, LIMITS, GOOD)
     with pytest.raises(BatchError, match="short was given 2 rows and gave back 1 of y"):
         batcher.submit(rows(1, 2)).result(10)
     batcher.close()
 
 
+def test_a_program_that_fails_with_good_rows_halts(gate: Gate, batcher: Batcher, caplog: pytest.LogCaptureFixture):
+    hold(gate, batcher)
+    futures = [batcher.submit(rows(1)), batcher.submit(rows(2))]
+    gate.is_broken = True
+    gate.open.set()
+    for future in futures:
+        with pytest.raises(EngineDownError, match="the test has failed and is being restarted; send the request again"):
+            future.result(10)
+    with pytest.raises(EngineDownError, match="the test has failed"):
+        batcher.submit(rows(3))
+    assert gate.batches == [[0], [100]]
+    assert isinstance(batcher.fault, EngineDownError)
+    assert "the test fails with good rows, too" in caplog.text
+
+
+def test_halting_waits_for_nobody_and_late_answers_are_dropped(gate: Gate, batcher: Batcher):
+    gate.open.clear()
+    running = batcher.submit(rows(1))
+    assert gate.entered.acquire(timeout=10)
+    waiting = batcher.submit(rows(2))
+    batcher.halt(EngineDownError("the test hangs"))
+    for future in (running, waiting):
+        with pytest.raises(EngineDownError, match="the test hangs"):
+            future.result(0)
+    assert batcher.queued_rows == 0
+    gate.open.set()
+    batcher.close()
+    assert gate.batches == [[1]]
+
+
 def test_parts_that_do_not_fit_together_fail_that_work_only():
     widths = iter([1, 2, 1])
-    batcher = Batcher("odd", lambda inputs: {"y": np.ones((len(inputs["x"]), next(widths)))}, BatchLimits(2, 8, 1000))
+    batcher = Batcher(
+        "odd", lambda inputs: {"y": np.ones((len(inputs["x"]), next(widths)))}, BatchLimits(2, 8, 1000), GOOD
+    )
     with pytest.raises(BatchError, match="the parts of a split work do not fit together"):
         batcher.submit(rows(1, 2, 3)).result(10)
     assert batcher.submit(rows(1)).result(10).outputs["y"].shape == (1, 1)
@@ -243,7 +277,8 @@ def test_a_row_alone_equals_the_row_in_any_batch_under_stress():
             raise FloatingPointError("a negative row")
         return {"cubed": inputs["x"] ** 3}
 
-    batcher = Batcher("stress", cube, BatchLimits(max_batch_rows=7, max_queue_rows=10_000, max_queue_bytes=10**6))
+    limits = BatchLimits(max_batch_rows=7, max_queue_rows=10_000, max_queue_bytes=10**6)
+    batcher = Batcher("stress", cube, limits, GOOD)
 
     def call(caller: int) -> bool:
         values = np.arange(caller % 9 + 1) + caller * 10.0

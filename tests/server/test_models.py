@@ -19,7 +19,7 @@ class CountedPipeline:
 
 
 def served(name: str, version: str) -> ServedModel:
-    return ServedModel(name, version, cast(Any, None), cast(Any, CountedPipeline()))
+    return ServedModel(name, version, cast(Any, CountedPipeline()))
 
 
 def closed(model: ServedModel) -> threading.Event:

@@ -7,6 +7,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from model.errors import EngineError, PictureError, ProductError
 from server.errors import (
     DOMAIN,
+    EngineDownError,
     FieldError,
     QueueFullError,
     RequestError,
@@ -44,6 +45,7 @@ def violations(status: status_pb2.Status) -> list[tuple[str, str]]:
         (TooLateError("late"), code_pb2.DEADLINE_EXCEEDED, "TOO_LATE"),
         (UnauthenticatedError("no token"), code_pb2.UNAUTHENTICATED, "INVALID_TOKEN"),
         (StoppingError("stopping"), code_pb2.UNAVAILABLE, "STOPPING"),
+        (EngineDownError("down"), code_pb2.UNAVAILABLE, "ENGINE_DOWN"),
         (CancelledError(), code_pb2.CANCELLED, "CALLER_LEFT"),
         (EngineError("secret"), code_pb2.INTERNAL, "INTERNAL"),
         (ZeroDivisionError("secret"), code_pb2.INTERNAL, "INTERNAL"),

@@ -26,6 +26,7 @@ def test_exactly_one_of_models_and_bundle_is_given():
         ({"loaded_versions": 0}, "--loaded-versions: expected 1 or more, found 0"),
         ({"model_poll_s": -1.0}, "--model-poll-s: expected 0 or more, found -1.0"),
         ({"grace_s": -1.0}, "--grace-s: expected 0 or more, found -1.0"),
+        ({"engine_timeout_s": 0.0}, "--engine-timeout-s: expected more than 0, found 0.0"),
         ({"drain_delay_s": -1.0}, "--drain-delay-s: expected 0 or more, found -1.0"),
         ({"max_queue_bytes": 0}, "--max-queue-bytes: expected 1 or more, found 0"),
         ({"max_queue_delay_ms": -0.5}, "--max-queue-delay-ms: expected 0 or more, found -0.5"),
