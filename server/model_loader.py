@@ -14,9 +14,9 @@ from server.models import ServedModel
 from server.pipeline import Pipeline
 from server.settings import ServerSettings
 
-#: Niceness of loading beside calls: about a tenth of a busy core. Not 19: such a thread may hold the
-#: interpreter's lock while it waits for a core, and then every call waits with it.
-_NICENESS = 10
+#: Added to the niceness of loading beside calls: about a third of a contended core. Not more: such a thread may
+#: hold the interpreter's lock while it waits for a core, and then every call waits with it.
+_NICENESS = 5
 
 
 class ModelLoader:
@@ -65,4 +65,5 @@ def _read(path: Path) -> Bundle:
 
 def _give_way() -> None:
     if sys.platform == "linux":  # where a thread has a priority of its own, and hands it on to its threads
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS, 19))

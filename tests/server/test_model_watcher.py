@@ -11,6 +11,7 @@ from server.decoder import Decoder
 from server.model_loader import ModelLoader
 from server.model_watcher import ModelWatcher
 from server.models import ModelRegistry, VersionState
+from server.pipeline import Pipeline
 from server.settings import ServerSettings
 from tests.server.support import add_version, damage, serving
 
@@ -200,6 +201,20 @@ def test_any_fault_while_loading_is_a_refusal(
         ("shop", "2", "refused"),
         ("mall", "1", "refused"),
     }
+
+
+def test_a_version_that_changes_while_it_is_read_is_not_served(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    add_version(toy_bundle, models / "shop/2")
+    watcher.poll()
+    with monkeypatch.context() as patch:
+        warm_up = Pipeline.warm_up
+        patch.setattr(Pipeline, "warm_up", lambda pipeline: (warm_up(pipeline), damage(models / "shop/2")))
+        watcher.poll()
+    assert registry.states == [VersionState("shop", "1", "serving")]
+    _poll(watcher, 2)
+    assert [(state.version, state.state) for state in registry.states] == [("1", "serving"), ("2", "refused")]
 
 
 def test_a_start_takes_the_newest_good_version(
