@@ -1,26 +1,51 @@
 """The asyncio twin of `AisleClient`; requests and results are made by the same functions."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
+from typing import Any
 
 import grpc
+import grpc.aio
 
+from client.bulk import Bulk, bulk_limits, products_after
 from client.channel import PLAIN_TEXT, Security, open_async_channel
-from client.errors import call_error
-from client.messages import ClassifyOptions, Failure, classify_requests, read_response
+from client.errors import CallError, call_error
+from client.messages import (
+    ClassifyOptions,
+    Failure,
+    RequestLimits,
+    classify_requests,
+    has_many,
+    read_response,
+    request_limits,
+)
+from client.retry import DEFAULT_RETRY, Attempts, RetryPolicy
 from model.answer import Prediction
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
+#: What grpc.aio makes of a connection that breaks under a message; the server never says this.
+_LOST_WHILE_SENDING = "Internal error from Core"
+
 
 class AsyncAisleClient:
-    """Asks a server over one connection, in the event loop it was made in; see `AisleClient`."""
+    """Asks one or several servers, in the event loop it was made in; see `AisleClient`."""
 
-    def __init__(self, target: str, *, timeout_s: float = 30.0, security: Security = PLAIN_TEXT):
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = 30.0,
+        retry: RetryPolicy = DEFAULT_RETRY,
+        security: Security = PLAIN_TEXT,
+    ):
         self._target = target
         self._timeout_s = timeout_s
+        self._retry = retry
         self._channel = open_async_channel(target, security)
         self._stub = classifier_pb2_grpc.ProductClassifierStub(self._channel)
+        self._limits: dict[tuple[str, str], RequestLimits] = {}
 
     async def classify(
         self,
@@ -34,25 +59,88 @@ class AsyncAisleClient:
     ) -> list[Prediction | Failure]:
         """See `AisleClient.classify`."""
         options = ClassifyOptions(model, model_version, top_k, include_evidence, include_embedding)
+        is_many, products = has_many(products)
+        limits = await self._limits_of(model, model_version) if is_many else RequestLimits()
         results: list[Prediction | Failure] = []
-        try:
-            for request in classify_requests(products, options):
-                results += read_response(await self._stub.Classify(request, timeout=self._timeout_s))
-        except grpc.RpcError as error:
-            raise call_error(error, self._target) from error
+        for request in classify_requests(products, options, limits):
+            results += read_response(await self._call(self._stub.Classify, request))
         return results
+
+    async def classify_stream(
+        self,
+        products: Iterable[Product],
+        top_k: int = 0,
+        *,
+        model: str = "",
+        model_version: str = "",
+        resume_after: str = "",
+    ) -> AsyncIterator[Prediction | Failure]:
+        """See `AisleClient.classify_stream`."""
+        options = ClassifyOptions(model, model_version, top_k, include_evidence=False, include_embedding=False)
+        limits = bulk_limits(await self._limits_of(model, model_version))
+        requests = classify_requests(products_after(products, resume_after), options, limits)
+        bulk = Bulk(requests, self._timeout_s, self._target)
+        attempts = Attempts(self._retry, self._timeout_s)
+        while bulk.begin():
+            try:
+                async for results in self._one_stream(bulk):
+                    for result in results:
+                        yield result
+                    attempts.restart()
+            except CallError as error:
+                if bulk.has_outlived(error):
+                    continue
+                delay_s = attempts.delay_s(error)
+                await asyncio.sleep(delay_s)
 
     async def get_model(self, model: str = "", model_version: str = "") -> classifier_pb2.GetModelResponse:
         """See `AisleClient.get_model`."""
         request = classifier_pb2.GetModelRequest(model=model, model_version=model_version)
-        try:
-            return await self._stub.GetModel(request, timeout=self._timeout_s)
-        except grpc.RpcError as error:
-            raise call_error(error, self._target) from error
+        return await self._call(self._stub.GetModel, request)
 
     async def close(self) -> None:
         """Close the connection."""
         await self._channel.close()
+
+    async def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        attempts = Attempts(self._retry, self._timeout_s)
+        while True:
+            try:
+                return await method(request, timeout=attempts.remaining_s())
+            except grpc.RpcError as error:
+                delay_s = attempts.delay_s(call_error(error, self._target))
+            await asyncio.sleep(delay_s)
+
+    async def _one_stream(self, bulk: Bulk) -> AsyncIterator[list[Prediction | Failure]]:
+        messages: asyncio.Queue[classifier_pb2.ClassifyStreamRequest | None] = asyncio.Queue()
+
+        async def sent() -> AsyncIterator[classifier_pb2.ClassifyStreamRequest]:
+            while (message := await messages.get()) is not None:
+                yield message
+
+        call = self._stub.ClassifyStream(sent(), timeout=bulk.stream_timeout_s)
+        try:
+            while True:
+                for message in bulk.next_messages():
+                    messages.put_nowait(message)
+                if bulk.is_over:
+                    return
+                response = await call.read()
+                yield bulk.take(None if response is grpc.aio.EOF else response)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.INTERNAL and error.details() == _LOST_WHILE_SENDING:
+                text = f"the connection to {self._target} was lost"
+                raise CallError(text, grpc.StatusCode.UNAVAILABLE, {}) from error
+            raise call_error(error, self._target) from error
+        finally:
+            messages.put_nowait(None)
+            call.cancel()
+
+    async def _limits_of(self, model: str, model_version: str) -> RequestLimits:
+        key = (model, model_version)
+        if key not in self._limits:
+            self._limits[key] = request_limits(await self.get_model(model, model_version))
+        return self._limits[key]
 
     async def __aenter__(self) -> "AsyncAisleClient":
         return self

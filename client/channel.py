@@ -5,6 +5,7 @@ and gRPC's local credentials check the address of the connection once more.
 """
 
 import ipaddress
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,16 @@ import grpc
 import grpc.aio
 
 from client.errors import InputError
-from client.messages import CHANNEL_OPTIONS
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # Calls go to all addresses of a target in turn; one that is down is left out.
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    # A server that restarts is found again soon; by default the waits grow to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
 
 
 @dataclass(frozen=True)
@@ -45,13 +55,15 @@ def open_channel(
 ) -> grpc.Channel:
     """A channel that connects on its first call.
 
+    Args:
+        target: HOST:PORT; or several IP:PORT, joined by commas, to share the calls.
     Raises:
         InputError: a file is missing or cannot be read, or a token would travel readable.
     """
     credentials = channel_credentials(target, security)
     if credentials is None:
-        return grpc.insecure_channel(target, options=options)
-    return grpc.secure_channel(target, credentials, options=options)
+        return grpc.insecure_channel(grpc_target(target), options=options)
+    return grpc.secure_channel(grpc_target(target), credentials, options=options)
 
 
 def open_async_channel(
@@ -60,8 +72,31 @@ def open_async_channel(
     """The same for asyncio."""
     credentials = channel_credentials(target, security)
     if credentials is None:
-        return grpc.aio.insecure_channel(target, options=options)
-    return grpc.aio.secure_channel(target, credentials, options=options)
+        return grpc.aio.insecure_channel(grpc_target(target), options=options)
+    return grpc.aio.secure_channel(grpc_target(target), credentials, options=options)
+
+
+def grpc_target(target: str) -> str:
+    """A target as grpc spells it: several addresses need their scheme in front.
+
+    Args:
+        target: HOST:PORT, IP:PORT,IP:PORT,... or a URI that grpc knows.
+    Raises:
+        InputError: several addresses, of which one has a name or they are not of one kind.
+    """
+    if "," not in target or target.startswith(("ipv4:", "ipv6:")):
+        return target
+    addresses = [address.strip() for address in target.split(",")]
+    try:
+        versions = {ipaddress.ip_address(address.rpartition(":")[0].strip("[]")).version for address in addresses}
+    except ValueError:
+        versions = set()
+    if len(versions) != 1:
+        raise InputError(
+            f"--target {target}: expected several addresses as IP:PORT, all IPv4 or all IPv6; or one name that stands"
+            " for all of them"
+        )
+    return f"ipv{versions.pop()}:{','.join(addresses)}"
 
 
 def channel_credentials(target: str, security: Security) -> grpc.ChannelCredentials | None:

@@ -1,37 +1,63 @@
 """The client."""
 
-from collections.abc import Iterable
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
+from typing import TypeVar
 
 import grpc
 
+from client.bulk import Bulk, bulk_limits, products_after
 from client.channel import PLAIN_TEXT, Security, open_channel
-from client.errors import call_error
-from client.messages import ClassifyOptions, Failure, classify_requests, read_response
+from client.errors import CallError, call_error
+from client.messages import (
+    ClassifyOptions,
+    Failure,
+    RequestLimits,
+    classify_requests,
+    has_many,
+    read_response,
+    request_limits,
+)
+from client.retry import DEFAULT_RETRY, Attempts, RetryPolicy
 from model.answer import Prediction
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
 
 class AisleClient:
-    """Asks a server over one connection; thread-safe.
+    """Asks one or several servers; thread-safe.
 
         with AisleClient("localhost:50051") as client:
             client.classify([Product("1", "wireless mouse")])
 
     Args:
-        target: HOST:PORT.
-        timeout_s: for each request, seconds.
+        target: HOST:PORT; several IP:PORT, joined by commas, share the requests.
+        timeout_s: for each request with all its retries, seconds.
+        retry: when a request is sent again; NO_RETRY never does.
         security: TLS and token; plain text without any by default.
     Raises:
         InputError: a file of `security` cannot be read, or a token would travel readable.
     """
 
-    def __init__(self, target: str, *, timeout_s: float = 30.0, security: Security = PLAIN_TEXT):
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = 30.0,
+        retry: RetryPolicy = DEFAULT_RETRY,
+        security: Security = PLAIN_TEXT,
+    ):
         self._target = target
         self._timeout_s = timeout_s
+        self._retry = retry
         self._channel = open_channel(target, security)
         self._stub = classifier_pb2_grpc.ProductClassifierStub(self._channel)
+        self._limits: dict[tuple[str, str], RequestLimits] = {}
 
     def classify(
         self,
@@ -43,7 +69,7 @@ class AisleClient:
         include_evidence: bool = False,
         include_embedding: bool = False,
     ) -> list[Prediction | Failure]:
-        """Ask about any number of products, in as many requests as it takes.
+        """Ask about any number of products, in as many requests as the server's limits ask for.
 
         Args:
             top_k: leaf categories to return for each product; 0 leaves it to the server.
@@ -55,13 +81,51 @@ class AisleClient:
             CallError: a request was refused as a whole, or the server cannot be reached.
         """
         options = ClassifyOptions(model, model_version, top_k, include_evidence, include_embedding)
+        is_many, products = has_many(products)
+        limits = self._limits_of(model, model_version) if is_many else RequestLimits()
         results: list[Prediction | Failure] = []
-        try:
-            for request in classify_requests(products, options):
-                results += read_response(self._stub.Classify(request, timeout=self._timeout_s))
-        except grpc.RpcError as error:
-            raise call_error(error, self._target) from error
+        for request in classify_requests(products, options, limits):
+            results += read_response(self._call(self._stub.Classify, request))
         return results
+
+    def classify_stream(
+        self,
+        products: Iterable[Product],
+        top_k: int = 0,
+        *,
+        model: str = "",
+        model_version: str = "",
+        resume_after: str = "",
+    ) -> Iterator[Prediction | Failure]:
+        """Ask about a list of any length, as from a file; products are read only as fast as answers are taken.
+
+        A lost connection is made again and the stream goes on behind the last answer, as `retry` says; each answer
+        gives all retries back. What ends this iterator early can be gone on with by `resume_after`.
+
+        Args:
+            top_k, model, model_version: see `classify`.
+            resume_after: id of the last product answered before; products up to it are skipped.
+        Returns:
+            one result a product, in order, as they come.
+        Raises:
+            CallError: a message was refused, or the server cannot be reached.
+            InputError: no product has the id `resume_after`.
+        """
+        options = ClassifyOptions(model, model_version, top_k, include_evidence=False, include_embedding=False)
+        limits = bulk_limits(self._limits_of(model, model_version))
+        requests = classify_requests(products_after(products, resume_after), options, limits)
+        bulk = Bulk(requests, self._timeout_s, self._target)
+        attempts = Attempts(self._retry, self._timeout_s)
+        while bulk.begin():
+            try:
+                for results in self._one_stream(bulk):
+                    yield from results
+                    attempts.restart()
+            except CallError as error:
+                if bulk.has_outlived(error):
+                    continue
+                delay_s = attempts.delay_s(error)
+                time.sleep(delay_s)
 
     def get_model(self, model: str = "", model_version: str = "") -> classifier_pb2.GetModelResponse:
         """Ask about a model; see the contract.
@@ -70,14 +134,43 @@ class AisleClient:
             CallError: no such model, or the server cannot be reached.
         """
         request = classifier_pb2.GetModelRequest(model=model, model_version=model_version)
-        try:
-            return self._stub.GetModel(request, timeout=self._timeout_s)
-        except grpc.RpcError as error:
-            raise call_error(error, self._target) from error
+        return self._call(self._stub.GetModel, request)
 
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
+
+    def _call(self, method: Callable[..., Response], request: Request) -> Response:
+        attempts = Attempts(self._retry, self._timeout_s)
+        while True:
+            try:
+                return method(request, timeout=attempts.remaining_s())
+            except grpc.RpcError as error:
+                delay_s = attempts.delay_s(call_error(error, self._target))
+            time.sleep(delay_s)
+
+    def _one_stream(self, bulk: Bulk) -> Iterator[list[Prediction | Failure]]:
+        messages: queue.SimpleQueue[classifier_pb2.ClassifyStreamRequest | None] = queue.SimpleQueue()
+        call = self._stub.ClassifyStream(iter(messages.get, None), timeout=bulk.stream_timeout_s)
+        try:
+            while True:
+                for message in bulk.next_messages():
+                    messages.put(message)
+                if bulk.is_over:
+                    return
+                yield bulk.take(next(call, None))
+        except grpc.RpcError as error:
+            raise call_error(error, self._target) from error
+        finally:
+            messages.put(None)
+            call.cancel()
+
+    def _limits_of(self, model: str, model_version: str) -> RequestLimits:
+        """Asked once: a server is seldom given other limits, and one that was refuses with a sentence."""
+        key = (model, model_version)
+        if key not in self._limits:
+            self._limits[key] = request_limits(self.get_model(model, model_version))
+        return self._limits[key]
 
     def __enter__(self) -> "AisleClient":
         return self

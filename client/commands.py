@@ -16,6 +16,7 @@ from client.channel import Security
 from client.client import AisleClient
 from client.errors import InputError
 from client.messages import MAX_PRODUCTS_PER_REQUEST, Failure
+from client.retry import NO_RETRY, RetryPolicy
 from model.product import Product
 
 
@@ -24,7 +25,7 @@ class ClassifyCommand:
     """Ask a server about one product, or about a catalog."""
 
     target: str = "localhost:50051"
-    """HOST:PORT of the server."""
+    """HOST:PORT of the server; several IP:PORT, joined by commas, share the requests."""
     name: str = ""
     """Name of the product."""
     mall_category: str = ""
@@ -48,7 +49,9 @@ class ClassifyCommand:
     security: Annotated[Security, tyro.conf.OmitArgPrefixes] = field(default_factory=Security)
     """TLS and token."""
     timeout_s: float = 30.0
-    """Longest wait for a request, seconds."""
+    """Longest wait for a request, with all its retries, seconds."""
+    max_retries: int = RetryPolicy.max_retries
+    """Times that a request is sent again to a server that is not there or overloaded."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,12 @@ def classify(command: ClassifyCommand, console: Console) -> None:
     score = Score()
     answer_file = AnswerFile(command.out) if command.out else contextlib.nullcontext()
     with (
-        AisleClient(command.target, timeout_s=command.timeout_s, security=command.security) as client,
+        AisleClient(
+            command.target,
+            timeout_s=command.timeout_s,
+            retry=RetryPolicy(command.max_retries),
+            security=command.security,
+        ) as client,
         answer_file as file,
     ):
         for answer in _answers(client, items, command.model):
@@ -99,7 +107,7 @@ def get_model(command: GetModelCommand, console: Console) -> None:
     Raises:
         CallError: no such model, or the server cannot be reached.
     """
-    with AisleClient(command.target, timeout_s=command.timeout_s, security=command.security) as client:
+    with AisleClient(command.target, timeout_s=command.timeout_s, retry=NO_RETRY, security=command.security) as client:
         console.print(str(client.get_model(command.model)).rstrip(), markup=False, highlight=False)
 
 
@@ -109,6 +117,8 @@ def _items(command: ClassifyCommand) -> Iterator[CatalogItem]:
     if has_product == (command.catalog is not None):
         found = "both" if has_product else "neither"
         raise InputError(f"expected one product (--name, --image, ...) or --catalog FILE, found {found}")
+    if command.max_retries < 0:
+        raise InputError(f"--max-retries: expected 0 or more, found {command.max_retries}")
     if command.limit is not None and command.limit < 0:
         raise InputError(f"--limit: expected 0 or more rows, found {command.limit}")
     if command.catalog is not None:

@@ -5,11 +5,16 @@ AisleError
 └── InputError     a file or flag given to the client cannot be used
 """
 
+from collections.abc import Iterable
+
 import grpc
-from google.rpc import error_details_pb2
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from model.errors import AisleError
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class CallError(AisleError):
@@ -18,12 +23,16 @@ class CallError(AisleError):
     Attributes:
         code: the gRPC status code.
         violations: {field path: what is wrong with it}, from the server's BadRequest.
+        retry_after_s: when the server says to come again, seconds; None where it does not say.
     """
 
-    def __init__(self, text: str, code: grpc.StatusCode, violations: dict[str, str]):
+    def __init__(
+        self, text: str, code: grpc.StatusCode, violations: dict[str, str], retry_after_s: float | None = None
+    ):
         super().__init__(text)
         self.code = code
         self.violations = violations
+        self.retry_after_s = retry_after_s
 
 
 class InputError(AisleError):
@@ -32,21 +41,28 @@ class InputError(AisleError):
 
 def call_error(error: grpc.RpcError, target: str) -> CallError:
     """One clear sentence from what grpc raised."""
-    code, details = error.code(), error.details() or "no details"
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    return _call_error(error.code(), error.details() or "no details", target, status.details if status else ())
+
+
+def status_error(status: status_pb2.Status, target: str) -> CallError:
+    """The same from the status of one message of a stream."""
+    return _call_error(_CODES[status.code], status.message, target, status.details)
+
+
+def _call_error(code: grpc.StatusCode, details: str, target: str, packed: Iterable[any_pb2.Any]) -> CallError:
     if code == grpc.StatusCode.UNAVAILABLE:
         text = f"no answer from {target} ({details}); check --target and that the server runs"
     elif code == grpc.StatusCode.DEADLINE_EXCEEDED:
         text = f"{target} did not answer in time; give a longer timeout or send less"
     else:
         text = f"{target} answered {code.name}: {details}"
-    return CallError(text, code, _violations(error))
-
-
-def _violations(error: grpc.RpcError) -> dict[str, str]:
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
     violations: dict[str, str] = {}
-    for detail in status.details if status else ():
-        bad_request = error_details_pb2.BadRequest()
+    retry_after_s = None
+    bad_request, retry_info = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    for detail in packed:
         if detail.Unpack(bad_request):
             violations.update({violation.field: violation.description for violation in bad_request.field_violations})
-    return violations
+        elif detail.Unpack(retry_info):
+            retry_after_s = retry_info.retry_delay.ToMilliseconds() / 1000
+    return CallError(text, code, violations, retry_after_s)

@@ -1,5 +1,6 @@
 """Products to requests and responses to predictions; what both clients share."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -11,13 +12,28 @@ from model.product import Product
 from proto.aisle.v1 import classifier_pb2
 
 MAX_PRODUCTS_PER_REQUEST = 512
-#: A request is closed when its texts and pictures exceed this; half of what the server takes by default.
+#: Larger requests gain nothing and are slow to be sent again.
 MAX_REQUEST_BYTES = 32 * 1024 * 1024
+_PRODUCT_FRAME_BYTES = 6  # a product's tag and length, at most
 
-CHANNEL_OPTIONS = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-)
+
+@dataclass(frozen=True)
+class RequestLimits:
+    """What one request may hold; the defaults are no more than what a server takes by default.
+
+    Args:
+        max_products: most products.
+        max_bytes: of the serialised request; a single product above it still goes, for the server to judge.
+    """
+
+    max_products: int = MAX_PRODUCTS_PER_REQUEST
+    max_bytes: int = MAX_REQUEST_BYTES
+
+
+def request_limits(model: classifier_pb2.GetModelResponse) -> RequestLimits:
+    """The limits of a server, bytes capped at MAX_REQUEST_BYTES."""
+    limits = model.limits
+    return RequestLimits(limits.max_products, min(limits.max_request_bytes, MAX_REQUEST_BYTES))
 
 
 @dataclass(frozen=True)
@@ -60,19 +76,26 @@ def product_message(product: Product) -> classifier_pb2.Product:
     return message
 
 
+def has_many(products: Iterable[Product]) -> tuple[bool, Iterator[Product]]:
+    """Whether there is more than one product, and all of them."""
+    products = iter(products)
+    first = list(itertools.islice(products, 2))
+    return len(first) > 1, itertools.chain(first, products)
+
+
 def classify_requests(
-    products: Iterable[Product], options: ClassifyOptions, max_request_bytes: int = MAX_REQUEST_BYTES
+    products: Iterable[Product], options: ClassifyOptions, limits: RequestLimits
 ) -> Iterator[classifier_pb2.ClassifyRequest]:
     """Requests that hold all products in order, each small enough for the server; none for no products."""
     request = _empty_request(options)
-    num_bytes = 0
+    head_bytes = num_bytes = request.ByteSize()
     for product in products:
         message = product_message(product)
-        size = message.ByteSize()
-        is_full = len(request.products) == MAX_PRODUCTS_PER_REQUEST or num_bytes + size > max_request_bytes
+        size = message.ByteSize() + _PRODUCT_FRAME_BYTES
+        is_full = len(request.products) >= limits.max_products or num_bytes + size > limits.max_bytes
         if request.products and is_full:
             yield request
-            request, num_bytes = _empty_request(options), 0
+            request, num_bytes = _empty_request(options), head_bytes
         request.products.append(message)
         num_bytes += size
     if request.products:

@@ -21,6 +21,7 @@ from client.load.plot import draw_curve
 from client.load.progress import Progress
 from client.load.settings import LoadTestCommand
 from client.load.summary import Summary, curve_table, summarize, summary_table
+from client.retry import NO_RETRY
 from proto.aisle.v1 import classifier_pb2
 
 
@@ -50,7 +51,7 @@ def load_test(command: LoadTestCommand, console: Console) -> None:
 
 
 def _check_server(command: LoadTestCommand) -> classifier_pb2.GetModelResponse:
-    with AisleClient(command.target, timeout_s=command.timeout_s, security=command.security) as client:
+    with AisleClient(command.target, timeout_s=command.timeout_s, retry=NO_RETRY, security=command.security) as client:
         model = client.get_model(command.model)
     most = model.limits.max_products
     if command.products_per_request > most:

@@ -25,7 +25,7 @@ class LoadTestCommand:
     catalog: Path
     """A .csv, .tsv or .jsonl file, a product a row, to draw products from."""
     target: str = "localhost:50051"
-    """HOST:PORT of the server."""
+    """HOST:PORT of the server; several IP:PORT, joined by commas, share the load."""
     mode: Literal["open", "closed"] = "open"
     """Whether requests leave by the clock or by the answers."""
     rate: float | None = None

@@ -14,6 +14,7 @@ from client.channel import Security, is_loopback, open_channel
 from client.client import AisleClient
 from client.errors import CallError, InputError
 from client.health import HealthCommand, health
+from client.retry import NO_RETRY
 from model.product import Product
 from server.app import AisleServer
 from server.settings import ServerSettings
@@ -76,7 +77,7 @@ def test_without_the_token_or_the_certificate_the_door_stays_shut(secured: str, 
     tokenless = AisleClient(secured, security=Security(False, tls.ca, tls.certificate, tls.private_key))
     with tokenless, pytest.raises(CallError, match="answered UNAUTHENTICATED: expected the metadata 'authorization"):
         tokenless.classify(PRODUCTS)
-    nameless = AisleClient(secured, security=Security(tls_ca=tls.ca, token_file=token_file))
+    nameless = AisleClient(secured, retry=NO_RETRY, security=Security(tls_ca=tls.ca, token_file=token_file))
     with nameless, pytest.raises(CallError) as caught:
         nameless.classify(PRODUCTS)
     assert caught.value.code == grpc.StatusCode.UNAVAILABLE

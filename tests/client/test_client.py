@@ -11,6 +11,7 @@ from client.async_client import AsyncAisleClient
 from client.client import AisleClient
 from client.errors import CallError
 from client.messages import Failure
+from client.retry import NO_RETRY
 from model.answer import Prediction
 from model.product import Product
 from server.app import AisleServer
@@ -19,13 +20,13 @@ Call = Callable[..., Any]
 
 
 def call_sync(target: str, method: str, *arguments: Any, **options: Any) -> Any:
-    with AisleClient(target) as client:
+    with AisleClient(target, retry=NO_RETRY) as client:
         return getattr(client, method)(*arguments, **options)
 
 
 def call_async(target: str, method: str, *arguments: Any, **options: Any) -> Any:
     async def call() -> Any:
-        async with AsyncAisleClient(target) as client:
+        async with AsyncAisleClient(target, retry=NO_RETRY) as client:
             return await getattr(client, method)(*arguments, **options)
 
     return asyncio.run(call())

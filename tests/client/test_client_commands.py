@@ -88,7 +88,11 @@ def test_the_command_line_answers(target: str):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["classify", "--target", "127.0.0.1:1", "--name", "a"], 1, "error: no answer from 127.0.0.1:1"),
+        (
+            ["classify", "--target", "127.0.0.1:1", "--name", "a", "--max-retries", "0"],
+            1,
+            "error: no answer from 127.0.0.1:1",
+        ),
         (["classify", "--catalog", "no.csv"], 1, "error: catalog no.csv cannot be read"),
         (["classify", "--nmae", "a"], 2, "Unrecognized options: --nmae"),
         (["clasify"], 2, "clasify"),

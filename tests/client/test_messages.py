@@ -1,7 +1,16 @@
 import numpy as np
 from google.rpc import code_pb2
 
-from client.messages import ClassifyOptions, Failure, classify_requests, product_message, read_response
+from client.messages import (
+    MAX_REQUEST_BYTES,
+    ClassifyOptions,
+    Failure,
+    RequestLimits,
+    classify_requests,
+    product_message,
+    read_response,
+    request_limits,
+)
 from model.answer import ScoredCategory
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2 as pb
@@ -28,7 +37,7 @@ def test_a_product_without_a_picture_has_none_set():
 
 
 def test_long_lists_are_cut_into_requests_of_512_in_order():
-    requests = list(classify_requests((Product(str(i)) for i in range(1030)), OPTIONS))
+    requests = list(classify_requests((Product(str(i)) for i in range(1030)), OPTIONS, RequestLimits()))
     assert [len(request.products) for request in requests] == [512, 512, 6]
     assert [p.product_id for request in requests for p in request.products] == [str(i) for i in range(1030)]
     for request in requests:
@@ -38,12 +47,26 @@ def test_long_lists_are_cut_into_requests_of_512_in_order():
 
 def test_a_request_is_closed_before_it_grows_too_large():
     products = [Product(str(i), image=bytes(size)) for i, size in enumerate([400, 400, 400, 5000, 100])]
-    requests = list(classify_requests(products, OPTIONS, max_request_bytes=1000))
+    requests = list(classify_requests(products, OPTIONS, RequestLimits(max_bytes=1000)))
     assert [[p.product_id for p in request.products] for request in requests] == [["0", "1"], ["2"], ["3"], ["4"]]
+    assert [request.ByteSize() <= 1000 for request in requests] == [True, True, False, True]
+
+
+def test_many_small_products_stay_under_the_bytes_of_a_message():
+    requests = list(classify_requests((Product(str(i), "a") for i in range(400)), OPTIONS, RequestLimits(400, 1000)))
+    assert len(requests) > 3
+    assert all(request.ByteSize() <= 1000 for request in requests)
+
+
+def test_limits_are_the_servers_and_requests_stay_handy():
+    limits = pb.Limits(max_products=10, max_request_bytes=5000)
+    assert request_limits(pb.GetModelResponse(limits=limits)) == RequestLimits(10, 5000)
+    limits.max_request_bytes = 1 << 40
+    assert request_limits(pb.GetModelResponse(limits=limits)).max_bytes == MAX_REQUEST_BYTES
 
 
 def test_no_products_make_no_request():
-    assert list(classify_requests([], OPTIONS)) == []
+    assert list(classify_requests([], OPTIONS, RequestLimits())) == []
 
 
 def test_a_response_becomes_predictions_and_failures_in_order():

@@ -1,0 +1,113 @@
+"""A long list of products on its way through `ClassifyStream`; what both clients share."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import grpc
+
+from client.errors import CallError, InputError, status_error
+from client.messages import Failure, RequestLimits, read_response
+from model.answer import Prediction
+from model.product import Product
+from proto.aisle.v1 import classifier_pb2
+
+#: Small enough that answers flow, large enough for full batches of the engine.
+_PRODUCTS_PER_MESSAGE = 64
+#: Twice what the server works on at a time by default, so that it never waits for the next message.
+_MAX_UNANSWERED = 8
+
+
+class Bulk:
+    """Keeps each message until it is answered, so that a new stream goes on where a lost one broke off.
+
+    A stream takes messages for `timeout_s` and then ends once they are answered; the next stream goes on. So a server
+    that fell silent is noticed by the deadline, `stream_timeout_s`, and streams move with the load balancing.
+
+    Args:
+        requests: everything to ask, in order; read only as fast as answers come.
+        timeout_s: for one message, seconds.
+    """
+
+    def __init__(self, requests: Iterator[classifier_pb2.ClassifyRequest], timeout_s: float, target: str):
+        self._requests = requests
+        self._timeout_s = timeout_s
+        self._target = target
+        self._unanswered: deque[classifier_pb2.ClassifyStreamRequest] = deque()
+        self._num_sent = 0  # of the unanswered, on the present stream
+        self._has_answers = False  # of the present stream
+        self._end_s = 0.0
+
+    @property
+    def stream_timeout_s(self) -> float:
+        """Deadline of a whole stream, seconds."""
+        return 2 * self._timeout_s
+
+    def begin(self) -> bool:
+        """Start a stream; False when everything is answered."""
+        has_work = bool(self._unanswered) or self._read()
+        self._num_sent = 0
+        self._has_answers = False
+        self._end_s = time.monotonic() + self._timeout_s
+        return has_work
+
+    def next_messages(self) -> list[classifier_pb2.ClassifyStreamRequest]:
+        """What to send before the next answer is awaited: first what a lost stream left unanswered."""
+        while len(self._unanswered) < _MAX_UNANSWERED and time.monotonic() < self._end_s and self._read():
+            pass
+        messages = list(self._unanswered)[self._num_sent :]
+        self._num_sent = len(self._unanswered)
+        return messages
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the present stream has nothing more to answer."""
+        return not self._unanswered
+
+    def has_outlived(self, error: CallError) -> bool:
+        """Whether a stream that did answer met its deadline, as when answers are taken slowly; a new one goes on."""
+        return self._has_answers and error.code == grpc.StatusCode.DEADLINE_EXCEEDED
+
+    def take(self, response: classifier_pb2.ClassifyStreamResponse | None) -> list[Prediction | Failure]:
+        """The results of the oldest unanswered message.
+
+        Args:
+            response: None where the stream ended instead.
+        Raises:
+            CallError: there are none; the message stays unanswered.
+        """
+        if response is None:
+            text = f"{self._target} ended the stream before the last answer"
+            raise CallError(text, grpc.StatusCode.UNAVAILABLE, {})
+        if response.WhichOneof("outcome") == "error":
+            raise status_error(response.error, self._target)
+        results = read_response(response.response)
+        self._unanswered.popleft()
+        self._num_sent -= 1
+        self._has_answers = True
+        return results
+
+    def _read(self) -> bool:
+        request = next(self._requests, None)
+        if request is None:
+            return False
+        self._unanswered.append(classifier_pb2.ClassifyStreamRequest(request=request))
+        return True
+
+
+def bulk_limits(limits: RequestLimits) -> RequestLimits:
+    """What one message of a stream holds."""
+    return replace(limits, max_products=min(limits.max_products, _PRODUCTS_PER_MESSAGE))
+
+
+def products_after(products: Iterable[Product], product_id: str) -> Iterator[Product]:
+    """The products behind the first one with `product_id`; all of them for ''.
+
+    Raises:
+        InputError: none has it.
+    """
+    products = iter(products)
+    if product_id and not any(product.product_id == product_id for product in products):
+        raise InputError(f"cannot resume: expected a product with the id {product_id!r}, found none")
+    yield from products
