@@ -1,6 +1,5 @@
 """`python -m server`: serve bundles until SIGTERM or Ctrl-C."""
 
-import logging
 import signal
 import sys
 import threading
@@ -9,6 +8,7 @@ import tyro
 
 from model.errors import AisleError
 from server.app import AisleServer
+from server.logs import configure_logging
 from server.settings import ServerSettings
 
 _POLL_S = 0.5
@@ -16,7 +16,6 @@ _POLL_S = 0.5
 
 def main() -> None:
     """Parse the flags, serve, and drain on a signal; a second signal ends the process at once."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stop_asked = threading.Event()
 
     def ask_to_stop(number: int, _frame: object) -> None:
@@ -26,6 +25,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     settings = tyro.cli(ServerSettings, prog="python -m server")
+    configure_logging(settings.log_format)
     server = AisleServer(settings)
     server.start()
     while not stop_asked.wait(_POLL_S):  # a signal that another thread caught does not end a plain wait

@@ -15,9 +15,13 @@ from server.auth import token_checks
 from server.credentials import server_credentials
 from server.decoder import Decoder
 from server.health import Health
+from server.metrics import Metrics
+from server.metrics_port import MetricsPort
 from server.model_loader import ModelLoader
 from server.model_watcher import ModelWatcher
 from server.models import ModelRegistry
+from server.observer import CallObserver, open_tracing
+from server.scrape import ServerCollector
 from server.service import ProductClassifier
 from server.settings import ServerSettings
 from server.supervisor import Supervisor
@@ -43,11 +47,13 @@ class AisleServer:
     Attributes:
         port: the port listened on; 0 before `start` when the settings ask for a free one.
         models: what it serves, after `start`.
+        metrics_port: where Prometheus looks, after `start`; None when it has no port.
     """
 
     def __init__(self, settings: ServerSettings):
         self.settings = settings
         self.port = settings.port
+        self.metrics_port: int | None = None
         self._is_stopped = False
 
     def start(self) -> None:
@@ -57,18 +63,25 @@ class AisleServer:
             CredentialsError: a certificate, key or token file cannot be used.
             BundleError: a bundle is missing or damaged.
             EngineError: the engine cannot run one.
-            ListenError: the port is taken or the address is not ours.
+            ListenError: a port is taken or the address is not ours.
+            SettingsError: --otlp-endpoint needs packages that are not installed.
         """
         settings = self.settings
         self._credentials = server_credentials(settings)
         self._token_checks = token_checks(settings)
+        self._tracing = open_tracing(settings.otlp_endpoint)
+        self._metrics = Metrics()
         self._decoder = Decoder(settings.decode_threads, settings.max_queue_images, settings.max_queue_bytes)
         self.models = ModelRegistry()
         self._watcher = self._load_models()
-        self._service = ProductClassifier(self.models, settings)
+        self._service = ProductClassifier(self.models, settings, self._metrics, self._tracing)
+        collector = ServerCollector(self._metrics, self.models, self._decoder, self._service.calls)
+        self._metrics.registry.register(collector)
+        self._metrics_server: MetricsPort | None = None
         self._health = Health(_health_names(self.models.names))
         self._pool = ThreadPoolExecutor(settings.max_concurrent_rpcs + _REFUSAL_THREADS, thread_name_prefix="rpc")
         try:
+            self._listen_for_metrics()
             self._server = self._listen()
         except ListenError:
             self._free()
@@ -138,12 +151,28 @@ class AisleServer:
         self._service.close()
         self._health.close()
         self._pool.shutdown()
+        if self._metrics_server is not None:
+            self._metrics_server.close()
+        if self._tracing is not None:
+            self._tracing.close()
+
+    def _listen_for_metrics(self) -> None:
+        host, port = self.settings.host, self.settings.metrics_port
+        if port is None:
+            return
+        try:
+            self._metrics_server = MetricsPort(self._metrics.registry, host, port)
+        except OSError as error:
+            text = f"cannot listen on {host}:{port} for metrics: {error}; choose another --metrics-port or --host"
+            raise ListenError(text) from error
+        self.metrics_port = self._metrics_server.port
+        _log.info("metrics on http://%s:%d/metrics", host, self.metrics_port)
 
     def _listen(self) -> grpc.Server:
         settings = self.settings
         server = grpc.server(
             self._pool,
-            interceptors=self._token_checks,
+            interceptors=[CallObserver(self._metrics, self._tracing), *self._token_checks],
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", -1),

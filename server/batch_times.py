@@ -16,12 +16,20 @@ class BatchTimes:
     def __init__(self, max_batch_rows: int):
         self._max_batch_rows = max_batch_rows
         self._seconds: dict[int, float] = {}
+        self._num_batches = [0] * (_size(max_batch_rows) + 1)
+        self._num_rows = 0
 
     def add(self, num_rows: int, seconds: float) -> None:
         """Learn from a batch that was run."""
         size = _size(num_rows)
         before = self._seconds.get(size, seconds)
         self._seconds[size] = before + _NEWEST_SHARE * (seconds - before)
+        self._num_batches[size] += 1
+        self._num_rows += num_rows
+
+    def totals(self) -> tuple[dict[int, int], int]:
+        """The batches so far by their most rows (1, 2, 4, ...), and the rows of all of them."""
+        return {1 << size: count for size, count in enumerate(self._num_batches)}, self._num_rows
 
     def seconds(self, num_rows: int) -> float:
         """The time that rows take, in as many batches as they need; 0 before anything was run."""

@@ -68,6 +68,11 @@ class Batcher:
         self._thread.start()
 
     @property
+    def times(self) -> BatchTimes:
+        """Of the batches so far."""
+        return self._times
+
+    @property
     def queued_rows(self) -> int:
         """Rows that wait now."""
         return self._places.items

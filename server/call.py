@@ -120,6 +120,11 @@ class Calls:
                 self._calls.discard(call)
                 self._changed.notify_all()
 
+    @property
+    def num_in_flight(self) -> int:
+        """How many calls are being answered."""
+        return len(self._calls)
+
     def close(self) -> None:
         """Refuse every new call."""
         with self._changed:

@@ -161,6 +161,13 @@ def product_status(error: Exception, index: int) -> status_pb2.Status:
     return _internal(error)
 
 
+def status_reason(status: status_pb2.Status) -> str:
+    """The reason in a status made here."""
+    error_info = error_details_pb2.ErrorInfo()
+    status.details[0].Unpack(error_info)
+    return error_info.reason
+
+
 def abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
     """End a call with the status of an error."""
     context.abort_with_status(rpc_status.to_status(request_status(error)))

@@ -1,32 +1,43 @@
 """The service of the contract: validate, call, answer."""
 
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import grpc
 
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.call import Call, Calls
-from server.errors import abort, request_status
+from server.errors import abort, request_status, status_reason
+from server.metrics import Metrics
 from server.models import ModelRegistry
 from server.request import parse_request
 from server.response import classify_response, model_response
 from server.settings import ServerSettings
 from server.stream import answer_in_order
 
+if TYPE_CHECKING:  # opentelemetry need not be installed
+    from server.tracing import Tracing
+
 
 class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
     """Answers the RPCs with the models of a registry.
 
+    Args:
+        tracing: None when nobody collects spans.
     Attributes:
         calls: those in flight.
     """
 
-    def __init__(self, models: ModelRegistry, settings: ServerSettings):
+    def __init__(self, models: ModelRegistry, settings: ServerSettings, metrics: Metrics, tracing: Tracing | None):
         self._models = models
         self._settings = settings
+        self._metrics = metrics
+        self._tracing = tracing
         self._is_stopping = threading.Event()
         self.calls = Calls(settings.max_concurrent_rpcs)
         self._stream_pool = ThreadPoolExecutor(settings.max_concurrent_rpcs, thread_name_prefix="stream")
@@ -77,10 +88,13 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
             try:
                 return classifier_pb2.ClassifyStreamResponse(response=self._classify(message.request, call))
             except Exception as error:
-                return classifier_pb2.ClassifyStreamResponse(error=request_status(call.reason(error)))
+                status = request_status(call.reason(error))
+                self._metrics.count_rejection(status_reason(status))
+                return classifier_pb2.ClassifyStreamResponse(error=status)
 
         window = self._settings.stream_window
-        yield from answer_in_order(messages, answer, window, self._stream_pool, self._is_stopping)
+        carried = self._tracing.carried(answer) if self._tracing else answer
+        yield from answer_in_order(messages, carried, window, self._stream_pool, self._is_stopping)
 
     def _classify(self, request: classifier_pb2.ClassifyRequest, call: Call) -> classifier_pb2.ClassifyResponse:
         started_s = time.perf_counter()
@@ -88,4 +102,9 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         with self._models.lease(request.model, request.model_version) as model:
             question = parse_request(request, self._settings)
             answered = model.pipeline.answer(question.items, question.top_k, call)
-            return classify_response(request, question, model, answered, time.perf_counter() - started_s)
+            total_s = time.perf_counter() - started_s
+            response = classify_response(request, question, model, answered, total_s)
+            self._metrics.observe(model, answered, response, total_s)
+            if self._tracing:
+                self._tracing.add_phases(answered, total_s)
+            return response

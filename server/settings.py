@@ -5,6 +5,7 @@ from pathlib import Path
 
 from model.engine import EngineName, Precision
 from model.errors import SettingsError
+from server.logs import LogFormat
 
 _AT_LEAST_ONE = (
     "max_concurrent_rpcs",
@@ -88,6 +89,13 @@ class ServerSettings:
     """Time after SIGTERM in which calls still work and health says NOT_SERVING, for load balancers to see, seconds."""
     grace_s: float = 30.0
     """Time for running calls to end after that, seconds."""
+    metrics_port: int | None = None
+    """Port of --host where Prometheus finds /metrics by HTTP; 0 takes a free one, None has no such port."""
+    otlp_endpoint: str | None = None
+    """Where OpenTelemetry spans go by OTLP over gRPC, such as http://localhost:4317; needs opentelemetry-sdk and
+    opentelemetry-exporter-otlp-proto-grpc."""
+    log_format: LogFormat = "text"
+    """Log lines as text, or each as a JSON object."""
 
     def __post_init__(self) -> None:
         if (self.models is None) == (self.bundle is None):
@@ -102,8 +110,7 @@ class ServerSettings:
             if getattr(self, name) < 0:
                 raise SettingsError(f"{_flag(name)}: expected 0 or more, found {getattr(self, name)}")
         self._check_files()
-        if not 0 <= self.port <= 65_535:
-            raise SettingsError(f"--port: expected 0 to 65535, found {self.port}")
+        self._check_addresses()
         for name in ("max_queue_items", "max_queue_images"):
             if getattr(self, name) < self.max_products_per_request:
                 raise SettingsError(
@@ -117,6 +124,14 @@ class ServerSettings:
             raise SettingsError(f"--tls-certificate and --tls-private-key belong together; {missing} is missing")
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise SettingsError("--tls-client-ca: expected --tls-certificate and --tls-private-key beside it")
+
+    def _check_addresses(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise SettingsError(f"--port: expected 0 to 65535, found {self.port}")
+        if self.metrics_port is not None and not 0 <= self.metrics_port <= 65_535:
+            raise SettingsError(f"--metrics-port: expected 0 to 65535 or None, found {self.metrics_port}")
+        if self.otlp_endpoint is not None and not self.otlp_endpoint.startswith(("http://", "https://")):
+            raise SettingsError(f"--otlp-endpoint: expected http://HOST:PORT or https://, found {self.otlp_endpoint}")
 
 
 def _flag(name: str) -> str:

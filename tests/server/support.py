@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import threading
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from model.bundle_files import FILES
 from proto.aisle.v1 import classifier_pb2 as pb
@@ -76,6 +79,21 @@ def add_version(bundle: Path, version: Path, metrics: dict[str, float] | None = 
 
 def serving(registry: ModelRegistry) -> dict[str, str]:
     return {state.name: state.version for state in registry.states if state.state == "serving"}
+
+
+def scrape(server: AisleServer) -> list[Metric]:
+    """What Prometheus finds on the server's port for metrics."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=30) as reply:
+        return list(text_string_to_metric_families(reply.read().decode()))
+
+
+def values(families: list[Metric]) -> dict[tuple[str, ...], float]:
+    """The samples by their name and the values of their labels, in the order of the labels' names."""
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
 
 def damage(version: Path) -> None:

@@ -1,0 +1,77 @@
+"""What is read when Prometheus looks: models, queues and batches as they are now."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from server.batcher import Batcher
+from server.call import Calls
+from server.decoder import Decoder
+from server.metrics import Metrics
+from server.models import ModelRegistry, ServedModel
+
+_MODEL = ("model", "version")
+
+
+class ServerCollector(Collector):
+    """Reads what the server knows anyway, so that calls pay nothing for it."""
+
+    def __init__(self, metrics: Metrics, models: ModelRegistry, decoder: Decoder, calls: Calls):
+        self._metrics = metrics
+        self._models = models
+        self._decoder = decoder
+        self._calls = calls
+
+    def collect(self) -> Iterator[GaugeMetricFamily | HistogramMetricFamily]:
+        """The families, in order."""
+        models = list(self._models)
+        self._metrics.forget_unloaded({(model.name, model.version) for model in models})
+        yield GaugeMetricFamily("aisle_calls_in_flight", "Calls being answered", value=self._calls.num_in_flight)
+        yield GaugeMetricFamily(
+            "aisle_pictures_in_flight", "Pictures between arrival and features", value=self._decoder.places.items
+        )
+        yield self._model_info(models)
+        yield self._model_states()
+        yield _queue_rows(models)
+        yield _batch_rows(models)
+
+    def _model_info(self, models: list[ServedModel]) -> GaugeMetricFamily:
+        family = GaugeMetricFamily("aisle_model_info", "Loaded versions; always 1", labels=(*_MODEL, "engine"))
+        for model in models:
+            family.add_metric((model.name, model.version, model.predictor.engine.name), 1)
+        return family
+
+    def _model_states(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(
+            "aisle_model_state", "Versions by state: serving, loaded or refused; always 1", labels=(*_MODEL, "state")
+        )
+        for state in self._models.states:
+            family.add_metric((state.name, state.version, state.state), 1)
+        return family
+
+
+def _queue_rows(models: list[ServedModel]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("aisle_queue_rows", "Rows that wait for a program", labels=(*_MODEL, "program"))
+    for model in models:
+        for batcher in _batchers(model):
+            family.add_metric((model.name, model.version, batcher.name), batcher.queued_rows)
+    return family
+
+
+def _batch_rows(models: list[ServedModel]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily("aisle_batch_rows", "Rows of a batch", labels=(*_MODEL, "program"))
+    for model in models:
+        for batcher in _batchers(model):
+            num_batches, num_rows = batcher.times.totals()
+            count = 0
+            buckets = []
+            for limit, batches in num_batches.items():
+                count += batches
+                buckets.append((f"{limit:.1f}", count))
+            family.add_metric((model.name, model.version, batcher.name), [*buckets, ("+Inf", count)], num_rows)
+    return family
+
+
+def _batchers(model: ServedModel) -> tuple[Batcher, Batcher]:
+    return model.pipeline.encoder, model.pipeline.classifier

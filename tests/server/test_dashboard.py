@@ -1,0 +1,58 @@
+"""The dashboard shows what a real server tells, and nothing else."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from proto.aisle.v1 import classifier_pb2 as pb
+from server.app import AisleServer
+from server.settings import ServerSettings
+from tests.server.support import Stub, ask, named, scrape
+
+DASHBOARD = Path(__file__).parents[2] / "deploy/grafana/aisle.json"
+_METRIC = re.compile(r"\b(?:aisle|process)_\w+")
+_LABELS = re.compile(r"(?:by|ignoring) \(([^)]*)\)|(\w+)=~?\"")
+
+
+@pytest.fixture(scope="module")
+def server(toy_bundle: Path) -> Iterator[AisleServer]:
+    server = AisleServer(ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", metrics_port=0))
+    server.start()
+    yield server
+    server.stop(grace_s=5)
+
+
+def expressions() -> list[tuple[str, str]]:
+    """(title of the panel, expression) pairs, and what fills the choice of models."""
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    queries = [("choice", variable["definition"]) for variable in dashboard["templating"]["list"][1:]]
+    return queries + [(p["title"], target["expr"]) for p in dashboard["panels"] for target in p["targets"]]
+
+
+def test_every_expression_names_metrics_and_labels_that_a_server_tells(server: AisleServer, stub: Stub, jpeg: bytes):
+    ask(stub, pb.Product(product_name="red shirt", image=jpeg), pb.Product())
+    with pytest.raises(grpc.RpcError):
+        ask(stub)
+    labels: dict[str, set[str]] = {}
+    for family in scrape(server):
+        for sample in family.samples:
+            labels.setdefault(sample.name, {"instance"}).update(sample.labels)  # Prometheus adds the instance
+    for title, expression in expressions():
+        names = _METRIC.findall(expression)
+        assert names, title
+        assert not set(names) - set(labels), title
+        known = set.union(*(labels[name] for name in names))
+        used = {label for by, equal in _LABELS.findall(expression) for label in re.findall(r"\w+", by or equal)}
+        assert not used - known, title
+
+
+def test_every_metric_of_ours_is_shown(server: AisleServer, stub: Stub):
+    ask(stub, named("red shirt"))
+    shown = " ".join(expression for _, expression in expressions())
+    ours = {family.name for family in scrape(server) if family.name.startswith("aisle_")}
+    created = {name for name in ours if name.endswith("_created")}
+    assert not {name for name in ours - created if name not in shown}
