@@ -87,14 +87,14 @@ class Batcher:
         """Why it takes no more work: StoppingError or EngineDownError; None while it does."""
         return self._refusal
 
-    def wait_s(self) -> float:
-        """How long the rows that run and wait will take, seconds: the wait of a row that came now."""
+    def wait_s(self, more_rows: int = 0) -> float:
+        """How long the rows that run and wait, and so many more, will take, seconds."""
         with self._changed:
             running_s = 0.0
             if self._running:
                 ran_s = time.perf_counter() - self._running_since_s
                 running_s = max(0.0, self._times.seconds(sum(part.num_rows for part in self._running)) - ran_s)
-            return running_s + self._times.seconds(self.queued_rows)
+            return running_s + self._times.seconds(self.queued_rows + more_rows)
 
     def submit(self, inputs: Arrays, deadline_s: float = math.inf) -> Future[Batched]:
         """Queue the rows of one caller.

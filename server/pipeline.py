@@ -31,6 +31,8 @@ from server.work import Batched
 
 T = TypeVar("T")
 
+_ESTIMATE_MARGIN = 1.1  # what is answered a little too late was work for nothing
+
 #: Errors that end the whole request, wherever they arise; any other costs one product.
 _WHOLE_REQUEST = (CancelledError, EngineDownError, OverloadError, StoppingError, TooLateError)
 
@@ -118,6 +120,11 @@ class Pipeline:
         picture_wait_s = self.decoder.wait_s() + self.encoder.wait_s() if has_pictures else 0.0
         return picture_wait_s + self.classifier.wait_s()
 
+    def answer_s(self, num_products: int, num_pictures: int) -> float:
+        """How long a request that came now would take, the wait included, seconds."""
+        pictures_s = self.decoder.wait_s() + self.encoder.wait_s(num_pictures) if num_pictures else 0.0
+        return pictures_s + self.classifier.wait_s(num_products)
+
     def answer(self, items: Sequence[Product | ProductError], top_k: int, call: Call) -> Answered:
         """Answer what can be answered; items that are errors already stay what they are.
 
@@ -175,13 +182,18 @@ class _Run:
                 self.outcomes[i] = FieldError("image_features", str(error)) if has_features else error
 
     def check_wait(self) -> None:
-        """Refuse what would wait longer than its caller does, before anything is done for it."""
-        wait_s = self._pipeline.wait_s(bool(self._pictures()))
+        """Refuse what would come too late for its caller, before anything is done for it.
+
+        What need not wait is always tried, however long it took before: the next estimate learns from it.
+        """
+        num_pictures = len(self._pictures())
+        wait_s = self._pipeline.wait_s(num_pictures > 0)
+        answer_s = self._pipeline.answer_s(len(self.products), num_pictures)
         left_s = self._call.deadline_s - time.perf_counter()
-        if wait_s > left_s:
+        if wait_s and answer_s * _ESTIMATE_MARGIN > left_s:
             raise WaitTooLongError(
-                f"expected to wait {wait_s:.3f} s for the engine, the deadline is in {left_s:.3f} s; send the request"
-                " again later, or allow more time",
+                f"expected to answer in {answer_s:.3f} s, most of it waiting, the deadline is in {left_s:.3f} s; send"
+                " the request again later, or allow more time",
                 wait_s,
             )
 
