@@ -33,6 +33,7 @@ class ServerCollector(Collector):
         )
         yield self._model_info(models)
         yield self._model_states()
+        yield _model_up(models)
         yield _queue_rows(models)
         yield _batch_rows(models)
 
@@ -49,6 +50,13 @@ class ServerCollector(Collector):
         for state in self._models.states:
             family.add_metric((state.name, state.version, state.state), 1)
         return family
+
+
+def _model_up(models: list[ServedModel]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("aisle_model_up", "0 while an engine is down and opened again, else 1", labels=_MODEL)
+    for model in models:
+        family.add_metric((model.name, model.version), model.pipeline.is_serving)
+    return family
 
 
 def _queue_rows(models: list[ServedModel]) -> GaugeMetricFamily:

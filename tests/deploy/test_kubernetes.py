@@ -80,8 +80,9 @@ def test_the_variant_with_tls_changes_the_security_flags_alone(container: dict[s
 
 
 def test_the_server_listens_where_everybody_looks(container: dict[str, Any]):
-    [port] = container["ports"]
-    assert (port["name"], port["containerPort"]) == ("grpc", flags(container).port)
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"grpc": flags(container).port, "metrics": flags(container).metrics_port}
+    assert base("networkpolicy")["spec"]["ingress"][1]["ports"] == [{"port": "metrics"}]
     assert base("service")["spec"]["ports"][0]["targetPort"] == "grpc"
     assert base("networkpolicy")["spec"]["ingress"][0]["ports"][0]["port"] == "grpc"
     probes = [container[probe]["grpc"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]

@@ -151,7 +151,9 @@ def test_batches_and_queues_are_read_when_scraped(
     assert growth.found("aisle_queue_rows") == {}
 
 
-def test_versions_and_their_states_follow_the_folder(models: Path, toy_bundle: Path, watch_settings: ServerSettings):
+def test_versions_and_their_states_follow_the_folder(
+    models: Path, toy_bundle: Path, watch_settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+):
     damage(add_version(toy_bundle, models / "shop/2"))
     server = AisleServer(dataclasses.replace(watch_settings, metrics_port=0))
     server.start()
@@ -165,6 +167,9 @@ def test_versions_and_their_states_follow_the_folder(models: Path, toy_bundle: P
         ask(stub, named("a"))
         found = values(scrape(server))
         assert found["aisle_model_info", "openvino", "shop", "3"] == 1
+        assert found["aisle_model_up", "shop", "3"] == 1
+        monkeypatch.setattr(type(server.models.loaded("shop")[0].pipeline), "is_serving", False)
+        assert values(scrape(server))["aisle_model_up", "shop", "3"] == 0
         assert found["aisle_request_duration_seconds_count", "shop", "3"] == 1
         wait_for(lambda: ("aisle_request_duration_seconds_count", "shop", "1") not in values(scrape(server)))
         assert ("aisle_products_total", "shop", "accepted", "1") not in values(scrape(server))
