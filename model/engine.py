@@ -6,7 +6,7 @@ import numpy as np
 
 from model.errors import EngineError
 
-EngineName = Literal["auto", "openvino", "keras"]
+EngineName = Literal["auto", "openvino", "onnx", "keras"]
 #: Arithmetic inside an engine; arrays go in and come out float32 all the same. auto takes bfloat16 where the
 #: device computes in it, float32 elsewhere. int8 is OpenVINO's, for the image encoder of a quantised bundle
 #: (`training quantize`); its classifier stays in float32.

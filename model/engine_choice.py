@@ -35,7 +35,7 @@ def open_engine(
         else:
             opened, reason = _open(bundle_dir, engine, precision, threads), "asked for"
     except ImportError as error:
-        package = "tensorflow" if engine == "auto" else engine
+        package = {"auto": "tensorflow", "onnx": "onnxruntime"}.get(engine, engine)
         raise EngineError(
             f"engine {engine} is not installed ({error}); run pip install {package} or choose another with --engine"
         ) from error
@@ -66,6 +66,10 @@ def _open(bundle_dir: Path, engine: str, precision: Precision, threads: int) -> 
         from model.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(bundle_dir, precision, threads)
+    if engine == "onnx":
+        from model.onnx_engine import OnnxEngine
+
+        return OnnxEngine(bundle_dir, precision, threads)
     from model.keras_engine import KerasEngine
 
     return KerasEngine(bundle_dir, precision, threads)

@@ -110,6 +110,16 @@ class QuantizeCommand:
     """Fetched pictures."""
 
 
+@dataclass(frozen=True)
+class ExportOnnxCommand:
+    """Add ONNX programs to a bundle; serve it with --engine onnx."""
+
+    bundle: Path
+    """Bundle to export."""
+    out: Path
+    """Folder of the new bundle."""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code: 0 done, 1 stopped with a sentence, 2 wrong usage, 130 interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname).1s %(name)s: %(message)s")
@@ -119,6 +129,7 @@ def main(arguments: Sequence[str]) -> int:
         "predict": (PredictCommand, _predict),
         "evaluate": (EvaluateCommand, _evaluate),
         "quantize": (QuantizeCommand, _quantize),
+        "export-onnx": (ExportOnnxCommand, _export_onnx),
     }
     name = arguments[0] if arguments else ""
     if name not in commands:
@@ -219,3 +230,12 @@ def _quantize(command: QuantizeCommand) -> None:
         f" (by picture alone {exact['image_accuracy']:.4f} and {rounded['image_accuracy']:.4f});"
         f" bundle in {command.out}"
     )
+
+
+def _export_onnx(command: ExportOnnxCommand) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from model.bundle import derive_bundle
+    from model.export import write_onnx_programs
+
+    derive_bundle(command.bundle, command.out, write_onnx_programs)
+    print(f"ONNX programs equal to Keras; bundle in {command.out}")

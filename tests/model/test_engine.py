@@ -16,10 +16,13 @@ from model.bundle_files import FILES
 from model.engine import Engine, EngineName, Features, Precision
 from model.engine_choice import open_engine
 from model.errors import EngineError
+from model.export import write_onnx_programs
 from model.keras_engine import MAX_IMAGES, KerasEngine
 from model.keras_program import KerasProgram, padded
+from model.onnx_engine import OnnxProgram
 from model.openvino_engine import OpenVinoEngine, OpenVinoProgram, processor_capabilities
 from model.product import Product
+from training.command_line import main
 
 needs_bfloat16 = pytest.mark.skipif("BF16" not in processor_capabilities(), reason="a processor without bfloat16")
 #: Engine, precision, and how far from OpenVINO in float32 its outputs and picture features may be, relative to the
@@ -27,6 +30,7 @@ needs_bfloat16 = pytest.mark.skipif("BF16" not in processor_capabilities(), reas
 ENGINES = [
     pytest.param(("openvino", "float32", 1e-5, 1e-4), id="openvino"),
     pytest.param(("openvino", "bfloat16", 0.1, 0.3), id="openvino-bfloat16", marks=needs_bfloat16),
+    pytest.param(("onnx", "float32", 1e-5, 1e-4), id="onnx"),
     pytest.param(("keras", "float32", 1e-5, 1e-4), id="keras"),
     pytest.param(("keras", "bfloat16", 0.1, 0.3), id="keras-bfloat16"),
 ]
@@ -54,11 +58,19 @@ def reference(toy_bundle: Path) -> Engine:
     return open_engine(toy_bundle, "openvino")
 
 
+@pytest.fixture(scope="module")
+def onnx_bundle(toy_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy bundle with ONNX programs beside the others."""
+    out = tmp_path_factory.mktemp("onnx") / "2"
+    assert main(["export-onnx", "--bundle", str(toy_bundle), "--out", str(out)]) == 0
+    return out
+
+
 @pytest.fixture(scope="module", params=ENGINES)
-def opened(toy_bundle: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Engine, float, float]]:
+def opened(onnx_bundle: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Engine, float, float]]:
     """An engine and its tolerances of outputs and picture features; closed at the end, it refuses."""
     name, precision, of_outputs, of_features = request.param
-    engine = open_engine(toy_bundle, name, precision)
+    engine = open_engine(onnx_bundle, name, precision)
     assert (engine.name, engine.precision) == (name, precision)
     yield engine, of_outputs, of_features
     engine.close()
@@ -182,6 +194,25 @@ def test_auto_asks_keras_for_a_gpu(
     assert told[0] == "Keras sees a GPU through tensorflow"
     assert told[1] == "Keras sees no GPU, and OpenVINO is quickest on a CPU"
     assert told[2].startswith("Keras cannot look for the GPU (")
+
+
+def test_onnx_says_what_it_lacks(
+    toy_bundle: Path, onnx_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EngineError, match=r"expected onnx/classifier.onnx in bundle .*, found none; write a bundle"):
+        open_engine(toy_bundle, "onnx")
+    with pytest.raises(EngineError, match="expected precision auto or float32 with engine onnx, found bfloat16"):
+        open_engine(onnx_bundle, "onnx", "bfloat16")
+    assert open_engine(onnx_bundle, "onnx", "auto", threads=1).device == "CPU"
+    (tmp_path / "broken.onnx").write_bytes(b"no program")
+    with pytest.raises(EngineError, match=r"ONNX Runtime cannot run .*broken.onnx: "):
+        OnnxProgram(tmp_path / "broken.onnx")
+    monkeypatch.delitem(sys.modules, "model.onnx_engine")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(EngineError, match=r"engine onnx is not installed .*; run pip install onnxruntime or choose"):
+        open_engine(onnx_bundle, "onnx")
+    with pytest.raises(EngineError, match=r"the ONNX export is checked with ONNX Runtime .*; pip install onnxruntime"):
+        write_onnx_programs(tmp_path)
 
 
 def test_an_unknown_engine_or_precision(toy_bundle: Path) -> None:
