@@ -20,7 +20,7 @@ from client.load.outcomes import Outcomes
 from client.load.plot import draw_curve
 from client.load.progress import Progress
 from client.load.settings import LoadTestCommand
-from client.load.summary import Summary, curve_table, summarize, summary_table
+from client.load.summary import Summary, curve_table, summarize, summary_lines, summary_table
 from client.retry import NO_RETRY
 from proto.aisle.v1 import classifier_pb2
 
@@ -41,6 +41,8 @@ def load_test(command: LoadTestCommand, console: Console) -> None:
     summaries = []
     for summary in _runs(command, mix):
         console.print(summary_table(summary))
+        for line in summary_lines(summary):
+            console.print(line, highlight=False)
         summaries.append(summary)
     if command.rates:
         console.print(curve_table(summaries))

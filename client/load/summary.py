@@ -59,8 +59,8 @@ def summarize(outcomes: Outcomes, offered_rps: float | None, concurrency: int | 
 
 
 def summary_table(summary: Summary) -> Table:
-    """A row a phase; counts and errors stand below."""
-    table = Table(title=summary.title, caption=_caption(summary), caption_justify="left", title_justify="left")
+    """A row a phase."""
+    table = Table(title=summary.title, title_justify="left")
     table.add_column("ms")
     columns = [*map(_percentile_name, PERCENTILES), "max"]
     for column in columns:
@@ -68,6 +68,17 @@ def summary_table(summary: Summary) -> Table:
     for phase, values in summary.phases_ms.items():
         table.add_row(phase.replace("_", " "), *(f"{values[column]:.2f}" for column in columns))
     return table
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """What to print below the table: counts, rates and errors."""
+    lines = [
+        f"{summary.num_requests} requests; answered {summary.achieved_rps:.1f} requests/s,"
+        f" {summary.achieved_products_per_s:.1f} products/s"
+    ]
+    if summary.num_failed_products:
+        lines.append(f"products with an error of their own: {summary.num_failed_products}")
+    return lines + [f"{code}: {count} requests" for code, count in summary.errors.items()]
 
 
 def curve_table(summaries: list[Summary]) -> Table:
@@ -85,17 +96,6 @@ def curve_table(summaries: list[Summary]) -> Table:
             str(sum(summary.errors.values())),
         )
     return table
-
-
-def _caption(summary: Summary) -> str:
-    lines = [
-        f"{summary.num_requests} requests; answered {summary.achieved_rps:.1f} requests/s,"
-        f" {summary.achieved_products_per_s:.1f} products/s"
-    ]
-    if summary.num_failed_products:
-        lines.append(f"products with an error of their own: {summary.num_failed_products}")
-    lines += [f"{code}: {count} requests" for code, count in summary.errors.items()]
-    return "\n".join(lines)
 
 
 def _percentiles(values: np.ndarray) -> dict[str, float]:
