@@ -43,7 +43,7 @@ class KerasProgram:
             self._model = keras.saving.load_model(path, compile=False, safe_mode=True)
         except Exception as error:
             raise EngineError(f"Keras cannot load {path}: {error}") from error
-        _set_precision(self._model, precision)
+        set_precision(self._model, precision)
         self._max_rows = max_rows
         self._lock = threading.Lock()  # Keras traces in global state
         self._start = _jax_start(self._model) if keras.backend.backend() == "jax" else _keras_start(self._model)
@@ -65,8 +65,12 @@ def padded(rows: np.ndarray) -> np.ndarray:
     return np.pad(rows, [(0, size - len(rows))] + [(0, 0)] * (rows.ndim - 1))
 
 
-def _set_precision(program: keras.Model, precision: Precision) -> None:
-    """Change the arithmetic of every layer but the last ones, which hand out float32."""
+def set_precision(program: keras.Model, precision: Precision) -> None:
+    """Change the arithmetic of every layer but the last ones, which hand out float32.
+
+    Args:
+        precision: "float32" or "bfloat16".
+    """
     outputs = {tensor._keras_history.operation for tensor in program.outputs}
     for layer in program._flatten_layers(include_self=False):
         if layer not in outputs:
