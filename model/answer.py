@@ -7,6 +7,8 @@ import numpy as np
 
 from model.taxonomy import Taxonomy
 
+_BLOCK = 64  # columns
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -45,7 +47,7 @@ class Prediction:
         categories: the top k leaves, best first, calibrated.
         accepted: the deepest node that the precision contract covers, or None.
         needs_review: True when no leaf is accepted.
-        heads: each single head's own best leaf, for the fields the product has.
+        heads: each single head's own best leaf, for the fields the product has; empty where nobody asked.
         embedding: (E,) float32, unit length.
     """
 
@@ -107,6 +109,37 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return scaled / scaled.sum(axis=1, keepdims=True)
 
 
+def largest(values: np.ndarray, count: int) -> np.ndarray:
+    """Columns of the largest values of each row, the largest first and equal ones in order.
+
+    Blocks of columns first: those that hold none of the largest maxima hold none of the largest values.
+
+    Args:
+        values: (N, K) float32.
+        count: 1 to K.
+    Returns:
+        (N, count) int32.
+    """
+    num_rows, num_columns = values.shape
+    num_blocks = num_columns // _BLOCK
+    if num_blocks <= 2 * count:
+        return _largest_of(values, np.broadcast_to(np.arange(num_columns), values.shape), count)
+    whole = num_blocks * _BLOCK
+    blocks = values[:, :whole].reshape(num_rows, num_blocks, _BLOCK)
+    kept = np.sort(np.argpartition(-blocks.max(axis=2), count - 1, axis=1)[:, :count], axis=1)
+    columns = (kept[:, :, None] * _BLOCK + np.arange(_BLOCK)).reshape(num_rows, -1)
+    rest = np.broadcast_to(np.arange(whole, num_columns), (num_rows, num_columns - whole))
+    columns = np.concatenate([columns, rest], axis=1)
+    return _largest_of(np.take_along_axis(values, columns, axis=1), columns, count)
+
+
+def _largest_of(values: np.ndarray, columns: np.ndarray, count: int) -> np.ndarray:
+    kept = np.argpartition(-values, count - 1, axis=1)[:, :count]
+    values, columns = np.take_along_axis(values, kept, axis=1), np.take_along_axis(columns, kept, axis=1)
+    order = np.lexsort((columns, -values), axis=1)
+    return np.take_along_axis(columns, order, axis=1).astype(np.int32)
+
+
 def answer(joint_logits: np.ndarray, taxonomy: Taxonomy, calibration: Calibration, top_k: int) -> Answers:
     """Turn joint logits into answers.
 
@@ -115,11 +148,8 @@ def answer(joint_logits: np.ndarray, taxonomy: Taxonomy, calibration: Calibratio
         top_k: leaves to return, 1 or more; capped at K.
     """
     probabilities = softmax(joint_logits, calibration.temperature)
-    top_k = min(top_k, taxonomy.num_leaves)
     rows = np.arange(len(probabilities))[:, None]
-    top = np.argpartition(-probabilities, top_k - 1, axis=1)[:, :top_k]
-    order = np.lexsort((top, -probabilities[rows, top]), axis=1)
-    top = np.take_along_axis(top, order, axis=1).astype(np.int32)
+    top = largest(joint_logits, min(top_k, taxonomy.num_leaves))  # probabilities may all be 0 from some place on
     depths, nodes, accepted = _deepest_accepted(probabilities, taxonomy, calibration)
     return Answers(top, probabilities[rows, top], depths, nodes, accepted)
 

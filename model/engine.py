@@ -1,5 +1,6 @@
 """The seam between a bundle and whatever runs it: two programs, arrays in, arrays out."""
 
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -27,22 +28,28 @@ class Engine(Protocol):
         name: the engine's EngineName.
         precision: what it computes in, never "auto".
         device: what it runs on, "CPU" or "GPU" first: "CPU", "GPU (jax)".
+        num_streams: runs at the same time that pay; more of them only wait for each other.
+        max_images: pictures in one run of the image encoder that pay; more take as long a picture, or longer.
     """
 
     name: str
     precision: Precision
     device: str
+    num_streams: int
+    max_images: int
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
         """(B, H, W, 3) uint8 pictures to (B, F) float32 features."""
         ...
 
-    def classify(self, features: Features) -> dict[str, np.ndarray]:
+    def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
         """Classifier inputs, (B, ...) each, to outputs.
 
+        Args:
+            all_heads: False spares the work of the heads other than "joint" where the engine can.
         Returns:
-            {"<head>_logits": (B, K) float32 for each head of the bundle ("joint" always),
-             "embedding": (B, E) float32, unit length}.
+            {"<head>_logits": (B, K) float32 for each head of the bundle ("joint" always, others perhaps only
+             with `all_heads`), "embedding": (B, E) float32, unit length}.
         """
         ...
 
@@ -59,15 +66,28 @@ class Program(Protocol):
         ...
 
 
-class ProgramEngine:
-    """What the engines share once their two programs are loaded.
+@dataclass(frozen=True)
+class Programs:
+    """What an engine runs.
 
     Args:
         image_encoder: None for a bundle without a picture branch.
+        joint_classifier: the classifier without its other heads; None where leaving them out saves nothing.
     """
 
-    def __init__(self, classifier: Program, image_encoder: Program | None):
-        self._programs: tuple[Program, Program | None] | None = (classifier, image_encoder)
+    classifier: Program
+    image_encoder: Program | None
+    joint_classifier: Program | None = None
+
+
+class ProgramEngine:
+    """What the engines share once their programs are loaded."""
+
+    num_streams = 1
+    max_images = 16
+
+    def __init__(self, programs: Programs):
+        self._programs: Programs | None = programs
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
         """(B, H, W, 3) uint8 to (B, F) float32.
@@ -75,25 +95,26 @@ class ProgramEngine:
         Raises:
             EngineError: the bundle has no picture branch, or the engine is closed.
         """
-        _, image_encoder = self._opened()
+        image_encoder = self._opened().image_encoder
         if image_encoder is None:
             raise EngineError("this bundle has no picture branch; leave pictures out")
         return image_encoder.run({"images": images})["image_features"]
 
-    def classify(self, features: Features) -> dict[str, np.ndarray]:
+    def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
         """Classifier inputs to head logits and embedding.
 
         Raises:
             EngineError: the engine is closed.
         """
-        classifier, _ = self._opened()
-        return classifier.run(features)
+        programs = self._opened()
+        joint = None if all_heads else programs.joint_classifier
+        return (joint or programs.classifier).run(features)
 
     def close(self) -> None:
         """Drop the programs; a call under way ends as usual."""
         self._programs = None
 
-    def _opened(self) -> tuple[Program, Program | None]:
+    def _opened(self) -> Programs:
         programs = self._programs
         if programs is None:
             raise EngineError("this engine is closed; open the bundle again")

@@ -3,6 +3,7 @@
 import logging
 import typing
 from pathlib import Path
+from typing import Any
 
 from model.engine import Engine, EngineName, Precision
 from model.errors import EngineError
@@ -15,7 +16,11 @@ _NVIDIA_DEVICE = Path("/dev/nvidiactl")
 
 
 def open_engine(
-    bundle_dir: Path, engine: EngineName = "auto", precision: Precision = "float32", threads: int = 0
+    bundle_dir: Path,
+    engine: EngineName = "auto",
+    precision: Precision = "float32",
+    threads: int = 0,
+    many_callers: bool = False,
 ) -> Engine:
     """Open a bundle's programs.
 
@@ -24,16 +29,19 @@ def open_engine(
     Args:
         precision: of the arithmetic inside the engine; see `Precision`.
         threads: most threads of the engine on the CPU; 0 means all cores.
+        many_callers: give every thread on the CPU a run of its own, which answers more in all than runs that share
+            their threads; False gives all of them to the one run of a single caller.
     Raises:
         EngineError: the engine or precision is unknown, not installed or cannot run the bundle here.
     """
     _check("an engine", engine, typing.get_args(EngineName))
     _check("a precision", precision, typing.get_args(Precision))
+    how = (precision, threads, many_callers)
     try:
         if engine == "auto":
-            opened, reason = _open_best(bundle_dir, precision, threads)
+            opened, reason = _open_best(bundle_dir, *how)
         else:
-            opened, reason = _open(bundle_dir, engine, precision, threads), "asked for"
+            opened, reason = _open(bundle_dir, engine, *how), "asked for"
     except ImportError as error:
         package = {"auto": "tensorflow", "onnx": "onnxruntime"}.get(engine, engine)
         raise EngineError(
@@ -43,7 +51,7 @@ def open_engine(
     return opened
 
 
-def _open_best(bundle_dir: Path, precision: Precision, threads: int) -> tuple[Engine, str]:
+def _open_best(bundle_dir: Path, *how: Any) -> tuple[Engine, str]:
     seen = "no NVIDIA driver here"
     if _NVIDIA_DEVICE.exists():
         seen = "Keras sees no GPU"
@@ -54,25 +62,25 @@ def _open_best(bundle_dir: Path, precision: Precision, threads: int) -> tuple[En
         except ImportError as error:
             backend, seen = "", f"Keras cannot look for the GPU ({error})"
         if backend:
-            return _open(bundle_dir, "keras", precision, threads), f"Keras sees a GPU through {backend}"
+            return _open(bundle_dir, "keras", *how), f"Keras sees a GPU through {backend}"
     try:
-        return _open(bundle_dir, "openvino", precision, threads), f"{seen}, and OpenVINO is quickest on a CPU"
+        return _open(bundle_dir, "openvino", *how), f"{seen}, and OpenVINO is quickest on a CPU"
     except ImportError as error:
-        return _open(bundle_dir, "keras", precision, threads), f"{seen}, and OpenVINO is missing ({error})"
+        return _open(bundle_dir, "keras", *how), f"{seen}, and OpenVINO is missing ({error})"
 
 
-def _open(bundle_dir: Path, engine: str, precision: Precision, threads: int) -> Engine:
+def _open(bundle_dir: Path, engine: str, *how: Any) -> Engine:
     if engine == "openvino":
         from model.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(bundle_dir, precision, threads)
+        return OpenVinoEngine(bundle_dir, *how)
     if engine == "onnx":
         from model.onnx_engine import OnnxEngine
 
-        return OnnxEngine(bundle_dir, precision, threads)
+        return OnnxEngine(bundle_dir, *how)
     from model.keras_engine import KerasEngine
 
-    return KerasEngine(bundle_dir, precision, threads)
+    return KerasEngine(bundle_dir, *how)
 
 
 def _check(kind: str, value: str, known: tuple[str, ...]) -> None:

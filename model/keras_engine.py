@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from model.bundle_files import FILES
-from model.engine import Precision, ProgramEngine
+from model.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
 from model.keras_program import KerasProgram, gpu_backend
 
@@ -18,13 +18,20 @@ class KerasEngine(ProgramEngine):
     Args:
         precision: `auto` is bfloat16 on a GPU, float32 on a CPU.
         threads: 0; the backend's threads are fixed before it starts.
+        many_callers: see `open_engine`; makes no difference here.
     Raises:
         EngineError: int8 or threads were asked for, or a file cannot be loaded.
     """
 
     name = "keras"
 
-    def __init__(self, bundle_dir: Path, precision: Precision = "float32", threads: int = 0):
+    def __init__(
+        self,
+        bundle_dir: Path,
+        precision: Precision = "float32",
+        threads: int = 0,
+        many_callers: bool = False,  # noqa: ARG002
+    ):
         if threads:
             raise EngineError(
                 f"expected 0 threads (all cores) with engine keras, found {threads}; its backend fixes them when it"
@@ -40,7 +47,12 @@ class KerasEngine(ProgramEngine):
             precision = "bfloat16" if backend else "float32"
         self.precision: Precision = precision
         encoder = bundle_dir / FILES.image_encoder
+        if backend:
+            self.max_images = MAX_IMAGES
+            self.num_streams = 2  # one batch travels while the other is computed
         super().__init__(
-            KerasProgram(bundle_dir / FILES.classifier, precision, MAX_ROWS),
-            KerasProgram(encoder, precision, MAX_IMAGES) if encoder.exists() else None,
+            Programs(
+                KerasProgram(bundle_dir / FILES.classifier, precision, MAX_ROWS),
+                KerasProgram(encoder, precision, MAX_IMAGES) if encoder.exists() else None,
+            )
         )

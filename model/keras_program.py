@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 import model.layers  # noqa: F401  registers the layers that the files name
+from model.batch_shapes import padded
 from model.engine import Precision
 from model.errors import EngineError
 
@@ -54,15 +55,10 @@ class KerasProgram:
         parts = []
         for start in range(0, max(count, 1), self._max_rows):
             part = {name: rows[start : start + self._max_rows] for name, rows in inputs.items()}
+            size = 1 << max(min(count - start, self._max_rows) - 1, 0).bit_length()
             with self._lock:
-                parts.append(self._start({name: padded(rows) for name, rows in part.items()}))
+                parts.append(self._start({name: padded(rows, size) for name, rows in part.items()}))
         return {name: np.concatenate([np.asarray(part[name]) for part in parts])[:count] for name in parts[0]}
-
-
-def padded(rows: np.ndarray) -> np.ndarray:
-    """(B, ...) to (P, ...), zeros behind; P is the next power of two."""
-    size = 1 << max(len(rows) - 1, 0).bit_length()
-    return np.pad(rows, [(0, size - len(rows))] + [(0, 0)] * (rows.ndim - 1))
 
 
 def set_precision(program: keras.Model, precision: Precision) -> None:

@@ -6,18 +6,24 @@ import numpy as np
 import onnxruntime
 
 from model.bundle_files import FILES
-from model.engine import Precision, ProgramEngine
+from model.cores import usable_cores
+from model.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
 
 #: ONNX Runtime's providers that can run our programs, the quickest first; each falls back to the next.
 _PROVIDERS = {"TensorrtExecutionProvider": "GPU", "CUDAExecutionProvider": "GPU", "CPUExecutionProvider": "CPU"}
 
 
+#: Pictures in one run that pay: on a CPU as many as its caches hold.
+MAX_IMAGES = 4
+MAX_IMAGES_ON_GPU = 64
+
+
 class OnnxProgram:
     """One ONNX program in a session; thread-safe.
 
     Args:
-        threads: most threads on the CPU; 0 means all cores.
+        threads: of one run on the CPU; 0 means all cores.
     Attributes:
         provider: the provider that runs it.
     Raises:
@@ -47,6 +53,7 @@ class OnnxEngine(ProgramEngine):
     Args:
         precision: "float32" or "auto", which is the same here.
         threads: most threads on the CPU; 0 means all cores.
+        many_callers: see `open_engine`.
     Raises:
         EngineError: another precision was asked for, or the bundle has no ONNX programs that can be loaded.
     """
@@ -54,7 +61,9 @@ class OnnxEngine(ProgramEngine):
     name = "onnx"
     precision: Precision = "float32"
 
-    def __init__(self, bundle_dir: Path, precision: Precision = "float32", threads: int = 0):
+    def __init__(
+        self, bundle_dir: Path, precision: Precision = "float32", threads: int = 0, many_callers: bool = False
+    ):
         if precision not in ("auto", "float32"):
             raise EngineError(f"expected precision auto or float32 with engine onnx, found {precision}; try openvino")
         if not (bundle_dir / FILES.onnx_classifier).exists():
@@ -62,8 +71,12 @@ class OnnxEngine(ProgramEngine):
                 f"expected {FILES.onnx_classifier} in bundle {bundle_dir}, found none; write a bundle that has it with"
                 " python -m training export-onnx, or choose another engine"
             )
+        threads = threads or usable_cores()
+        if many_callers:
+            self.num_streams, threads = threads, 1  # a run with one thread takes that of its caller
         classifier = OnnxProgram(bundle_dir / FILES.onnx_classifier, threads)
         kind, provider = _PROVIDERS[classifier.provider], classifier.provider.removesuffix("ExecutionProvider")
         self.device = kind if kind == provider else f"{kind} ({provider})"
+        self.max_images = MAX_IMAGES if kind == "CPU" else MAX_IMAGES_ON_GPU
         encoder = bundle_dir / FILES.onnx_image_encoder
-        super().__init__(classifier, OnnxProgram(encoder, threads) if encoder.exists() else None)
+        super().__init__(Programs(classifier, OnnxProgram(encoder, threads) if encoder.exists() else None))

@@ -1,6 +1,8 @@
 """Runs a bundle with OpenVINO on the CPU; needs neither TensorFlow nor Keras."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import model.no_telemetry  # noqa: F401  # isort: skip
 import numpy as np
@@ -9,12 +11,20 @@ from openvino import properties
 from openvino.properties import device
 from openvino.properties import hint as hints
 
+from model.batch_shapes import bucket, padded
 from model.bundle_files import FILES
-from model.engine import Precision, ProgramEngine
+from model.cores import usable_cores
+from model.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
 
 #: Arithmetic outside the integers of an int8 program is float32.
 _TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "int8": openvino.Type.f32}
+# Makes the bindings build their table of types now. Two threads that do it at the same time can wait for each other
+# for ever: one holds the table's lock and waits for the interpreter's, the other the other way round.
+openvino.Type.f32.to_dtype()
+openvino.Tensor(np.zeros(1, np.float32))
+
+_JOINT_OUTPUTS = ("joint_logits", "embedding")
 
 
 def processor_capabilities() -> list[str]:
@@ -48,28 +58,48 @@ class OpenVinoProgram:
     Args:
         precision: a resolved one, see `resolve_precision`.
         threads: most threads; 0 means all cores.
+        num_streams: runs that go on at the same time, each on its share of the threads; further ones wait.
+        outputs: names of those to compute; all when empty.
     Raises:
         EngineError: the file is missing or cannot be compiled.
     """
 
-    def __init__(self, path: Path, precision: Precision = "float32", threads: int = 0):
+    def __init__(
+        self,
+        path: Path,
+        precision: Precision = "float32",
+        threads: int = 0,
+        num_streams: int = 1,
+        outputs: Collection[str] = (),
+    ):
         config = {
-            hints.performance_mode: hints.PerformanceMode.LATENCY,
             hints.inference_precision: _TYPES[precision],
             properties.inference_num_threads: threads,
+            properties.num_streams: num_streams,
         }
         core = openvino.Core()
         # Read, not mapped: a program that uses the file's own pages dies when they are cut off on the disk.
         core.set_property({properties.enable_mmap: False})
         try:
-            self._compiled = core.compile_model(str(path), "CPU", config)
+            program = core.read_model(str(path))
+            if outputs:
+                kept = [output.get_node() for output in program.outputs if _name(output) in outputs]
+                program = openvino.Model(kept, program.get_parameters(), program.get_friendly_name())
+            self._compiled = core.compile_model(program, "CPU", config)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot run {path}: {error}") from error
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Inputs and outputs by name, (B, ...) each."""
-        result = self._compiled.create_infer_request().infer(inputs, share_inputs=True)
-        return {output.get_node().get_friendly_name(): np.array(values) for output, values in result.items()}
+        count = len(next(iter(inputs.values())))
+        size = bucket(count)
+        batch = {name: padded(rows, size) for name, rows in inputs.items()}
+        result = self._compiled.create_infer_request().infer(batch, share_inputs=True)
+        return {_name(output): np.array(values[:count]) for output, values in result.items()}
+
+
+def _name(output: Any) -> str:
+    return str(output.get_node().get_friendly_name())
 
 
 class OpenVinoEngine(ProgramEngine):
@@ -78,12 +108,18 @@ class OpenVinoEngine(ProgramEngine):
     Args:
         precision: see `resolve_precision`.
         threads: most threads; 0 means all cores.
+        many_callers: see `open_engine`.
     """
 
     name = "openvino"
     device = "CPU"
+    max_images = 4  # as many as the caches of a core hold
 
-    def __init__(self, bundle_dir: Path, precision: Precision = "float32", threads: int = 0):
+    def __init__(
+        self, bundle_dir: Path, precision: Precision = "float32", threads: int = 0, many_callers: bool = False
+    ):
+        threads = threads or usable_cores()
+        self.num_streams = threads if many_callers else 1
         self.precision = resolve_precision(precision)
         encoder = bundle_dir / FILES.openvino_image_encoder
         if precision == "int8":
@@ -93,7 +129,12 @@ class OpenVinoEngine(ProgramEngine):
                     f"expected {FILES.openvino_image_encoder_int8} in bundle {bundle_dir}, found none; write a"
                     " bundle that has it with python -m training quantize, or choose another precision"
                 )
+        how = (self.precision, threads, self.num_streams)
+        classifier = bundle_dir / FILES.openvino_classifier
         super().__init__(
-            OpenVinoProgram(bundle_dir / FILES.openvino_classifier, self.precision, threads),
-            OpenVinoProgram(encoder, self.precision, threads) if encoder.exists() else None,
+            Programs(
+                OpenVinoProgram(classifier, *how),
+                OpenVinoProgram(encoder, *how) if encoder.exists() else None,
+                OpenVinoProgram(classifier, *how, outputs=_JOINT_OUTPUTS),
+            )
         )

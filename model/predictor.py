@@ -1,6 +1,6 @@
 """A loaded bundle and its engine, ready to answer products; what `predict` and the server share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from model.product import Product
 class Predictor:
     """Answers products with one bundle. Thread-safe.
 
-    The steps are public because the server batches between them:
-    `prepare` (one product, may fail alone) -> `encode_images` -> `classify` -> `predictions`.
+    The steps are public because the server batches between them: `check` and `decode` (one product, may fail
+    alone), then `predict_decoded` (a batch).
     """
 
     def __init__(self, bundle: Bundle, engine: Engine):
@@ -27,16 +27,21 @@ class Predictor:
 
     @classmethod
     def open(
-        cls, bundle_dir: Path, engine: EngineName = "auto", precision: Precision = "float32", threads: int = 0
+        cls,
+        bundle_dir: Path,
+        engine: EngineName = "auto",
+        precision: Precision = "float32",
+        threads: int = 0,
+        many_callers: bool = False,
     ) -> "Predictor":
-        """Load and verify a bundle, then open its engine.
+        """Load and verify a bundle, then open its engine; see `open_engine`.
 
         Raises:
             BundleError: the bundle is damaged.
             EngineError: the engine cannot run it.
         """
         bundle = load_bundle(bundle_dir)
-        return cls(bundle, open_engine(bundle_dir, engine, precision, threads))
+        return cls(bundle, open_engine(bundle_dir, engine, precision, threads, many_callers))
 
     def check(self, product: Product) -> None:
         """Raise ProductError when the product cannot be answered by this bundle."""
@@ -58,19 +63,27 @@ class Predictor:
         """(B, H, W, 3) uint8 to (B, F) float32."""
         return self.engine.encode_images(images)
 
-    def classify(self, features: Features) -> dict[str, np.ndarray]:
-        """Classifier inputs to head logits and embedding."""
-        return self.engine.classify(features)
+    def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
+        """Classifier inputs to head logits and embedding; see `Engine.classify`."""
+        return self.engine.classify(features, all_heads)
 
     def answers(self, outputs: dict[str, np.ndarray], top_k: int) -> Answers:
         """Engine outputs to answers as arrays."""
         return answer(outputs["joint_logits"], self.bundle.taxonomy, self.bundle.calibration, top_k)
 
-    def predictions(self, products: Sequence[Product], outputs: dict[str, np.ndarray], top_k: int) -> list[Prediction]:
-        """Engine outputs to one Prediction a product, in order."""
+    def predictions(
+        self, products: Sequence[Product], outputs: dict[str, np.ndarray], top_k: int, all_heads: bool = True
+    ) -> list[Prediction]:
+        """Engine outputs to one Prediction a product, in order.
+
+        Args:
+            all_heads: whether predictions carry `heads`.
+        """
         answers = self.answers(outputs, top_k)
         taxonomy = self.bundle.taxonomy
-        heads = self._head_answers(products, outputs)
+        heads: list[dict[str, ScoredCategory]] = [{} for _ in products]
+        if all_heads:
+            self._answer_heads(products, outputs, heads)
         return [
             Prediction(
                 product.product_id,
@@ -99,22 +112,33 @@ class Predictor:
                 pixels[len(good)] = decoded
             good.append(i)
         if good:
-            predictions = self._predict_good([products[i] for i in good], pixels, top_k)
+            predictions = self.predict_decoded([products[i] for i in good], pixels, top_k)
             results.update(zip(good, predictions, strict=True))
         return [results[i] for i in range(len(products))]
 
-    def _predict_good(self, products: list[Product], pixels: dict[int, np.ndarray], top_k: int) -> list[Prediction]:
+    def predict_decoded(
+        self, products: Sequence[Product], pixels: Mapping[int, np.ndarray], top_k: int, all_heads: bool = True
+    ) -> list[Prediction]:
+        """Answer a batch of checked products.
+
+        Args:
+            pixels: what `decode` made of the pictures, by the position of their product.
+            all_heads: whether predictions carry `heads`; they cost time.
+        """
         image_features = self.preprocessor.empty_image_features(len(products))
         if pixels and image_features is not None:
             image_features[list(pixels)] = self.encode_images(np.stack(list(pixels.values())))
-        return self.predictions(products, self.classify(self.features(products, image_features)), top_k)
+        outputs = self.classify(self.features(products, image_features), all_heads)
+        return self.predictions(products, outputs, top_k, all_heads)
 
-    def _head_answers(
-        self, products: Sequence[Product], outputs: dict[str, np.ndarray]
-    ) -> list[dict[str, ScoredCategory]]:
+    def _answer_heads(
+        self,
+        products: Sequence[Product],
+        outputs: dict[str, np.ndarray],
+        answers: list[dict[str, ScoredCategory]],
+    ) -> None:
         bundle = self.bundle
         presence = self.preprocessor.presence(products)
-        answers: list[dict[str, ScoredCategory]] = [{} for _ in products]
         for head in bundle.heads:
             if head == "joint":
                 continue
@@ -126,7 +150,6 @@ class Predictor:
                 answers[row][head] = ScoredCategory(
                     path, bundle.taxonomy.category_id(path), float(probabilities[row, leaf])
                 )
-        return answers
 
     def close(self) -> None:
         """Free the engine."""

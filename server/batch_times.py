@@ -1,49 +1,49 @@
-"""How long the batches of one program take."""
+"""How long the batches of one batcher take."""
 
 _NEWEST_SHARE = 0.2  # of the last batch in the moving average: five batches tell most
 
 
 class BatchTimes:
-    """Moving averages by batch size, one for each power of two; written by one thread.
+    """Moving averages by batch size, one for each power of two; written under a lock of its owner.
 
-    A single average of rows per second would judge a full queue by the small batches before it, which
-    cost more a row.
+    A single average of items per second would judge a full queue by the small batches before it, which
+    cost more an item.
 
     Args:
-        max_batch_rows: most rows of one batch.
+        max_batch_items: most items of one batch.
     """
 
-    def __init__(self, max_batch_rows: int):
-        self._max_batch_rows = max_batch_rows
+    def __init__(self, max_batch_items: int):
+        self._max_batch_items = max_batch_items
         self._seconds: dict[int, float] = {}
-        self._num_batches = [0] * (_size(max_batch_rows) + 1)
-        self._num_rows = 0
+        self._num_batches = [0] * (_size(max_batch_items) + 1)
+        self._num_items = 0
 
-    def add(self, num_rows: int, seconds: float) -> None:
+    def add(self, num_items: int, seconds: float) -> None:
         """Learn from a batch that was run."""
-        size = _size(num_rows)
+        size = _size(num_items)
         before = self._seconds.get(size, seconds)
         self._seconds[size] = before + _NEWEST_SHARE * (seconds - before)
         self._num_batches[size] += 1
-        self._num_rows += num_rows
+        self._num_items += num_items
 
     def totals(self) -> tuple[dict[int, int], int]:
-        """The batches so far by their most rows (1, 2, 4, ...), and the rows of all of them."""
-        return {1 << size: count for size, count in enumerate(self._num_batches)}, self._num_rows
+        """The batches so far by their most items (1, 2, 4, ...), and the items of all of them."""
+        return {1 << size: count for size, count in enumerate(self._num_batches)}, self._num_items
 
-    def seconds(self, num_rows: int) -> float:
-        """The time that rows take, in as many batches as they need; 0 before anything was run."""
-        num_full, rest = divmod(num_rows, self._max_batch_rows)
-        return num_full * self._batch_s(self._max_batch_rows) + (self._batch_s(rest) if rest else 0.0)
+    def seconds(self, num_items: int) -> float:
+        """The time that items take, in as many batches as they need; 0 before anything was run."""
+        num_full, rest = divmod(num_items, self._max_batch_items)
+        return num_full * self._batch_s(self._max_batch_items) + (self._batch_s(rest) if rest else 0.0)
 
-    def _batch_s(self, num_rows: int) -> float:
+    def _batch_s(self, num_items: int) -> float:
         """By the next larger size that was seen, which takes as long at most; else by the largest one."""
         seen = sorted(self._seconds.copy().items())
         for size, seconds in seen:
-            if size >= _size(num_rows):
+            if size >= _size(num_items):
                 return seconds
         return seen[-1][1] if seen else 0.0
 
 
-def _size(num_rows: int) -> int:
-    return (num_rows - 1).bit_length()
+def _size(num_items: int) -> int:
+    return (num_items - 1).bit_length()

@@ -1,18 +1,19 @@
-"""Work-conserving dynamic batching in front of one program."""
+"""Work-conserving dynamic batching in front of one function."""
 
 import logging
 import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Generic
 
 from server.batch_times import BatchTimes
 from server.errors import AisleError, BatchError, EngineDownError, StoppingError, TooLateError
 from server.places import Places
-from server.work import Arrays, Batched, Slice, Work, concatenate
+from server.work import Batch, Batched, Item, Result, Slice, Work
 
 _CLOSE_TIMEOUT_S = 10.0
 
@@ -24,48 +25,60 @@ class BatchLimits:
     """How much goes into a batch, how much may wait for it.
 
     Args:
-        max_batch_rows: most rows in one run.
-        max_queue_rows, max_queue_bytes: what may wait; a work that does not fit is refused.
-        max_delay_s: longest that an idle program waits for a batch to fill, seconds.
+        max_batch_items: most items in one run.
+        max_queue_items, max_queue_bytes: what may wait; a work that does not fit is refused.
+        max_delay_s: longest that an idle worker waits for a batch to fill, seconds.
+        min_share: where several workers are idle they share what there is, but none takes less than this.
     """
 
-    max_batch_rows: int
-    max_queue_rows: int
+    max_batch_items: int
+    max_queue_items: int
     max_queue_bytes: int
     max_delay_s: float = 0.0
+    min_share: int = 1
 
 
-class Batcher:
-    """Runs rows of many callers together, on one thread of its own.
+class Batcher(Generic[Item, Result]):
+    """Runs items of many callers together, on worker threads of its own.
 
-    An idle program starts at once with what there is (unless the limits name a delay); while it is
-    busy, everything that arrives is taken together when it comes back, up to the batch limit. A
-    work with more rows than fit is split over several batches. Works whose future was cancelled or
-    whose deadline has passed are left out. When a batch fails, each of its works runs once more
-    alone, so that a faulty one fails by itself. Then the program runs rows known to be good: when
-    it fails with those as well the fault is its own, and the batcher halts.
+    An idle worker starts at once with what there is (unless the limits name a delay); while all are
+    busy, everything that arrives is taken together when one comes back, up to the batch limit. A
+    work with more items than fit is split over several batches. Works whose future was cancelled or
+    whose deadline has passed are left out. When a batch fails, each of its items runs once more
+    alone, so that a faulty one fails by itself. Then an item known to be good runs: when that
+    fails as well the fault is not the items', and the batcher halts.
 
     Args:
-        name: for logs and the thread.
-        run: (B, ...) arrays to (B, ...) arrays; called from one thread at a time.
-        good_inputs: rows that a sound program answers.
+        name: for logs, error texts and the threads.
+        run: one result for each item, in order; called from `num_workers` threads.
+        good_item: one that a sound `run` answers.
     """
 
-    def __init__(self, name: str, run: Callable[[Arrays], Arrays], limits: BatchLimits, good_inputs: Arrays):
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[list[Item]], Sequence[Result]],
+        limits: BatchLimits,
+        good_item: Item,
+        num_workers: int = 1,
+    ):
         self.name = name
-        self._run_program = run
-        self._good_inputs = good_inputs
+        self._run_items = run
+        self._good_item = good_item
         self._limits = limits
-        self._times = BatchTimes(limits.max_batch_rows)
+        self._times = BatchTimes(limits.max_batch_items)
         self._changed = threading.Condition()
-        self._queue: deque[Work] = deque()
-        self._places = Places(name, limits.max_queue_rows, limits.max_queue_bytes, self.wait_s)
-        self._running: list[Slice] = []
-        self._running_since_s = 0.0
+        self._queue: deque[Work[Item, Result]] = deque()
+        self._places = Places(name, limits.max_queue_items, limits.max_queue_bytes, self.wait_s)
+        self._running: dict[int, Batch[Item, Result]] = {}
+        self._num_idle = 0
         self._num_batches = 0
         self._refusal: AisleError | None = None
-        self._thread = threading.Thread(target=self._loop, name=f"batcher-{name}", daemon=True)
-        self._thread.start()
+        self._workers = [
+            threading.Thread(target=self._loop, name=f"{name}-{i}", daemon=True) for i in range(num_workers)
+        ]
+        for worker in self._workers:
+            worker.start()
 
     @property
     def times(self) -> BatchTimes:
@@ -73,180 +86,203 @@ class Batcher:
         return self._times
 
     @property
-    def queued_rows(self) -> int:
-        """Rows that wait now."""
+    def num_queued(self) -> int:
+        """Items that wait now."""
         return self._places.items
 
     @property
-    def running_batch(self) -> int | None:
-        """A number of its own for the batch that runs now; None when idle."""
-        return self._num_batches if self._running else None
+    def running_batches(self) -> list[int]:
+        """A number of its own for each batch that runs now."""
+        with self._changed:
+            return list(self._running)
 
     @property
     def fault(self) -> AisleError | None:
         """Why it takes no more work: StoppingError or EngineDownError; None while it does."""
         return self._refusal
 
-    def wait_s(self, more_rows: int = 0) -> float:
-        """How long the rows that run and wait, and so many more, will take, seconds."""
+    def wait_s(self, more_items: int = 0) -> float:
+        """How long the items that run and wait, and so many more, will take, seconds."""
+        num_workers = len(self._workers)
         with self._changed:
             running_s = 0.0
-            if self._running:
-                ran_s = time.perf_counter() - self._running_since_s
-                running_s = max(0.0, self._times.seconds(sum(part.num_rows for part in self._running)) - ran_s)
-            return running_s + self._times.seconds(self.queued_rows + more_rows)
+            if len(self._running) == num_workers:
+                now_s = time.perf_counter()
+                left_s = (
+                    max(0.0, self._times.seconds(batch.num_items) - (now_s - batch.started_s))
+                    for batch in self._running.values()
+                )
+                running_s = sum(left_s) / num_workers
+            return running_s + self._times.seconds(math.ceil((self.num_queued + more_items) / num_workers))
 
-    def submit(self, inputs: Arrays, deadline_s: float = math.inf) -> Future[Batched]:
-        """Queue the rows of one caller.
+    def submit(self, items: Sequence[Item], num_bytes: int, deadline_s: float = math.inf) -> "Future[Batched[Result]]":
+        """Queue the items of one caller.
 
         Args:
-            inputs: arrays of equal length N >= 1, of the same names and row shapes in every work.
-            deadline_s: on the clock of `time.perf_counter`; rows that wait until then are not run.
+            items: 1 or more.
+            num_bytes: what they take up while they wait.
+            deadline_s: on the clock of `time.perf_counter`; items that wait until then are not run.
         Returns:
-            A future; cancelling it takes the rows out of the queue. It raises what `run` raised,
-            BatchError when `run` gave another number of rows, or TooLateError.
+            A future; cancelling it takes the items out of the queue. It raises TooLateError,
+            EngineDownError, or BatchError when `run` gave another number of results.
         Raises:
-            QueueFullError: the queue has no room for N rows.
+            QueueFullError: the queue has no room for so many.
             StoppingError: the batcher is closed.
             EngineDownError: it has halted.
-            ValueError: the arrays are empty or differ in length.
+            ValueError: there are no items.
         """
-        lengths = {len(rows) for rows in inputs.values()}
-        if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(f"expected arrays of one length, 1 or more, found lengths {sorted(lengths)}")
-        num_rows, num_bytes = lengths.pop(), sum(rows.nbytes for rows in inputs.values())
-        work = Work(inputs, num_rows, num_bytes // num_rows, time.perf_counter(), deadline_s)
+        if not items:
+            raise ValueError("expected 1 item or more, found none")
+        work: Work[Item, Result] = Work(items, num_bytes // len(items), time.perf_counter(), deadline_s)
         work.future.add_done_callback(lambda _: self._drop_rest(work))
         with self._changed:
             if self._refusal is not None:
                 raise self._refusal
-            self._places.take(num_rows, num_rows * work.row_bytes)
+            self._places.take(len(items), len(items) * work.item_bytes)
             self._queue.append(work)
             self._changed.notify()
         return work.future
 
     def close(self) -> None:
-        """Refuse new work, cancel what waits, and return when the running batch has ended or hangs."""
+        """Refuse new work, cancel what waits, and return when the running batches have ended or hang."""
         with self._changed:
             is_halted = self._refusal is not None
             self._refusal = self._refusal or StoppingError("the server is stopping; send the request to another one")
             waiting = list(self._queue)
-            self._changed.notify()
+            self._changed.notify_all()
         for work in waiting:
             work.future.cancel()
-        self._thread.join(0.0 if is_halted else _CLOSE_TIMEOUT_S)
+        for worker in self._workers:
+            worker.join(0.0 if is_halted else _CLOSE_TIMEOUT_S)
 
     def halt(self, fault: EngineDownError) -> None:
-        """Refuse new work, and end with `fault` what runs and what waits; the running batch may hang on."""
+        """Refuse new work, and end with `fault` what runs and what waits; running batches may hang on."""
         with self._changed:
             self._refusal = self._refusal or fault
-            works = [*(part.work for part in self._running), *self._queue]
-            self._changed.notify()
+            works = [part.work for batch in self._running.values() for part in batch.slices]
+            works += self._queue
+            self._changed.notify_all()
         for work in works:
             work.finish(fault)
 
     def _loop(self) -> None:
-        while True:
-            with self._changed:
-                while not self._queue and self._refusal is None:
-                    self._changed.wait()
-                if not self._queue:
-                    return
-                self._wait_for_company()
-                batch = self._take_batch()
-                self._running, self._running_since_s = batch, time.perf_counter()
-                self._num_batches += 1
-            if batch:
+        while (batch := self._next_batch()) is not None:
+            if batch.slices:
                 self._answer(batch)
-            del batch  # or the last callers' arrays would live until the next batch
-            self._running = []
+                with self._changed:
+                    del self._running[batch.number]
+            del batch  # or the last callers' items would live until the next batch
+
+    def _next_batch(self) -> Batch[Item, Result] | None:
+        """The next one to run, once there is something in the queue; None after the end."""
+        with self._changed:
+            self._num_idle += 1
+            while not self._queue and self._refusal is None:
+                self._changed.wait()
+                self._wait_for_company()
+            slices, expired = self._take_slices()
+            self._num_idle -= 1
+            if self._queue:
+                self._changed.notify()
+            is_over = not slices and self._refusal is not None
+            self._num_batches += 1
+            batch = Batch(self._num_batches, slices, time.perf_counter())
+            if slices:
+                self._running[batch.number] = batch
+        for work in expired:  # not under the lock, for this calls back
+            work.finish(TooLateError(f"the deadline passed in the {self.name} queue; allow more time"))
+        return None if is_over else batch
 
     def _wait_for_company(self) -> None:
         """Let a batch fill for as long as the limits allow; the caller holds the lock."""
-        start_at_s = self._queue[0].submitted_s + self._limits.max_delay_s
-        while self.queued_rows < self._limits.max_batch_rows and self._refusal is None:
-            left_s = start_at_s - time.perf_counter()
+        while self._queue and self.num_queued < self._limits.max_batch_items and self._refusal is None:
+            left_s = self._queue[0].submitted_s + self._limits.max_delay_s - time.perf_counter()
             if left_s <= 0:
                 return
             self._changed.wait(left_s)
 
-    def _take_batch(self) -> list[Slice]:
-        """Rows from the head of the queue; the caller holds the lock."""
-        batch: list[Slice] = []
-        room = self._limits.max_batch_rows
+    def _take_slices(self) -> tuple[list[Slice[Item, Result]], list[Work[Item, Result]]]:
+        """Items from the head of the queue, and works found too late; the caller holds the lock."""
+        slices: list[Slice[Item, Result]] = []
+        expired: list[Work[Item, Result]] = []
+        room = self._room()
         now_s = time.perf_counter()
         while self._queue and room:
             work = self._queue[0]
-            if work.deadline_s <= now_s and not work.future.done():
-                work.finish(TooLateError(f"the deadline passed in the {self.name} queue; allow more time"))
-            count = 0 if work.future.done() else min(room, work.num_rows - work.taken)
+            is_late = work.deadline_s <= now_s
+            if is_late:
+                expired.append(work)
+            count = 0 if is_late or work.future.done() else min(room, len(work.items) - work.num_taken)
             if count:
-                batch.append(Slice(work, work.taken, work.taken + count))
-                work.taken += count
-                self._places.give_back(count, count * work.row_bytes)
+                work.started_s = work.started_s or now_s
+                slices.append(Slice(work, work.num_taken, work.num_taken + count))
+                work.num_taken += count
+                self._places.give_back(count, count * work.item_bytes)
                 room -= count
-            if work.taken == work.num_rows or count == 0:
+            if work.num_taken == len(work.items) or count == 0:
                 self._queue.popleft()
-        return batch
+        return slices, expired
 
-    def _drop_rest(self, work: Work) -> None:
+    def _room(self) -> int:
+        """Items that go into the next batch at most; the caller holds the lock and is idle itself."""
+        limits = self._limits
+        if limits.max_delay_s:  # whoever waits for a batch to fill wants it whole
+            return limits.max_batch_items
+        share = max(math.ceil(self.num_queued / self._num_idle), limits.min_share)
+        return min(share, limits.max_batch_items)
+
+    def _drop_rest(self, work: Work[Item, Result]) -> None:
         """Give the places of a cancelled or failed work back at once."""
-        if work.taken == work.num_rows:
+        if work.num_taken == len(work.items):
             return
         with self._changed:
-            rest = work.num_rows - work.taken
-            self._places.give_back(rest, rest * work.row_bytes)
-            work.taken = work.num_rows
+            rest = len(work.items) - work.num_taken
+            self._places.give_back(rest, rest * work.item_bytes)
+            work.num_taken = len(work.items)
 
-    def _answer(self, batch: list[Slice]) -> None:
-        started_s = time.perf_counter()
-        for part in batch:
-            if part.start == 0:
-                part.work.started_s = started_s
+    def _answer(self, batch: Batch[Item, Result]) -> None:
+        items = batch.items
+        results: Sequence[Result | Exception] | None
         try:
-            outputs = self._run(batch)
+            results = self._run(items)
+            with self._changed:
+                self._times.add(len(items), time.perf_counter() - batch.started_s)
         except Exception as error:
-            self._answer_failed(batch, error)
-            return
-        offset = 0
-        for part in batch:
-            count = part.num_rows
-            part.deliver({name: rows[offset : offset + count] for name, rows in outputs.items()})
-            offset += count
+            results = self._run_alone(items, error)
+        if results is not None:
+            batch.deliver(results, time.perf_counter())
 
-    def _answer_failed(self, batch: list[Slice], error: Exception) -> None:
-        if len(batch) == 1:
-            self._answer_faulty(batch[0], error)
-            return
-        _log.warning("a %s batch of %d works failed (%r); each runs once more alone", self.name, len(batch), error)
-        for part in batch:
-            if part.work.future.done():  # left, or halted
-                continue
+    def _run_alone(self, items: list[Item], error: Exception) -> list[Result | Exception] | None:
+        """Each item of a batch that failed by itself; None when that is not the items' fault."""
+        if len(items) > 1:
+            _log.warning("a %s batch of %d failed (%r); each item runs once more alone", self.name, len(items), error)
+        results: list[Result | Exception] = []
+        is_sound = False
+        for item in items:
             try:
-                part.deliver(self._run([part]))
+                if len(items) == 1:
+                    raise error
+                results += self._run([item])
             except Exception as own_error:
-                self._answer_faulty(part, own_error)
+                if not (is_sound := is_sound or self._is_sound(own_error)):
+                    return None
+                results.append(own_error)
+        return results
 
-    def _answer_faulty(self, part: Slice, error: Exception) -> None:
-        """Find out whose fault it is that a slice failed alone."""
+    def _is_sound(self, error: Exception) -> bool:
+        """Whether a good item is answered after another one met `error`; halts when it is not."""
         try:
-            self._run_checked(self._good_inputs, 1)
+            self._run([self._good_item])
         except Exception as fault:
-            _log.error("the %s fails with good rows, too (%r); it halts", self.name, fault, exc_info=error)
-            self.halt(EngineDownError(f"the {self.name} has failed and is being restarted; send the request again"))
-        else:
-            part.work.finish(error)
+            _log.error("the %s engine fails with a good item, too (%r); it halts", self.name, fault, exc_info=error)
+            self.halt(
+                EngineDownError(f"the {self.name} engine has failed and is being restarted; send the request again")
+            )
+            return False
+        return True
 
-    def _run(self, batch: list[Slice]) -> Arrays:
-        num_rows = sum(part.num_rows for part in batch)
-        started_s = time.perf_counter()
-        outputs = self._run_checked(concatenate([part.inputs for part in batch]), num_rows)
-        self._times.add(num_rows, time.perf_counter() - started_s)
-        return outputs
-
-    def _run_checked(self, inputs: Arrays, num_rows: int) -> Arrays:
-        outputs = self._run_program(inputs)
-        for name, rows in outputs.items():
-            if len(rows) != num_rows:
-                raise BatchError(f"{self.name} was given {num_rows} rows and gave back {len(rows)} of {name}")
-        return outputs
+    def _run(self, items: list[Item]) -> Sequence[Result]:
+        results = self._run_items(items)
+        if len(results) != len(items):
+            raise BatchError(f"the {self.name} engine was given {len(items)} items and gave back {len(results)}")
+        return results

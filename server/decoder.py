@@ -1,6 +1,5 @@
 """The threads that decode pictures, and the room for pictures on their way."""
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from model.cores import usable_cores
 from model.product import Product
 from server.batch_times import BatchTimes
 from server.places import Places
@@ -20,14 +20,14 @@ class Decoder:
         num_threads: 0 means one a core.
         max_images, max_bytes: of `places`.
     Attributes:
-        places: room for pictures from their arrival to the end of the image encoder. One room for
-            both, or an overloaded server would decode what the encoder then refuses.
+        places: room for pictures from their arrival to their answer. One room for both, or an
+            overloaded server would decode what the engine then refuses.
     """
 
     def __init__(self, num_threads: int, max_images: int, max_bytes: int):
-        self._num_threads = num_threads or os.cpu_count() or 1
+        self._num_threads = num_threads or usable_cores()
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="decoder")
-        self._times = BatchTimes(max_batch_rows=1)
+        self._times = BatchTimes(max_batch_items=1)
         self._lock = threading.Lock()
         self._unfinished = 0
         self.places = Places("picture", max_images, max_bytes, self.wait_s)

@@ -112,7 +112,7 @@ class UnauthenticatedError(AisleError):
 
 
 class BatchError(AisleError):
-    """A program gave back something else than one row for each row."""
+    """An engine gave back something else than one result for each item."""
 
 
 #: Code and reason of errors that say all in their text.

@@ -45,7 +45,7 @@ class ModelLoader:
         # on (the engine with its threads, the batchers) is made by this thread and keeps its priority.
         with ThreadPoolExecutor(1, "loader", _give_way if is_beside_calls else None) as pool:
             bundle = pool.submit(_read, path).result()
-            engine = open_engine(path, settings.engine, settings.precision, settings.engine_threads)
+            engine = open_engine(path, settings.engine, settings.precision, settings.engine_threads, many_callers=True)
             pipeline = Pipeline(Predictor(bundle, engine), self._decoder, settings)
             try:
                 pool.submit(pipeline.warm_up).result()

@@ -1,40 +1,22 @@
-"""The way of a request's products through decoder, image encoder and classifier of one model."""
+"""The way of a request's products through the lanes of one model."""
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
-from typing import TypeVar
-
-import numpy as np
 
 from model.answer import Prediction
-from model.engine import Features
 from model.errors import ProductError
 from model.predictor import Predictor
 from model.product import Product
-from server.batcher import Batcher
 from server.call import Call
 from server.decoder import Decoder
-from server.errors import (
-    EngineDownError,
-    FieldError,
-    OverloadError,
-    StoppingError,
-    TooLateError,
-    WaitTooLongError,
-)
-from server.programs import Programs
+from server.errors import FieldError, WaitTooLongError
+from server.lanes import Lanes
+from server.request import Question
+from server.request_run import RequestRun
 from server.settings import ServerSettings
-from server.work import Batched
-
-T = TypeVar("T")
 
 _ESTIMATE_MARGIN = 1.1  # what is answered a little too late was work for nothing
-
-#: Errors that end the whole request, wherever they arise; any other costs one product.
-_WHOLE_REQUEST = (CancelledError, EngineDownError, OverloadError, StoppingError, TooLateError)
 
 
 @dataclass(frozen=True)
@@ -53,79 +35,71 @@ class Answered:
 
 
 class Pipeline:
-    """The programs of one model; requests without pictures pass the image encoder by.
+    """The lanes of one model, and what goes on before and behind them.
 
     Args:
         decoder: shared by all models; not closed here.
     Attributes:
-        programs: what answers now; others take their place when the engine is opened again.
+        lanes: what answers now; others take their place when the engine is opened again.
         is_closed: whether it is over.
     """
 
     def __init__(self, predictor: Predictor, decoder: Decoder, settings: ServerSettings):
         self.decoder = decoder
-        self.programs = Programs(predictor, settings)
+        self.lanes = Lanes(predictor, settings)
         self._settings = settings
         self._lock = threading.Lock()
         self.is_closed = False
 
     @property
     def predictor(self) -> Predictor:
-        """What runs the programs now."""
-        return self.programs.predictor
-
-    @property
-    def encoder(self) -> Batcher:
-        """In front of the image encoder."""
-        return self.programs.encoder
-
-    @property
-    def classifier(self) -> Batcher:
-        """In front of the classifier."""
-        return self.programs.classifier
+        """What answers now."""
+        return self.lanes.predictor
 
     @property
     def is_serving(self) -> bool:
         """Whether requests are answered; False while the engine is down, and after `close`."""
-        return self.programs.fault is None
+        return self.lanes.fault is None
 
     def warm_up(self) -> None:
-        """Run batches of many sizes, because engines compile on the first of a kind and no caller shall wait."""
-        self.programs.warm_up()
+        """Run batches of every size, because engines prepare on the first of a kind and no caller shall wait."""
+        self.lanes.warm_up()
 
     def reopen(self) -> None:
-        """Put newly opened programs in the place of halted ones, when they have run once.
+        """Put newly opened lanes in the place of halted ones, when they have run once.
 
         Raises:
             BundleError: the bundle is gone or damaged.
             EngineError: the engine cannot run it.
             Exception: what the engine raised when it ran.
         """
-        settings, broken = self._settings, self.programs
+        settings, broken = self._settings, self.lanes
         path = broken.predictor.bundle.path
-        predictor = Predictor.open(path, settings.engine, settings.precision, settings.engine_threads)
-        programs = Programs(predictor, settings)
+        engine = (settings.engine, settings.precision, settings.engine_threads)
+        lanes = Lanes(Predictor.open(path, *engine, many_callers=True), settings)
         try:
-            programs.warm_up()
+            lanes.warm_up()
         except BaseException:
-            programs.close()
+            lanes.close()
             raise
         with self._lock:
             if not self.is_closed:
-                self.programs, programs = programs, broken
-        programs.close()
+                self.lanes, lanes = lanes, broken
+        lanes.close()
 
-    def wait_s(self, has_pictures: bool) -> float:
+    def wait_s(self, has_texts: bool, has_pictures: bool) -> float:
         """How long a request that came now would wait, seconds."""
-        picture_wait_s = self.decoder.wait_s() + self.encoder.wait_s() if has_pictures else 0.0
-        return picture_wait_s + self.classifier.wait_s()
+        text_s = self.lanes.text.wait_s() if has_texts else 0.0
+        picture_s = self.decoder.wait_s() + self.lanes.picture.wait_s() if has_pictures else 0.0
+        return max(text_s, picture_s)
 
-    def answer_s(self, num_products: int, num_pictures: int) -> float:
+    def answer_s(self, num_texts: int, num_pictures: int) -> float:
         """How long a request that came now would take, the wait included, seconds."""
-        pictures_s = self.decoder.wait_s() + self.encoder.wait_s(num_pictures) if num_pictures else 0.0
-        return pictures_s + self.classifier.wait_s(num_products)
+        text_s = self.lanes.text.wait_s(num_texts) if num_texts else 0.0
+        picture_s = self.decoder.wait_s() + self.lanes.picture.wait_s(num_pictures) if num_pictures else 0.0
+        return max(text_s, picture_s)
 
-    def answer(self, items: Sequence[Product | ProductError], top_k: int, call: Call) -> Answered:
+    def answer(self, question: Question, call: Call) -> Answered:
         """Answer what can be answered; items that are errors already stay what they are.
 
         Raises:
@@ -133,63 +107,41 @@ class Pipeline:
             TooLateError: the deadline passed in a queue.
             EngineDownError: the engine has failed or hangs.
             CancelledError: the caller has left.
-            Exception: whatever the classifier raised, a fault of the server.
         """
-        run = _Run(self, call)
-        try:
-            run.check(items)
-            run.check_wait()
-            run.decode_and_encode()
-            run.classify(top_k)
-        except BaseException:
-            run.cancel()
-            raise
-        outcomes = [run.outcomes[i] for i in range(len(items))]
-        return Answered(outcomes, run.decode_s, run.queue_s, run.inference_s)
+        lanes = self.lanes  # to the end: other lanes may be of another state of the bundle
+        outcomes: dict[int, Prediction | Exception] = {}
+        texts: dict[int, Product] = {}
+        pictures: dict[int, Product] = {}
+        reads_pictures = "image" in lanes.predictor.bundle.fields
+        for i, item in enumerate(question.items):
+            try:
+                if isinstance(item, ProductError):
+                    raise item
+                lanes.predictor.check(item)
+            except ProductError as error:
+                outcomes[i] = _located(item, error)
+                continue
+            (pictures if reads_pictures and item.image is not None else texts)[i] = item
+        self._check_wait(len(texts), len(pictures), call)
+        run = RequestRun(lanes, self.decoder, question, call)
+        outcomes.update(run.answer(texts, pictures))
+        ordered = [outcomes[i] for i in range(len(question.items))]
+        return Answered(ordered, run.decode_s, run.queue_s, run.inference_s)
 
     def close(self) -> None:
-        """Stop both batchers and free the engine."""
+        """Stop the lanes and free the engine."""
         with self._lock:
             self.is_closed = True
-        self.programs.close()
+        self.lanes.close()
 
-
-class _Run:
-    """One request on its way: each product moves from `products` to `outcomes`, keyed by its place."""
-
-    def __init__(self, pipeline: Pipeline, call: Call):
-        self.products: dict[int, Product] = {}
-        self.outcomes: dict[int, Prediction | Exception] = {}
-        self.decode_s = self.queue_s = self.inference_s = 0.0
-        self._pipeline = pipeline
-        self._programs = pipeline.programs  # to the end: other programs may be of another state of the bundle
-        self._predictor = self._programs.predictor
-        self._call = call
-        self._futures: list[Future] = []
-        self._image_features: dict[int, np.ndarray] = {}
-
-    def check(self, items: Iterable[Product | ProductError]) -> None:
-        """Sort out the products that cannot be answered at all."""
-        for i, item in enumerate(items):
-            if isinstance(item, ProductError):
-                self.outcomes[i] = item
-                continue
-            try:
-                self._predictor.check(item)
-                self.products[i] = item
-            except ProductError as error:
-                has_features = item.image_features is not None
-                self.outcomes[i] = FieldError("image_features", str(error)) if has_features else error
-
-    def check_wait(self) -> None:
+    def _check_wait(self, num_texts: int, num_pictures: int, call: Call) -> None:
         """Refuse what would come too late for its caller, before anything is done for it.
 
         What need not wait is always tried, however long it took before: the next estimate learns from it.
         """
-        num_pictures = len(self._pictures())
-        wait_s = self._pipeline.wait_s(num_pictures > 0)
-        answer_s = self._pipeline.answer_s(len(self.products), num_pictures)
-        left_s = self._call.deadline_s - time.perf_counter()
+        wait_s = self.wait_s(num_texts > 0, num_pictures > 0)
+        answer_s = self.answer_s(num_texts, num_pictures)
+        left_s = call.deadline_s - time.perf_counter()
         if wait_s and answer_s * _ESTIMATE_MARGIN > left_s:
             raise WaitTooLongError(
                 f"expected to answer in {answer_s:.3f} s, most of it waiting, the deadline is in {left_s:.3f} s; send"
@@ -197,101 +149,9 @@ class _Run:
                 wait_s,
             )
 
-    def decode_and_encode(self) -> None:
-        """Turn pictures into features, where there are any."""
-        pictures = self._pictures()
-        if not pictures:
-            return
-        places, num_bytes = self._pipeline.decoder.places, sum(map(self._picture_bytes, pictures.values()))
-        places.take(len(pictures), num_bytes)
-        try:
-            self._decode_and_encode(pictures)
-        finally:
-            places.give_back(len(pictures), num_bytes)
 
-    def _decode_and_encode(self, pictures: dict[int, Product]) -> None:
-        """The encoder starts while later pictures are still decoded."""
-        started_s = time.perf_counter()
-        decoder, encoder, deadline_s = self._pipeline.decoder, self._programs.encoder, self._call.deadline_s
-        decode = self._predictor.decode
-        decoding = [(i, self._track(decoder.submit(decode, product))) for i, product in pictures.items()]
-        encoding: list[tuple[int, Future[Batched]]] = []
-        for i, decoded in decoding:
-            pixels = self._result_or_fail(i, decoded)
-            self.decode_s = time.perf_counter() - started_s
-            if pixels is not None:
-                encoding.append((i, self._track(encoder.submit({"images": pixels[None]}, deadline_s))))
-        for i, encoded in encoding:
-            batched = self._result_or_fail(i, encoded)
-            if batched is not None:
-                self._image_features[i] = batched.outputs["image_features"][0]
-                self.queue_s = max(self.queue_s, batched.queue_s)
-                self.inference_s = max(self.inference_s, batched.run_s)
-
-    def classify(self, top_k: int) -> None:
-        """Answer the products that are left."""
-        features = self._features()
-        if not self.products:
-            return
-        batched = self._track(self._programs.classifier.submit(features, self._call.deadline_s)).result()
-        self.queue_s += batched.queue_s
-        self.inference_s += batched.run_s
-        predictions = self._predictor.predictions(list(self.products.values()), batched.outputs, top_k)
-        self.outcomes.update(zip(self.products, predictions, strict=True))
-
-    def cancel(self) -> None:
-        """Take what is left of the request out of all queues."""
-        for future in self._futures:
-            future.cancel()
-
-    def _pictures(self) -> dict[int, Product]:
-        """The products whose picture this model reads."""
-        if "image" not in self._predictor.bundle.fields:
-            return {}
-        return {i: product for i, product in self.products.items() if product.image is not None}
-
-    def _picture_bytes(self, product: Product) -> int:
-        """What a picture takes up while it is encoded and decoded."""
-        assert product.image is not None
-        size = self._predictor.bundle.settings.image.image_size
-        return len(product.image) + size * size * 3
-
-    def _track(self, future: Future[T]) -> Future[T]:
-        self._futures.append(future)
-        return self._call.track(future)
-
-    def _result_or_fail(self, i: int, future: Future[T]) -> T | None:
-        """The result, or None after the error of product `i` became its outcome."""
-        try:
-            return future.result()
-        except _WHOLE_REQUEST:
-            raise
-        except Exception as error:
-            self._fail(i, error)
-            return None
-
-    def _features(self) -> Features:
-        """Classifier inputs of the products; those that the preprocessor trips over fail alone."""
-        try:
-            return self._features_of(self.products)
-        except Exception:
-            for i, product in list(self.products.items()):
-                try:
-                    self._features_of({i: product})
-                except Exception as error:
-                    self._fail(i, error)
-        return self._features_of(self.products)
-
-    def _features_of(self, products: dict[int, Product]) -> Features:
-        if not products:
-            return {}
-        image_features = self._predictor.preprocessor.empty_image_features(len(products))
-        if image_features is not None:
-            for row, i in enumerate(products):
-                if i in self._image_features:
-                    image_features[row] = self._image_features[i]
-        return self._predictor.features(list(products.values()), image_features)
-
-    def _fail(self, i: int, error: Exception) -> None:
-        del self.products[i]
-        self.outcomes[i] = error
+def _located(item: Product | ProductError, error: ProductError) -> ProductError:
+    """What is wrong with features is told with their field's name."""
+    if isinstance(item, Product) and item.image_features is not None:
+        return FieldError("image_features", str(error))
+    return error

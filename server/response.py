@@ -84,7 +84,7 @@ def numbers_by_name(values: Mapping[str, Any], prefix: str = "") -> dict[str, fl
 
 
 def _fill_prediction(message: classifier_pb2.Prediction, prediction: Prediction, question: Question) -> None:
-    message.categories.extend(map(_scored, prediction.categories))
+    message.categories.extend(map(_scored, prediction.categories[: question.top_k]))
     message.needs_review = prediction.needs_review
     if prediction.accepted is not None:
         message.accepted.CopyFrom(_scored(prediction.accepted))

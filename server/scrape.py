@@ -29,13 +29,13 @@ class ServerCollector(Collector):
         self._metrics.forget_unloaded({(model.name, model.version) for model in models})
         yield GaugeMetricFamily("aisle_calls_in_flight", "Calls being answered", value=self._calls.num_in_flight)
         yield GaugeMetricFamily(
-            "aisle_pictures_in_flight", "Pictures between arrival and features", value=self._decoder.places.items
+            "aisle_pictures_in_flight", "Pictures between arrival and answer", value=self._decoder.places.items
         )
         yield self._model_info(models)
         yield self._model_states()
         yield _model_up(models)
-        yield _queue_rows(models)
-        yield _batch_rows(models)
+        yield _queue_items(models)
+        yield _batch_items(models)
 
     def _model_info(self, models: list[ServedModel]) -> GaugeMetricFamily:
         family = GaugeMetricFamily("aisle_model_info", "Loaded versions; always 1", labels=(*_MODEL, "engine"))
@@ -59,27 +59,27 @@ def _model_up(models: list[ServedModel]) -> GaugeMetricFamily:
     return family
 
 
-def _queue_rows(models: list[ServedModel]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily("aisle_queue_rows", "Rows that wait for a program", labels=(*_MODEL, "program"))
+def _queue_items(models: list[ServedModel]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("aisle_queue_items", "Products that wait for an engine", labels=(*_MODEL, "lane"))
     for model in models:
-        for batcher in _batchers(model):
-            family.add_metric((model.name, model.version, batcher.name), batcher.queued_rows)
+        for lane in _lanes(model):
+            family.add_metric((model.name, model.version, lane.name), lane.num_queued)
     return family
 
 
-def _batch_rows(models: list[ServedModel]) -> HistogramMetricFamily:
-    family = HistogramMetricFamily("aisle_batch_rows", "Rows of a batch", labels=(*_MODEL, "program"))
+def _batch_items(models: list[ServedModel]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily("aisle_batch_items", "Products of a batch", labels=(*_MODEL, "lane"))
     for model in models:
-        for batcher in _batchers(model):
-            num_batches, num_rows = batcher.times.totals()
+        for lane in _lanes(model):
+            num_batches, num_items = lane.times.totals()
             count = 0
             buckets = []
             for limit, batches in num_batches.items():
                 count += batches
                 buckets.append((f"{limit:.1f}", count))
-            family.add_metric((model.name, model.version, batcher.name), [*buckets, ("+Inf", count)], num_rows)
+            family.add_metric((model.name, model.version, lane.name), [*buckets, ("+Inf", count)], num_items)
     return family
 
 
-def _batchers(model: ServedModel) -> tuple[Batcher, Batcher]:
-    return model.pipeline.encoder, model.pipeline.classifier
+def _lanes(model: ServedModel) -> tuple[Batcher, Batcher]:
+    return model.pipeline.lanes.text, model.pipeline.lanes.picture

@@ -101,7 +101,7 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         call.check()
         with self._models.lease(request.model, request.model_version) as model:
             question = parse_request(request, self._settings)
-            answered = model.pipeline.answer(question.items, question.top_k, call)
+            answered = model.pipeline.answer(question, call)
             total_s = time.perf_counter() - started_s
             response = classify_response(request, question, model, answered, total_s)
             self._metrics.observe(model, answered, response, total_s)

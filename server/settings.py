@@ -14,12 +14,19 @@ _AT_LEAST_ONE = (
     "max_top_k",
     "max_text_chars",
     "max_batch_items",
-    "max_batch_images",
     "max_queue_bytes",
     "stream_window",
     "loaded_versions",
 )
-_AT_LEAST_ZERO = ("engine_threads", "decode_threads", "max_queue_delay_ms", "drain_delay_s", "grace_s", "model_poll_s")
+_AT_LEAST_ZERO = (
+    "engine_threads",
+    "decode_threads",
+    "max_batch_images",
+    "max_queue_delay_ms",
+    "drain_delay_s",
+    "grace_s",
+    "model_poll_s",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class ServerSettings:
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it: quicker, and picture
     features differ by some percent from those that the model was calibrated on."""
     engine_threads: int = 0
-    """Threads of the engine on the CPU; 0 means all cores."""
+    """Threads of the engine on the CPU, each with runs of its own; 0 means one a core."""
     decode_threads: int = 0
     """Threads that decode pictures; 0 means one a core."""
     max_concurrent_rpcs: int = 512
@@ -70,13 +77,13 @@ class ServerSettings:
     max_text_chars: int = 10_000
     """Longest text of a product, characters."""
     max_batch_items: int = 128
-    """Most products in one run of the classifier; larger requests are split."""
-    max_batch_images: int = 16
-    """Most pictures in one run of the image encoder."""
+    """Most products without a picture in one run; larger requests are split."""
+    max_batch_images: int = 0
+    """Most products with a picture in one run; 0 takes what suits the engine and device."""
     max_queue_items: int = 8192
-    """Products waiting for the classifier; more are refused with RESOURCE_EXHAUSTED."""
+    """Products without a picture that wait; more are refused with RESOURCE_EXHAUSTED."""
     max_queue_images: int = 1024
-    """Pictures between arrival and the end of the image encoder, of all models; more are refused."""
+    """Pictures between arrival and answer, of all models; more are refused."""
     max_queue_bytes: int = 512 * 1024 * 1024
     """Bytes that the products, and as many that the pictures of a queue may take up; more are refused."""
     max_queue_delay_ms: float = 0.0

@@ -79,7 +79,7 @@ class Supervisor:
     def _look(self) -> None:
         is_serving: dict[str, bool] = {}
         for model in self._models:
-            fault = model.pipeline.programs.watch(_POLL_S)
+            fault = model.pipeline.lanes.watch(_POLL_S)
             is_serving.setdefault(model.name, fault is None)
             if isinstance(fault, EngineDownError) and model.pipeline not in self._reopening:
                 _log.error("%s %s is not serving: %s", model.name, model.version, fault)

@@ -1,52 +1,60 @@
-"""What waits in a batcher: the rows of one caller, and the answer they wait for."""
+"""What callers hand to a batcher, and the parts of it that go into batches."""
 
 import threading
-import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-import numpy as np
-
-from server.errors import BatchError
-
-Arrays = dict[str, np.ndarray]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Batched:
-    """What became of one submitted work.
+class Batched(Generic[Result]):
+    """What became of a work.
 
     Args:
-        outputs: the program's arrays, one row for each submitted row, in order.
+        results: one for each item, in order; the exception of an item that failed alone.
         queue_s: from `submit` to the start of its first batch, seconds.
         run_s: from there to the end of its last batch, seconds.
     """
 
-    outputs: Arrays
+    results: list[Result | Exception]
     queue_s: float
     run_s: float
 
 
 @dataclass(eq=False)
-class Work:
-    """Rows of one caller; `taken` of them have left the queue, `parts` came back.
+class Work(Generic[Item, Result]):
+    """Items of one caller; `num_taken` of them have left the queue.
 
     Args:
+        item_bytes: what each takes up, on average.
         deadline_s: on the clock of `time.perf_counter`, as all times here.
     """
 
-    inputs: Arrays
-    num_rows: int
-    row_bytes: int
+    items: Sequence[Item]
+    item_bytes: int
     submitted_s: float
     deadline_s: float
-    future: Future[Batched] = field(default_factory=Future)
-    taken: int = 0
-    parts: list[Arrays] = field(default_factory=list)
+    future: "Future[Batched[Result]]" = field(default_factory=Future)
+    num_taken: int = 0
     started_s: float = 0.0
+    results: dict[int, Result | Exception] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _finishing: threading.Lock = field(default_factory=threading.Lock)
 
-    def finish(self, answer: Batched | Exception) -> None:
+    def deliver(self, start: int, results: Sequence[Result | Exception], now_s: float) -> None:
+        """Take what became of the items from `start` on; the last of them finish the work."""
+        with self._lock:
+            self.results.update(enumerate(results, start))
+            is_whole = len(self.results) == len(self.items)
+        if is_whole:
+            ordered = [self.results[i] for i in range(len(self.items))]
+            self.finish(Batched(ordered, self.started_s - self.submitted_s, now_s - self.started_s))
+
+    def finish(self, answer: Batched[Result] | Exception) -> None:
         """Give the caller an answer, unless there was one or nobody waits."""
         if not self._finishing.acquire(blocking=False) or not self.future.set_running_or_notify_cancel():
             return
@@ -57,40 +65,46 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Slice:
-    """The rows [start, stop) of a work, as they go into one batch."""
+class Slice(Generic[Item, Result]):
+    """The items [start, stop) of a work, as they go into one batch."""
 
-    work: Work
+    work: Work[Item, Result]
     start: int
     stop: int
 
     @property
-    def num_rows(self) -> int:
-        """How many."""
-        return self.stop - self.start
+    def items(self) -> Sequence[Item]:
+        """Those items."""
+        return self.work.items[self.start : self.stop]
+
+
+@dataclass(frozen=True)
+class Batch(Generic[Item, Result]):
+    """Slices of one or more works that run together.
+
+    Args:
+        number: its own among those of the batcher.
+        started_s: when it was taken from the queue.
+    """
+
+    number: int
+    slices: list[Slice[Item, Result]]
+    started_s: float
 
     @property
-    def inputs(self) -> Arrays:
-        """Those rows."""
-        return {name: rows[self.start : self.stop] for name, rows in self.work.inputs.items()}
+    def items(self) -> list[Item]:
+        """Those of all slices, in order."""
+        return [item for part in self.slices for item in part.items]
 
-    def deliver(self, outputs: Arrays) -> None:
-        """Take the rows that came back; the last slice finishes the work."""
-        work = self.work
-        work.parts.append(outputs)
-        if self.stop < work.num_rows:
-            return
-        try:
-            outputs = concatenate(work.parts)
-        except (KeyError, ValueError) as error:
-            work.finish(BatchError(f"the parts of a split work do not fit together: {error}"))
-            return
-        ended_s = time.perf_counter()
-        work.finish(Batched(outputs, work.started_s - work.submitted_s, ended_s - work.started_s))
+    @property
+    def num_items(self) -> int:
+        """How many."""
+        return sum(part.stop - part.start for part in self.slices)
 
-
-def concatenate(parts: list[Arrays]) -> Arrays:
-    """Rows after rows, by name; a single part is not copied."""
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    def deliver(self, results: Sequence[Result | Exception], now_s: float) -> None:
+        """Hand the results to the works, one for each item."""
+        offset = 0
+        for part in self.slices:
+            count = part.stop - part.start
+            part.work.deliver(part.start, results[offset : offset + count], now_s)
+            offset += count

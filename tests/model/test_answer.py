@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.answer import Calibration, ScoredCategory, answer, softmax
+from model.answer import Calibration, ScoredCategory, answer, largest, softmax
 from model.taxonomy import Taxonomy
 
 TREE = Taxonomy(("A>x", "A>y", "B"), {"A": "1", "A>y": "12"})
@@ -117,3 +117,14 @@ def test_rows_are_answered_one_by_one() -> None:
 
 def test_no_rows() -> None:
     assert len(answer(np.zeros((0, 3), np.float32), TREE, Calibration(thresholds=(0.5, 0.5)), 5)) == 0
+
+
+@pytest.mark.parametrize(("num_columns", "count"), [(5, 5), (64, 1), (1000, 5), (4967, 5), (4967, 100), (6400, 50)])
+def test_the_largest_are_those_of_a_full_sort(num_columns: int, count: int) -> None:
+    values = np.random.default_rng(num_columns).normal(size=(7, num_columns)).astype(np.float32)
+    values[0, -1] = 99  # behind the last whole block
+    values[1, :count] = 7
+    expected = np.argsort(-values, axis=1, kind="stable")[:, :count]
+    np.testing.assert_array_equal(largest(values, count), expected)
+    alone = np.concatenate([largest(row[None], count) for row in values])
+    np.testing.assert_array_equal(alone, expected)

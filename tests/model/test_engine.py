@@ -4,6 +4,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
@@ -17,8 +18,8 @@ from model.engine import Engine, EngineName, Features, Precision
 from model.engine_choice import open_engine
 from model.errors import EngineError
 from model.export import write_onnx_programs
-from model.keras_engine import MAX_IMAGES, KerasEngine
-from model.keras_program import KerasProgram, padded
+from model.keras_engine import KerasEngine
+from model.keras_program import KerasProgram
 from model.onnx_engine import OnnxProgram
 from model.openvino_engine import OpenVinoEngine, OpenVinoProgram, processor_capabilities
 from model.product import Product
@@ -137,7 +138,6 @@ def test_keras_cuts_large_batches_and_pads_small_ones(toy_bundle: Path) -> None:
     assert program.run({"images": images(7)[:0]})["image_features"].shape == (0, 1280)
     expected = OpenVinoProgram(toy_bundle / FILES.openvino_image_encoder).run({"images": images(7)})
     assert_same(whole, expected["image_features"], 1e-4)
-    assert len(padded(np.ones((MAX_IMAGES, 2)))) == MAX_IMAGES
 
 
 def test_bfloat16_is_what_it_says(toy_bundle: Path, reference: Engine, features: Features) -> None:
@@ -237,3 +237,23 @@ def test_a_bundle_without_pictures_says_so(toy_bundle: Path, tmp_path: Path, fea
         with pytest.raises(EngineError, match="this bundle has no picture branch; leave pictures out"):
             engine.encode_images(images(1))
         assert len(engine.classify(features)["joint_logits"]) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnx"])
+def test_many_callers_get_a_stream_each_and_the_same_answers(
+    name: EngineName, onnx_bundle: Path, reference: Engine, features: Features
+) -> None:
+    engine = open_engine(onnx_bundle, name, threads=3, many_callers=True)
+    assert (engine.num_streams, reference.num_streams) == (3, 1)
+    expected = reference.classify(features)
+    with ThreadPoolExecutor(4) as pool:
+        for outputs in pool.map(lambda _: engine.classify(features), range(12)):
+            for head, values in expected.items():
+                assert_same(outputs[head], values, 1e-5)
+
+
+def test_the_joint_head_alone_is_the_joint_head_among_all(reference: Engine, features: Features) -> None:
+    alone, among_all = reference.classify(features, all_heads=False), reference.classify(features)
+    assert sorted(alone) == ["embedding", "joint_logits"]
+    for name, values in alone.items():
+        assert_same(values, among_all[name], 1e-6)

@@ -111,7 +111,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 class HeldEngine:
-    """Holds a server's classifier before each run until `release`; counts the rows it ran."""
+    """Holds a server's classifier before each run until `release`; counts the rows it ran.
+
+    Args:
+        server: one with a single engine thread, or two batches are held at a time.
+    """
 
     def __init__(self, server: AisleServer, monkeypatch: pytest.MonkeyPatch):
         self.batch_sizes: list[int] = []
@@ -120,11 +124,11 @@ class HeldEngine:
         engine = next(iter(server.models)).predictor.engine
         classify = engine.classify
 
-        def held(features: dict[str, Any]) -> dict[str, Any]:
+        def held(features: dict[str, Any], all_heads: bool) -> dict[str, Any]:
             self.batch_sizes.append(len(features["presence"]))
             self.entered.release()
             assert self._released.wait(20)
-            return classify(features)
+            return classify(features, all_heads)
 
         monkeypatch.setattr(engine, "classify", held)
 

@@ -26,6 +26,7 @@ def settings(toy_bundle: Path) -> ServerSettings:
         host="127.0.0.1",
         port=0,
         engine="openvino",
+        engine_threads=1,
         max_products_per_request=2,
         max_queue_items=2,
         max_queue_images=2,
@@ -81,7 +82,7 @@ def test_a_full_queue_is_resource_exhausted_and_what_waits_is_answered(held: Hel
         attempts = [pool.submit(stub.Classify, waiting, timeout=30) for _ in range(2)]
         refused = next(attempt for attempt in as_completed(attempts, timeout=30) if attempt.exception())
         assert refused.exception().code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "the classifier queue has no room for 2 more, 2 of 2 places are taken" in refused.exception().details()
+        assert "the text queue has no room for 2 more, 2 of 2 places are taken" in refused.exception().details()
         assert retry_delay_s(refused.exception()) > 0
         held.release()
     [answered] = [attempt.result() for attempt in attempts if attempt is not refused]
@@ -95,14 +96,14 @@ def test_nothing_is_done_for_a_caller_who_has_left(
     stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
     first = stub.Classify.future(ONE_PRODUCT, timeout=30)
     held.wait_until_busy()
-    classifier = next(iter(fresh_server.models)).pipeline.classifier
+    lane = next(iter(fresh_server.models)).pipeline.lanes.text
     left = stub.Classify.future(pb.ClassifyRequest(products=[{"product_name": "a"}] * 2), timeout=30)
-    wait_for(lambda: classifier.queued_rows == 2)
+    wait_for(lambda: lane.num_queued == 2)
     left.cancel()
-    wait_for(lambda: classifier.queued_rows == 0)
+    wait_for(lambda: lane.num_queued == 0)
     expired = stub.Classify.future(pb.ClassifyRequest(products=[{"product_name": "a"}] * 2), timeout=0.2)
     assert expired.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    wait_for(lambda: classifier.queued_rows == 0)
+    wait_for(lambda: lane.num_queued == 0)
     held.release()
     assert len(first.result(30).classifications) == 1
     assert held.batch_sizes == [1]

@@ -26,7 +26,9 @@ ONE_PRODUCT = pb.ClassifyRequest(products=[{"product_name": "red shirt"}])
 
 @pytest.fixture
 def fresh_server(toy_bundle: Path) -> Iterator[AisleServer]:
-    server = AisleServer(ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino"))
+    server = AisleServer(
+        ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", engine_threads=1)
+    )
     server.start()
     yield server
     server.stop(grace_s=0)

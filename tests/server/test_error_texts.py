@@ -128,20 +128,17 @@ def test_a_fault_of_the_engine_is_a_number_to_quote(
     engine = next(iter(server.models)).predictor.engine
     run, fails = getattr(engine, program), itertools.cycle([True, False])
 
-    def fail_once(inputs: Any) -> Any:
+    def fail_once(*inputs: Any) -> Any:
         if next(fails):
             raise ZeroDivisionError(SECRET)
-        return run(inputs)  # the run after it, by which the server tests the engine
+        return run(*inputs)  # the run after it, by which the server tests the engine
 
     monkeypatch.setattr(engine, program, fail_once)
     request = pb.ClassifyRequest(products=[pb.Product(image=jpeg)])
-    if program == "classify":
-        status = failed(lambda: stub.Classify(request, timeout=30))
-        [answer] = stub.ClassifyStream(iter([pb.ClassifyStreamRequest(request=request)]), timeout=30)
-        assert checked(answer.error).code == code_pb2.INTERNAL
-    else:
-        status = checked(stub.Classify(request, timeout=30).classifications[0].error)
-    assert status.code == code_pb2.INTERNAL
+    [answer] = stub.ClassifyStream(iter([pb.ClassifyStreamRequest(request=request)]), timeout=30)
+    for response in (stub.Classify(request, timeout=30), answer.response):
+        status = checked(response.classifications[0].error)
+        assert status.code == code_pb2.INTERNAL
     assert re.search(r"internal error [0-9a-f]{8}$", status.message)
 
 

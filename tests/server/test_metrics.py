@@ -49,7 +49,13 @@ class Growth:
 def server(toy_bundle: Path) -> Iterator[AisleServer]:
     """Knows its model as `toy` 1, for a folder of models gives the names."""
     settings = ServerSettings(
-        models=toy_bundle.parent.parent, host="127.0.0.1", port=0, engine="openvino", metrics_port=0, model_poll_s=0
+        models=toy_bundle.parent.parent,
+        host="127.0.0.1",
+        port=0,
+        engine="openvino",
+        engine_threads=1,
+        metrics_port=0,
+        model_poll_s=0,
     )
     server = AisleServer(settings)
     server.start()
@@ -136,19 +142,19 @@ def test_batches_and_queues_are_read_when_scraped(
     first = stub.Classify.future(pb.ClassifyRequest(products=[named("a")]), timeout=30)
     held.wait_until_busy()
     second = stub.Classify.future(pb.ClassifyRequest(products=[named("a")] * 3), timeout=30)
-    wait_for(lambda: growth.found("aisle_queue_rows") == {("aisle_queue_rows", "toy", "classifier", "1"): 3})
+    wait_for(lambda: growth.found("aisle_queue_items") == {("aisle_queue_items", "text", "toy", "1"): 3})
     assert growth.found("aisle_calls_in_flight") == {("aisle_calls_in_flight",): 2}
     held.release()
     assert len(first.result(30).classifications) + len(second.result(30).classifications) == 4
-    name = "aisle_batch_rows"
+    name = "aisle_batch_items"
     assert growth.found(f"{name}_sum", f"{name}_count") == {
-        (f"{name}_sum", "toy", "classifier", "1"): 4,
-        (f"{name}_count", "toy", "classifier", "1"): 2,
+        (f"{name}_sum", "text", "toy", "1"): 4,
+        (f"{name}_count", "text", "toy", "1"): 2,
     }
     buckets = growth.found(f"{name}_bucket")
-    counts = {key[1]: count for key, count in buckets.items() if key[2:] == ("toy", "classifier", "1")}
+    counts = {key[2]: count for key, count in buckets.items() if (key[1], *key[3:]) == ("text", "toy", "1")}
     assert [counts.get(limit, 0) for limit in ("1.0", "2.0", "4.0", "+Inf")] == [1, 1, 2, 2]
-    assert growth.found("aisle_queue_rows") == {}
+    assert growth.found("aisle_queue_items") == {}
 
 
 def test_versions_and_their_states_follow_the_folder(

@@ -29,14 +29,14 @@ class SlowProgram:
         self._is_first = True
         self._released = threading.Event()
 
-    def __call__(self, inputs: Any) -> Any:
+    def __call__(self, *inputs: Any) -> Any:
         if self._is_first:
             self._is_first = False
             time.sleep(FIRST_RUN_S)
         else:
             self.entered.release()
             assert self._released.wait(20)
-        return self._run(inputs)
+        return self._run(*inputs)
 
     def wait_until_busy(self) -> None:
         assert self.entered.acquire(timeout=20)
@@ -50,7 +50,7 @@ def tight_server(toy_bundle: Path) -> Iterator[AisleServer]:
     """One product a batch, five calls at the same time."""
     settings = ServerSettings(
         bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", max_batch_items=1, max_batch_images=1,
-        max_concurrent_rpcs=5,
+        engine_threads=1, max_concurrent_rpcs=5,
     )  # fmt: skip
     server = AisleServer(settings)
     server.start()
@@ -87,8 +87,8 @@ def test_a_request_that_would_wait_past_its_deadline_is_refused_at_once(
     calls = [later(tight_stub, named("running"))]
     slow.wait_until_busy()
     calls.append(later(tight_stub, named("a"), named("b")))
-    classifier = next(iter(tight_server.models)).pipeline.classifier
-    wait_for(lambda: classifier.queued_rows == 2)  # two batches of FIRST_RUN_S
+    lane = next(iter(tight_server.models)).pipeline.lanes.text
+    wait_for(lambda: lane.num_queued == 2)  # two batches of FIRST_RUN_S
     hurried = later(tight_stub, named("hurried"), timeout_s=FIRST_RUN_S)
     assert hurried.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "s, most of it waiting, the deadline is in 0." in hurried.details()

@@ -17,7 +17,7 @@ from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import SERVICE_NAME, AisleServer
 from server.errors import EngineDownError
-from server.programs import Programs
+from server.lanes import Item, Lanes
 from server.settings import ServerSettings
 from server.supervisor import Backoff
 from tests.server.support import Stub, ask, named, open_channel, wait_for
@@ -31,6 +31,8 @@ class FaultyEngine:
 
     def __init__(self, engine: Engine):
         self.name = engine.name
+        self.num_streams = engine.num_streams
+        self.max_images = engine.max_images
         self.raises = False
         self.hangs = threading.Event()
         self.released = threading.Event()
@@ -41,9 +43,9 @@ class FaultyEngine:
         self._fail()
         return self._engine.encode_images(images)
 
-    def classify(self, features: Features) -> dict[str, np.ndarray]:
+    def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
         self._fail()
-        return self._engine.classify(features)
+        return self._engine.classify(features, all_heads)
 
     def close(self) -> None:
         self._engine.close()
@@ -64,7 +66,9 @@ def bundle(toy_bundle: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(bundle: Path) -> ServerSettings:
-    return ServerSettings(bundle=bundle, host="127.0.0.1", port=0, engine="openvino", engine_timeout_s=0.5)
+    return ServerSettings(
+        bundle=bundle, host="127.0.0.1", port=0, engine="openvino", engine_threads=1, engine_timeout_s=0.5
+    )
 
 
 @pytest.fixture
@@ -110,16 +114,16 @@ def later(stub: Stub, *products: pb.Product) -> grpc.Future:
     return stub.Classify.future(pb.ClassifyRequest(products=products), timeout=30)
 
 
-@pytest.mark.parametrize("product", [named("shirt"), "picture"], ids=["classifier", "image encoder"])
+@pytest.mark.parametrize("product", [named("shirt"), "picture"], ids=["text", "picture"])
 def test_an_engine_that_fails_with_everything_is_replaced(
     product, jpeg: bytes, engine: FaultyEngine, fresh_stub: Stub, watches, request: pytest.FixtureRequest
 ):
-    program = request.node.callspec.id
+    lane = request.node.callspec.id
     engine.raises = True
     with pytest.raises(grpc.RpcError) as caught:
         ask(fresh_stub, pb.Product(image=jpeg) if product == "picture" else product)
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert caught.value.details() == f"the {program} has failed and is being restarted; send the request again"
+    assert caught.value.details() == f"the {lane} engine has failed and is being restarted; send the request again"
     assert [next(watch).status for watch in watches] == [NOT_SERVING, NOT_SERVING]
     assert [next(watch).status for watch in watches] == [SERVING, SERVING]
     products = [named("shirt"), pb.Product(image=jpeg)]
@@ -135,7 +139,9 @@ def test_an_engine_that_hangs_is_replaced_and_what_it_held_is_unavailable(
     assert engine.entered.acquire(timeout=20)
     calls.append(later(fresh_stub, named("waiting")))
     assert {call.code() for call in calls} == {grpc.StatusCode.UNAVAILABLE}
-    assert {call.details() for call in calls} == {"the classifier hangs and is being restarted; send the request again"}
+    assert {call.details() for call in calls} == {
+        "the text engine hangs and is being restarted; send the request again"
+    }
     assert [next(watch).status for watch in watches] == [NOT_SERVING, NOT_SERVING]
     assert [next(watch).status for watch in watches] == [SERVING, SERVING]
     assert ask(fresh_stub, named("shirt")).classifications[0].HasField("prediction")
@@ -178,18 +184,18 @@ def test_the_time_of_a_batch_is_what_the_watch_has_seen(bundle: Path, settings: 
     """So that a process that was stopped and goes on does not take its engines for dead."""
     predictor = Predictor.open(bundle, "openvino")
     engine = predictor.engine = FaultyEngine(predictor.engine)
-    programs = Programs(predictor, settings)
-    assert programs.watch(1000) is None  # idle
+    lanes = Lanes(predictor, settings)
+    assert lanes.watch(1000) is None  # idle
     engine.hangs.set()
-    future = programs.classifier.submit(predictor.features([Product("", product_name="shirt")]))
+    future = lanes.text.submit([Item(Product("", product_name="shirt"), top_k=1, all_heads=False)], num_bytes=10)
     assert engine.entered.acquire(timeout=10)
-    assert [programs.watch(0.2) for _ in range(3)] == [None, None, None]  # seen for 0, 0.2 and 0.4 s
-    fault = programs.watch(0.2)
+    assert [lanes.watch(0.2) for _ in range(3)] == [None, None, None]  # seen for 0, 0.2 and 0.4 s
+    fault = lanes.watch(0.2)
     assert isinstance(fault, EngineDownError)
-    assert str(fault) == "the classifier hangs and is being restarted; send the request again"
+    assert str(fault) == "the text engine hangs and is being restarted; send the request again"
     assert future.exception(10) is fault
     engine.released.set()
-    programs.close()
+    lanes.close()
 
 
 def test_attempts_come_apart_and_together_again_after_a_calm_time():
