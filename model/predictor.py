@@ -96,8 +96,10 @@ class Predictor:
             for row, product in enumerate(products)
         ]
 
-    def predict(self, products: Sequence[Product], top_k: int = 5) -> list[Prediction | AisleError]:
-        """Answer products one batch at a time; a bad one becomes its error and costs no neighbour."""
+    def predict(
+        self, products: Sequence[Product], top_k: int = 5, all_heads: bool = True
+    ) -> list[Prediction | AisleError]:
+        """Answer products as one batch; a bad one becomes its error and costs no neighbour."""
         results: dict[int, Prediction | AisleError] = {}
         good: list[int] = []
         pixels: dict[int, np.ndarray] = {}
@@ -112,7 +114,7 @@ class Predictor:
                 pixels[len(good)] = decoded
             good.append(i)
         if good:
-            predictions = self.predict_decoded([products[i] for i in good], pixels, top_k)
+            predictions = self.predict_decoded([products[i] for i in good], pixels, top_k, all_heads)
             results.update(zip(good, predictions, strict=True))
         return [results[i] for i in range(len(products))]
 

@@ -18,7 +18,7 @@ import tyro
 
 from model.bundle import load_bundle
 from model.bundle_files import FILES
-from model.engine import Features
+from model.engine import Features, Precision
 from model.predictor import Predictor
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.request import parse_product
@@ -42,6 +42,10 @@ class SavedModelEngine:
     """See `model.engine.Engine`: both programs exported to SavedModels and called as they are."""
 
     name = "tensorflow"
+    precision: Precision = "float32"
+    device = "CPU"
+    num_streams = 1
+    max_images = 16
 
     def __init__(self, bundle_dir: Path, folder: Path):
         import keras
@@ -61,7 +65,7 @@ class SavedModelEngine:
         """(B, H, W, 3) uint8 to (B, F) float32."""
         return self._image_encoder.serve(images)["image_features"].numpy()
 
-    def classify(self, features: Features) -> dict[str, np.ndarray]:
+    def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:  # noqa: ARG002
         """Classifier inputs to head logits and embedding."""
         return {name: rows.numpy() for name, rows in self._classifier.serve(features).items()}
 
@@ -82,7 +86,7 @@ class Servicer(classifier_pb2_grpc.ProductClassifierServicer):
         """The top categories of every product."""
         products = [parse_product(message, _MAX_TEXT_CHARS) for message in request.products]
         response = classifier_pb2.ClassifyResponse()
-        for prediction in self._predictor.predict(products, request.top_k or 5):
+        for prediction in self._predictor.predict(products, request.top_k or 5, all_heads=False):
             classification = response.classifications.add()
             if isinstance(prediction, Exception):
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(prediction))
