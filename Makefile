@@ -19,7 +19,7 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto proto-check lint format train serve load-test bench-serving image clean
+.PHONY: help demo test proto proto-check lint format train serve load-test bench-serving peers image clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,9 +56,11 @@ load-test: proto ## CATALOG=FILE RATE=N [TARGET=HOST:PORT]: latency of a running
 	@test -n "$(CATALOG)" || { echo "expected make load-test CATALOG=FILE [RATE=N] [TARGET=HOST:PORT]" >&2; exit 2; }
 	$(BIN)/python -m client load-test --target "$(TARGET)" --catalog "$(CATALOG)" $(if $(RATE),--rate "$(RATE)") $(ARGS)
 
-bench-serving: proto ## BUNDLE=DIR CATALOG=FILE: served throughput against the ceiling and TensorFlow (long)
+bench-serving: $(DEV_STAMP) proto ## BUNDLE=DIR CATALOG=FILE: throughput and latency against the ceiling, TensorFlow and peers (long)
 	@test -n "$(CATALOG)" || { echo "expected make bench-serving CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.serving --bundle "$(BUNDLE)" --catalog "$(CATALOG)" --picture-px 224 640 $(ARGS)
+
+peers: $(foreach peer,triton mosec mlserver,build/peers/$(peer)/.installed) ## the environments of bench-serving's other servers
 
 image: ## IMAGE=NAME: the container of the CPU server, see deploy/
 	docker build --file deploy/Dockerfile --tag "$(IMAGE)" .
@@ -82,4 +84,17 @@ $(RUN_STAMP): requirements.txt requirements-server.txt
 $(DEV_STAMP): requirements-dev.txt $(RUN_STAMP)
 	@echo "installing $< into $(VENV)"
 	@$(PIP_INSTALL) -r $<
+	@touch $@
+
+# Triton's stub links the libpython of Debian's own Python 3.11. Its wheel asks for packages of pytriton's, unused
+# here, and was built before NumPy 2, with which it dies at the first text.
+PEER_PYTHON ?= $(PYTHON)
+build/peers/triton/.installed: PEER_PYTHON = /usr/bin/python3.11
+build/peers/triton/.installed: PEER_WHEELS = nvidia-pytriton==0.7.0 numpy==1.26.4
+build/peers/%/.installed: benchmarks/peers/requirements-%.txt benchmarks/peers/requirements-model.txt
+	@test -x $(@D)/bin/python || $(PEER_PYTHON) -m venv $(@D)
+	@echo "installing $< into $(@D)"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@test -z "$(PEER_WHEELS)" || \
+	  $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(PEER_WHEELS)
 	@touch $@

@@ -1,38 +1,41 @@
-"""Served throughput against the in-process ceiling and against TensorFlow behind a plain gRPC servicer.
+"""Served throughput and latency against the in-process ceiling and against other servers, on the same cores.
 
     python -m benchmarks.serving --bundle DIR --catalog ../shared/data/fashion224/val.csv
     python -m benchmarks.serving --bundle DIR --catalog FILE --contenders ceiling aisle --products-per-request 64
 
-One contender after the other in every round, each loaded in closed loop by a client on the same cores; medians over
-the rounds, ratios within a round. Pictures of the catalog are written as JPEGs of each size first.
+Peers run in environments of their own (`make peers`), set as `benchmarks.peers.tuning` says; one whose environment is
+absent is left out. Pictures of the catalog are written as JPEGs of each size; every server first has to answer 20 of
+the products right. Then in every round one contender after the other is loaded in closed loop, the others being idle;
+and after that, in as many rounds, in open loop (Poisson) at half of Aisle's throughput, or at half of its own where a
+peer cannot reach that. Medians over the rounds, ratios within a round.
 """
 
 import csv
 import io
 import json
 import os
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.contenders import Served, ServerName, is_installed, protocol_of, running_server
+from benchmarks.right_answers import check_answers, reference_answers
+from benchmarks.serving_tables import latency_table, rate_table
 from client.catalog import read_catalog
+from model.bundle_files import FILES
+from model.engine import Precision
 
-Contender = Literal["ceiling", "aisle", "tensorflow"]
-_READY_TIMEOUT_S = 120
+_NUM_CHECKED = 20
 
 
 @dataclass(frozen=True)
@@ -43,39 +46,70 @@ class Options:
     """Bundle that every contender runs."""
     catalog: Path
     """Catalog whose products are sent."""
-    contenders: tuple[Contender, ...] = ("ceiling", "aisle", "tensorflow")
+    contenders: tuple[Literal["ceiling"] | ServerName, ...] = (
+        "ceiling",
+        "aisle",
+        "tensorflow",
+        "triton-onnx",
+        "triton-openvino",
+        "mosec",
+        "mlserver",
+    )
     """Who takes part."""
     picture_px: tuple[int, ...] = (224,)
     """Sides of the JPEGs sent; 0 sends text only."""
     products_per_request: int = 1
     """Products in a request."""
     concurrency: int = 32
-    """Callers at the same time."""
+    """Callers at the same time, in closed loop."""
     rounds: int = 5
     """Rounds; every contender runs once in each."""
     duration_s: float = 8.0
     """Length of one measurement, seconds."""
+    open_loop: bool = True
+    """Whether to measure latency at half the rate, too."""
     limit: int = 300
     """Rows of the catalog that are used."""
-    precision: str = "float32"
-    """Arithmetic of the ceiling and of Aisle."""
+    precision: Precision = "float32"
+    """Arithmetic of OpenVINO, in whichever contender."""
     json: Path | None = None
     """File for all figures."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured with one picture size, one figure a round.
+
+    Args:
+        products_per_s: of each contender, in closed loop.
+        rates_rps: requests a second that each was offered in open loop.
+        latency_ms: of each, "p50" and "p99" in open loop.
+    """
+
+    products_per_s: dict[str, list[float]]
+    rates_rps: dict[str, float]
+    latency_ms: dict[str, dict[str, list[float]]]
 
 
 def main() -> None:
     """Measure every picture size."""
     options = tyro.cli(Options, prog="python -m benchmarks.serving", description=__doc__)
-    results: dict[str, dict[str, list[float]]] = {}
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    contenders = installed(options, console)
+    results: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as scratch:
+        served = Served(_with_onnx(options, contenders, Path(scratch)), options.precision)
         for px in options.picture_px:
             catalog = write_catalog(options.catalog, Path(scratch) / str(px), px, options.limit)
             what = f"{px} px" if px else "text"
-            results[what] = measure(options, catalog)
-            Console(width=None if sys.stdout.isatty() else 160).print(table(what, results[what]))
+            results[what] = figures = measure(options, contenders, served, catalog)
+            console.print(rate_table(what, figures.products_per_s))
+            if figures.latency_ms:
+                console.print(latency_table(what, figures.rates_rps, figures.latency_ms))
     if options.json:
         given = {name: str(value) for name, value in asdict(options).items()}
-        options.json.write_text(json.dumps({"options": given, "products_per_s": results}, indent=2), encoding="utf-8")
+        found = {what: asdict(figures) for what, figures in results.items()}
+        options.json.write_text(json.dumps({"options": given, "figures": found}, indent=2), encoding="utf-8")
 
 
 def write_catalog(source: Path, folder: Path, px: int, limit: int) -> Path:
@@ -95,72 +129,87 @@ def write_catalog(source: Path, folder: Path, px: int, limit: int) -> Path:
     return target
 
 
-def measure(options: Options, catalog: Path) -> dict[str, list[float]]:
-    """Products/s of each contender, one figure a round."""
-    rates: dict[str, list[float]] = {name: [] for name in options.contenders}
-    with ExitStack() as stack:
-        ports = {
-            name: stack.enter_context(running_server(name, options)) for name in options.contenders if name != "ceiling"
-        }
+def measure(options: Options, contenders: list[str], served: Served, catalog: Path) -> Figures:
+    """Check the answers of all, then take turns."""
+    products = [item.product for item in read_catalog(catalog)][:_NUM_CHECKED]
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    with running_servers(contenders, served) as ports:
+        expected = reference_answers(served, products)
+        for name, port in ports.items():
+            check_answers(name, port, products, expected, served.precision)
         for _ in range(options.rounds):
-            for name in options.contenders:
-                rate = _ceiling(options, catalog) if name == "ceiling" else _load(options, catalog, ports[name])
-                rates[name].append(rate)
-    return rates
+            for name in contenders:
+                if name == "ceiling":
+                    rates[name].append(_ceiling(options, served, catalog))
+                else:
+                    closed = _load(options, catalog, name, ports[name], "--concurrency", options.concurrency)
+                    rates[name].append(closed["achieved_products_per_s"])
+        if not options.open_loop or "aisle" not in ports:
+            return Figures(rates, {}, {})
+        offered_rps = half_rates(options, {name: rates[name] for name in ports})
+        latency_ms: dict[str, dict[str, list[float]]] = {name: {"p50": [], "p99": []} for name in ports}
+        for turn in range(options.rounds):
+            for name, port in ports.items():
+                run = _load(options, catalog, name, port, "--rate", offered_rps[name], "--seed", turn)
+                for percentile, values in latency_ms[name].items():
+                    values.append(run["phases_ms"]["total"][percentile])
+    return Figures(rates, offered_rps, latency_ms)
 
 
 @contextmanager
-def running_server(name: Contender, options: Options) -> Iterator[int]:
-    """A server in a process of its own on a free port; stopped at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    module = "server" if name == "aisle" else "benchmarks.peers.tensorflow_server"
-    flags = ["--host", "127.0.0.1", "--precision", options.precision] if name == "aisle" else []
-    command = [sys.executable, "-m", module, "--bundle", str(options.bundle), "--port", str(port), *flags]
-    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            _wait_until_listening(port, process)
-            yield port
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                process.kill()
+def running_servers(contenders: list[str], served: Served) -> Iterator[dict[ServerName, int]]:
+    """Every contender's server but the ceiling's, which has none, and the port of each."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(running_server(name, served)) for name in contenders if name != "ceiling"}
 
 
-def table(what: str, rates: dict[str, list[float]]) -> Table:
-    """Medians, and the median of the ratios to the first contender within each round."""
-    first = next(iter(rates))
-    shown = Table("contender", "products/s, median", "least", "most", f"ratio to {first}", title=what)
-    for name, values in rates.items():
-        ratio = statistics.median(a / b for a, b in zip(values, rates[first], strict=True))
-        shown.add_row(
-            name, *(f"{value:,.0f}" for value in (statistics.median(values), min(values), max(values))), f"{ratio:.2f}"
-        )
-    return shown
+def half_rates(options: Options, rates: dict[ServerName, list[float]]) -> dict[str, float]:
+    """Requests a second for each server's open loop."""
+    most_rps = {name: statistics.median(values) / options.products_per_request for name, values in rates.items()}
+    half_rps = most_rps["aisle"] / 2
+    return {name: half_rps if rps >= half_rps else rps / 2 for name, rps in most_rps.items()}
 
 
-def _ceiling(options: Options, catalog: Path) -> float:
+def installed(options: Options, console: Console) -> list[str]:
+    """The contenders that can take part."""
+    found: list[str] = []
+    for name in options.contenders:
+        if name == "ceiling" or is_installed(name):
+            found.append(name)
+        else:
+            console.print(f"{name} is left out: its environment is absent; make it with make peers")
+    return found
+
+
+def _with_onnx(options: Options, contenders: list[str], scratch: Path) -> Path:
+    """The bundle; where somebody needs ONNX programs and it has none, a copy that has them."""
+    if "triton-onnx" not in contenders or (options.bundle / FILES.onnx_classifier).exists():
+        return options.bundle
+    copy = scratch / "bundle"
+    _run("training", "export-onnx", "--bundle", options.bundle, "--out", copy)
+    return copy
+
+
+def _ceiling(options: Options, served: Served, catalog: Path) -> float:
     flags = ["--duration-s", str(options.duration_s), "--precision", options.precision]
     if not any(item.product.image for item in read_catalog(catalog)):
         flags += ["--batch-size", "128"]
     return float(
-        _run_json("benchmarks.ceiling", "--bundle", options.bundle, "--catalog", catalog, *flags)["products_per_s"]
+        _run_json("benchmarks.ceiling", "--bundle", served.bundle, "--catalog", catalog, *flags)["products_per_s"]
     )
 
 
-def _load(options: Options, catalog: Path, port: int) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "load.json"
-        flags = ["--mode", "closed", "--concurrency", str(options.concurrency), "--duration-s", str(options.duration_s)]
-        flags += ["--products-per-request", str(options.products_per_request), "--json", str(out)]
-        _run("client", "load-test", "--target", f"127.0.0.1:{port}", "--catalog", str(catalog), *flags)
-        run = json.loads(out.read_text(encoding="utf-8"))["runs"][0]
-    if run["errors"]:
-        raise SystemExit(f"requests failed, so that the rate says nothing: {run['errors']}")
-    return float(run["achieved_products_per_s"])
+def _load(options: Options, catalog: Path, name: ServerName, port: int, *flags: object) -> dict[str, Any]:
+    """One run of `benchmarks.load`; see `client.load.summary.Summary`."""
+    given = ["--protocol", protocol_of(name), "--port", port, "--catalog", catalog, *flags]
+    given += ["--duration-s", options.duration_s, "--products-per-request", options.products_per_request]
+    run = _run_json("benchmarks.load", *given)
+    if run["errors"] or run["num_failed_products"]:
+        raise SystemExit(
+            f"{name}: expected every product to be answered, found requests that ended with {run['errors']} and"
+            f" {run['num_failed_products']} products with an error, so that its figures say nothing"
+        )
+    return run
 
 
 def _run(module: str, *arguments: object) -> str:
@@ -171,22 +220,8 @@ def _run(module: str, *arguments: object) -> str:
     return done.stdout
 
 
-def _run_json(module: str, *arguments: object) -> dict:
+def _run_json(module: str, *arguments: object) -> dict[str, Any]:
     return json.loads(_run(module, *arguments).strip().splitlines()[-1])
-
-
-def _wait_until_listening(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + _READY_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SystemExit(
-                f"the server ended with {process.returncode} before it listened; start it by hand to see why"
-            )
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise SystemExit(f"the server did not listen within {_READY_TIMEOUT_S} s")
 
 
 def _resized(picture: bytes, px: int) -> bytes:

@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from client.catalog import read_catalog
 from client.client import AisleClient
 from client.errors import InputError
 from client.load.arrivals import poisson_arrivals
-from client.load.generator import LoadGenerator
+from client.load.generator import LoadGenerator, grpc_connection
 from client.load.mix import Mix
 from client.load.outcomes import Outcomes
 from client.load.plot import draw_curve
@@ -70,7 +71,8 @@ def _runs(command: LoadTestCommand, mix: Mix) -> Iterator[Summary]:
         for rate_rps in command.offered_rates_rps or (None,):
             arrivals_rng, mix_rng = np.random.default_rng(command.seed).spawn(2)
             requests = mix.requests(command.products_per_request, mix_rng)
-            generator = LoadGenerator(command.target, command.security, requests, command.timeout_s)
+            connect = partial(grpc_connection, command.target, command.security)
+            generator = LoadGenerator(connect, requests, command.timeout_s)
             outcomes = Outcomes(command.warmup_s, command.duration_s)
             if rate_rps is not None:
                 progress.begin(f"{rate_rps:g} requests/s")

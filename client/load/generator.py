@@ -6,7 +6,8 @@ asyncio, because it takes less of the processor for a request than threads do.
 import asyncio
 import selectors
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
@@ -17,9 +18,27 @@ from client.channel import Security, open_async_channel
 from client.load.outcomes import Outcomes
 from client.load.progress import Progress
 
-Call: TypeAlias = grpc.aio.UnaryUnaryMultiCallable
+#: Sends a serialised request with a deadline in seconds; returns the serialised answer, or the code that came instead.
+Ask: TypeAlias = Callable[[bytes, float], Awaitable[bytes | grpc.StatusCode]]
+#: Opens the connection of a run.
+Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[Ask]]
 
-_METHOD = "/aisle.v1.ProductClassifier/Classify"
+CLASSIFY = "/aisle.v1.ProductClassifier/Classify"
+
+
+@asynccontextmanager
+async def grpc_connection(target: str, security: Security, method: str = CLASSIFY) -> AsyncIterator[Ask]:
+    """A connection that calls one unary method of a gRPC server."""
+    async with open_async_channel(target, security) as channel:
+        call: Callable[..., Awaitable[bytes]] = channel.unary_unary(method)
+
+        async def ask(request: bytes, timeout_s: float) -> bytes | grpc.StatusCode:
+            try:
+                return await call(request, timeout=timeout_s)
+            except grpc.aio.AioRpcError as error:
+                return error.code()
+
+        yield ask
 
 
 class LoadGenerator:
@@ -30,9 +49,8 @@ class LoadGenerator:
         timeout_s: deadline of each, from when it was due.
     """
 
-    def __init__(self, target: str, security: Security, requests: Iterator[bytes], timeout_s: float):
-        self._target = target
-        self._security = security
+    def __init__(self, connect: Connect, requests: Iterator[bytes], timeout_s: float):
+        self._connect = connect
         self._requests = requests
         self._timeout_s = timeout_s
 
@@ -43,12 +61,12 @@ class LoadGenerator:
             arrivals_s: (N,) float, seconds after the start.
         """
 
-        async def send(call: Call) -> None:
+        async def send(ask: Ask) -> None:
             tasks: set[asyncio.Task] = set()
             start_s = time.perf_counter()
             for arrival_s in arrivals_s.tolist():
                 await asyncio.sleep(start_s + arrival_s - time.perf_counter())
-                task = asyncio.create_task(self._ask(call, start_s, arrival_s, outcomes))
+                task = asyncio.create_task(self._ask(ask, start_s, arrival_s, outcomes))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
             await asyncio.gather(*tasks)
@@ -58,33 +76,29 @@ class LoadGenerator:
     def run_closed(self, concurrency: int, total_s: float, outcomes: Outcomes, progress: Progress) -> None:
         """Keep `concurrency` requests in flight for `total_s`; returns when all have ended."""
 
-        async def send(call: Call) -> None:
+        async def send(ask: Ask) -> None:
             start_s = time.perf_counter()
 
             async def ask_again_and_again() -> None:
                 while (due_s := time.perf_counter() - start_s) < total_s:
-                    await self._ask(call, start_s, due_s, outcomes)
+                    await self._ask(ask, start_s, due_s, outcomes)
 
             await asyncio.gather(*(ask_again_and_again() for _ in range(concurrency)))
 
         self._run(send, outcomes, progress)
 
-    async def _ask(self, call: Call, start_s: float, due_s: float, outcomes: Outcomes) -> None:
+    async def _ask(self, ask: Ask, start_s: float, due_s: float, outcomes: Outcomes) -> None:
         request = next(self._requests)
         sent_s = time.perf_counter() - start_s
-        answer: bytes | grpc.StatusCode
-        try:
-            answer = await call(request, timeout=max(due_s + self._timeout_s - sent_s, 0.0))
-        except grpc.aio.AioRpcError as error:
-            answer = error.code()
+        answer = await ask(request, max(due_s + self._timeout_s - sent_s, 0.0))
         outcomes.add(due_s, sent_s, time.perf_counter() - start_s, answer)
 
-    def _run(self, send: Callable[[Call], Coroutine[Any, Any, None]], outcomes: Outcomes, progress: Progress) -> None:
+    def _run(self, send: Callable[[Ask], Coroutine[Any, Any, None]], outcomes: Outcomes, progress: Progress) -> None:
         async def run() -> None:
-            async with open_async_channel(self._target, self._security) as channel:
+            async with self._connect() as ask:
                 ticker = asyncio.create_task(progress.follow(outcomes))
                 try:
-                    await send(channel.unary_unary(_METHOD))
+                    await send(ask)
                 finally:
                     ticker.cancel()
 

@@ -1,6 +1,8 @@
 """What became of each request of a run."""
 
 from array import array
+from collections.abc import Callable
+from typing import NamedTuple
 
 import grpc
 import numpy as np
@@ -12,14 +14,37 @@ _NUMBERS = {code: number for number, code in enumerate(_CODES)}
 _PHASES = ("decode", "queue", "inference")
 
 
+class Answered(NamedTuple):
+    """What an answer says of itself.
+
+    Args:
+        timings_ms: decode, queue, inference, and the server's total.
+    """
+
+    timings_ms: tuple[float, float, float, float]
+    num_answered: int
+    num_failed: int
+
+
+def read_response(answer: bytes) -> Answered:
+    """A serialised ClassifyResponse."""
+    response = classifier_pb2.ClassifyResponse.FromString(answer)
+    timings = response.timings
+    num_failed = sum(classification.HasField("error") for classification in response.classifications)
+    timings_ms = (timings.decode_ms, timings.queue_ms, timings.inference_ms, timings.total_ms)
+    return Answered(timings_ms, len(response.classifications) - num_failed, num_failed)
+
+
 class Outcomes:
     """One row a request, in columns, because a long run has millions; times are seconds since the run began.
 
     Args:
         warmup_s, duration_s: requests due from `warmup_s` on and for `duration_s` are measured.
+        read: reads an answer.
     """
 
-    def __init__(self, warmup_s: float, duration_s: float):
+    def __init__(self, warmup_s: float, duration_s: float, read: Callable[[bytes], Answered] = read_response):
+        self._read = read
         self._start_s = warmup_s
         self._duration_s = duration_s
         self._times = array("d")  # due_s, sent_s, done_s
@@ -35,7 +60,7 @@ class Outcomes:
 
         Args:
             due_s: when it should have left.
-            answer: a serialised ClassifyResponse, or the code that came instead.
+            answer: a serialised answer, or the code that came instead.
         """
         self._times.extend((due_s, sent_s, done_s))
         if isinstance(answer, grpc.StatusCode):
@@ -43,12 +68,10 @@ class Outcomes:
             self._timings.extend((0.0, 0.0, 0.0, 0.0))
             self._products.extend((0, 0))
             return
-        response = classifier_pb2.ClassifyResponse.FromString(answer)
-        timings = response.timings
-        num_failed = sum(classification.HasField("error") for classification in response.classifications)
+        answered = self._read(answer)
         self._codes.append(_NUMBERS[grpc.StatusCode.OK])
-        self._timings.extend((timings.decode_ms, timings.queue_ms, timings.inference_ms, timings.total_ms))
-        self._products.extend((len(response.classifications) - num_failed, num_failed))
+        self._timings.extend(answered.timings_ms)
+        self._products.extend((answered.num_answered, answered.num_failed))
 
     @property
     def num_failed(self) -> int:

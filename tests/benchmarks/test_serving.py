@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.serving import table, write_catalog
+from benchmarks.serving import write_catalog
+from benchmarks.serving_tables import rate_table
 from client.catalog import read_catalog
 from tests.conftest import toy_picture
 
@@ -39,7 +40,7 @@ def test_text_only_catalogs_have_no_picture(tmp_path: Path) -> None:
 
 def test_the_table_compares_within_a_round() -> None:
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(table("224 px", {"ceiling": [100.0, 50.0, 100.0], "aisle": [90.0, 45.0, 80.0]}))
+    console.print(rate_table("224 px", {"ceiling": [100.0, 50.0, 100.0], "aisle": [90.0, 45.0, 80.0]}))
     assert "aisle" in (text := console.export_text())
     assert "0.90" in text  # the median of the rounds' ratios, not 80 / 100
 
@@ -51,9 +52,11 @@ def test_a_short_run(toy_bundle: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.serving", *paths, *flags, "--picture-px", "32", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text(encoding="utf-8"))["products_per_s"]
-    assert {what: {name: len(rates) for name, rates in found.items()} for what, found in figures.items()} == {
-        "32 px": {"ceiling": 1, "aisle": 1},
-        "text": {"ceiling": 1, "aisle": 1},
-    }
-    assert all(rate > 0 for found in figures.values() for rates in found.values() for rate in rates)
+    figures = json.loads(out.read_text(encoding="utf-8"))["figures"]
+    assert list(figures) == ["32 px", "text"]
+    for found in figures.values():
+        (ceiling,), (aisle,) = (found["products_per_s"][name] for name in ("ceiling", "aisle"))
+        assert min(ceiling, aisle) > 0
+        assert found["rates_rps"] == {"aisle": aisle / 2}
+        (p50,), (p99,) = (found["latency_ms"]["aisle"][name] for name in ("p50", "p99"))
+        assert 0 < p50 <= p99

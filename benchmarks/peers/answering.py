@@ -1,0 +1,66 @@
+"""What every peer does with a batch: Aisle's own decoder, tokenizer, engine and answers, so that only serving differs.
+
+Runs in the peers' environments: imports nothing but `model` and NumPy.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from model.bundle import load_bundle
+from model.engine import Engine, EngineName, Precision
+from model.engine_choice import open_engine
+from model.predictor import Predictor
+from model.product import Product
+
+#: Categories in an answer.
+TOP_K = 5
+#: Texts of a product on the wire, in this order, UTF-8; then the encoded picture, empty where there is none.
+TEXTS = ("product_name", "mall_category", "brand", "maker")
+
+
+class Answering:
+    """One copy of the model.
+
+    Args:
+        engine_threads: threads of the engine.
+        decoders: threads that decode the pictures of a batch; with 1 its own thread does.
+    """
+
+    def __init__(self, bundle: Path, engine: EngineName, precision: Precision, engine_threads: int, decoders: int):
+        self._predictor = Predictor(load_bundle(bundle), _open_engine(bundle, engine, precision, engine_threads))
+        self._pool = ThreadPoolExecutor(decoders) if decoders > 1 else None
+        size = self._predictor.bundle.settings.image.image_size
+        if self._predictor.bundle.image_feature_dim:
+            self._predictor.encode_images(np.zeros((1, size, size, 3), np.uint8))
+
+    def decode(self, products: Sequence[Product]) -> list[np.ndarray | None]:
+        """(H, W, 3) uint8 for each product with a picture."""
+        decode = self._predictor.decode
+        return list(map(decode, products) if self._pool is None else self._pool.map(decode, products))
+
+    def answer(
+        self, products: Sequence[Product], pixels: Sequence[np.ndarray | None]
+    ) -> tuple[list[list[str]], np.ndarray]:
+        """The best categories of each product, and their probabilities, (N, k) float32."""
+        given = {row: values for row, values in enumerate(pixels) if values is not None}
+        predictions = self._predictor.predict_decoded(products, given, TOP_K, all_heads=False)
+        best = [prediction.categories for prediction in predictions]
+        probabilities = np.array([[scored.probability for scored in row] for row in best], np.float32)
+        return [[scored.category for scored in row] for row in best], probabilities
+
+
+def product(texts: Sequence[str | bytes], image: bytes) -> Product:
+    """A product from the wire: the TEXTS in order and its picture."""
+    given = (text if isinstance(text, str) else text.decode() for text in texts)
+    return Product("", *given, image or None)
+
+
+def _open_engine(bundle: Path, engine: EngineName, precision: Precision, threads: int) -> Engine:
+    if engine != "openvino":
+        return open_engine(bundle, engine, precision, threads)
+    from benchmarks.peers.unpinned_engine import UnpinnedEngine
+
+    return UnpinnedEngine(bundle, precision, threads)

@@ -1,0 +1,51 @@
+"""The bundle as a runtime of MLServer, which batches requests before they come here.
+
+Runs in MLServer's environment, in its worker processes, or in the server's own without them.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from mlserver import MLModel
+from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
+
+from benchmarks.peers.answering import TEXTS, Answering, product
+
+
+class AisleRuntime(MLModel):
+    """See MLServer's documentation of custom runtimes."""
+
+    async def load(self) -> bool:
+        """Open the bundle that model-settings.json names."""
+        given: dict[str, Any] = self.settings.parameters.extra
+        self._answering = Answering(
+            Path(given["bundle"]),
+            given["engine"],
+            given["precision"],
+            int(given["engine_threads"]),
+            int(given["decoders"]),
+        )
+        self._pool = ThreadPoolExecutor(1)
+        return True
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """Answer the products of a batch, one batch at a time; the event loop goes on taking requests."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, payload)
+
+    def _answer(self, payload: InferenceRequest) -> InferenceResponse:
+        by_name = {item.name: item.data.root for item in payload.inputs}
+        texts, images = by_name["texts"], by_name["image"]
+        step = len(TEXTS)
+        products = [product(texts[row * step : (row + 1) * step], image) for row, image in enumerate(images)]
+        categories, probabilities = self._answering.answer(products, self._answering.decode(products))
+        shape = list(probabilities.shape)
+        names = [category for row in categories for category in row]
+        return InferenceResponse(
+            model_name=self.name,
+            outputs=[
+                ResponseOutput(name="categories", datatype="BYTES", shape=shape, data=names),
+                ResponseOutput(name="probabilities", datatype="FP32", shape=shape, data=probabilities.ravel().tolist()),
+            ],
+        )

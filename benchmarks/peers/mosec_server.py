@@ -1,0 +1,79 @@
+"""The bundle behind mosec: pictures are decoded in one stage of processes, answered in batches in the next.
+
+    python -m benchmarks.peers.mosec_server --address 127.0.0.1 --port N
+
+Runs in mosec's environment. mosec reads the command line itself and starts a process a worker, so that what to serve
+comes by the environment: AISLE_PEER, a JSON object, see `benchmarks.peers.launch`.
+A request is a MessagePack list of products, each [texts, image]; the answer a list of [categories, probabilities].
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mosec import Server, Worker
+from mosec.mixin import MsgpackMixin
+
+from benchmarks.peers.answering import Answering, product
+from model.bundle import load_bundle
+from model.product import Product
+
+_GIVEN = json.loads(os.environ["AISLE_PEER"])
+
+
+class Decode(MsgpackMixin, Worker):
+    """Request bodies to products and pixels."""
+
+    def __init__(self) -> None:
+        self._preprocessor = load_bundle(Path(_GIVEN["bundle"])).preprocessor
+
+    def forward(self, data: Any) -> Any:
+        """One request: the texts of its products, and what their pictures look like."""
+        return [texts for texts, _ in data], [self._preprocessor.decode(product(*item)) for item in data]
+
+
+class Answer(MsgpackMixin, Worker):
+    """Products and pixels to answers, a batch of requests at a time."""
+
+    def __init__(self) -> None:
+        self._answering = Answering(
+            Path(_GIVEN["bundle"]), _GIVEN["engine"], _GIVEN["precision"], int(_GIVEN["engine_threads"]), 1
+        )
+
+    def forward(self, data: list[Any]) -> list[Any]:
+        """All requests of a batch."""
+        pixels = [values for request in data for values in request[1]]
+        texts = [given for request in data for given in request[0]]
+        # A picture that was decoded is no longer needed, but that the product has one still is.
+        pictures = [None if values is None else b"" for values in pixels]
+        products = [Product("", *given, picture) for given, picture in zip(texts, pictures, strict=True)]
+        return self._answer(products, pixels, [len(request[0]) for request in data])
+
+    def _answer(self, products: list[Product], pixels: list[Any], counts: list[int]) -> list[Any]:
+        categories, probabilities = self._answering.answer(products, pixels)
+        rows = zip(categories, probabilities.tolist(), strict=True)
+        return [[next(rows) for _ in range(count)] for count in counts]
+
+
+class DecodeAndAnswer(Answer):
+    """Both in one stage."""
+
+    def forward(self, data: list[Any]) -> list[Any]:
+        """All requests of a batch."""
+        products = [product(*item) for request in data for item in request]
+        return self._answer(products, self._answering.decode(products), list(map(len, data)))
+
+
+if __name__ == "__main__":
+    server = Server()
+    decoders = int(_GIVEN["decoders"])
+    if decoders:
+        server.append_worker(Decode, num=decoders)
+    server.append_worker(
+        Answer if decoders else DecodeAndAnswer,
+        num=_GIVEN["instances"],
+        max_batch_size=_GIVEN["max_batch_size"],
+        max_wait_time=_GIVEN["max_delay_ms"],
+    )
+    server.run()

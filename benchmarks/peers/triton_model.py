@@ -1,0 +1,50 @@
+"""The model that Triton's Python backend runs: a batch of requests in one `execute`.
+
+Triton calls it `1/model.py` and gives it `triton_python_backend_utils`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as utils
+
+from benchmarks.peers.answering import Answering, product
+
+
+class TritonPythonModel:
+    """See Triton's documentation of the Python backend."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Open the bundle that config.pbtxt names."""
+        given = {name: value["string_value"] for name, value in json.loads(args["model_config"])["parameters"].items()}
+        self._answering = Answering(
+            Path(given["bundle"]),
+            given["engine"],  # type: ignore[arg-type]
+            given["precision"],  # type: ignore[arg-type]
+            int(given["engine_threads"]),
+            int(given["decoders"]),
+        )
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer the products of all requests as one batch."""
+        texts = [utils.get_input_tensor_by_name(request, "texts").as_numpy() for request in requests]
+        images = [utils.get_input_tensor_by_name(request, "image").as_numpy() for request in requests]
+        products = [
+            product(*row)
+            for pair in zip(texts, images, strict=True)
+            for row in zip(pair[0], pair[1][:, 0], strict=True)
+        ]
+        categories, probabilities = self._answering.answer(products, self._answering.decode(products))
+        names = np.array([[category.encode() for category in row] for row in categories], dtype=object)
+        responses, start = [], 0
+        for rows in texts:
+            end = start + len(rows)
+            outputs = [
+                utils.Tensor("categories", names[start:end]),
+                utils.Tensor("probabilities", probabilities[start:end]),
+            ]
+            responses.append(utils.InferenceResponse(outputs))
+            start = end
+        return responses

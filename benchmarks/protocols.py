@@ -1,0 +1,143 @@
+"""How each contender is spoken to: products to request bytes, a connection, answer bytes to categories."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Literal, Protocol, TypeAlias
+
+import aiohttp
+import grpc
+import msgpack
+import numpy as np
+
+from benchmarks.peers.answering import TEXTS, TOP_K
+from client.channel import PLAIN_TEXT
+from client.load.generator import Ask, grpc_connection
+from client.messages import product_message
+from model.product import Product
+from proto.aisle.v1 import classifier_pb2
+
+_messages = grpc.protos("benchmarks/peers/open_inference.proto")
+
+#: The best categories of one product with their probabilities, best first.
+Answer: TypeAlias = list[tuple[str, float]]
+ProtocolName = Literal["aisle", "open-inference", "mosec"]
+
+
+class WireProtocol(Protocol):
+    """What the load needs of a contender."""
+
+    def encode(self, products: Sequence[Product]) -> bytes:
+        """One request."""
+        ...
+
+    def connect(self, port: int) -> AbstractAsyncContextManager[Ask]:
+        """A connection to this machine."""
+        ...
+
+    def read(self, answer: bytes) -> list[Answer]:
+        """One answer a product."""
+        ...
+
+
+class AisleProtocol:
+    """gRPC with Aisle's contract."""
+
+    def encode(self, products: Sequence[Product]) -> bytes:
+        """A ClassifyRequest."""
+        return classifier_pb2.ClassifyRequest(products=map(product_message, products), top_k=TOP_K).SerializeToString()
+
+    def connect(self, port: int) -> AbstractAsyncContextManager[Ask]:
+        """See `WireProtocol`."""
+        return grpc_connection(f"127.0.0.1:{port}", PLAIN_TEXT)
+
+    def read(self, answer: bytes) -> list[Answer]:
+        """A ClassifyResponse."""
+        response = classifier_pb2.ClassifyResponse.FromString(answer)
+        return [
+            [(category.category, category.probability) for category in classification.prediction.categories]
+            for classification in response.classifications
+        ]
+
+
+class OpenInferenceProtocol:
+    """gRPC with the Open Inference Protocol v2, tensors raw."""
+
+    def encode(self, products: Sequence[Product]) -> bytes:
+        """A ModelInferRequest: texts (N, 4) and image (N, 1), both BYTES."""
+        texts = [str(getattr(product, field)).encode() for product in products for field in TEXTS]
+        images = [product.image or b"" for product in products]
+        request = _messages.ModelInferRequest(model_name="aisle", raw_input_contents=[_packed(texts), _packed(images)])
+        for name, columns in (("texts", len(TEXTS)), ("image", 1)):
+            request.inputs.add(name=name, datatype="BYTES", shape=[len(products), columns])
+        return request.SerializeToString()
+
+    def connect(self, port: int) -> AbstractAsyncContextManager[Ask]:
+        """See `WireProtocol`."""
+        return grpc_connection(f"127.0.0.1:{port}", PLAIN_TEXT, "/inference.GRPCInferenceService/ModelInfer")
+
+    def read(self, answer: bytes) -> list[Answer]:
+        """A ModelInferResponse with categories (N, k) BYTES and probabilities (N, k) FP32, raw or not."""
+        response = _messages.ModelInferResponse.FromString(answer)
+        places = {tensor.name: place for place, tensor in enumerate(response.outputs)}
+        categories, probabilities = (response.outputs[places[name]] for name in ("categories", "probabilities"))
+        num_products, top_k = categories.shape
+        if response.raw_output_contents:
+            names = _unpacked(response.raw_output_contents[places["categories"]])
+            values = np.frombuffer(response.raw_output_contents[places["probabilities"]], np.float32).tolist()
+        else:
+            names, values = categories.contents.bytes_contents, probabilities.contents.fp32_contents
+        pairs = [(name.decode(), value) for name, value in zip(names, values, strict=True)]
+        return [pairs[row * top_k : (row + 1) * top_k] for row in range(num_products)]
+
+
+class MosecProtocol:
+    """HTTP with MessagePack."""
+
+    def encode(self, products: Sequence[Product]) -> bytes:
+        """A list of [texts, image]."""
+        return msgpack.packb(
+            [([getattr(product, field) for field in TEXTS], product.image or b"") for product in products]
+        )
+
+    @asynccontextmanager
+    async def connect(self, port: int) -> AsyncIterator[Ask]:
+        """See `WireProtocol`; a connection a caller, kept open."""
+        url = f"http://127.0.0.1:{port}/inference"
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+            async def ask(request: bytes, timeout_s: float) -> bytes | grpc.StatusCode:
+                try:
+                    async with session.post(url, data=request, timeout=aiohttp.ClientTimeout(timeout_s)) as response:
+                        answer = await response.read()
+                        return answer if response.status == 200 else grpc.StatusCode.UNKNOWN
+                except TimeoutError:
+                    return grpc.StatusCode.DEADLINE_EXCEEDED
+                except aiohttp.ClientError:
+                    return grpc.StatusCode.UNAVAILABLE
+
+            yield ask
+
+    def read(self, answer: bytes) -> list[Answer]:
+        """A list of [categories, probabilities]."""
+        return [list(zip(names, values, strict=True)) for names, values in msgpack.unpackb(answer)]
+
+
+PROTOCOLS: dict[ProtocolName, WireProtocol] = {
+    "aisle": AisleProtocol(),
+    "open-inference": OpenInferenceProtocol(),
+    "mosec": MosecProtocol(),
+}
+
+
+def _packed(elements: Sequence[bytes]) -> bytes:
+    """A BYTES tensor as the protocol puts it: each element behind its length."""
+    return b"".join(part for element in elements for part in (len(element).to_bytes(4, "little"), element))
+
+
+def _unpacked(packed: bytes) -> list[bytes]:
+    elements, start = [], 0
+    while start < len(packed):
+        end = start + 4 + int.from_bytes(packed[start : start + 4], "little")
+        elements.append(packed[start + 4 : end])
+        start = end
+    return elements
