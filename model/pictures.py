@@ -1,6 +1,7 @@
 """The one picture decoder, for training and serving: encoded bytes to square RGB pixels."""
 
 import io
+import warnings
 
 import cv2
 import numpy as np
@@ -12,6 +13,9 @@ from model.settings import ImageSettings
 
 # Pillow's own bomb check would warn at a fixed size; ours reads the header first and is a setting.
 Image.MAX_IMAGE_PIXELS = None
+# Pillow warns of odd metadata in words that quote it. Each text is printed once and remembered for ever, so pictures of
+# strangers would fill the log and the memory of a server.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _EXIF_ORIENTATION = 0x0112
 #: Pillow reads dozens of formats, one of them by starting Ghostscript; pictures of strangers get these.

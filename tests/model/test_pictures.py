@@ -3,7 +3,10 @@
 import contextlib
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,6 +209,21 @@ def test_damaged_bytes_raise_picture_errors_only() -> None:
             data[random.integers(0, len(data), 4)] = random.integers(0, 256, 4)
             with contextlib.suppress(PictureError):  # a changed pixel is no damage that shows
                 decoded(data.tobytes())
+
+
+def test_odd_metadata_is_not_warned_of(tmp_path: Path) -> None:
+    """Each new text of a warning would be printed and kept; in a process of its own, for pytest has other filters."""
+    picture = tmp_path / "odd.jpg"
+    Image.new("RGB", (8, 8)).save(picture, exif=b"Exif\0\0II*\0\x08\0\0\0\x02\0")
+    program = """
+import pathlib, sys
+from model.pictures import decode_picture
+from model.settings import ImageSettings
+print(decode_picture(pathlib.Path(sys.argv[1]).read_bytes(), ImageSettings(image_size=8)).shape)
+"""
+    command = [sys.executable, "-c", program, str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert (done.stdout, done.stderr) == ("(8, 8, 3)\n", "")
 
 
 def test_no_bytes() -> None:
