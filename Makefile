@@ -19,7 +19,7 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto proto-check lint format train serve load-test bench-serving peers image clean
+.PHONY: help demo test proto proto-check lint format train serve load-test bench-serving peers soak chaos fuzz image clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,18 @@ bench-serving: $(DEV_STAMP) proto ## BUNDLE=DIR CATALOG=FILE: throughput and lat
 	$(BIN)/python -m benchmarks.serving --bundle "$(BUNDLE)" --catalog "$(CATALOG)" --picture-px 224 640 $(ARGS)
 
 peers: $(foreach peer,triton mosec mlserver,build/peers/$(peer)/.installed) ## the environments of bench-serving's other servers
+
+soak: proto ## BUNDLE=DIR CATALOG=FILE: 10 minutes at 70 % load; memory level, no failed call, no wrong answer
+	@test -n "$(CATALOG)" || { echo "expected make soak CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.ordeals.soak --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
+
+chaos: proto ## BUNDLE=DIR CATALOG=FILE: break a server in every way; no wrong answer, none lost, quick recovery
+	@test -n "$(CATALOG)" || { echo "expected make chaos CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.ordeals.chaos --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
+
+fuzz: proto ## BUNDLE=DIR CATALOG=FILE: 100,000 mutated requests and pictures; no crash, no leak
+	@test -n "$(CATALOG)" || { echo "expected make fuzz CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.ordeals.fuzz --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
 
 image: ## IMAGE=NAME: the container of the CPU server, see deploy/
 	docker build --file deploy/Dockerfile --tag "$(IMAGE)" .

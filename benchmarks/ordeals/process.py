@@ -1,0 +1,132 @@
+"""A server in a process of its own, to be watched and broken."""
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from client.channel import CHANNEL_OPTIONS
+
+#: Connections are not shared between channels, so that each caller has its own.
+OWN_CONNECTION = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
+
+_READY_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 60.0
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process holds.
+
+    Args:
+        rss_mib: resident memory, MiB.
+    """
+
+    rss_mib: float
+    num_threads: int
+    num_files: int
+
+
+def usage_of(pid: int) -> Usage:
+    """Read it from /proc.
+
+    Raises:
+        OSError: the process is gone.
+    """
+    process = Path(f"/proc/{pid}")
+    fields = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    num_files = sum(1 for _ in (process / "fd").iterdir())
+    return Usage(int(fields["VmRSS"].split()[0]) * 1024 / _MIB, int(fields["Threads"]), num_files)
+
+
+class ServerProcess:
+    """`python -m MODULE` on a free port of this machine; serving when made, stopped at the end of a `with`.
+
+    Args:
+        flags: of the server.
+        module: what is run; takes the server's flags.
+    Raises:
+        SystemExit: it did not come to serve; with the end of its log.
+    """
+
+    def __init__(self, *flags: str, module: str = "server"):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        address = ["--host", "127.0.0.1", "--port", str(self.port), "--drain-delay-s", "0"]
+        exact = ["--engine", "openvino", "--precision", "float32"]
+        self._command = [sys.executable, "-m", module, *address, *exact, *flags]
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115, closed at the end of the `with`
+        self.start()
+
+    @property
+    def target(self) -> str:
+        """HOST:PORT."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def usage(self) -> Usage:
+        """What it holds now."""
+        return usage_of(self._process.pid)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process, on the port it had before, and wait until it serves."""
+        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
+        deadline_s = time.monotonic() + _READY_TIMEOUT_S
+        while not self.is_serving():
+            if not self.is_running or time.monotonic() > deadline_s:
+                self.kill()
+                raise SystemExit(f"the server did not come to serve; the end of its log:\n{self.log_tail()}")
+            time.sleep(0.05)
+
+    def is_serving(self) -> bool:
+        """What its health says; False when it says nothing."""
+        with grpc.insecure_channel(self.target, options=OWN_CONNECTION) as channel:
+            check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]
+            try:
+                answer = check(health_pb2.HealthCheckRequest(), timeout=5)
+            except grpc.RpcError:
+                return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, with SIGKILL."""
+        self._process.kill()
+        self._process.wait()
+
+    def log_tail(self) -> str:
+        """The end of what it wrote."""
+        self._log.seek(0, 2)
+        self._log.seek(max(self._log.tell() - 4000, 0))
+        return self._log.read().decode(errors="replace")
+
+    def __enter__(self) -> "ServerProcess":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._log.close()

@@ -1,0 +1,88 @@
+"""The fuzz: a short one, its cases, and what it says of a server that fails."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc import code_pb2
+
+from benchmarks.ordeals.fuzz import status_fault
+from benchmarks.ordeals.mutations import Mutator
+from benchmarks.ordeals.parse_process import ParseProcess, growth_mib, outcome
+from benchmarks.ordeals.truth import read_products
+from client.messages import product_message
+from model.bundle import load_bundle
+from model.product import Product
+from proto.aisle.v1 import classifier_pb2 as pb
+from server.settings import ServerSettings
+
+
+def test_a_short_fuzz(toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_path: Path) -> None:
+    out, failures = tmp_path / "out.json", tmp_path / "failures"
+    paths = ["--bundle", str(toy_bundle), "--catalog", str(toy_catalogs[1])]
+    files = ["--json", str(out), "--failures", str(failures)]
+    # The server has not done everything once after so few cases, so its memory still grows.
+    short = ["--num-cases", "1500", "--num-served", "400", "--max-growth-mib", "400", "--seed", "7"]
+    command = [sys.executable, "-m", "benchmarks.ordeals.fuzz", *paths, *files, *short]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text(encoding="utf-8"))
+    assert all(promise["is_kept"] for promise in report["promises"])
+    assert report["seed"] == 7
+    assert sum(report["outcomes"].values()) == 1500
+    assert set(report["outcomes"]) == {"no protobuf", "wrong requests", "with a wrong product", "good"}
+    assert set(report["codes"]) == {"OK", "INVALID_ARGUMENT", "INTERNAL"}  # INTERNAL: what is no protobuf
+    assert not failures.exists()
+
+
+def test_a_case_is_made_again_from_its_seed_and_number(toy_catalogs: tuple[Path, Path]) -> None:
+    products = read_products(toy_catalogs[1], 4)
+    cases = [Mutator(products, seed=3).request(number) for number in range(50)]
+    again = Mutator(products, seed=3)
+    assert [again.request(number) for number in reversed(range(50))] == cases[::-1]
+    assert len(set(cases)) > 40
+    assert Mutator(products, seed=4).request(0) != cases[0]
+
+
+def test_what_cases_come_to(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:
+    preprocessor, settings = load_bundle(toy_bundle).preprocessor, ServerSettings(bundle=toy_bundle)
+    good = product_message(read_products(toy_catalogs[1], 1)[0])
+    broken = pb.Product(image=b"no picture")
+    contents = [
+        b"\xff",
+        b"",
+        pb.ClassifyRequest(products=[good, broken]).SerializeToString(),
+        pb.ClassifyRequest(products=[good]).SerializeToString(),
+    ]
+    found = [outcome(content, preprocessor, settings) for content in contents]
+    assert found == ["no protobuf", "wrong requests", "with a wrong product", "good"]
+
+
+def test_a_process_that_dies_is_a_fault_with_its_case(tmp_path: Path) -> None:
+    process = ParseProcess(tmp_path / "no bundle", [Product("0", "shirt")], seed=0)
+    assert list(process.run(1))[-1] == 1
+    assert process.faults == {0: "the process died with 1"}
+
+
+def test_which_statuses_are_proper() -> None:
+    request = pb.ClassifyRequest(top_k=5).SerializeToString()
+    internal, unparsable = grpc.StatusCode.INTERNAL, "Exception deserializing request!"
+    assert status_fault(internal, unparsable, b"", b"\xff") == ""
+    assert status_fault(internal, unparsable, b"", request) == f"INTERNAL: {unparsable}"
+    assert status_fault(internal, "the server failed", b"", b"\xff") == "INTERNAL: the server failed"
+    assert status_fault(grpc.StatusCode.INVALID_ARGUMENT, "no product", b"", request) == ""
+    response = pb.ClassifyResponse()
+    error = response.classifications.add().error
+    error.code = code_pb2.INVALID_ARGUMENT
+    assert status_fault(grpc.StatusCode.OK, "", response.SerializeToString(), request) == ""
+    error.code, error.message = code_pb2.INTERNAL, "the server failed"
+    found = status_fault(grpc.StatusCode.OK, "", response.SerializeToString(), request)
+    assert found == "a product ended with INTERNAL: the server failed"
+
+
+def test_growth_leaves_the_warm_up_out() -> None:
+    assert growth_mib([10.0, 50.0, 60.0, 60.0, 61.0, 61.0, 62.0, 62.0, 63.0, 63.0]) == pytest.approx(3.0)
+    assert not growth_mib([1.0] * 4) <= 32.0
