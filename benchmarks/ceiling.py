@@ -53,10 +53,10 @@ def main() -> None:
 
 
 def products_per_s(predictor: Predictor, products: list[Product], batch_size: int, duration_s: float) -> float:
-    """Products answered a second, by a thread for each stream of the engine; pictures are decoded ahead."""
-    num_streams = predictor.engine.num_streams
-    with ThreadPoolExecutor(usable_cores()) as decoders, ThreadPoolExecutor(num_streams) as workers:
-        streams = [_decoded(predictor, products, batch_size, decoders) for _ in range(num_streams)]
+    """Products answered a second; pictures are decoded ahead, and two threads more than streams keep those busy."""
+    num_workers = predictor.engine.num_streams + 2
+    with ThreadPoolExecutor(usable_cores()) as decoders, ThreadPoolExecutor(num_workers) as workers:
+        streams = [_decoded(predictor, products, batch_size, decoders) for _ in range(num_workers)]
         list(workers.map(lambda batches: _answer(predictor, *next(batches)), streams))
         started_s = time.perf_counter()
         end_s = started_s + duration_s

@@ -1,5 +1,6 @@
 """`python -m server`: serve bundles until SIGTERM or Ctrl-C."""
 
+import gc
 import signal
 import sys
 import threading
@@ -28,9 +29,17 @@ def main() -> None:
     configure_logging(settings.log_format)
     server = AisleServer(settings)
     server.start()
+    _spare_the_collector()
     while not stop_asked.wait(_POLL_S):  # a signal that another thread caught does not end a plain wait
         pass
     server.stop(settings.grace_s, settings.drain_delay_s)
+
+
+def _spare_the_collector() -> None:
+    """Look for garbage less often, and not among what was loaded: an answered call leaves no cycles behind."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 if __name__ == "__main__":
