@@ -1,5 +1,6 @@
 """Runs a bundle with OpenVINO on the CPU; needs neither TensorFlow nor Keras."""
 
+from collections import deque
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def resolve_precision(precision: Precision) -> Precision:
 
 
 class OpenVinoProgram:
-    """One compiled program; thread-safe, for each call makes its own inference request.
+    """One compiled program; thread-safe, for no two calls at the same time share an inference request.
 
     Args:
         precision: a resolved one, see `resolve_precision`.
@@ -86,6 +87,7 @@ class OpenVinoProgram:
                 kept = [output.get_node() for output in program.outputs if _name(output) in outputs]
                 program = openvino.Model(kept, program.get_parameters(), program.get_friendly_name())
             self._compiled = core.compile_model(program, "CPU", config)
+            self._idle_requests: deque[openvino.InferRequest] = deque()
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot run {path}: {error}") from error
 
@@ -94,8 +96,14 @@ class OpenVinoProgram:
         count = len(next(iter(inputs.values())))
         size = bucket(count)
         batch = {name: padded(rows, size) for name, rows in inputs.items()}
-        result = self._compiled.create_infer_request().infer(batch, share_inputs=True)
-        return {_name(output): np.array(values[:count]) for output, values in result.items()}
+        try:
+            request = self._idle_requests.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()  # waits for a run to end when all streams are busy
+        result = request.infer(batch, share_inputs=True)
+        outputs = {_name(output): np.array(values[:count]) for output, values in result.items()}
+        self._idle_requests.append(request)
+        return outputs
 
 
 def _name(output: Any) -> str:
