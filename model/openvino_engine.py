@@ -77,6 +77,8 @@ class OpenVinoProgram:
             hints.inference_precision: _TYPES[precision],
             properties.inference_num_threads: threads,
             properties.num_streams: num_streams,
+            # By default the threads of every process on a machine are tied to the same first cores.
+            hints.enable_cpu_pinning: False,
         }
         core = openvino.Core()
         # Read, not mapped: a program that uses the file's own pages dies when they are cut off on the disk.

@@ -28,7 +28,8 @@ class BatchLimits:
         max_batch_items: most items in one run.
         max_queue_items, max_queue_bytes: what may wait; a work that does not fit is refused.
         max_delay_s: longest that an idle worker waits for a batch to fill, seconds.
-        min_share: where several workers are idle they share what there is, but none takes less than this.
+        min_share: what is worth another worker: while a batch runs, fewer wait for its end, and where several
+            workers are idle they share what there is, but none takes less than this.
     """
 
     max_batch_items: int
@@ -41,8 +42,8 @@ class BatchLimits:
 class Batcher(Generic[Item, Result]):
     """Runs items of many callers together, on worker threads of its own.
 
-    An idle worker starts at once with what there is (unless the limits name a delay); while all are
-    busy, everything that arrives is taken together when one comes back, up to the batch limit. A
+    Where nothing runs a worker starts at once with what there is (unless the limits name a delay); while
+    they are busy, everything that arrives is taken together when one comes back, up to the batch limit. A
     work with more items than fit is split over several batches. Works whose future was cancelled or
     whose deadline has passed are left out. When a batch fails, each of its items runs once more
     alone, so that a faulty one fails by itself. Then an item known to be good runs: when that
@@ -177,7 +178,7 @@ class Batcher(Generic[Item, Result]):
         """The next one to run, once there is something in the queue; None after the end."""
         with self._changed:
             self._num_idle += 1
-            while not self._queue and self._refusal is None:
+            while not self._is_due() and self._refusal is None:
                 self._changed.wait()
                 self._wait_for_company()
             slices, expired = self._take_slices()
@@ -192,6 +193,11 @@ class Batcher(Generic[Item, Result]):
         for work in expired:  # not under the lock, for this calls back
             work.finish(TooLateError(f"the deadline passed in the {self.name} queue; allow more time"))
         return None if is_over else batch
+
+    def _is_due(self) -> bool:
+        """Whether an idle worker starts now; the caller holds the lock."""
+        is_worth_it = not self._running or self.num_queued >= self._limits.min_share
+        return bool(self._queue) and is_worth_it
 
     def _wait_for_company(self) -> None:
         """Let a batch fill for as long as the limits allow; the caller holds the lock."""

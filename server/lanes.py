@@ -15,8 +15,8 @@ from server.batcher import Batcher, BatchLimits
 from server.errors import AisleError, EngineDownError
 from server.settings import ServerSettings
 
-_SPARE_WORKERS = 2  # while the streams run, these make the next batches ready and hand out the last ones
-_MIN_TEXT_SHARE = 16  # fewer take two workers nearly as long each as one of them takes for all
+_SPARE_WORKERS = 2  # while the streams run, these make the next pictures ready and hand out the last answers
+_MIN_TEXT_SHARE = 16  # fewer take two workers nearly as long each as one of them takes for all; a text is cheap
 
 _WARM_UP = Product("", product_name="warm up")
 
@@ -48,15 +48,16 @@ class Lanes:
     def __init__(self, predictor: Predictor, settings: ServerSettings):
         self.predictor = predictor
         self._num_streams = predictor.engine.num_streams
-        num_workers = self._num_streams + _SPARE_WORKERS
         self._max_images = max_images = settings.max_batch_images or predictor.engine.max_images
         self._max_items = settings.max_batch_items
         text_limits = _limits(settings, self._max_items, settings.max_queue_items, _MIN_TEXT_SHARE)
-        self.text: Batcher[Item, Prediction] = Batcher("text", self._answer, text_limits, _good(None), num_workers)
+        self.text: Batcher[Item, Prediction] = Batcher(
+            "text", self._answer, text_limits, _good(None), self._num_streams
+        )
         picture_limits = _limits(settings, max_images, settings.max_queue_images, min_share=1)
         pixels = self._blank_picture() if "image" in predictor.bundle.fields else None
         self.picture: Batcher[Item, Prediction] = Batcher(
-            "picture", self._answer, picture_limits, _good(pixels), num_workers
+            "picture", self._answer, picture_limits, _good(pixels), self._num_streams + _SPARE_WORKERS
         )
         self._timeout_s = settings.engine_timeout_s
         self._running_s: dict[tuple[str, int], float] = {}

@@ -61,6 +61,6 @@ def product(texts: Sequence[str | bytes], image: bytes) -> Product:
 def _open_engine(bundle: Path, engine: EngineName, precision: Precision, threads: int) -> Engine:
     if engine != "openvino":
         return open_engine(bundle, engine, precision, threads)
-    from benchmarks.peers.unpinned_engine import UnpinnedEngine
+    from model.openvino_engine import OpenVinoEngine
 
-    return UnpinnedEngine(bundle, precision, threads)
+    return OpenVinoEngine(bundle, precision, threads)

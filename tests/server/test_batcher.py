@@ -259,6 +259,20 @@ def test_a_worker_takes_all_when_the_others_are_busy(gate: Gate, pair: Doubler):
     assert sorted(gate.batches, key=len)[2:] == [[1, 2, 3]]
 
 
+def test_few_items_wait_for_the_running_batch_rather_than_for_another_worker(gate: Gate):
+    limits = BatchLimits(max_batch_items=4, max_queue_items=8, max_queue_bytes=1000, min_share=2)
+    batcher = Batcher("pair", gate, limits, GOOD, num_workers=2)
+    hold(gate, batcher)
+    futures = [submit(batcher, 1)]
+    assert not gate.entered.acquire(timeout=0.2)
+    futures.append(submit(batcher, 2))
+    assert gate.entered.acquire(timeout=10)  # two are worth it
+    gate.open.set()
+    assert [doubled(future) for future in futures] == [[2], [4]]
+    assert gate.batches == [[0], [1, 2]]
+    batcher.close()
+
+
 def test_a_share_has_a_least_size(gate: Gate):
     limits = BatchLimits(max_batch_items=4, max_queue_items=8, max_queue_bytes=1000, min_share=3)
     batcher = Batcher("pair", gate, limits, GOOD, num_workers=2)
