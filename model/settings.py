@@ -6,6 +6,7 @@ same names in a table per group (`[tokenizer] min_count = 3`), and a bundle stor
 
 import dataclasses
 import difflib
+import json
 import tomllib
 import types
 import typing
@@ -18,6 +19,7 @@ from model.product import HEADS
 from tokenizer.errors import require
 from tokenizer.settings import TokenizerSettings
 
+Field = Literal["name", "mall_category", "brand", "maker", "image"]
 Activation = Literal["relu", "gelu", "silu", "selu", "elu", "tanh", "leaky_relu"]
 
 
@@ -25,6 +27,8 @@ Activation = Literal["relu", "gelu", "silu", "selu", "elu", "tanh", "leaky_relu"
 class ModelSettings:
     """The network."""
 
+    fields: tuple[Field, ...] = ()
+    """Fields to read; none named: all that the catalog has."""
     hidden_dim: int = 128
     """Convolution filters per width (1, 2, 3, 4)."""
     fcl_dim: int = 256
@@ -166,6 +170,14 @@ def settings_from_dict(values: dict[str, Any], source: str) -> Settings:
     return Settings(**built)
 
 
+def settings_to_toml(settings: Settings) -> str:
+    """A config file that `load_settings` reads back to the same settings."""
+    lines = []
+    for group, entries in settings_to_dict(settings).items():
+        lines += [f"[{group}]", *(f"{name} = {_toml_value(value)}" for name, value in entries.items()), ""]
+    return "\n".join(lines)
+
+
 def load_settings(path: Path) -> Settings:
     """Read a TOML config file.
 
@@ -197,9 +209,9 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
             raise SettingsError(f"{where}: expected one of {', '.join(typing.get_args(hint))}, found {value!r}")
         return value
     if origin is tuple:
-        if not isinstance(value, (list, tuple)) or not all(type(item) is int for item in value):
-            raise SettingsError(f"{where}: expected a list of whole numbers, found {value!r}")
-        return tuple(value)
+        if not isinstance(value, (list, tuple)):
+            raise SettingsError(f"{where}: expected a list, found {value!r}")
+        return tuple(_checked(item, typing.get_args(hint)[0], where) for item in value)
     if origin is types.UnionType:
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
     if hint is float and type(value) is int:
@@ -207,6 +219,11 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
     if type(value) is not hint:
         raise SettingsError(f"{where}: expected {hint.__name__}, found {value!r}")
     return value
+
+
+def _toml_value(value: Any) -> str:
+    """JSON writes text, numbers, truth and lists as TOML does."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _hint(name: str, known: typing.Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from model.settings import ImageSettings
 from tokenizer.tokenizer import Tokenizer
 from training.array_store import ArrayWriter, has_arrays, open_arrays
 from training.catalog import CatalogRow, catalog_digest, catalog_text, presence_flags, read_catalog
+from training.file_lock import exclusive
 from training.labels import LabelSpace
 from training.picture_decoding import UNREADABLE, decode_or_error, picture_fault
 from training.picture_encoding import PictureEncoder
@@ -90,7 +91,11 @@ class CatalogEncoder:
         """
         key = self._key(catalog)
         folder = self.cache_dir / "encoded" / key
-        with Rejects(rejects_path) as rejects:
+        # Of two processes the second one finds what the first has encoded or, with other texts, embedded.
+        waits_for = self.pictures.digest if self.pictures else key
+        with exclusive(self.cache_dir / "locks" / waits_for), Rejects(rejects_path) as rejects:
+            if self.pictures:
+                self.pictures.cache.refresh()
             if self._is_usable(folder):
                 _log.info("%s: encoded by an earlier run, found in %s", catalog, folder)
                 if (folder / _REJECTS).exists():

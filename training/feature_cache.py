@@ -1,12 +1,12 @@
 """Picture features on disk, keyed by the picture's content: decoded and embedded once."""
 
-import fcntl
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from training.file_lock import exclusive
 
 
 class FeatureCache:
@@ -24,8 +24,13 @@ class FeatureCache:
         self._features_path = folder / "features.bin"
         for path in (self._keys_path, self._features_path):
             path.touch()
+        self._lock_path = folder / "lock"
         self._keys = np.zeros(0, np.uint64)
-        with self._locked():
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in what other processes have added."""
+        with exclusive(self._lock_path):
             self._load()
         self._sort()
 
@@ -48,7 +53,7 @@ class FeatureCache:
     def append(self, keys: Sequence[int], features: np.ndarray) -> None:
         """Store (N, F) float32 features; features first, so that a key never lacks its row."""
         new_keys = np.array(keys, np.uint64)
-        with self._locked():
+        with exclusive(self._lock_path):
             self._load()
             with self._features_path.open("ab") as file:
                 file.write(np.ascontiguousarray(features, np.float32).data)
@@ -65,13 +70,6 @@ class FeatureCache:
     def _sort(self) -> None:
         self._order = np.argsort(self._keys, kind="stable")
         self._sorted_keys = self._keys[self._order]
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep other processes from writing."""
-        with (self._keys_path.parent / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def _load(self) -> None:
         """Take the keys of other processes, whose rows come before those to append."""

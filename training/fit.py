@@ -4,8 +4,7 @@ import contextlib
 import math
 import signal
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -29,7 +28,7 @@ def fit(
     settings: Settings,
     state: TrainState,
     resume: bool,
-    log_dir: Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Progress:
     """Train until the epochs are over or the joint validation accuracy stops rising; best weights stay in `model`.
 
@@ -37,6 +36,7 @@ def fit(
         model: the model of `training.network.join_programs`.
         batches: training and validation.
         resume: go on from `state`; the result equals that of an uninterrupted run.
+        callbacks: further ones; each sees an epoch before the state keeps it.
     Raises:
         TrainingError: the loss is not finite, or the state cannot be read or written.
     """
@@ -63,7 +63,7 @@ def fit(
                     validation_data=val,
                     shuffle=False,
                     verbose=0,
-                    callbacks=[order, bar, keras.callbacks.TensorBoard(log_dir, write_graph=False), keeper, *averaged],
+                    callbacks=[order, bar, *callbacks, keeper, *averaged],
                 )
         finally:
             bar.close()

@@ -25,7 +25,7 @@ def encode_texts(
 ) -> Iterator[tuple[dict[str, np.ndarray], T]]:
     """Encode chunks of texts in order, each beside whatever it came with.
 
-    A catalog of one chunk is encoded right here: starting processes would take longer.
+    A catalog of one chunk, or with one core to run on, is encoded right here: processes would take longer.
 
     Args:
         tokenizer_dir: where `tokenizer` is saved, for the workers to load.
@@ -35,10 +35,11 @@ def encode_texts(
     first, second = next(iterator, None), next(iterator, None)
     if first is None:
         return
-    if second is None:
-        yield tokenizer.encode(first[0]), first[1]
+    num_workers = usable_cores()
+    if second is None or num_workers == 1:
+        for texts, companion in chain((first,), (second,) if second else (), iterator):
+            yield tokenizer.encode(texts), companion
         return
-    num_workers = os.cpu_count() or 1
     # Workers are spawned: a fork of a process that runs TensorFlow's threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_workers, context, _load_tokenizer, (tokenizer_dir,)) as pool:
@@ -49,6 +50,11 @@ def encode_texts(
                 yield _result(pending)
         while pending:
             yield _result(pending)
+
+
+def usable_cores() -> int:
+    """Cores this process may run on, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _result(pending: "deque[tuple[Future[dict[str, np.ndarray]], T]]") -> tuple[dict[str, np.ndarray], T]:

@@ -49,7 +49,6 @@ class TrainState:
         self.key = key
         self._state = folder / "state.npz"
         self._best = folder / "best.npz"
-        folder.mkdir(parents=True, exist_ok=True)
 
     def exists(self) -> bool:
         """Whether there is something to resume."""
@@ -69,6 +68,7 @@ class TrainState:
         arrays = {f"v{i}": np.asarray(variable) for i, variable in enumerate(_all_variables(model))}
         header = json.dumps({"key": self.key, "progress": asdict(progress)})
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             if best is not None:
                 _write(self._best, {f"w{i}": weight for i, weight in enumerate(best)})
             _write(self._state, {**arrays, "header": np.array(header)})

@@ -15,6 +15,7 @@ from model.product import TEXT_FIELDS
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer, fit_tokenizer
 from training.catalog import catalog_digest, catalog_text, read_catalog
+from training.file_lock import exclusive
 
 _log = logging.getLogger("aisle.tokenizer")
 
@@ -35,11 +36,23 @@ def fitted_tokenizer(
     parts = [catalog_digest(catalog), dict(columns), fields, dataclasses.asdict(settings), seed]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
     folder = cache_dir / "tokenizers" / key
-    if folder.exists():
-        _log.info("tokenizer of %s: fitted by an earlier run, found in %s", catalog, folder)
-        return Tokenizer.load(folder), folder
+    with exclusive(cache_dir / "locks" / key):  # of two processes that want it the second one finds it
+        if folder.exists():
+            _log.info("tokenizer of %s: fitted by an earlier run, found in %s", catalog, folder)
+            return Tokenizer.load(folder), folder
+        return _fit(catalog, columns, fields, settings, seed, folder), folder
+
+
+def _fit(
+    catalog: Path,
+    columns: Mapping[str, str],
+    fields: tuple[str, ...],
+    settings: TokenizerSettings,
+    seed: int,
+    folder: Path,
+) -> Tokenizer:
     text_fields = [field for field in fields if field in TEXT_FIELDS]
-    temporary = folder.with_name(f".{key}.{os.getpid()}.tmp")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had the same id
     temporary.mkdir(parents=True)
     corpus = temporary / "corpus.txt"
@@ -57,4 +70,4 @@ def fitted_tokenizer(
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return tokenizer, folder
+    return tokenizer

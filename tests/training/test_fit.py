@@ -59,7 +59,7 @@ class Run:
             CatalogBatches(encoded(self.tokenizer, self.fields, 1), shape, size, shuffle_seed=0),
             CatalogBatches(encoded(self.tokenizer, self.fields, 0), shape, size),
         )
-        progress = fit(model, shape, batches, self.settings, self.state, resume, self.folder / "logs")
+        progress = fit(model, shape, batches, self.settings, self.state, resume)
         return model, progress
 
 
