@@ -1,12 +1,13 @@
 """The commands of `python -m training`, made from dataclasses; their settings come from `model/settings.py`."""
 
+import dataclasses
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 
@@ -14,14 +15,8 @@ from model.engine import EngineName, Precision
 from model.errors import AisleError, SettingsError
 from model.settings import Settings, load_settings
 from training.catalog_columns import parse_columns
-
-FlatSettings = Annotated[Settings, tyro.conf.OmitArgPrefixes]
-
-
-def default_cache_dir() -> Path:
-    """AISLE_CACHE, or `aisle` in the user's cache folder."""
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("AISLE_CACHE") or user_cache / "aisle")
+from training.command_parts import FlatSettings, default_cache_dir
+from training.tune.command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 
 
 @dataclass(frozen=True)
@@ -130,6 +125,8 @@ def main(arguments: Sequence[str]) -> int:
         "evaluate": (EvaluateCommand, _evaluate),
         "quantize": (QuantizeCommand, _quantize),
         "export-onnx": (ExportOnnxCommand, _export_onnx),
+        "tune": (TuneCommand, tune),
+        "tune-worker": (TuneWorkerCommand, tune_worker),
     }
     name = arguments[0] if arguments else ""
     if name not in commands:
@@ -137,7 +134,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if name in ("-h", "--help") else 2
     form, run = commands[name]
     try:
-        default = _defaults(arguments[1:]) if form is TrainCommand else tyro.MISSING_NONPROP
+        takes_config = form in (TrainCommand, TuneCommand)
+        default = _defaults(form, arguments[1:]) if takes_config else tyro.MISSING_NONPROP
         run(tyro.cli(form, prog=f"python -m training {name}", args=list(arguments[1:]), default=default))
     except AisleError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -146,13 +144,16 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}; check the path, its permissions and the free space", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept. train goes on with --resume", file=sys.stderr)
+        print(
+            "interrupted; what was finished is kept. train goes on with --resume, tune by the same command",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
 
-def _defaults(arguments: Sequence[str]) -> Any:
-    """The train command with the config file's settings as defaults, so that flags win over it."""
+def _defaults(form: type, arguments: Sequence[str]) -> Any:
+    """A command with the config file's settings as defaults, so that flags win over it."""
     path = None
     for position, argument in enumerate(arguments):
         if argument == "--config" and position + 1 < len(arguments):
@@ -160,8 +161,8 @@ def _defaults(arguments: Sequence[str]) -> Any:
         elif argument.startswith("--config="):
             path = argument.partition("=")[2]
     settings = load_settings(Path(path)) if path else Settings()
-    missing: Any = tyro.MISSING
-    return TrainCommand(train=missing, val=missing, bundle=missing, settings=settings)
+    required = [entry.name for entry in dataclasses.fields(form) if entry.default_factory is entry.default]
+    return form(**dict.fromkeys(required, tyro.MISSING), settings=settings)
 
 
 def _train(command: TrainCommand) -> None:

@@ -115,7 +115,7 @@ class _StateKeeper(keras.callbacks.Callback):
         # The last step's update shows only here.
         self._check_loss((logs or {}).get("val_loss", 0.0), "the validation loss became {} at the end")
         progress = self.progress
-        row = _by_head(logs)
+        row = by_head(logs)
         progress.epoch = epoch + 1
         progress.history.append({"epoch": epoch + 1, **row})
         is_best = row[SCORE] >= progress.best_score - self._noise(progress.best_score)
@@ -160,13 +160,13 @@ class _Bar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the bar."""
         self.bar.update()
-        row = _by_head(logs)
+        row = by_head(logs)
         self.bar.set_postfix_str(f"loss {row['loss']:.4f}, joint {row['joint_accuracy']:.4f}", refresh=False)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Close the bar and tell each head."""
         self.bar.close()
-        row = _by_head(logs)
+        row = by_head(logs)
         for head in self.heads:
             tqdm.write(
                 f"  {head:<14} loss {row[f'{head}_loss']:.4f}  accuracy {row[f'{head}_accuracy']:.4f}"
@@ -174,7 +174,7 @@ class _Bar(keras.callbacks.Callback):
             )
 
 
-def _by_head(logs: dict[str, Any] | None) -> dict[str, float]:
+def by_head(logs: dict[str, Any] | None) -> dict[str, float]:
     """Keras' figures as "[val_]<head>_loss" and "..._accuracy"; of a lone head Keras leaves the name out."""
     row = {name.replace("_logits", ""): float(value) for name, value in (logs or {}).items()}
     for split in ("", "val_"):

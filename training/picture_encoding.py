@@ -67,9 +67,12 @@ class PictureEncoder:
             self._embed(batch)
         return failed
 
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """(N, H, W, 3) uint8 pixels to (N, F) float32 features."""
+        return self._program.run({"images": images})["image_features"]
+
     def _embed(self, batch: list[tuple[int, np.ndarray]]) -> None:
-        images = np.stack([pixels for _, pixels in batch])
-        self.cache.append([key for key, _ in batch], self._program.run({"images": images})["image_features"])
+        self.cache.append([key for key, _ in batch], self.run(np.stack([pixels for _, pixels in batch])))
 
 
 def _encoder_digest(image_encoder: keras.Model, settings: ImageSettings) -> str:

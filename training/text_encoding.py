@@ -1,7 +1,6 @@
 """Texts to ids with all cores: chunks go to worker processes and come back in order."""
 
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from tokenizer.tokenizer import Tokenizer
+from training.cores import usable_cores
 
 T = TypeVar("T")
 Texts = dict[str, list[str]]
@@ -35,7 +35,7 @@ def encode_texts(
     first, second = next(iterator, None), next(iterator, None)
     if first is None:
         return
-    num_workers = usable_cores()
+    num_workers = len(usable_cores())
     if second is None or num_workers == 1:
         for texts, companion in chain((first,), (second,) if second else (), iterator):
             yield tokenizer.encode(texts), companion
@@ -50,11 +50,6 @@ def encode_texts(
                 yield _result(pending)
         while pending:
             yield _result(pending)
-
-
-def usable_cores() -> int:
-    """Cores this process may run on, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _result(pending: "deque[tuple[Future[dict[str, np.ndarray]], T]]") -> tuple[dict[str, np.ndarray], T]:

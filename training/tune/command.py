@@ -1,0 +1,209 @@
+"""`python -m training tune` and `tune-worker`: their flags, and what they print."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from model.errors import SettingsError, TrainingError
+from model.settings import Settings
+from training.catalog_columns import parse_columns
+from training.command_parts import FlatSettings, default_cache_dir
+from training.tune.space import DEFAULT_SPACE, ready_space
+
+_DEFAULT_TRIALS = 30
+#: A grid without --trials runs to its end.
+_NO_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class TuneCommand:
+    """Search for better settings; the same command goes on after an interruption."""
+
+    train: Path
+    """Training catalog: .csv, .tsv, .jsonl or .parquet."""
+    val: Path
+    """Validation catalog, which decides between trials; keep another one for the last word."""
+    search: Path
+    """Folder of the search: its record, logs, best.toml and report.html."""
+    trials: int | None = None
+    """Most trials; by default 30, of a grid or a study all."""
+    tuner: Literal["hyperband", "bayesian", "random", "grid"] = "hyperband"
+    """How the next trial is chosen; a study is a grid."""
+    space: Path | None = None
+    """TOML file with the hyperparameters and their ranges; by default all of them."""
+    study: Literal["image-size", "fields", "vocabulary", "backbone"] | None = None
+    """A ready space instead, with a table and a plot at the end."""
+    backbones: tuple[str, ...] = ()
+    """Backbones of --study backbone."""
+    seeds: int = 1
+    """Times each point of a grid or a study is trained, with one seed after the other."""
+    objective: Literal["joint_accuracy", "macro_f1", "coverage@0.98"] = "joint_accuracy"
+    """What is maximised on the validation catalog."""
+    workers: int = 1
+    """Worker processes on this machine, sharing its cores, or with a GPU each; 0 leaves all to tune-worker."""
+    budget_minutes: float | None = None
+    """After so long no trial begins and those that run end; earlier runs of the same search count."""
+    early_stop: bool = True
+    """End trials that fall below the median of the others (Hyperband has a rule of its own)."""
+    max_failures: int = 3
+    """So many failed trials in a row stop the search."""
+    listen: str = "127.0.0.1:0"
+    """HOST:PORT for workers on other machines."""
+    lease_s: float = 60.0
+    """A worker that is silent for longer loses its trial to another one, seconds."""
+    bundle: Path | None = None
+    """Train the best settings into a bundle here."""
+    config: Path | None = None
+    """TOML file with the settings to begin with; flags win over it."""
+    columns: str = ""
+    """Other headings: product_name=title,category=label,..."""
+    taxonomy: Path | None = None
+    """CSV with category_id and category: the shop's whole tree."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Encoded catalogs and picture features, shared by all trials."""
+    settings: FlatSettings = field(default_factory=Settings)
+    """Settings that trials begin with, and keep where the space says nothing."""
+
+
+@dataclass(frozen=True)
+class TuneWorkerCommand:
+    """Train trials for a `tune` on another machine, or on this one."""
+
+    chief: str
+    """HOST:PORT that the search listens on."""
+    train: Path
+    """The chief's training catalog."""
+    val: Path
+    """The chief's validation catalog."""
+    taxonomy: Path | None = None
+    """The chief's taxonomy file, where it has one."""
+    work_dir: Path = Path("tune-work")
+    """Rejects files, and states that Hyperband goes on with."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Encoded catalogs and picture features."""
+    name: str = ""
+    """Name of this worker; by default host and process."""
+    heartbeat_s: float = 2.0
+    """Seconds between signs of life."""
+    patience_minutes: float = 30.0
+    """Wait so long for a chief that does not answer, for instance because it is being restarted."""
+    end_with_parent: bool = False
+    """End when standard input does; for workers that a search starts itself."""
+
+
+def tune(command: TuneCommand) -> None:
+    """Search, report, and train the best into a bundle where one is asked for."""
+    _check(command)
+    from training.tune.desk_settings import DeskSettings
+    from training.tune.results import write_results
+    from training.tune.search import SearchJob, search
+
+    console = Console()
+    is_grid = command.study is not None or command.tuner == "grid"
+    tuner = "grid" if is_grid else command.tuner
+    desk = DeskSettings(
+        num_trials=command.trials or (_NO_LIMIT if is_grid else _DEFAULT_TRIALS),
+        objective=command.objective,
+        budget_s=None if command.budget_minutes is None else 60 * command.budget_minutes,
+        max_consecutive_failures=command.max_failures,
+        lease_s=command.lease_s,
+        median_rule=command.early_stop and command.study is None and tuner != "hyperband",
+    )
+    job = SearchJob(
+        train=command.train,
+        val=command.val,
+        folder=command.search,
+        space=_space_file(command),
+        num_seeds=command.seeds,
+        columns=parse_columns(command.columns),
+        taxonomy=command.taxonomy,
+        cache_dir=command.cache_dir,
+        tuner=tuner,
+        num_workers=command.workers,
+        listen=command.listen,
+        backend=os.environ.get("KERAS_BACKEND") or command.settings.training.backend,
+        desk=desk,
+        settings=command.settings,
+    )
+    result = search(job, console)
+    write_results(job, result, command.study, console)
+    if result.failure:
+        raise TrainingError(f"{result.failure}\nthe trials so far are in {command.search}/report.html")
+    if command.bundle is not None:
+        _train_best(command, command.bundle)
+
+
+def tune_worker(command: TuneWorkerCommand) -> None:
+    """Work until the chief has no more trials."""
+    from training.tune.worker_exit import end_with_parent
+
+    if command.end_with_parent:
+        end_with_parent()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from training.tune.worker import WorkerJob, work
+
+    name = command.name or f"{socket.gethostname()}-{os.getpid()}"
+    job = WorkerJob(
+        chief=command.chief,
+        name=name,
+        train=command.train,
+        val=command.val,
+        taxonomy=command.taxonomy,
+        work_dir=command.work_dir,
+        cache_dir=command.cache_dir,
+        heartbeat_s=command.heartbeat_s,
+        patience_s=60 * command.patience_minutes,
+    )
+    code = work(job)
+    if code:
+        raise SystemExit(code)
+
+
+def _check(command: TuneCommand) -> None:
+    for name, least in (("trials", 1), ("seeds", 1), ("workers", 0), ("max_failures", 1)):
+        value = getattr(command, name)
+        if value is not None and value < least:
+            raise SettingsError(f"--{name.replace('_', '-')}: expected {least} or more, found {value}")
+    if command.study is not None and command.space is not None:
+        raise SettingsError("--study brings a space of its own; leave out --space, or --study")
+    if command.backbones and command.study != "backbone":
+        raise SettingsError("--backbones belongs to --study backbone; in a space file write [image] backbone")
+    if command.seeds > 1 and command.study is None and command.tuner != "grid":
+        raise SettingsError("--seeds repeats the points of a grid; give --tuner grid or a --study")
+
+
+def _space_file(command: TuneCommand) -> Path:
+    if not command.backbones:
+        return command.space or ready_space(command.study or DEFAULT_SPACE)
+    path = command.search / "space.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = ", ".join(f'"{name}"' for name in command.backbones)
+    path.write_text(f"[image]\nbackbone = {{ choice = [{names}] }}\n", encoding="utf-8")
+    return path
+
+
+def _train_best(command: TuneCommand, bundle: Path) -> None:
+    """By the command that a person would give, in a process of its own: this one has loaded no network."""
+    best = command.search / "best.toml"
+    work_dir = command.search / "work" / "bundle"
+    if not (work_dir / "best.toml").exists() or (work_dir / "best.toml").read_bytes() != best.read_bytes():
+        shutil.rmtree(work_dir, ignore_errors=True)  # the state of a training of other settings
+        work_dir.mkdir(parents=True)
+        shutil.copyfile(best, work_dir / "best.toml")
+    call = [sys.executable, "-m", "training", "train", "--config", str(best), "--resume"]
+    call += ["--train", str(command.train), "--val", str(command.val), "--bundle", str(bundle)]
+    call += ["--work-dir", str(work_dir), "--cache-dir", str(command.cache_dir)]
+    if command.columns:
+        call += ["--columns", command.columns]
+    if command.taxonomy is not None:
+        call += ["--taxonomy", str(command.taxonomy)]
+    code = subprocess.run(call, check=False).returncode
+    if code:
+        raise TrainingError(f"training {best} ended with exit code {code}; its message is above")

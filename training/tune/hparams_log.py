@@ -1,0 +1,96 @@
+"""The trials as TensorBoard reads them: curves as scalars, and all of them in the HParams tab."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams import plugin_data_pb2 as plugin
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from training.tune.trial import SearchTrial
+
+_STATUS = {
+    "completed": api_pb2.STATUS_SUCCESS,
+    "stopped": api_pb2.STATUS_SUCCESS,
+    "failed": api_pb2.STATUS_FAILURE,
+    "running": api_pb2.STATUS_RUNNING,
+    "queued": api_pb2.STATUS_UNKNOWN,
+}
+
+
+def write_hparams(folder: Path, trials: Sequence[SearchTrial], objective: str) -> None:
+    """Write a run per trial; an older content of the folder is replaced.
+
+    Args:
+        objective: name of the score.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = _Run(folder)
+    writer.add(_experiment(trials, objective))
+    writer.close()
+    for trial in trials:
+        if trial.attempts:
+            _write_trial(folder / f"trial-{trial.trial_id}", trial, objective)
+
+
+class _Run:
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = EventFileWriter(str(folder))
+
+    def add(self, summary: Summary, at: float = 0.0, step: int = 0) -> None:
+        self._writer.add_event(Event(wall_time=at, step=step, summary=summary))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _write_trial(folder: Path, trial: SearchTrial, objective: str) -> None:
+    run = _Run(folder)
+    began_at = trial.attempts[-1].started_at
+    ended_at = trial.attempts[-1].ended_at or began_at
+    start = plugin.SessionStartInfo(group_name=trial.trial_id, start_time_secs=began_at)
+    for name, value in trial.hyperparameters.items():
+        if isinstance(value, bool):
+            start.hparams[name].bool_value = value
+        elif isinstance(value, int | float):
+            start.hparams[name].number_value = value
+        else:
+            start.hparams[name].string_value = value
+    run.add(_session(metadata.SESSION_START_INFO_TAG, plugin.HParamsPluginData(session_start_info=start)), began_at)
+    for row in trial.history:
+        for name, value in row.items():
+            if name not in ("epoch", "seconds"):
+                run.add(_scalar(name, value), began_at + row["seconds"], int(row["epoch"]))
+    if trial.score is not None:
+        run.add(_scalar(f"final/{objective}", trial.score), ended_at, len(trial.history))
+    end = plugin.SessionEndInfo(status=_STATUS[trial.status], end_time_secs=ended_at)
+    run.add(_session(metadata.SESSION_END_INFO_TAG, plugin.HParamsPluginData(session_end_info=end)), ended_at)
+    run.close()
+
+
+def _experiment(trials: Sequence[SearchTrial], objective: str) -> Summary:
+    """Which hyperparameters and figures there are."""
+    experiment = api_pb2.Experiment(description="training tune")
+    seen: dict[str, object] = {}
+    for trial in trials:
+        seen.update(trial.hyperparameters)
+    for name, value in seen.items():
+        is_text = isinstance(value, str)
+        kind = api_pb2.DATA_TYPE_STRING if is_text else api_pb2.DATA_TYPE_FLOAT64
+        experiment.hparam_infos.add(name=name, type=api_pb2.DATA_TYPE_BOOL if isinstance(value, bool) else kind)
+    experiment.metric_infos.add(name=api_pb2.MetricName(tag=f"final/{objective}"), display_name=objective)
+    return _session(metadata.EXPERIMENT_TAG, plugin.HParamsPluginData(experiment=experiment))
+
+
+def _session(tag: str, data: plugin.HParamsPluginData) -> Summary:
+    return Summary(
+        value=[Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR)]
+    )
+
+
+def _scalar(tag: str, value: float) -> Summary:
+    return Summary(value=[Summary.Value(tag=tag, simple_value=value)])

@@ -1,0 +1,183 @@
+"""The workers on this machine: processes with a fair share of cores, or a GPU each, started anew when they die."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from training.tune.desk_settings import LOCAL
+from training.tune.worker_exit import START_AFRESH
+
+#: A worker that dies so often without having had a trial will not come up at all.
+MAX_BARREN_STARTS = 3
+_STOP_GRACE_S = 10.0
+_LOG_TAIL_BYTES = 2000
+
+_log = logging.getLogger("aisle.tune")
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """What one worker runs on.
+
+    Args:
+        cores: core numbers; empty leaves it all.
+        gpu: as CUDA_VISIBLE_DEVICES names it, "" for none of its own.
+    """
+
+    cores: tuple[int, ...]
+    gpu: str = ""
+
+
+def plan_workers(num_workers: int, cores: Sequence[int], gpus: Sequence[str]) -> list[WorkerPlan]:
+    """Share cores evenly, each whole to one worker while there are enough; GPUs in turn."""
+    plans = []
+    for i in range(num_workers):
+        share = tuple(cores[i * len(cores) // num_workers : (i + 1) * len(cores) // num_workers])
+        own = share or (cores[i % len(cores)],) if cores else ()
+        plans.append(WorkerPlan(own, gpus[i % len(gpus)] if gpus else ""))
+    return plans
+
+
+def visible_gpus() -> list[str]:
+    """NVIDIA GPUs that this process may use, without loading a library that would take memory on them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [gpu.strip() for gpu in named.split(",") if gpu.strip() not in ("", "-1")]
+    devices = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    return sorted((device for device in devices if device.isdigit()), key=int)
+
+
+@dataclass
+class _Worker:
+    name: str
+    plan: WorkerPlan
+    log_path: Path
+    process: subprocess.Popen | None = None
+    num_starts: int = 0
+    num_barren: int = 0
+    oom_kills: int = 0
+    has_worked: bool = field(default=False)
+
+
+class LocalWorkers:
+    """Keeps K worker processes running while the context lasts.
+
+    A worker reads its standard input and ends when that does: however this process dies, no worker outlives it.
+
+    Args:
+        command: arguments of `python -m training` without the worker's name.
+        logs_dir: gets a file per worker.
+        on_lost: told a worker's name, why it died, and whether its trial would kill the next one, too.
+        running: names of the workers that have a trial.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[WorkerPlan],
+        command: Sequence[str],
+        backend: str,
+        logs_dir: Path,
+        on_lost: Callable[[str, str, bool], None],
+        running: Callable[[], set[str]],
+    ):
+        self._command = list(command)
+        self._backend = backend
+        self._on_lost = on_lost
+        self._running = running
+        logs_dir.mkdir(parents=True, exist_ok=True)
+        self._workers = [_Worker(f"{LOCAL}{i}", plan, logs_dir / f"worker-{i}.log") for i, plan in enumerate(plans)]
+
+    def __enter__(self) -> "LocalWorkers":
+        for worker in self._workers:
+            self._start(worker)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        living = [worker.process for worker in self._workers if worker.process is not None]
+        for process in living:
+            if process.stdin is not None:
+                process.stdin.close()
+        deadline = time.monotonic() + _STOP_GRACE_S
+        for process in living:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def watch(self, is_done: bool) -> str:
+        """Start dead workers anew unless the search is done; returns why it cannot go on, "" if it can."""
+        busy = self._running()
+        for worker in self._workers:
+            worker.has_worked = worker.has_worked or self._identity(worker) in busy
+            if worker.process is None or worker.process.poll() is None:
+                continue
+            code, worker.process = worker.process.returncode, None
+            if code == 0 or is_done:
+                continue
+            worker.num_barren = 0 if worker.has_worked else worker.num_barren + 1
+            why = self._why(worker, code)
+            is_out_of_memory = code == -signal.SIGKILL and _oom_kills() > worker.oom_kills
+            self._on_lost(self._identity(worker), why, is_out_of_memory)
+            if worker.num_barren >= MAX_BARREN_STARTS:
+                return f"worker {worker.name} cannot start: {why}"
+            self._start(worker)
+        return ""
+
+    @property
+    def num_alive(self) -> int:
+        """Workers that run."""
+        return sum(worker.process is not None for worker in self._workers)
+
+    def _start(self, worker: _Worker) -> None:
+        worker.num_starts += 1
+        worker.has_worked = False
+        worker.oom_kills = _oom_kills()
+        environment = {**os.environ, "KERAS_BACKEND": self._backend, "TQDM_MININTERVAL": "10"}
+        if worker.plan.cores:
+            environment["OMP_NUM_THREADS"] = str(len(worker.plan.cores))
+        if worker.plan.gpu:
+            environment["CUDA_VISIBLE_DEVICES"] = worker.plan.gpu
+        call = [sys.executable, "-m", "training", *self._command, "--name", self._identity(worker)]
+        with worker.log_path.open("ab") as log:
+            worker.process = subprocess.Popen(
+                call,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is this process' to handle
+            )
+        if worker.plan.cores and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(worker.process.pid, worker.plan.cores)
+        _log.info("worker %s is process %d, log %s", worker.name, worker.process.pid, worker.log_path)
+
+    @staticmethod
+    def _identity(worker: _Worker) -> str:
+        """Each start has a name of its own, so that no word of a dead one is taken for its successor's."""
+        return f"{worker.name}-{os.getpid()}.{worker.num_starts}"
+
+    @staticmethod
+    def _why(worker: _Worker, code: int) -> str:
+        if code == START_AFRESH:
+            return "it starts afresh after memory ran out"
+        how = f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with exit code {code}"
+        with worker.log_path.open("rb") as log:
+            log.seek(max(0, worker.log_path.stat().st_size - _LOG_TAIL_BYTES))
+            tail = log.read().decode("utf-8", "replace").strip()
+        return f"worker {worker.name} ended {how}; its log {worker.log_path} ends with:\n{tail}"
+
+
+def _oom_kills() -> int:
+    """Processes that this machine's kernel has killed for want of memory; 0 where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))

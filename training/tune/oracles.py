@@ -1,0 +1,195 @@
+"""keras-tuner's search algorithms, each begun with the base settings and restored whole after an interruption.
+
+An oracle chooses what to try next and learns how it went. It keeps nothing on the disk by itself here: its own
+files are written one after the other, and a kill between two of them repeats finished trials or loses running ones.
+What `oracle_state` returns is kept by `training/tune/record.py` instead, together with the trials.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+# The one who asks for trials runs no network: NumPy is the backend that starts quickest.
+_backend = os.environ.get("KERAS_BACKEND")
+os.environ.setdefault("KERAS_BACKEND", "numpy")
+import keras_tuner  # noqa: E402
+import numpy as np  # noqa: E402
+from keras_tuner.engine.hyperparameters import HyperParameters  # noqa: E402
+from keras_tuner.engine.trial import Trial  # noqa: E402
+
+if _backend is None:
+    del os.environ["KERAS_BACKEND"]  # workers choose their own
+
+from training.tune.dimension import Dimension, encode  # noqa: E402
+from training.tune.space import Space  # noqa: E402
+
+Tuner = Literal["hyperband", "bayesian", "random", "grid"]
+#: Share of the trials that Bayesian search draws at random before it trusts its model.
+_INITIAL_SHARE = 0.25
+_LEAST_INITIAL = 5
+#: Points at which the model is asked: anywhere, and around each of the best trials.
+_NUM_ANYWHERE, _NUM_BEST, _NUM_NEAR = 2000, 5, 200
+#: Hyperband ends with --trials or --budget-minutes, not by itself.
+_HYPERBAND_ITERATIONS = 1_000_000
+
+
+class _Kept:
+    """What all oracles here have in common; to be named before the algorithm."""
+
+    hyperparameters: HyperParameters
+    trials: dict[str, Trial]
+
+    def save(self) -> None:
+        """Nothing: the record keeps the state."""
+
+    def _save_trial(self, trial: Trial) -> None:
+        """Nothing: the record keeps the trials."""
+
+    def score_trial(self, trial: Trial) -> None:
+        """The score of the weights that training keeps, not of the luckiest epoch."""
+        trial.score = trial.metrics.get_history(self.objective.name)[-1].mean()  # type: ignore[attr-defined]
+        trial.best_step = trial.metrics.get_history(self.objective.name)[-1].step  # type: ignore[attr-defined]
+
+    def _random_values(self) -> dict[str, Any] | None:
+        """First the base settings, so that a search never ends below them without saying so; then random ones."""
+        if not self.trials:
+            return default_values(self.hyperparameters)
+        values: dict[str, Any] | None = super()._random_values()  # type: ignore[misc]
+        return values
+
+
+class RandomOracle(_Kept, keras_tuner.oracles.RandomSearchOracle):
+    """Independent draws."""
+
+
+class HyperbandOracle(_Kept, keras_tuner.oracles.HyperbandOracle):
+    """Many short trainings, the best of which go on (Li et al. 2018)."""
+
+
+class BayesianOracle(_Kept, keras_tuner.oracles.BayesianOptimizationOracle):
+    """A Gaussian process over the trials so far, asked where the score could be high.
+
+    keras-tuner looks for that place with 50 descents by numeric gradients, which takes ten seconds in 20 dimensions
+    and follows slopes that most hyperparameters, being choices, do not have. Here it is the best of many points.
+    """
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Seeded by the trial's number: an interrupted search goes on as it would have."""
+        num_known = sum(trial.status == "COMPLETED" for trial in self.trials.values())
+        if num_known < self.num_initial_points:
+            return dict(self._random_populate_space())
+        points, losses = self._vectorize_trials()
+        self.gpr.fit(points, losses)
+        drawn = np.random.default_rng((self.seed, len(self.trials)))
+        best = points[np.argsort(losses)[:_NUM_BEST]]
+        near = np.repeat(best, _NUM_NEAR, axis=0)
+        moved = drawn.random(near.shape) < 0.3
+        near = np.clip(near + moved * drawn.normal(0.0, 0.2, near.shape), 0.0, 1.0)
+        candidates = np.concatenate([drawn.random((_NUM_ANYWHERE, points.shape[1])), near])
+        mean, deviation = self.gpr.predict(candidates, return_std=True)
+        for i in np.argsort(mean - self.beta * deviation):
+            values = self._vector_to_values(candidates[i])
+            if not self._duplicate(values):
+                return {"status": "RUNNING", "values": values}
+        return {"status": "STOPPED", "values": None}  # all that is left has been tried
+
+
+class GridOracle(_Kept, keras_tuner.oracles.GridSearchOracle):
+    """Every combination; keras-tuner forgets where it stood, which is mended here."""
+
+    def get_state(self) -> dict[str, Any]:
+        """With the order of trials and those whose next combination is due."""
+        order = self._ordered_ids
+        state: dict[str, Any] = super().get_state()
+        following = [[before, after] for before, after in order._next_index.items()]
+        return {**state, "order": [order._memory, following, order._last_index], "next": self._populate_next}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Undo `get_state`."""
+        super().set_state(state)
+        memory, following, last = state["order"]
+        order = self._ordered_ids
+        order._memory = list(memory)
+        order._data_to_index = {trial_id: index for index, trial_id in enumerate(memory)}
+        order._next_index.update(dict(following))
+        order._last_index = last
+        self._populate_next = list(state["next"])
+
+
+def build_oracle(
+    tuner: Tuner, space: Space, objective: str, num_trials: int, seed: int, max_epochs: int
+) -> keras_tuner.Oracle:
+    """An oracle that maximises `objective` over a space.
+
+    Args:
+        num_trials: most trials; Hyperband takes it from whom it serves.
+        max_epochs: epochs of a whole training.
+    """
+    common = {
+        "objective": keras_tuner.Objective(objective, "max"),
+        "hyperparameters": hyperparameters(space),
+        "seed": seed + 1,  # 0 would be none
+        "max_consecutive_failed_trials": None,  # who serves trials counts failures, and may be told to go on
+    }
+    oracle: keras_tuner.Oracle
+    if tuner == "hyperband":
+        oracle = HyperbandOracle(max_epochs=max_epochs, hyperband_iterations=_HYPERBAND_ITERATIONS, **common)
+    elif tuner == "bayesian":
+        initial = max(_LEAST_INITIAL, round(_INITIAL_SHARE * num_trials))
+        oracle = BayesianOracle(max_trials=num_trials, num_initial_points=initial, **common)
+    else:
+        oracle = {"random": RandomOracle, "grid": GridOracle}[tuner](max_trials=num_trials, **common)
+    oracle.verbose = 0
+    return oracle
+
+
+def oracle_state(oracle: keras_tuner.Oracle) -> dict[str, Any]:
+    """All that an oracle knows but its trials, as plain values."""
+    return dict(oracle.get_state())
+
+
+def restore_oracle(oracle: keras_tuner.Oracle, state: Mapping[str, Any], trials: Mapping[str, Mapping]) -> None:
+    """Undo `oracle_state`.
+
+    Args:
+        trials: by id, the state of each trial.
+    """
+    oracle.trials = {trial_id: Trial.from_state(stored) for trial_id, stored in trials.items()}
+    oracle.set_state(state)
+
+
+def hyperparameters(space: Space) -> HyperParameters:
+    """The space in keras-tuner's words, the defaults being the base settings."""
+    found = HyperParameters()
+    for dimension in space.dimensions:
+        _declare(found, dimension, [(name, [*map(encode, values)]) for name, values in dimension.when.items()])
+    return found
+
+
+def default_values(space: HyperParameters) -> dict[str, Any]:
+    """The default of every hyperparameter that counts."""
+    found = HyperParameters()
+    for parameter in space.space:
+        found.merge([parameter])  # gives it its default where its conditions hold
+    return dict(found.values)
+
+
+def _declare(found: HyperParameters, dimension: Dimension, conditions: list[tuple[str, list]]) -> None:
+    if conditions:
+        name, options = conditions[0]
+        with found.conditional_scope(name, options):
+            _declare(found, dimension, conditions[1:])
+        return
+    if dimension.kind == "choice":
+        found.Choice(
+            dimension.name,
+            [encode(value) for value in dimension.values],
+            ordered=isinstance(encode(dimension.values[0]), int | float),
+            default=encode(dimension.default),
+        )
+        return
+    low, high = dimension.values
+    sampling = "log" if dimension.kind == "log" else "linear"
+    is_whole = dimension.kind == "int" or (dimension.kind == "log" and isinstance(low, int))
+    declare = found.Int if is_whole else found.Float
+    declare(dimension.name, low, high, step=dimension.step, sampling=sampling, default=dimension.default)

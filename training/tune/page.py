@@ -1,0 +1,145 @@
+"""DIR/report.html: one file with its data, style and script inside, which loads nothing and opens from disk."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from training.tune.analysis import (
+    LEAST_TRIALS,
+    Effects,
+    hyperparameter_names,
+    is_number,
+    measure_effects,
+    pareto_front,
+    scored_trials,
+)
+from training.tune.trial import SearchTrial
+from training.tune.trial_table import best_first, duration, told_settings
+
+REPORT_FILE = "report.html"
+_TEMPLATE = "page.html.jinja"
+_SCRIPT = "page.js"
+_NUM_ENDS = 5
+#: Figures that a better score is weighed against, with what to call them.
+COSTS = {"latency_ms": "ms per product", "num_parameters": "parameters"}
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """What the page says beside the trials.
+
+    Args:
+        objective: name of the score.
+        lines: sentences of the verdict.
+        facts: {"Search": "hyperband, 30 trials"}.
+        base_trial: id of the trial with the base settings, "" without one.
+    """
+
+    title: str
+    objective: str
+    lines: Sequence[str]
+    facts: Mapping[str, str]
+    base_trial: str
+
+
+def write_page(folder: Path, trials: Sequence[SearchTrial], facts: PageFacts) -> Path:
+    """Write the page.
+
+    Args:
+        trials: all of them.
+    Returns:
+        its path.
+    """
+    scored = scored_trials(trials)
+    effects = measure_effects(scored)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(figure=_figure, p_value=_p_value, settings=told_settings, duration=_took)
+    ranked = best_first(scored)
+    text = environment.get_template(_TEMPLATE).render(
+        facts=facts,
+        data=_embedded(_page_data(trials, scored, effects, facts)),
+        script=(Path(__file__).parent / _SCRIPT).read_text(encoding="utf-8"),
+        effects=effects,
+        least_trials=LEAST_TRIALS,
+        best=ranked[:_NUM_ENDS],
+        worst=ranked[_NUM_ENDS:][-_NUM_ENDS:][::-1],
+        failed=[trial for trial in trials if trial.status == "failed"],
+        scored=scored,
+        names=[effect.name for effect in effects.effects],
+        trials=trials,
+    )
+    path = folder / REPORT_FILE
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)  # a kill leaves the page before
+    return path
+
+
+def _page_data(
+    trials: Sequence[SearchTrial], scored: Sequence[SearchTrial], effects: Effects, facts: PageFacts
+) -> dict[str, Any]:
+    """What the script draws."""
+    names = [effect.name for effect in effects.effects] or hyperparameter_names(scored)
+    fronts = {cost: pareto_front(scored, cost) for cost in COSTS}
+    rows = [
+        {
+            "id": trial.trial_id,
+            "score": trial.score,
+            "status": trial.status,
+            "values": {name: trial.hyperparameters.get(name) for name in names},
+            "costs": {cost: trial.figures.get(cost) for cost in COSTS},
+            "fronts": [cost for cost, front in fronts.items() if trial.trial_id in front],
+            "told": told_settings(trial),
+        }
+        for trial in scored
+    ]
+    curves = [
+        {"id": trial.trial_id, "points": [[row["epoch"], row[facts.objective]] for row in trial.history]}
+        for trial in trials
+        if trial.history
+    ]
+    axes = [{"name": name, "isNumber": is_number(scored, name), "isLog": _is_log(scored, name)} for name in names]
+    return {"objective": facts.objective, "axes": axes, "trials": rows, "curves": curves, "costs": COSTS}
+
+
+def _is_log(trials: Sequence[SearchTrial], name: str) -> bool:
+    """Whether an axis of equal ratios shows the values better."""
+    values = [trial.hyperparameters[name] for trial in trials if name in trial.hyperparameters]
+    if not values or not is_number(trials, name) or min(values) <= 0:
+        return False
+    return bool(max(values) / min(values) >= 20)
+
+
+def _embedded(data: Mapping[str, Any]) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(_finite(data), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _figure(value: float | None, digits: int = 4) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _took(trial: SearchTrial) -> str:
+    attempt = trial.attempts[-1]
+    return duration((attempt.ended_at or attempt.started_at) - attempt.started_at)

@@ -1,0 +1,212 @@
+"""`training tune`: trials in a folder, from the first to the report, however often it is interrupted."""
+
+import dataclasses
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from model.errors import CatalogError, SettingsError, TrainingError
+from model.settings import Settings
+from training.catalog import catalog_digest
+from training.cores import usable_cores
+from training.file_lock import exclusive_or_holder
+from training.survey import survey_fields
+from training.tune.chief import Chief
+from training.tune.desk import Desk
+from training.tune.desk_settings import DeskSettings
+from training.tune.local_workers import LocalWorkers, plan_workers, visible_gpus
+from training.tune.oracles import Tuner, build_oracle
+from training.tune.record import Record
+from training.tune.space import Space, load_space
+from training.tune.trial import SearchTrial
+from training.tune.trial_message import Job
+from training.tune.trial_table import TrialTable
+
+_POLL_S = 0.25
+_SAVE_TIME_S = 5.0
+#: How long a chief waits for workers elsewhere to hear that it is over.
+_FAREWELL_S = 3.0
+
+_log = logging.getLogger("aisle.tune")
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """What to search, where, and with how much.
+
+    Args:
+        space: TOML file of a search space.
+        num_seeds: seeds that each point is trained with.
+        columns: our column name to the files' heading.
+        num_workers: processes on this machine; 0 leaves the work to workers elsewhere.
+        listen: "host:port" for workers elsewhere; by default this machine's own only.
+        settings: what a trial has where the space says nothing.
+    """
+
+    train: Path
+    val: Path
+    folder: Path
+    space: Path
+    num_seeds: int
+    columns: dict[str, str]
+    taxonomy: Path | None
+    cache_dir: Path
+    tuner: Tuner
+    num_workers: int
+    listen: str
+    backend: str
+    desk: DeskSettings
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A finished search.
+
+    Args:
+        space: what was searched.
+        seconds: of wall time in all runs of this search.
+        failure: why it was stopped before its end, "" if it was not.
+    """
+
+    trials: list[SearchTrial]
+    space: Space
+    seconds: float
+    failure: str
+
+
+def search(job: SearchJob, console: Console) -> SearchResult:
+    """Run the trials that the folder's record does not have yet.
+
+    Raises:
+        AisleError: a catalog or the space cannot be read, another search uses the folder, or its record is of a
+            different search.
+    """
+    for path in (job.train, job.val):
+        if not path.exists():
+            raise CatalogError(f"{path} is missing; check the path")
+    with exclusive_or_holder(job.folder / "lock") as holder:
+        if holder is not None:
+            raise TrainingError(
+                f"{job.folder} is in use by another search (process {holder}); wait for it, or give another --search"
+            )
+        space = load_space(job.space, job.settings, survey_fields(job.train, job.columns), job.num_seeds)
+        _check(job, space)
+        with _recorded(job, space) as record:
+            oracle = build_oracle(
+                job.tuner,
+                space,
+                job.desk.objective,
+                job.desk.num_trials,
+                job.settings.training.seed,
+                space.base.training.epochs,
+            )
+            desk = Desk(record, oracle, space, _common(job), job.desk)
+            return _run(job, desk, space, console)
+
+
+def _run(job: SearchJob, desk: Desk, space: Space, console: Console) -> SearchResult:
+    command = ["tune-worker", "--train", str(job.train), "--val", str(job.val), "--work-dir", str(job.folder / "work")]
+    command += ["--cache-dir", str(job.cache_dir)]
+    if job.taxonomy is not None:
+        command += ["--taxonomy", str(job.taxonomy)]
+    plans = plan_workers(job.num_workers, usable_cores(), visible_gpus())
+    with Chief(desk, job.listen) as chief:
+        if job.num_workers == 0:
+            console.print(f"chief listens on {chief.address}; start workers with: training tune-worker --chief ...")
+        workers = LocalWorkers(
+            plans,
+            [*command, "--chief", chief.address, "--end-with-parent"],
+            job.backend,
+            job.folder / "logs",
+            desk.worker_lost,
+            lambda: set(desk.running.values()),
+        )
+        with workers, TrialTable(console, job.desk.objective, job.desk.num_trials) as table:
+            _watch(desk, workers, table)
+        if job.num_workers == 0:
+            time.sleep(_FAREWELL_S)
+    if desk.is_done:
+        shutil.rmtree(job.folder / "work" / "states", ignore_errors=True)
+    return SearchResult(desk.snapshot(), space, desk.used_s, desk.failure)
+
+
+def _watch(desk: Desk, workers: LocalWorkers, table: TrialTable) -> None:
+    """Until no worker has anything to do."""
+    saved_at = time.monotonic()
+    try:
+        while not desk.is_done:
+            failure = workers.watch(is_done=False)
+            if failure:
+                desk.stop(failure)
+            desk.expire()
+            if time.monotonic() - saved_at > _SAVE_TIME_S:
+                desk.save_used_time()
+                saved_at = time.monotonic()
+            budget = desk.settings.budget_s
+            table.show(desk.snapshot(), desk.running, None if budget is None else budget - desk.used_s)
+            time.sleep(_POLL_S)
+    finally:
+        desk.save_used_time()
+    table.show(desk.snapshot(), {}, None)
+
+
+@contextmanager
+def _recorded(job: SearchJob, space: Space) -> Iterator[Record]:
+    """The folder's record, which has to be new or of this very search."""
+    record = Record(job.folder)
+    try:
+        plan = {
+            **dataclasses.asdict(_common(job)),
+            "tuner": job.tuner,
+            "median_rule": job.desk.median_rule,
+            "space": space.to_dict(),
+        }
+        known = record.fact("plan")
+        if known is None:
+            record.write(facts={"plan": plan})
+        elif known != plan:
+            raise SettingsError(
+                f"{job.folder} holds a search that differs in {', '.join(_differences(known, plan))};"
+                " give the same ones to go on with it, or another --search"
+            )
+        yield record
+    finally:
+        record.close()
+
+
+def _differences(known: Mapping[str, Any], plan: Mapping[str, Any], above: str = "") -> list[str]:
+    found = []
+    for name in sorted(known.keys() | plan.keys()):
+        before, after = known.get(name), plan.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += _differences(before, after, f"{above}{name}.")
+        elif before != after:
+            found.append(f"{above}{name}")
+    return found
+
+
+def _common(job: SearchJob) -> Job:
+    taxonomy = catalog_digest(job.taxonomy) if job.taxonomy is not None else ""
+    return Job(
+        catalog_digest(job.train), catalog_digest(job.val), taxonomy, job.columns, job.backend, job.desk.objective
+    )
+
+
+def _check(job: SearchJob, space: Space) -> None:
+    names = [dimension.name for dimension in space.dimensions]
+    if job.tuner == "hyperband" and "epochs" in names:
+        raise SettingsError("--tuner hyperband sets the epochs itself; take epochs out of the space")
+    if not _is_loopback(job.listen):
+        _log.warning("--listen %s: whoever reaches this port takes part in the search; keep it inside", job.listen)
+
+
+def _is_loopback(listen: str) -> bool:
+    return listen.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]")

@@ -1,0 +1,125 @@
+"""A study's answer: a row per point, averaged over seeds, as a table and as a plot."""
+
+import io
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from training.plots import LIGHT
+from training.tune.space import VARIANT
+from training.tune.trial import SearchTrial
+
+PLOT_FILE = "study.png"
+#: What each study varies.
+STUDIED = {"image-size": "image_size", "fields": VARIANT, "vocabulary": VARIANT, "backbone": "backbone"}
+
+
+@dataclass(frozen=True)
+class StudyPoint:
+    """One value of what a study varies.
+
+    Args:
+        scores: of its trials, a seed each.
+        num_failed: trials without a score.
+        accuracy, macro_f1, latency_ms, num_parameters, images_per_s: means; None where not measured.
+    """
+
+    name: str
+    scores: tuple[float, ...]
+    num_failed: int
+    accuracy: float | None
+    macro_f1: float | None
+    latency_ms: float | None
+    num_parameters: float | None
+    images_per_s: float | None
+
+
+def study_points(trials: Sequence[SearchTrial], study: str) -> list[StudyPoint]:
+    """In the order of the space."""
+    by_value: dict[str, list[SearchTrial]] = {}
+    for trial in trials:
+        by_value.setdefault(str(trial.hyperparameters[STUDIED[study]]), []).append(trial)
+    return [_point(name, group) for name, group in by_value.items()]
+
+
+def study_table(points: Sequence[StudyPoint], study: str, objective: str) -> Table:
+    """For the terminal."""
+    table = Table(study, objective, "seeds", "accuracy", "macro F1", "parameters", "ms per product", "images/s")
+    for point in points:
+        mean = statistics.mean(point.scores) if point.scores else None
+        spread = f" ({min(point.scores):.4f} to {max(point.scores):.4f})" if len(point.scores) > 1 else ""
+        failed = f" and {point.num_failed} failed" if point.num_failed else ""
+        table.add_row(
+            point.name,
+            _told(mean, ".4f") + spread,
+            f"{len(point.scores)}{failed}",
+            _told(point.accuracy, ".4f"),
+            _told(point.macro_f1, ".4f"),
+            _told(point.num_parameters, ",.0f"),
+            _told(point.latency_ms, ".2f"),
+            _told(point.images_per_s, ".0f"),
+        )
+    return table
+
+
+def study_plot(points: Sequence[StudyPoint], study: str, objective: str) -> bytes:
+    """PNG: the score of each point, every seed a dot, beside what an answer costs."""
+    shown = [point for point in points if point.scores]
+    figure = Figure(figsize=(9, 0.9 + 0.42 * max(2, len(shown))), dpi=160, layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    for place, point in enumerate(shown):
+        left.plot([min(point.scores), max(point.scores)], [place, place], color=LIGHT.grid, linewidth=5, zorder=1)
+        left.plot(point.scores, [place] * len(point.scores), "o", color=LIGHT.series[0], alpha=0.8, zorder=2)
+        left.annotate(
+            f"{statistics.mean(point.scores):.3f}",
+            (max(point.scores), place),
+            xytext=(8, 0),
+            textcoords="offset points",
+            verticalalignment="center",
+            color=LIGHT.ink,
+            fontsize=8,
+        )
+    has_pictures = any(point.images_per_s is not None for point in shown)
+    costs = [(point.images_per_s if has_pictures else point.latency_ms) or 0.0 for point in shown]
+    right.barh(range(len(shown)), costs, color=LIGHT.series[1], height=0.5)
+    right.set_xlabel("images/s" if has_pictures else "ms per product", color=LIGHT.muted, size=9)
+    left.set_xlabel(objective, color=LIGHT.muted, size=9)
+    left.set_yticks(range(len(shown)), labels=[point.name for point in shown])
+    left.set_title(study, loc="left", size=10, color=LIGHT.ink)
+    left.margins(x=0.18)
+    left.invert_yaxis()
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(LIGHT.grid)
+        axes.tick_params(colors=LIGHT.muted, labelsize=8, length=0)
+        axes.grid(axis="x", color=LIGHT.grid, linewidth=0.8)
+        axes.set_axisbelow(True)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _point(name: str, trials: Sequence[SearchTrial]) -> StudyPoint:
+    scored = [trial for trial in trials if trial.score is not None]
+
+    def mean(figure: str) -> float | None:
+        known = [trial.figures[figure] for trial in scored if trial.figures.get(figure) is not None]
+        return statistics.mean(known) if known else None
+
+    return StudyPoint(
+        name,
+        tuple(trial.score for trial in scored if trial.score is not None),
+        sum(trial.status == "failed" for trial in trials),
+        mean("joint_accuracy"),
+        mean("macro_f1"),
+        mean("latency_ms"),
+        mean("num_parameters"),
+        mean("images_per_s"),
+    )
+
+
+def _told(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -1,0 +1,49 @@
+"""The state of a trial in training: in memory, and on disk where another trial may go on with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from training.train_state import Progress, TrainState
+
+
+class TrialState(TrainState):
+    """Spares a trial the writing of all weights after each epoch.
+
+    Args:
+        folder: where it is kept after its last epoch; `Path` of a trial's own.
+        key: digest of settings and data.
+        last_epoch: the epoch after which to keep it; None never does.
+        parent: folder of the trial whose training this one goes on with, if its state is there.
+    """
+
+    def __init__(self, folder: Path, key: str, last_epoch: int | None, parent: Path | None):
+        super().__init__(folder, key)
+        self._last_epoch = last_epoch
+        self._parent = TrainState(parent, key) if parent is not None else None
+        self._best_weights: list[np.ndarray] = []
+
+    def exists(self) -> bool:
+        """Whether there is a training to go on with."""
+        return self._parent is not None and self._parent.exists()
+
+    def save(self, model: keras.Model, progress: Progress, best: Sequence[np.ndarray] | None) -> None:
+        """Keep the best weights in memory, and all of it on disk after the last epoch."""
+        if best is not None:
+            self._best_weights = list(best)
+        if progress.epoch == self._last_epoch:
+            super().save(model, progress, self._best_weights)
+
+    def restore(self, model: keras.Model) -> Progress:
+        """Take over the training of the parent."""
+        assert self._parent is not None
+        self._parent.restore_best(model)
+        self._best_weights = [np.asarray(weight) for weight in model.weights]
+        return self._parent.restore(model)
+
+    def restore_best(self, model: keras.Model) -> None:
+        """Load the best epoch's weights."""
+        for variable, weight in zip(model.weights, self._best_weights, strict=True):
+            variable.assign(weight)

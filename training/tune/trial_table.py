@@ -1,0 +1,149 @@
+"""The trials on the terminal: a live table, or a line for each that ends where there is no terminal."""
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from training.tune.trial import SCORED, SearchTrial
+
+#: Trials that the live table shows; of the ended ones the latest.
+MAX_ROWS = 18
+#: Hyperparameters told of a trial.
+_MAX_SETTINGS = 6
+_COLOURS = {"running": "cyan", "completed": "green", "stopped": "yellow", "failed": "red", "queued": "dim"}
+
+
+class TrialTable:
+    """Shows a search while the context lasts.
+
+    Args:
+        objective: name of the score.
+        num_trials: most trials.
+    """
+
+    def __init__(self, console: Console, objective: str, num_trials: int):
+        self._console = console
+        self._objective = objective
+        self._num_trials = num_trials
+        self._told: set[str] = set()
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> "TrialTable":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, trials: Sequence[SearchTrial], workers: Mapping[str, str], budget_left_s: float | None) -> None:
+        """Show the state of things.
+
+        Args:
+            workers: {trial_id: worker} of those that run.
+        """
+        if self._live is not None:
+            now = time.time()
+            shown = sorted(trials, key=lambda trial: (trial.has_ended, -trial.number))[:MAX_ROWS]
+            table = trials_table(sorted(shown, key=lambda trial: trial.number), self._objective, workers, now)
+            summary = self._summary(trials, workers, budget_left_s)
+            self._live.update(Group(table, Text(summary)), refresh=True)
+            return
+        for trial in trials:
+            if trial.has_ended and trial.trial_id not in self._told:
+                self._told.add(trial.trial_id)
+                score = "" if trial.score is None else f", {self._objective} {trial.score:.4f}"
+                self._console.print(f"trial {trial.trial_id} {trial.status}{score}: {told_settings(trial)}")
+
+    def _summary(self, trials: Sequence[SearchTrial], workers: Mapping[str, str], budget_left_s: float | None) -> str:
+        ended = [trial for trial in trials if trial.has_ended]
+        best = max((trial.score for trial in trials if trial.score is not None), default=None)
+        told = [f"{len(ended)} of {self._num_trials} trials", f"{len(workers)} running"]
+        if best is not None:
+            told.append(f"best {self._objective} {best:.4f}")
+        lengths = [
+            trial.attempts[-1].ended_at - trial.attempts[-1].started_at
+            for trial in ended
+            if trial.attempts and trial.attempts[-1].ended_at
+        ]
+        if lengths and workers:
+            left_s = statistics.mean(lengths) * (self._num_trials - len(ended)) / len(workers)
+            told.append(f"about {duration(left_s)} left for all")
+        if budget_left_s is not None:
+            told.append(f"{duration(max(0.0, budget_left_s))} of the time left")
+        return ", ".join(told)
+
+
+def trials_table(
+    trials: Sequence[SearchTrial], objective: str, workers: Mapping[str, str] | None = None, now: float = 0.0
+) -> Table:
+    """Trial, status, score, epoch, time left, worker and settings.
+
+    Args:
+        now: seconds since 1970, for the time left of those that run.
+    """
+    table = Table("trial", "status", objective, "epoch", "left", "worker", "settings", box=None, pad_edge=False)
+    for trial in trials:
+        score = trial.score
+        if score is None and trial.history:
+            score = max(row[objective] for row in trial.history)
+        left_s = time_left_s(trial, now) if trial.status == "running" else None
+        epoch = trial.history[-1]["epoch"] if trial.history else 0
+        table.add_row(
+            trial.trial_id,
+            Text(trial.status, style=_COLOURS[trial.status]),
+            "" if score is None else f"{score:.4f}",
+            f"{epoch:.0f}/{trial.epochs}",
+            "" if left_s is None else duration(left_s),
+            (workers or {}).get(trial.trial_id, ""),
+            Text(told_settings(trial), overflow="ellipsis", no_wrap=True),
+        )
+    return table
+
+
+def told_settings(trial: SearchTrial) -> str:
+    """Its hyperparameters in a line; of a failed one the error."""
+    if trial.status == "failed":
+        return trial.error.strip().rpartition("\n")[2]
+    told = [f"{name} {_number(value)}" for name, value in trial.hyperparameters.items()]
+    more = f" and {len(told) - _MAX_SETTINGS} more" if len(told) > _MAX_SETTINGS else ""
+    return ", ".join(told[:_MAX_SETTINGS]) + more
+
+
+def best_first(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
+    """Those that have a score, the highest first; of equals the earlier."""
+    scored = [trial for trial in trials if trial.status in SCORED and trial.score is not None]
+    return sorted(scored, key=lambda trial: (-(trial.score or 0.0), trial.number))
+
+
+def time_left_s(trial: SearchTrial, now: float) -> float | None:
+    """Estimated seconds to the end of a running trial; None before its first epoch has ended.
+
+    Args:
+        now: seconds since 1970.
+    """
+    if not trial.history:
+        return None
+    ends = [0.0, *(row["seconds"] for row in trial.history)]
+    # The first epoch contains the preparation; where there are others, the median tells better.
+    per_epoch = statistics.median(after - before for before, after in pairwise(ends))
+    since_s = now - trial.attempts[-1].started_at - ends[-1]
+    return max(0.0, per_epoch * (trial.epochs - trial.history[-1]["epoch"]) - since_s)
+
+
+def duration(seconds: float) -> str:
+    """'45 s', '12 min', '3.5 h'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _number(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
