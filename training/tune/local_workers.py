@@ -83,11 +83,13 @@ class LocalWorkers:
         command: Sequence[str],
         backend: str,
         logs_dir: Path,
+        cache_dir: Path,
         on_lost: Callable[[str, str, bool], None],
         running: Callable[[], set[str]],
     ):
         self._command = list(command)
         self._backend = backend
+        self._cache_dir = cache_dir
         self._on_lost = on_lost
         self._running = running
         logs_dir.mkdir(parents=True, exist_ok=True)
@@ -140,6 +142,8 @@ class LocalWorkers:
         worker.has_worked = False
         worker.oom_kills = _oom_kills()
         environment = {**os.environ, "KERAS_BACKEND": self._backend, "TQDM_MININTERVAL": "10"}
+        # JAX compiles a network for many seconds; trials of equal form, and later workers, need not.
+        environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(self._cache_dir / "jax"))
         if worker.plan.cores:
             environment["OMP_NUM_THREADS"] = str(len(worker.plan.cores))
         if worker.plan.gpu:

@@ -6,6 +6,7 @@ What `oracle_state` returns is kept by `training/tune/record.py` instead, togeth
 """
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import keras_tuner  # noqa: E402
 import numpy as np  # noqa: E402
 from keras_tuner.engine.hyperparameters import HyperParameters  # noqa: E402
 from keras_tuner.engine.trial import Trial  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 
 if _backend is None:
     del os.environ["KERAS_BACKEND"]  # workers choose their own
@@ -79,7 +81,9 @@ class BayesianOracle(_Kept, keras_tuner.oracles.BayesianOptimizationOracle):
         if num_known < self.num_initial_points:
             return dict(self._random_populate_space())
         points, losses = self._vectorize_trials()
-        self.gpr.fit(points, losses)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # with so few points any length may fit
+            self.gpr.fit(points, losses)
         drawn = np.random.default_rng((self.seed, len(self.trials)))
         best = points[np.argsort(losses)[:_NUM_BEST]]
         near = np.repeat(best, _NUM_NEAR, axis=0)

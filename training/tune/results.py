@@ -57,9 +57,11 @@ def write_results(job: SearchJob, result: SearchResult, study: str | None, conso
         (job.folder / PLOT_FILE).write_bytes(study_plot(points, study, objective))
         console.print(study_table(points, study, objective))
     for line in lines:
-        console.print(line)
+        console.print(line, soft_wrap=True)
     made = f"{job.folder / BEST_FILE} for train --config, " if ranked else ""
-    console.print(f"{made}{page} for the eyes" + (f", {job.folder / PLOT_FILE}" if study and ranked else ""))
+    console.print(
+        f"{made}{page} for the eyes" + (f", {job.folder / PLOT_FILE}" if study and ranked else ""), soft_wrap=True
+    )
 
 
 def account(trials: Sequence[SearchTrial], seconds: float, num_workers: int) -> Accounting:

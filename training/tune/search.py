@@ -126,6 +126,7 @@ def _run(job: SearchJob, desk: Desk, space: Space, console: Console) -> SearchRe
             [*command, "--chief", chief.address, "--end-with-parent"],
             job.backend,
             job.folder / "logs",
+            job.cache_dir,
             desk.worker_lost,
             lambda: set(desk.running.values()),
         )

@@ -53,7 +53,7 @@ class Space:
         for dimension in self.dimensions:
             if dimension.group and dimension.name in values:
                 merged[dimension.group][dimension.name] = dimension.decode(values[dimension.name])
-        return merged
+        return dict(json.loads(json.dumps(merged)))  # with lists, as it comes back from the record
 
     @property
     def num_points(self) -> int | None:

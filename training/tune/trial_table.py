@@ -60,7 +60,9 @@ class TrialTable:
             if trial.has_ended and trial.trial_id not in self._told:
                 self._told.add(trial.trial_id)
                 score = "" if trial.score is None else f", {self._objective} {trial.score:.4f}"
-                self._console.print(f"trial {trial.trial_id} {trial.status}{score}: {told_settings(trial)}")
+                self._console.print(
+                    f"trial {trial.trial_id} {trial.status}{score}: {told_settings(trial)}", soft_wrap=True
+                )
 
     def _summary(self, trials: Sequence[SearchTrial], workers: Mapping[str, str], budget_left_s: float | None) -> str:
         ended = [trial for trial in trials if trial.has_ended]

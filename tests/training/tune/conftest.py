@@ -1,0 +1,62 @@
+"""A search without a network: desks over a small space, with a clock that the test turns."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import TOY_SETTINGS
+from training.tune.desk import Desk
+from training.tune.desk_settings import DeskSettings
+from training.tune.oracles import Tuner, build_oracle
+from training.tune.record import Record
+from training.tune.space import Space, load_space
+from training.tune.trial_message import Job
+
+SPACE = """
+[model]
+fcl_dim = { choice = [8, 16, 32] }
+name_dropout_rate = { float = [0.0, 0.6] }
+[training]
+optimizer = { choice = ["Adam", "SGD"] }
+learning_rate = { log = [1e-3, 1e-1] }
+"""
+JOB = Job("train", "val", "", {}, "tensorflow", "joint_accuracy")
+BASE = replace(TOY_SETTINGS, training=replace(TOY_SETTINGS.training, epochs=9))
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Space:
+    """Four hyperparameters."""
+    path = tmp_path / "space.toml"
+    path.write_text(SPACE, encoding="utf-8")
+    return load_space(path, BASE, ("name",))
+
+
+@pytest.fixture
+def open_desk(tmp_path: Path, space: Space, clock: Clock) -> Callable[..., Desk]:
+    """Opens the search in tmp_path, from the start or where it stood, as a process does."""
+
+    def opened(tuner: Tuner = "random", job: Job = JOB, **settings: Any) -> Desk:
+        chosen = DeskSettings(**{"num_trials": 5, "objective": "joint_accuracy", **settings})
+        oracle = build_oracle(tuner, space, chosen.objective, chosen.num_trials, 0, BASE.training.epochs)
+        return Desk(Record(tmp_path / "search"), oracle, space, job, chosen, clock)
+
+    return opened
