@@ -2,11 +2,13 @@
 #   make demo            needs nothing else
 #   make test ARGS="tests/model -k taxonomy"
 #   make train TRAIN=train.csv VAL=val.csv BUNDLE=models/shop/1 ARGS="--config my.toml"
+#   make tune TRAIN=train.csv VAL=val.csv SEARCH=runs/search
 #   make serve BUNDLE=models/shop/1 PORT=50051
 #   make load-test CATALOG=val.csv RATE=200
 
 PYTHON ?= python3
 BUNDLE ?= models/shop/1
+SEARCH ?= runs/search
 PORT ?= 50051
 TARGET ?= localhost:$(PORT)
 IMAGE ?= aisle
@@ -19,7 +21,7 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto proto-check lint format train serve load-test bench-serving peers soak chaos fuzz image clean
+.PHONY: help demo test proto proto-check lint format train tune serve load-test bench-serving peers soak chaos fuzz image clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +50,10 @@ format: $(DEV_STAMP) ## let ruff repair and format the code
 train: proto ## TRAIN=FILE VAL=FILE BUNDLE=DIR: catalog in, bundle out
 	@test -n "$(TRAIN)" -a -n "$(VAL)" || { echo "expected make train TRAIN=FILE VAL=FILE [BUNDLE=DIR]" >&2; exit 2; }
 	$(BIN)/python -m training train --train "$(TRAIN)" --val "$(VAL)" --bundle "$(BUNDLE)" $(ARGS)
+
+tune: proto ## TRAIN=FILE VAL=FILE SEARCH=DIR: search for better settings (ARGS="--trials 60 --workers 2")
+	@test -n "$(TRAIN)" -a -n "$(VAL)" || { echo "expected make tune TRAIN=FILE VAL=FILE [SEARCH=DIR]" >&2; exit 2; }
+	$(BIN)/python -m training tune --train "$(TRAIN)" --val "$(VAL)" --search "$(SEARCH)" $(ARGS)
 
 serve: proto ## BUNDLE=DIR PORT=N: answer over gRPC until Ctrl-C
 	$(BIN)/python -m server --bundle "$(BUNDLE)" --port "$(PORT)" $(ARGS)

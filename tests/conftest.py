@@ -32,6 +32,10 @@ TOY_SETTINGS = Settings(
 )  # fmt: skip
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=6, help="times that the tests of the search kill a process of it")
+
+
 def write_catalog(path: Path, rows: list[dict[str, str]]) -> Path:
     """A CSV with all columns; what a row leaves out is empty."""
     with path.open("w", encoding="utf-8", newline="") as file:

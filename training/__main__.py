@@ -1,4 +1,4 @@
-"""`python -m training train|predict|evaluate`."""
+"""`python -m training COMMAND`."""
 
 import sys
 
