@@ -16,7 +16,7 @@ from keras_tuner import Oracle
 from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from training.tune.desk_settings import BELOW_MEDIAN, LOCAL, OVER_BUDGET, DeskSettings
+from training.tune.desk_settings import BELOW_MEDIAN, LOCAL, OVER_BUDGET, SEARCH_STOPPED, DeskSettings
 from training.tune.median_rule import falls_behind
 from training.tune.oracles import oracle_state, restore_oracle
 from training.tune.record import Record
@@ -110,9 +110,9 @@ class Desk:
             lease.seen_at = self._clock()
             if metrics:
                 self._note_epoch(lease, metrics, step)
-            if self.is_over_budget and not lease.is_to_stop:
-                lease.is_to_stop, lease.trial.reason = True, OVER_BUDGET
-            status = TrialStatus.STOPPED if lease.is_to_stop or self.failure else TrialStatus.RUNNING
+            if not self._may_begin and not lease.is_to_stop:
+                lease.is_to_stop, lease.trial.reason = True, SEARCH_STOPPED if self.failure else OVER_BUDGET
+            status = TrialStatus.STOPPED if lease.is_to_stop else TrialStatus.RUNNING
             return Trial(HyperParameters(), trial_id=lease_id, status=status)
 
     def end_trial(self, ended: Trial) -> None:

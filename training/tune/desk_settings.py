@@ -5,6 +5,7 @@ from dataclasses import dataclass
 #: Begins the names of the workers that this process has started.
 LOCAL = "local-"
 OVER_BUDGET = "the time was over"
+SEARCH_STOPPED = "the search was stopped"
 BELOW_MEDIAN = "below the median of the others"
 
 

@@ -34,6 +34,15 @@ class Dimension:
     default: Any = None
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
+    @property
+    def grows_by_ratio(self) -> bool:
+        """Whether its values are told apart by their ratio: 32, 64, 128 rather than 0.1, 0.2, 0.3."""
+        if self.kind != "choice":
+            return self.kind == "log"
+        return all(_is_number(value) and value > 0 for value in self.values) and max(self.values) >= 4 * min(
+            self.values
+        )
+
     def nearest(self, value: Any) -> Any:
         """A value of this dimension's that is `value` or, in a range, next to it; else the first choice."""
         if self.kind == "choice":

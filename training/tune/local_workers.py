@@ -1,6 +1,5 @@
 """The workers on this machine: processes with a fair share of cores, or a GPU each, started anew when they die."""
 
-import logging
 import os
 import signal
 import subprocess
@@ -17,8 +16,6 @@ from training.tune.worker_exit import START_AFRESH
 MAX_BARREN_STARTS = 3
 _STOP_GRACE_S = 10.0
 _LOG_TAIL_BYTES = 2000
-
-_log = logging.getLogger("aisle.tune")
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,7 @@ class LocalWorkers:
     def __exit__(self, *_: object) -> None:
         living = [worker.process for worker in self._workers if worker.process is not None]
         for process in living:
-            if process.stdin is not None:
-                process.stdin.close()
+            _close_input(process)
         deadline = time.monotonic() + _STOP_GRACE_S
         for process in living:
             try:
@@ -120,7 +116,9 @@ class LocalWorkers:
             worker.has_worked = worker.has_worked or self._identity(worker) in busy
             if worker.process is None or worker.process.poll() is None:
                 continue
-            code, worker.process = worker.process.returncode, None
+            code = worker.process.returncode
+            _close_input(worker.process)
+            worker.process = None
             if code == 0 or is_done:
                 continue
             worker.num_barren = 0 if worker.has_worked else worker.num_barren + 1
@@ -148,6 +146,9 @@ class LocalWorkers:
             environment["OMP_NUM_THREADS"] = str(len(worker.plan.cores))
         if worker.plan.gpu:
             environment["CUDA_VISIBLE_DEVICES"] = worker.plan.gpu
+            # Where workers outnumber the GPUs, the first one must not take a GPU's whole memory.
+            environment.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+            environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         call = [sys.executable, "-m", "training", *self._command, "--name", self._identity(worker)]
         with worker.log_path.open("ab") as log:
             worker.process = subprocess.Popen(
@@ -160,7 +161,6 @@ class LocalWorkers:
             )
         if worker.plan.cores and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(worker.process.pid, worker.plan.cores)
-        _log.info("worker %s is process %d, log %s", worker.name, worker.process.pid, worker.log_path)
 
     @staticmethod
     def _identity(worker: _Worker) -> str:
@@ -176,6 +176,12 @@ class LocalWorkers:
             log.seek(max(0, worker.log_path.stat().st_size - _LOG_TAIL_BYTES))
             tail = log.read().decode("utf-8", "replace").strip()
         return f"worker {worker.name} ended {how}; its log {worker.log_path} ends with:\n{tail}"
+
+
+def _close_input(process: subprocess.Popen) -> None:
+    """What a worker takes as its end."""
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 def _oom_kills() -> int:

@@ -16,10 +16,9 @@
     return made;
   };
   const short = (value) => {
-    if (typeof value !== "number") return String(value);
-    if (value !== 0 && (Math.abs(value) < 0.001 || Math.abs(value) >= 1e6)) {
-      return value.toExponential(1).replace("e+", "e").replace(".0e", "e");
-    }
+    if (typeof value !== "number" || (Number.isInteger(value) && Math.abs(value) < 1e6)) return String(value);
+    if (Math.abs(value) >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
+    if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(1).replace(".0e", "e");
     return String(Number(value.toPrecision(3)));
   };
   const scores = data.trials.map((trial) => trial.score);
@@ -52,8 +51,8 @@
     return { of: place, ticks };
   };
 
-  const axes = [...data.axes.map((axis) => ({ ...axis, of: (trial) => trial.values[axis.name] })),
-    { name: data.objective, isNumber: true, isLog: false, of: (trial) => trial.score }];
+  const axes = [{ name: data.objective, isNumber: true, isLog: false, of: (trial) => trial.score },
+    ...data.axes.map((axis) => ({ ...axis, of: (trial) => trial.values[axis.name] }))];
   for (const axis of axes) axis.scale = scale(axis, data.trials.map(axis.of));
 
   const isKept = (trial) => axes.every((axis) => {
@@ -157,7 +156,7 @@
 
   // Dots of (x, score); with a front, a line through its trials.
   const scatter = (holder, title, axis, of, front) => {
-    const width = 300, height = 210, left = 44, right = 12, top = 26, bottom = 34;
+    const width = front ? 520 : 300, height = front ? 280 : 210, left = 44, right = 12, top = 26, bottom = 34;
     const svg = node("svg", { viewBox: `0 0 ${width} ${height}`, class: "small", role: "img",
       "aria-label": `${data.objective} against ${title}` }, holder);
     const shown = data.trials.filter((trial) => of(trial) !== null && of(trial) !== undefined);
@@ -231,7 +230,7 @@
 
   if (data.trials.length) {
     parallel(document.getElementById("parallel"));
-    for (const axis of axes.slice(0, -1)) {
+    for (const axis of axes.slice(1)) {
       scatter(document.getElementById("scatters"), axis.name, axis, axis.of);
     }
     for (const [cost, words] of Object.entries(data.costs)) {

@@ -19,7 +19,7 @@ from training.tune.analysis import (
     scored_trials,
 )
 from training.tune.trial import SearchTrial
-from training.tune.trial_table import best_first, duration, told_settings
+from training.tune.trial_table import best_first, duration
 
 REPORT_FILE = "report.html"
 _TEMPLATE = "page.html.jinja"
@@ -38,6 +38,7 @@ class PageFacts:
         lines: sentences of the verdict.
         facts: {"Search": "hyperband, 30 trials"}.
         base_trial: id of the trial with the base settings, "" without one.
+        log_axes: hyperparameters that are better shown by equal ratios.
     """
 
     title: str
@@ -45,6 +46,7 @@ class PageFacts:
     lines: Sequence[str]
     facts: Mapping[str, str]
     base_trial: str
+    log_axes: frozenset[str] = frozenset()
 
 
 def write_page(folder: Path, trials: Sequence[SearchTrial], facts: PageFacts) -> Path:
@@ -60,7 +62,7 @@ def write_page(folder: Path, trials: Sequence[SearchTrial], facts: PageFacts) ->
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters.update(figure=_figure, p_value=_p_value, settings=told_settings, duration=_took)
+    environment.filters.update(figure=_figure, p_value=_p_value, short=_short, duration=_took)
     ranked = best_first(scored)
     text = environment.get_template(_TEMPLATE).render(
         facts=facts,
@@ -96,7 +98,7 @@ def _page_data(
             "values": {name: trial.hyperparameters.get(name) for name in names},
             "costs": {cost: trial.figures.get(cost) for cost in COSTS},
             "fronts": [cost for cost, front in fronts.items() if trial.trial_id in front],
-            "told": told_settings(trial),
+            "told": _told(trial, names),
         }
         for trial in scored
     ]
@@ -105,16 +107,18 @@ def _page_data(
         for trial in trials
         if trial.history
     ]
-    axes = [{"name": name, "isNumber": is_number(scored, name), "isLog": _is_log(scored, name)} for name in names]
+    axes = [{"name": name, "isNumber": is_number(scored, name), "isLog": name in facts.log_axes} for name in names]
     return {"objective": facts.objective, "axes": axes, "trials": rows, "curves": curves, "costs": COSTS}
 
 
-def _is_log(trials: Sequence[SearchTrial], name: str) -> bool:
-    """Whether an axis of equal ratios shows the values better."""
-    values = [trial.hyperparameters[name] for trial in trials if name in trial.hyperparameters]
-    if not values or not is_number(trials, name) or min(values) <= 0:
-        return False
-    return bool(max(values) / min(values) >= 20)
+def _told(trial: SearchTrial, names: Sequence[str]) -> str:
+    """Its hyperparameters, the most important first."""
+    values = {name: trial.hyperparameters[name] for name in names if name in trial.hyperparameters}
+    return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _embedded(data: Mapping[str, Any]) -> str:

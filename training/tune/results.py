@@ -111,8 +111,12 @@ def verdict(job: SearchJob, result: SearchResult) -> list[str]:
 
 
 def base_trial(trials: Sequence[SearchTrial]) -> SearchTrial | None:
-    """The trial that every search begins with: the base settings, or what of the space is next to them."""
-    return trials[0] if trials and not trials[0].parent else None
+    """The trial that every search begins with: the base settings, or what of the space is next to them.
+
+    Of Hyperband's rounds the last one of the same settings that has a score.
+    """
+    same = [trial for trial in trials if trial.hyperparameters == trials[0].hyperparameters]
+    return next((trial for trial in reversed(same) if trial.score is not None), same[0] if same else None)
 
 
 def write_trials_csv(path: Path, trials: Sequence[SearchTrial], objective: str) -> None:
@@ -137,8 +141,10 @@ def _against(best: SearchTrial, base: SearchTrial | None, val: Path) -> str:
     """Beside the base settings, with the noise of the validation catalog said."""
     if base is None or base.score is None or best.score is None:
         return "."
-    if best is base:
+    if best.hyperparameters == base.hyperparameters:
         return ", which is the one with the base settings: nothing found beats them."
+    if base.epochs < best.epochs:
+        return f"; the base settings had {base.score:.4f} after {base.epochs} epochs and were not gone on with."
     gain = best.score - base.score
     said = f"; the base settings (trial {base.trial_id}) have {base.score:.4f}, {gain:.4f} less"
     num_val = best.figures.get("num_val", 0)
@@ -170,6 +176,7 @@ def _facts(job: SearchJob, result: SearchResult, study: str | None, lines: list[
             "Space": ", ".join(dimension.name for dimension in result.space.dimensions),
         },
         base_trial=base.trial_id if base is not None else "",
+        log_axes=frozenset(dimension.name for dimension in result.space.dimensions if dimension.grows_by_ratio),
     )
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -119,8 +118,9 @@ def _run(job: SearchJob, desk: Desk, space: Space, console: Console) -> SearchRe
         command += ["--taxonomy", str(job.taxonomy)]
     plans = plan_workers(job.num_workers, usable_cores(), visible_gpus())
     with Chief(desk, job.listen) as chief:
-        if job.num_workers == 0:
-            console.print(f"chief listens on {chief.address}; start workers with: training tune-worker --chief ...")
+        console.print(f"{job.num_workers} workers here, logs in {job.folder / 'logs'}", soft_wrap=True)
+        if not job.listen.endswith(":0"):
+            console.print(f"others may join: python -m training tune-worker --chief {chief.address} ...")
         workers = LocalWorkers(
             plans,
             [*command, "--chief", chief.address, "--end-with-parent"],
@@ -132,10 +132,8 @@ def _run(job: SearchJob, desk: Desk, space: Space, console: Console) -> SearchRe
         )
         with workers, TrialTable(console, job.desk.objective, job.desk.num_trials) as table:
             _watch(desk, workers, table)
-        if job.num_workers == 0:
+        if not job.listen.endswith(":0"):
             time.sleep(_FAREWELL_S)
-    if desk.is_done:
-        shutil.rmtree(job.folder / "work" / "states", ignore_errors=True)
     return SearchResult(desk.snapshot(), space, desk.used_s, desk.failure)
 
 

@@ -1,6 +1,7 @@
 """A worker: asks the chief for trials and trains them, one after the other, until there are none."""
 
 import logging
+import shutil
 import threading
 import time
 import traceback
@@ -64,6 +65,7 @@ def work(job: WorkerJob) -> int:
     while True:
         trial = client.ask()
         if trial.status == "STOPPED":
+            shutil.rmtree(job.work_dir / "states", ignore_errors=True)
             client.close()
             return 0
         if trial.status == "IDLE":
@@ -76,6 +78,8 @@ def work(job: WorkerJob) -> int:
             status, outcome = _outcome(training, trial)
         if outcome is not None:
             client.end(trial.trial_id, status, outcome)
+            if status == "INVALID":
+                raise KeyboardInterrupt
             if _is_out_of_memory(outcome.error):
                 return START_AFRESH
 

@@ -1,0 +1,161 @@
+"""What a search leaves for the eyes."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from training.tune.analysis import scored_trials
+from training.tune.hparams_log import write_hparams
+from training.tune.page import PageFacts, write_page
+from training.tune.results import account, write_trials_csv
+from training.tune.study import study_plot, study_points, study_table
+from training.tune.trial import Attempt, SearchTrial
+from training.tune.trial_table import TrialTable, best_first, duration, time_left_s, trials_table
+
+NASTY = "</script><b>&\"'"
+
+
+def made(number: int, score: float | None = None, **values: object) -> SearchTrial:
+    trial = SearchTrial(number, str(number), {"tuner/epochs": 2, **values}, {"model": {}}, 2)
+    trial.attempts = [Attempt("local-0", 1000.0, 1030.0, "completed")]
+    if score is None:
+        trial.status, trial.error = "failed", f"Traceback\nValueError: {NASTY}"
+        return trial
+    trial.status, trial.score = "completed", score
+    trial.history = [{"epoch": epoch, "seconds": 10.0 * epoch, "joint_accuracy": score} for epoch in (1, 2)]
+    trial.figures = {
+        "joint_accuracy": score,
+        "macro_f1": score,
+        "latency_ms": 2.0 + number,
+        "num_parameters": 1000 * (number + 1),
+        "seconds": {"prepare": 3.0, "train": 20.0, "evaluate": 4.0},
+    }
+    return trial
+
+
+def trials(count: int = 8) -> list[SearchTrial]:
+    scored = [made(i, 0.5 + i / 100, fcl_dim=2**i, optimizer=("Adam", NASTY)[i % 2]) for i in range(count)]
+    return [*scored, made(count, fcl_dim=1, optimizer="Adam")]
+
+
+def facts() -> PageFacts:
+    return PageFacts("Search", "joint_accuracy", ["Done."], {"Tuner": "grid"}, "0", frozenset({"fcl_dim"}))
+
+
+def test_the_page_loads_nothing_and_holds_every_trial(tmp_path: Path) -> None:
+    text = write_page(tmp_path, trials(), facts()).read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org/2000/svg)", text)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert [trial["id"] for trial in data["trials"]] == [str(i) for i in range(8)]
+    assert {axis["name"]: (axis["isNumber"], axis["isLog"]) for axis in data["axes"]} == {
+        "fcl_dim": (True, True),
+        "optimizer": (False, False),
+    }
+    assert data["trials"][1]["values"]["optimizer"] == NASTY
+    assert data["trials"][0]["fronts"] == ["latency_ms", "num_parameters"]
+    assert len(data["curves"]) == 8
+    assert text.count(NASTY) == 0  # always escaped
+    assert "ValueError: &lt;/script&gt;" in text
+    assert "0 (base)" in text
+    assert text.count("<h3>") == 2
+
+
+def test_a_page_without_a_score(tmp_path: Path) -> None:
+    text = write_page(tmp_path, [made(0, fcl_dim=1)], facts()).read_text(encoding="utf-8")
+    assert "Failed" in text
+    assert "What matters" not in text
+
+
+def test_a_page_of_few_trials_claims_nothing(tmp_path: Path) -> None:
+    text = write_page(tmp_path, trials(3), facts()).read_text(encoding="utf-8")
+    assert "With fewer than 6 scored trials" in text
+
+
+def test_tensorboard_s_hparams_tab_has_the_same_trials(tmp_path: Path) -> None:
+    (tmp_path / "tb" / "older").mkdir(parents=True)
+    write_hparams(tmp_path / "tb", trials(3), "joint_accuracy")
+    events = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "tb"))
+    events.Reload()
+    assert sorted(events.Runs()) == [".", "trial-0", "trial-1", "trial-2", "trial-3"]
+    found = events.PluginRunToTagToContent("hparams")
+    experiment = plugin_data_pb2.HParamsPluginData.FromString(found["."]["_hparams_/experiment"]).experiment
+    assert [info.name for info in experiment.hparam_infos] == ["fcl_dim", "optimizer"]
+    start = plugin_data_pb2.HParamsPluginData.FromString(found["trial-1"]["_hparams_/session_start_info"])
+    values = start.session_start_info.hparams
+    assert values["fcl_dim"].number_value == 2
+    assert values["optimizer"].string_value == NASTY
+    run = events.GetAccumulator("trial-2")
+    assert set(run.Tags()["tensors"]) >= {"joint_accuracy", "final/joint_accuracy"}
+
+
+def test_the_table_for_a_spreadsheet(tmp_path: Path) -> None:
+    write_trials_csv(tmp_path / "trials.csv", trials(2), "joint_accuracy")
+    lines = (tmp_path / "trials.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("trial,status,reason,score_joint_accuracy,epochs,attempts,joint_accuracy,macro_f1")
+    assert lines[1].startswith("0,completed,,0.5,2,1,0.5,0.5,")
+    assert len(lines) == 4
+
+
+def test_where_the_time_went() -> None:
+    """Two workers for 100 s; two trials of 27 s, an interrupted attempt of 10 s, a failure of 30 s."""
+    found = [made(0, 0.5), made(1, 0.6), made(2)]
+    found[0].attempts.insert(0, Attempt("local-1", 990.0, 1000.0, "lost"))
+    shares = account(found, 100.0, 2)
+    assert shares.training == pytest.approx(48 / 200)
+    assert shares.preparing == pytest.approx(6 / 200)
+    assert shares.lost == pytest.approx(40 / 200)
+    assert shares.overhead == pytest.approx(106 / 200)
+
+
+def test_the_live_table_and_the_lines_without_a_terminal() -> None:
+    running = made(9, 0.5)
+    running.status, running.score = "running", None
+    console = Console(width=200, record=True, force_terminal=False)
+    with TrialTable(console, "joint_accuracy", 10) as table:
+        table.show([*trials(2), running], {"9": "local-0"}, 60.0)
+        table.show([*trials(2), running], {"9": "local-0"}, 50.0)
+    told = console.export_text()
+    assert told.count("trial 0 completed, joint_accuracy 0.5000: fcl_dim 1, optimizer Adam") == 1
+    assert "trial 2 failed: ValueError" in told
+    console = Console(width=200, record=True)
+    console.print(trials_table([running], "joint_accuracy", {"9": "local-0"}, now=1025.0))
+    assert re.search(r"9\s+running\s+0.5000\s+2/2\s+0 s\s+local-0", console.export_text())
+
+
+def test_time_left_by_eye() -> None:
+    """Two of six epochs of 10 s done 3 s ago: 37 s left."""
+    trial = made(0, 0.5)
+    trial.epochs = 6
+    assert time_left_s(trial, now=1023.0) == pytest.approx(37.0)
+    trial.history = []
+    assert time_left_s(trial, now=1023.0) is None
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(45, "45 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_durations(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
+
+
+def test_best_first() -> None:
+    assert [trial.trial_id for trial in best_first(trials(3))] == ["2", "1", "0"]
+    assert len(scored_trials(trials(3))) == 3
+
+
+def test_a_study_averages_over_seeds(tmp_path: Path) -> None:
+    found = [made(i, 0.5 + i / 10, image_size=size, seed=i % 2) for i, size in enumerate((64, 64, 32, 32))]
+    found += [made(4, image_size=16, seed=0)]
+    points = study_points(found, "image-size")
+    assert [(point.name, point.scores, point.num_failed) for point in points] == [
+        ("64", (0.5, 0.6), 0),
+        ("32", (0.7, 0.8), 0),
+        ("16", (), 1),
+    ]
+    console = Console(width=200, record=True)
+    console.print(study_table(points, "image-size", "joint_accuracy"))
+    assert "0.5500 (0.5000 to 0.6000)" in console.export_text()
+    assert study_plot(points, "image-size", "joint_accuracy").startswith(b"\x89PNG")

@@ -1,0 +1,151 @@
+"""One trial in a worker, with real small trainings."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model.errors import SettingsError
+from model.settings import Settings, settings_to_dict
+from tests.conftest import TOY_SETTINGS
+from tests.training.conftest import Runs
+from training.preparation import Catalogs, Preparation
+from training.tune.trial_message import Order
+from training.tune.trial_training import TrialDropped, TrialTraining
+
+TEXT = replace(
+    TOY_SETTINGS,
+    model=replace(TOY_SETTINGS.model, fields=("name",)),
+    training=replace(TOY_SETTINGS.training, epochs=3, batch_size=48, learning_rate=0.05),
+)
+
+
+class Chief:
+    """Notes what it is told, and answers as the test wants."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, dict[str, float]]] = []
+        self.answers: dict[int, str] = {}
+        self.word = "RUNNING"
+
+    def report(self, figures: Mapping[str, float], epoch: int) -> str:
+        self.told.append((epoch, dict(figures)))
+        return self.answers.get(epoch, "RUNNING")
+
+
+@pytest.fixture
+def chief() -> Chief:
+    return Chief()
+
+
+@pytest.fixture
+def preparation(toy_catalogs: tuple[Path, Path], toy_cache: Path, tmp_path: Path) -> Preparation:
+    return Preparation(Catalogs(*toy_catalogs, {}, None), tmp_path / "work", toy_cache)
+
+
+def training(
+    preparation: Preparation, chief: Chief, tmp_path: Path, objective: str = "joint_accuracy"
+) -> TrialTraining:
+    return TrialTraining(preparation, tmp_path / "states", objective, chief.report, lambda: chief.word)
+
+
+def order(settings: Settings, epochs: int = 1, trial_id: str = "0", **changes: object) -> Order:
+    plain = json.loads(json.dumps(settings_to_dict(settings)))
+    return Order(
+        **{"settings": plain, "epochs": epochs, "trial_id": trial_id, "parent": "", "keeps_state": False, **changes}
+    )
+
+
+def test_hyperband_s_later_round_goes_on_where_the_earlier_ended(
+    preparation: Preparation, chief: Chief, tmp_path: Path
+) -> None:
+    worker = training(preparation, chief, tmp_path)
+    whole = worker.run(order(TEXT, epochs=2))
+    expected = [figures for _, figures in chief.told]
+    chief.told.clear()
+    first = worker.run(order(TEXT, epochs=1, trial_id="1", keeps_state=True))
+    assert (tmp_path / "states" / "1").exists()
+    second = worker.run(order(TEXT, epochs=2, trial_id="2", parent="1"))
+    assert [epoch for epoch, _ in chief.told] == [1, 2]
+    assert [figures for _, figures in chief.told] == expected
+    assert second.score == whole.score
+    assert first.error == second.error == ""
+    assert not (tmp_path / "states" / "1").exists()  # nothing else goes on with it
+    again = worker.run(order(TEXT, epochs=2, trial_id="3", parent="1"))  # its state is gone: from the start
+    assert again.score == whole.score
+
+
+def test_the_chief_ends_a_trial_early(preparation: Preparation, chief: Chief, tmp_path: Path) -> None:
+    chief.answers = {2: "STOPPED"}
+    found = training(preparation, chief, tmp_path).run(order(TEXT, epochs=3))
+    assert [epoch for epoch, _ in chief.told] == [1, 2]
+    assert found.score == found.figures["joint_accuracy"]
+    chief.answers = {1: "FAILED"}
+    with pytest.raises(TrialDropped):
+        training(preparation, chief, tmp_path).run(order(TEXT, epochs=3))
+    chief.word = "FAILED"
+    with pytest.raises(TrialDropped):
+        training(preparation, chief, tmp_path).run(order(TEXT, epochs=3))
+    assert len(chief.told) == 3
+
+
+@pytest.mark.parametrize("ema_momentum", [0.0, 0.9])
+def test_another_objective_is_measured_after_each_epoch(
+    preparation: Preparation, chief: Chief, tmp_path: Path, ema_momentum: float
+) -> None:
+    """With averaged weights it is the average that is measured, and training goes on from the others."""
+    settings = replace(TEXT, training=replace(TEXT.training, ema_momentum=ema_momentum))
+    found = training(preparation, chief, tmp_path, "macro_f1").run(order(settings, epochs=2))
+    by_accuracy, chief.told = chief.told, []
+    plain = training(preparation, chief, tmp_path).run(order(settings, epochs=2))
+    assert plain.figures["macro_f1"] == found.score
+    assert [row["loss"] for _, row in by_accuracy] == [row["loss"] for _, row in chief.told]
+    assert all({"joint_accuracy", "macro_f1", "coverage@0.98"} <= row.keys() for _, row in by_accuracy)
+    for (_, measured), (_, known) in zip(by_accuracy, chief.told, strict=True):
+        assert measured["joint_accuracy"] == pytest.approx(known["joint_accuracy"], abs=1e-6)
+
+
+def test_nothing_is_tokenised_or_embedded_twice(
+    toy_catalogs: tuple[Path, Path], chief: Chief, tmp_path: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import word_store
+
+    fits: list[int] = []
+    fit_tokenizer = word_store.fit_tokenizer
+    monkeypatch.setattr(word_store, "fit_tokenizer", lambda *args: fits.append(1) or fit_tokenizer(*args))
+    settings = replace(
+        TOY_SETTINGS,
+        model=replace(TOY_SETTINGS.model, fields=("name", "image")),
+        training=replace(TOY_SETTINGS.training, epochs=1, batch_size=48),
+    )
+    preparation = Preparation(Catalogs(*toy_catalogs, {}, None), tmp_path / "work", tmp_path / "cache")
+    worker = training(preparation, chief, tmp_path)
+    found = worker.run(order(settings))
+    assert sum(runs.rows) >= 100  # 67 and 33 rows have a picture; the rest measures speed
+    assert {"images_per_s", "latency_ms", "num_parameters"} <= found.figures.keys()
+    measured = len(runs.rows)
+    worker.run(order(replace(settings, model=replace(settings.model, fcl_dim=8)), trial_id="1"))
+    assert len(runs.rows) - measured <= 7  # speed only
+    assert len(fits) == 1
+    other = Preparation(Catalogs(*toy_catalogs, {}, None), tmp_path / "work", tmp_path / "cache")  # another worker
+    measured = len(runs.rows)
+    training(other, chief, tmp_path).run(order(settings, trial_id="2"))
+    assert len(runs.rows) - measured <= 7
+    assert len(fits) == 1
+
+
+def test_fields_that_the_catalog_lacks(toy_catalogs: tuple[Path, Path], tmp_path: Path, chief: Chief) -> None:
+    preparation = Preparation(Catalogs(*toy_catalogs, {"image": "no_pictures"}, None), tmp_path / "work", tmp_path)
+    preparation.catalog_fields = ("name",)
+    settings = replace(TEXT, model=replace(TEXT.model, fields=("name", "image")))
+    with pytest.raises(SettingsError, match=r"fields: expected fields that the catalog has \(name\), found image"):
+        training(preparation, chief, tmp_path).run(order(settings))
+
+
+def test_a_combination_that_is_not_valid_fails(preparation: Preparation, chief: Chief, tmp_path: Path) -> None:
+    wrong = order(TEXT)
+    wrong.settings["tokenizer"]["hash_buckets"] = 1000
+    with pytest.raises(SettingsError, match="hash_buckets: expected a power of two, found 1000"):
+        training(preparation, chief, tmp_path).run(wrong)
