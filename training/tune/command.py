@@ -171,6 +171,8 @@ def _check(command: TuneCommand) -> None:
         value = getattr(command, name)
         if value is not None and value < least:
             raise SettingsError(f"--{name.replace('_', '-')}: expected {least} or more, found {value}")
+    if command.budget_minutes is not None and command.budget_minutes <= 0:
+        raise SettingsError(f"--budget-minutes: expected more than 0, found {command.budget_minutes}")
     if command.study is not None and command.space is not None:
         raise SettingsError("--study brings a space of its own; leave out --space, or --study")
     if command.backbones and command.study != "backbone":

@@ -20,6 +20,7 @@ from training.tune.desk_settings import BELOW_MEDIAN, LOCAL, OVER_BUDGET, SEARCH
 from training.tune.median_rule import falls_behind
 from training.tune.oracles import oracle_state, restore_oracle
 from training.tune.record import Record
+from training.tune.search_time import SearchTime
 from training.tune.space import Space
 from training.tune.trial import SCORED, Attempt, SearchTrial, trial_id_of
 from training.tune.trial_message import Job, Order, Outcome, pack, unpack_outcome
@@ -40,7 +41,6 @@ class Desk:
 
     Args:
         oracle: fresh; its state is taken from the record where there is one.
-        used_s: seconds that earlier runs of this search have taken.
         clock: seconds since any moment; never runs backwards.
     """
 
@@ -55,11 +55,10 @@ class Desk:
     ):
         self.record, self.space, self.job, self.settings = record, space, job, settings
         self.trials = {trial.trial_id: trial for trial in record.trials()}
+        self.time = SearchTime(record, settings.budget_s, clock)
         self.failure = ""  # why the search was stopped, "" while it was not
         self._oracle = oracle
         self._clock = clock
-        self._began_at = clock()
-        self._used_s = float(record.fact("used_s") or 0.0)
         self._num_consecutive_failures = 0
         self._is_exhausted = False
         self._leases: dict[str, _Lease] = {}
@@ -151,24 +150,10 @@ class Desk:
                 if silent_s > self.settings.lease_s:
                     self._lose(lease, f"nothing was heard of its worker for {silent_s:.0f} s", is_final=False)
 
-    def save_used_time(self) -> None:
-        """Note how long the search has run, so that the budget survives a kill."""
-        self.record.write(facts={"used_s": self.used_s})
-
     def stop(self, why: str) -> None:
         """End the search: no trial begins, those that run end at once."""
         with self._lock:
             self.failure = self.failure or why
-
-    @property
-    def used_s(self) -> float:
-        """Seconds of search so far, earlier runs included."""
-        return self._used_s + self._clock() - self._began_at
-
-    @property
-    def is_over_budget(self) -> bool:
-        """Whether the time is over."""
-        return self.settings.budget_s is not None and self.used_s >= self.settings.budget_s
 
     @property
     def is_done(self) -> bool:
@@ -176,7 +161,7 @@ class Desk:
         with self._lock:
             if self._leases:
                 return False
-            if self.failure or self.is_over_budget:
+            if not self._may_begin:
                 return True
             return self._queued() is None and (self._is_exhausted or len(self.trials) >= self.settings.num_trials)
 
@@ -205,7 +190,7 @@ class Desk:
 
     @property
     def _may_begin(self) -> bool:
-        return not self.failure and not self.is_over_budget
+        return not self.failure and not self.time.is_over
 
     def _may_choose(self) -> bool:
         with self._lock:
@@ -286,7 +271,7 @@ class Desk:
         known = self._oracle.get_trial(trial.trial_id)
         known.status = status
         self._oracle.end_trial(known)
-        self.record.write(trial, facts={"oracle": self._oracle_facts(), "used_s": self.used_s})
+        self.record.write(trial, facts={"oracle": self._oracle_facts(), "used_s": self.time.used_s})
 
     def _lose(self, lease: _Lease, why: str, is_final: bool) -> None:
         trial = lease.trial

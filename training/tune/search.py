@@ -134,7 +134,7 @@ def _run(job: SearchJob, desk: Desk, space: Space, console: Console) -> SearchRe
             _watch(desk, workers, table)
         if not job.listen.endswith(":0"):
             time.sleep(_FAREWELL_S)
-    return SearchResult(desk.snapshot(), space, desk.used_s, desk.failure)
+    return SearchResult(desk.snapshot(), space, desk.time.used_s, desk.failure)
 
 
 def _watch(desk: Desk, workers: LocalWorkers, table: TrialTable) -> None:
@@ -147,13 +147,12 @@ def _watch(desk: Desk, workers: LocalWorkers, table: TrialTable) -> None:
                 desk.stop(failure)
             desk.expire()
             if time.monotonic() - saved_at > _SAVE_TIME_S:
-                desk.save_used_time()
+                desk.time.save()
                 saved_at = time.monotonic()
-            budget = desk.settings.budget_s
-            table.show(desk.snapshot(), desk.running, None if budget is None else budget - desk.used_s)
+            table.show(desk.snapshot(), desk.running, desk.time.left_s)
             time.sleep(_POLL_S)
     finally:
-        desk.save_used_time()
+        desk.time.save()
     table.show(desk.snapshot(), {}, None)
 
 

@@ -156,7 +156,7 @@ def test_who_runs_is_told_to_stop_when_the_time_is_over(open_desk: OpenDesk, clo
     trial = desk.snapshot()[0]
     assert (trial.status, trial.reason, trial.score) == ("stopped", "the time was over", 0.5)
     assert desk.create_trial("w").status == "STOPPED"
-    desk.save_used_time()
+    desk.time.save()
     assert open_desk(budget_s=60.0).is_done
     assert not open_desk(budget_s=120.0).is_done
 

@@ -25,7 +25,7 @@ from training.tune.trial import SearchTrial
 
 SPACE = """
 [model]
-fields = ["name"]
+fields = ["brand"]
 fcl_dim = { choice = [4, 8, 16] }
 [training]
 epochs = 2
@@ -38,7 +38,7 @@ PATIENCE_S = 240
 
 @pytest.fixture
 def arguments(tmp_path: Path, toy_cache: Path) -> list[str]:
-    """A search over names in tmp_path/search."""
+    """A search over brands, the quickest network to build, in tmp_path/search."""
     (tmp_path / "space.toml").write_text(SPACE, encoding="utf-8")
     (tmp_path / "base.toml").write_text(settings_to_toml(TOY_SETTINGS), encoding="utf-8")
     write_catalog(tmp_path / "train.csv", texts(tmp_path, "t", 60))

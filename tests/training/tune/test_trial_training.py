@@ -17,7 +17,7 @@ from training.tune.trial_training import TrialDropped, TrialTraining
 
 TEXT = replace(
     TOY_SETTINGS,
-    model=replace(TOY_SETTINGS.model, fields=("name",)),
+    model=replace(TOY_SETTINGS.model, fields=("brand",)),  # the quickest network to build
     training=replace(TOY_SETTINGS.training, epochs=3, batch_size=48, learning_rate=0.05),
 )
 
@@ -82,21 +82,15 @@ def test_the_chief_ends_a_trial_early(preparation: Preparation, chief: Chief, tm
     found = training(preparation, chief, tmp_path).run(order(TEXT, epochs=3))
     assert [epoch for epoch, _ in chief.told] == [1, 2]
     assert found.score == found.figures["joint_accuracy"]
-    chief.answers = {1: "FAILED"}
-    with pytest.raises(TrialDropped):
-        training(preparation, chief, tmp_path).run(order(TEXT, epochs=3))
     chief.word = "FAILED"
     with pytest.raises(TrialDropped):
         training(preparation, chief, tmp_path).run(order(TEXT, epochs=3))
-    assert len(chief.told) == 3
+    assert len(chief.told) == 2
 
 
-@pytest.mark.parametrize("ema_momentum", [0.0, 0.9])
-def test_another_objective_is_measured_after_each_epoch(
-    preparation: Preparation, chief: Chief, tmp_path: Path, ema_momentum: float
-) -> None:
+def test_another_objective_is_measured_after_each_epoch(preparation: Preparation, chief: Chief, tmp_path: Path) -> None:
     """With averaged weights it is the average that is measured, and training goes on from the others."""
-    settings = replace(TEXT, training=replace(TEXT.training, ema_momentum=ema_momentum))
+    settings = replace(TEXT, training=replace(TEXT.training, ema_momentum=0.9))
     found = training(preparation, chief, tmp_path, "macro_f1").run(order(settings, epochs=2))
     by_accuracy, chief.told = chief.told, []
     plain = training(preparation, chief, tmp_path).run(order(settings, epochs=2))
@@ -117,7 +111,7 @@ def test_nothing_is_tokenised_or_embedded_twice(
     monkeypatch.setattr(word_store, "fit_tokenizer", lambda *args: fits.append(1) or fit_tokenizer(*args))
     settings = replace(
         TOY_SETTINGS,
-        model=replace(TOY_SETTINGS.model, fields=("name", "image")),
+        model=replace(TOY_SETTINGS.model, fields=("brand", "image")),
         training=replace(TOY_SETTINGS.training, epochs=1, batch_size=48),
     )
     preparation = Preparation(Catalogs(*toy_catalogs, {}, None), tmp_path / "work", tmp_path / "cache")

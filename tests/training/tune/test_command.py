@@ -1,0 +1,53 @@
+"""The flags of `python -m training tune`."""
+
+from pathlib import Path
+
+import pytest
+
+from training.command_line import main
+
+FILES = ["--train", "t.csv", "--val", "v.csv", "--search", "s"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--trials", "0"], "--trials: expected 1 or more, found 0"),
+        (["--workers", "-1"], "--workers: expected 0 or more, found -1"),
+        (["--max-failures", "0"], "--max-failures: expected 1 or more, found 0"),
+        (["--budget-minutes", "0"], "--budget-minutes: expected more than 0, found 0.0"),
+        (
+            ["--study", "fields", "--space", "x.toml"],
+            "--study brings a space of its own; leave out --space, or --study",
+        ),
+        (
+            ["--backbones", "ResNet50"],
+            "--backbones belongs to --study backbone; in a space file write [image] backbone",
+        ),
+        (["--seeds", "3"], "--seeds repeats the points of a grid; give --tuner grid or a --study"),
+        (["--config", "none.toml"], "config file none.toml cannot be read: No such file or directory"),
+        ([], "t.csv is missing; check the path"),
+    ],
+)
+def test_a_wrong_use_is_told(
+    flags: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["tune", *FILES, *flags]) == 1
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+def test_hyperband_and_a_space_with_epochs(
+    toy_catalogs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = tmp_path / "space.toml"
+    space.write_text("[training]\nepochs = { choice = [1, 2] }\n", encoding="utf-8")
+    files = ["--train", str(toy_catalogs[0]), "--val", str(toy_catalogs[1]), "--search", str(tmp_path / "s")]
+    assert main(["tune", *files, "--space", str(space)]) == 1
+    assert capsys.readouterr().err == (
+        "error: --tuner hyperband sets the epochs itself; take epochs out of the space\n"
+    )
