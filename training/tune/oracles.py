@@ -10,17 +10,18 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
-# The one who asks for trials runs no network: NumPy is the backend that starts quickest.
-_backend = os.environ.get("KERAS_BACKEND")
-os.environ.setdefault("KERAS_BACKEND", "numpy")
+# Whoever chooses trials runs no network: NumPy is the backend that starts quickest.
+_chosen = os.environ.get("KERAS_BACKEND")
+os.environ["KERAS_BACKEND"] = "numpy"
 import keras_tuner  # noqa: E402
 import numpy as np  # noqa: E402
 from keras_tuner.engine.hyperparameters import HyperParameters  # noqa: E402
 from keras_tuner.engine.trial import Trial  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 
-if _backend is None:
-    del os.environ["KERAS_BACKEND"]  # workers choose their own
+del os.environ["KERAS_BACKEND"]  # what is started from here has its own
+if _chosen is not None:
+    os.environ["KERAS_BACKEND"] = _chosen
 
 from training.tune.dimension import Dimension, encode  # noqa: E402
 from training.tune.space import Space  # noqa: E402

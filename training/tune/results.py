@@ -44,14 +44,15 @@ def write_results(job: SearchJob, result: SearchResult, study: str | None, conso
     ranked = best_first(scored_trials(trials))
     write_trials_csv(job.folder / "trials.csv", trials, objective)
     write_hparams(job.folder / "tensorboard", trials, objective)
-    lines = verdict(job, result)
+    lines = verdict(job, result, study)
     page = write_page(job.folder, trials, _facts(job, result, study, lines))
     if ranked:
         best = ranked[0]
         head = f"# Trial {best.trial_id} of {len(trials)}: {objective} {best.score:.4f} on {job.val.name}.\n"
         toml = settings_to_toml(settings_from_dict(best.settings, f"trial {best.trial_id}"))
         (job.folder / BEST_FILE).write_text(head + toml, encoding="utf-8")
-        _tell_ends(ranked, objective, console)
+        if study is None:
+            _tell_ends(ranked, objective, console)
     if study is not None and ranked:
         points = study_points(trials, study)
         (job.folder / PLOT_FILE).write_bytes(study_plot(points, study, objective))
@@ -85,7 +86,7 @@ def account(trials: Sequence[SearchTrial], seconds: float, num_workers: int) -> 
     return Accounting(training / whole, preparing / whole, lost / whole, overhead / whole)
 
 
-def verdict(job: SearchJob, result: SearchResult) -> list[str]:
+def verdict(job: SearchJob, result: SearchResult, study: str | None) -> list[str]:
     """Sentences: how many trials, the best, how it compares with the base settings, where the time went."""
     trials, objective = result.trials, job.desk.objective
     ranked = best_first(scored_trials(trials))
@@ -99,7 +100,8 @@ def verdict(job: SearchJob, result: SearchResult) -> list[str]:
     if not ranked:
         return lines
     best, base = ranked[0], base_trial(trials)
-    lines.append(f"Best: trial {best.trial_id} with {objective} {best.score:.4f}{_against(best, base, job.val)}")
+    against = "." if study else _against(best, base, job.val)  # a study has no settings to begin with
+    lines.append(f"Best: trial {best.trial_id} with {objective} {best.score:.4f}{against}")
     if job.num_workers:
         shares = account(trials, result.seconds, job.num_workers)
         lines.append(

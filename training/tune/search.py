@@ -98,6 +98,9 @@ def search(job: SearchJob, console: Console) -> SearchResult:
             )
         space = load_space(job.space, job.settings, survey_fields(job.train, job.columns), job.num_seeds)
         _check(job, space)
+        if job.tuner == "grid" and space.num_points is not None:
+            num_trials = min(job.desk.num_trials, space.num_points)
+            job = dataclasses.replace(job, desk=dataclasses.replace(job.desk, num_trials=num_trials))
         with _recorded(job, space) as record:
             oracle = build_oracle(
                 job.tuner,

@@ -86,27 +86,28 @@ class TrialTable:
 def trials_table(
     trials: Sequence[SearchTrial], objective: str, workers: Mapping[str, str] | None = None, now: float = 0.0
 ) -> Table:
-    """Trial, status, score, epoch, time left, worker and settings.
+    """Trial, status, score, epoch, settings; while trials run also time left and worker.
 
     Args:
-        now: seconds since 1970, for the time left of those that run.
+        workers: {trial_id: worker}; None when none runs any more.
+        now: seconds since 1970, for the time left.
     """
-    table = Table("trial", "status", objective, "epoch", "left", "worker", "settings", box=None, pad_edge=False)
+    live = [] if workers is None else ["left", "worker"]
+    table = Table("trial", "status", objective, "epoch", *live, "settings", box=None, pad_edge=False)
     for trial in trials:
         score = trial.score
         if score is None and trial.history:
             score = max(row[objective] for row in trial.history)
-        left_s = time_left_s(trial, now) if trial.status == "running" else None
-        epoch = trial.history[-1]["epoch"] if trial.history else 0
-        table.add_row(
+        cells: list[str | Text] = [
             trial.trial_id,
             Text(trial.status, style=_COLOURS[trial.status]),
             "" if score is None else f"{score:.4f}",
-            f"{epoch:.0f}/{trial.epochs}",
-            "" if left_s is None else duration(left_s),
-            (workers or {}).get(trial.trial_id, ""),
-            Text(told_settings(trial), overflow="ellipsis", no_wrap=True),
-        )
+            f"{trial.history[-1]['epoch'] if trial.history else 0:.0f}/{trial.epochs}",
+        ]
+        if workers is not None:
+            left_s = time_left_s(trial, now) if trial.status == "running" else None
+            cells += ["" if left_s is None else duration(left_s), workers.get(trial.trial_id, "")]
+        table.add_row(*cells, Text(told_settings(trial), overflow="ellipsis", no_wrap=True))
     return table
 
 
