@@ -10,6 +10,7 @@ file, which no trial has seen. Expected on 2 cores: more accuracy than the defau
 import csv
 import hashlib
 import json
+import shlex
 import statistics
 import subprocess
 import sys
@@ -49,8 +50,8 @@ class Options:
     """Seeds of the last trainings."""
     out: Path = Path("build/benchmarks/search")
     """Catalogs, searches and bundles; a second run goes on with what is there."""
-    flags: tuple[str, ...] = ()
-    """Further flags for tune and train, such as --epochs 8."""
+    flags: str = ""
+    """Further flags for tune and train, such as "--epochs 8"."""
 
 
 def main() -> None:
@@ -110,7 +111,7 @@ def run_search(tuner: str, train: Path, chosen_by: Path, options: Options) -> tu
         "tune",
         "--train", train, "--val", chosen_by, "--search", folder, "--tuner", tuner, "--trials", options.trials,
         "--budget-minutes", options.budget_minutes, "--workers", options.workers,
-        "--cache-dir", options.out / f"cache-{tuner}", *options.flags,
+        "--cache-dir", options.out / f"cache-{tuner}", *shlex.split(options.flags),
     )  # fmt: skip
     with (folder / "trials.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -128,7 +129,7 @@ def judge(
     if not (report / "metrics.json").exists():
         configured = ["--config", config] if config is not None else []
         # A flag would win over best.toml, which holds those of the search already.
-        flags = options.flags if config is None else ()
+        flags = shlex.split(options.flags) if config is None else []
         _run(
             "train", "--train", train, "--val", chosen_by, "--bundle", bundle, "--seed", seed, "--cache-dir", cache,
             *configured, *flags,
