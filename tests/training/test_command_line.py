@@ -31,7 +31,10 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[TrainCommand]:
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["--train", "t.csv"]])
 def test_an_unknown_command_tells_the_known_ones(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    assert "usage: python -m training {train,predict,evaluate,quantize,export-onnx} ..." in capsys.readouterr().err
+    assert (
+        "usage: python -m training {train,predict,evaluate,quantize,export-onnx,tune,tune-worker} ..."
+        in capsys.readouterr().err
+    )
 
 
 def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

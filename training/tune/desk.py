@@ -264,7 +264,7 @@ class Desk:
         self._close(trial, "failed")
         _log.warning("trial %s failed: %s", trial.trial_id, error.strip().rpartition("\n")[2])
         if self._num_consecutive_failures >= self.settings.max_consecutive_failures:
-            self.stop(f"{self._num_consecutive_failures} trials failed in a row, the last with:\n{error}")
+            self.stop(f"{self._num_consecutive_failures} failed in a row, the last trial with:\n{error}")
         self._tell_oracle(trial, TrialStatus.FAILED)
 
     def _tell_oracle(self, trial: SearchTrial, status: str) -> None:

@@ -139,7 +139,7 @@ def test_three_failures_in_a_row_stop_the_search_with_the_error(open_desk: OpenD
         assert not desk.failure
         lease = desk.create_trial("w")
         end(desk, lease, status="FAILED", error=error)
-    assert desk.failure == "3 trials failed in a row, the last with:\nTraceback\nValueError: e"
+    assert desk.failure == "3 failed in a row, the last trial with:\nTraceback\nValueError: e"
     assert desk.create_trial("w").status == "STOPPED"
     assert [trial.error for trial in desk.snapshot() if trial.error][:2] == ["a", "b"]
     again = open_desk(num_trials=9)  # the same command, once the cause is mended
