@@ -144,10 +144,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}; check the path, its permissions and the free space", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "interrupted; what was finished is kept. train goes on with --resume, tune by the same command",
-            file=sys.stderr,
-        )
+        how = "the same command goes on" if form is TuneCommand else "train goes on with --resume"
+        print(f"interrupted; what was finished is kept. {how}", file=sys.stderr)
         return 130
     return 0
 

@@ -1,5 +1,6 @@
 """`python -m training tune` and `tune-worker`: their flags, and what they print."""
 
+import logging
 import os
 import shutil
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
+from rich.logging import RichHandler
 
 from model.errors import SettingsError, TrainingError
 from model.settings import Settings
@@ -18,6 +20,8 @@ from training.command_parts import FlatSettings, default_cache_dir
 from training.tune.space import DEFAULT_SPACE, ready_space
 
 _DEFAULT_TRIALS = 30
+#: Characters of a line where there is no terminal to ask.
+_FILE_WIDTH = 160
 #: A grid without --trials runs to its end.
 _NO_LIMIT = 1_000_000
 
@@ -101,11 +105,16 @@ class TuneWorkerCommand:
 def tune(command: TuneCommand) -> None:
     """Search, report, and train the best into a bundle where one is asked for."""
     _check(command)
+    from training.tune.light_keras import import_light_keras
+
+    import_light_keras()
     from training.tune.desk_settings import DeskSettings
     from training.tune.results import write_results
     from training.tune.search import SearchJob, search
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
+    if console.is_terminal:  # messages go above the live table, not through it
+        logging.basicConfig(handlers=[RichHandler(console=console, show_path=False, show_time=False)], force=True)
     is_grid = command.study is not None or command.tuner == "grid"
     tuner = "grid" if is_grid else command.tuner
     desk = DeskSettings(

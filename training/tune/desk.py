@@ -262,7 +262,6 @@ class Desk:
         trial.status, trial.error = "failed", error
         self._num_consecutive_failures += 1
         self._close(trial, "failed")
-        _log.warning("trial %s failed: %s", trial.trial_id, error.strip().rpartition("\n")[2])
         if self._num_consecutive_failures >= self.settings.max_consecutive_failures:
             self.stop(f"{self._num_consecutive_failures} failed in a row, the last trial with:\n{error}")
         self._tell_oracle(trial, TrialStatus.FAILED)

@@ -5,26 +5,18 @@ files are written one after the other, and a kill between two of them repeats fi
 What `oracle_state` returns is kept by `training/tune/record.py` instead, together with the trials.
 """
 
-import os
 import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
-# Whoever chooses trials runs no network: NumPy is the backend that starts quickest.
-_chosen = os.environ.get("KERAS_BACKEND")
-os.environ["KERAS_BACKEND"] = "numpy"
-import keras_tuner  # noqa: E402
-import numpy as np  # noqa: E402
-from keras_tuner.engine.hyperparameters import HyperParameters  # noqa: E402
-from keras_tuner.engine.trial import Trial  # noqa: E402
-from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+import keras_tuner
+import numpy as np
+from keras_tuner.engine.hyperparameters import HyperParameters
+from keras_tuner.engine.trial import Trial
+from sklearn.exceptions import ConvergenceWarning
 
-del os.environ["KERAS_BACKEND"]  # what is started from here has its own
-if _chosen is not None:
-    os.environ["KERAS_BACKEND"] = _chosen
-
-from training.tune.dimension import Dimension, encode  # noqa: E402
-from training.tune.space import Space  # noqa: E402
+from training.tune.dimension import Dimension, encode
+from training.tune.space import Space
 
 Tuner = Literal["hyperband", "bayesian", "random", "grid"]
 #: Share of the trials that Bayesian search draws at random before it trusts its model.

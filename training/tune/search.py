@@ -119,7 +119,7 @@ def _run(job: SearchJob, desk: Desk, space: Space, console: Console) -> SearchRe
     command += ["--cache-dir", str(job.cache_dir)]
     if job.taxonomy is not None:
         command += ["--taxonomy", str(job.taxonomy)]
-    plans = plan_workers(job.num_workers, usable_cores(), visible_gpus())
+    plans = plan_workers(0 if desk.is_done else job.num_workers, usable_cores(), visible_gpus())
     with Chief(desk, job.listen) as chief:
         console.print(f"{job.num_workers} workers here, logs in {job.folder / 'logs'}", soft_wrap=True)
         if not job.listen.endswith(":0"):

@@ -82,7 +82,7 @@ def study_plot(points: Sequence[StudyPoint], study: str, objective: str) -> byte
             color=LIGHT.ink,
             fontsize=8,
         )
-    has_pictures = any(point.images_per_s is not None for point in shown)
+    has_pictures = all(point.images_per_s is not None for point in shown)
     costs = [(point.images_per_s if has_pictures else point.latency_ms) or 0.0 for point in shown]
     right.barh(range(len(shown)), costs, color=LIGHT.series[1], height=0.5)
     right.set_xlabel("images/s" if has_pictures else "ms per product", color=LIGHT.muted, size=9)

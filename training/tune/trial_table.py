@@ -16,6 +16,8 @@ from training.tune.trial import SCORED, SearchTrial
 MAX_ROWS = 18
 #: Hyperparameters told of a trial.
 _MAX_SETTINGS = 6
+#: Characters told of an error; the record and the report have all of it.
+_MAX_ERROR = 300
 _COLOURS = {"running": "cyan", "completed": "green", "stopped": "yellow", "failed": "red", "queued": "dim"}
 
 
@@ -114,7 +116,7 @@ def trials_table(
 def told_settings(trial: SearchTrial) -> str:
     """Its hyperparameters in a line; of a failed one the error."""
     if trial.status == "failed":
-        return trial.error.strip().rpartition("\n")[2]
+        return trial.error.strip().rpartition("\n")[2][:_MAX_ERROR]
     told = [f"{name} {_number(value)}" for name, value in trial.hyperparameters.items()]
     more = f" and {len(told) - _MAX_SETTINGS} more" if len(told) > _MAX_SETTINGS else ""
     return ", ".join(told[:_MAX_SETTINGS]) + more
