@@ -19,6 +19,8 @@ class Dimension:
     """A hyperparameter.
 
     Args:
+        key: what a search calls it; the name, except where the name has a range for each case.
+        name: of the setting.
         group: table of the config file that holds it; "" for the choice among variants.
         values: the choices, at least one; of a range its two ends.
         step: between the values of a range; None for any value.
@@ -26,6 +28,7 @@ class Dimension:
         when: the other hyperparameters on which it depends, each with the values that make it count.
     """
 
+    key: str
     name: str
     group: str
     kind: Kind
@@ -89,7 +92,9 @@ def dimension_of(group: str, name: str, entry: Mapping[str, Any], where: str) ->
         raise SettingsError(f"{where}: expected a step above 0, with int or float, found {step!r} with {kind}")
     if not isinstance(when, dict) or not all(isinstance(options, list) and options for options in when.values()):
         raise SettingsError(f"{where}: expected when = {{ other = [values] }}, found {when!r}")
-    return Dimension(name, group, kind, values, step, when={other: tuple(options) for other, options in when.items()})
+    return Dimension(
+        name, name, group, kind, values, step, when={other: tuple(options) for other, options in when.items()}
+    )
 
 
 def _values(kind: Kind, values: Any, where: str) -> tuple[Any, ...]:

@@ -179,7 +179,7 @@ def _declare(found: HyperParameters, dimension: Dimension, conditions: list[tupl
         return
     if dimension.kind == "choice":
         found.Choice(
-            dimension.name,
+            dimension.key,
             [encode(value) for value in dimension.values],
             ordered=isinstance(encode(dimension.values[0]), int | float),
             default=encode(dimension.default),
@@ -189,4 +189,4 @@ def _declare(found: HyperParameters, dimension: Dimension, conditions: list[tupl
     sampling = "log" if dimension.kind == "log" else "linear"
     is_whole = dimension.kind == "int" or (dimension.kind == "log" and isinstance(low, int))
     declare = found.Int if is_whole else found.Float
-    declare(dimension.name, low, high, step=dimension.step, sampling=sampling, default=dimension.default)
+    declare(dimension.key, low, high, step=dimension.step, sampling=sampling, default=dimension.default)

@@ -114,7 +114,8 @@
       const group = node("g", { class: "axis", transform: `translate(${x(i)} 0)` }, svg);
       node("line", { y1: y(1), y2: y(0), class: "rule" }, group);
       const name = node("text", { x: 0, y: i % 2 ? 34 : 16, class: "name", "text-anchor":
-        i === 0 ? "start" : i === axes.length - 1 ? "end" : "middle" }, group, axis.name);
+        i === 0 ? "start" : i === axes.length - 1 ? "end" : "middle" }, group,
+        axis.name.length > 24 ? `${axis.name.slice(0, 23)}…` : axis.name);
       if (i === 0) name.setAttribute("x", -side / 2);
       if (i === axes.length - 1) name.setAttribute("x", side / 2 - 10);
       for (const [value, share] of axis.scale.ticks) {

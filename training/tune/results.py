@@ -175,10 +175,10 @@ def _facts(job: SearchJob, result: SearchResult, study: str | None, lines: list[
             else "Hyperband's"
             if job.tuner == "hyperband"
             else "none",
-            "Space": ", ".join(dimension.name for dimension in result.space.dimensions),
+            "Space": ", ".join(dimension.key for dimension in result.space.dimensions),
         },
         base_trial=base.trial_id if base is not None else "",
-        log_axes=frozenset(dimension.name for dimension in result.space.dimensions if dimension.grows_by_ratio),
+        log_axes=frozenset(dimension.key for dimension in result.space.dimensions if dimension.grows_by_ratio),
     )
 
 

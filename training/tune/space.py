@@ -33,7 +33,8 @@ class Space:
 
     Args:
         base: what a trial has where nothing else is said.
-        dimensions: in the order of the file; one that depends on another comes after it.
+        dimensions: in the order of the file; one that depends on another comes after it. A setting may
+            have several, for cases that exclude each other.
         variants: names of sets of settings, of which a trial has one; may be empty.
     """
 
@@ -51,8 +52,8 @@ class Space:
         if self.variants:
             merged = _merge(merged, self.variants[str(values[VARIANT])])
         for dimension in self.dimensions:
-            if dimension.group and dimension.name in values:
-                merged[dimension.group][dimension.name] = dimension.decode(values[dimension.name])
+            if dimension.group and dimension.key in values:
+                merged[dimension.group][dimension.name] = dimension.decode(values[dimension.key])
         return dict(json.loads(json.dumps(merged)))  # with lists, as it comes back from the record
 
     @property
@@ -102,12 +103,17 @@ def load_space(path: Path, base: Settings, catalog_fields: Sequence[str], num_se
     _check_values(dimensions, base, str(path))
     if num_seeds > 1:
         seeds = range(base.training.seed, base.training.seed + num_seeds)
-        dimensions.append(Dimension("seed", "training", "choice", tuple(seeds)))
+        dimensions.append(Dimension("seed", "seed", "training", "choice", tuple(seeds)))
     if base.image.image_weights not in ("imagenet", "none"):  # a file of weights fits one backbone
         dimensions = [dimension for dimension in dimensions if dimension.name != "backbone"]
     variants = {name: part for name, part in variants.items() if set(_fields(part, base)) <= set(catalog_fields)}
     if variants:
-        dimensions.insert(0, Dimension(VARIANT, "", "choice", tuple(variants)))
+        dimensions.insert(0, Dimension(VARIANT, VARIANT, "", "choice", tuple(variants)))
+    keys = [dimension.key for dimension in dimensions]
+    if len(set(keys)) < len(keys):
+        raise SettingsError(
+            f"{path}: expected ranges of a setting with a when = {{ ... }} of its own each, found {keys}"
+        )
     space = Space(base, _with_defaults(_conditional(dimensions, variants, base, catalog_fields), base), variants)
     _check_conditions(space, str(path))
     if not space.dimensions:
@@ -131,13 +137,21 @@ def _split(tables: Mapping[str, Any], where: str) -> tuple[list[Dimension], dict
         if not isinstance(entries, dict):
             raise SettingsError(f"{where}: '{group}' has to be a table of settings, found {entries!r}")
         for name, entry in entries.items():
-            if not isinstance(entry, dict):
+            ranges = entry if isinstance(entry, list) and entry and isinstance(entry[0], dict) else [entry]
+            if not all(isinstance(one, dict) for one in ranges):
                 fixed.setdefault(group, {})[name] = entry
                 continue
             if name in _FIXED_NAMES:
                 raise SettingsError(f"{where}: [{group}] {name} cannot be searched: {_FIXED_NAMES[name]}")
-            dimensions.append(dimension_of(group, name, entry, f"{where}: [{group}] {name}"))
+            found = [dimension_of(group, name, one, f"{where}: [{group}] {name}") for one in ranges]
+            dimensions += [dataclasses.replace(one, key=_case(one)) for one in found] if len(found) > 1 else found
     return dimensions, fixed
+
+
+def _case(dimension: Dimension) -> str:
+    """The name of one of several ranges of a setting: 'learning_rate (Adam, SGD)'."""
+    cases = ", ".join(str(option) for options in dimension.when.values() for option in options)
+    return f"{dimension.name} ({cases})"
 
 
 def _variants(tables: Any, where: str) -> dict[str, Overrides]:
@@ -213,17 +227,17 @@ def _check_conditions(space: Space, where: str) -> None:
         for other, options in dimension.when.items():
             if other not in earlier:
                 raise SettingsError(
-                    f"{where}: {dimension.name} depends on '{other}', which is no hyperparameter above it;"
+                    f"{where}: {dimension.key} depends on '{other}', which is no hyperparameter above it;"
                     " put that one first, or leave the condition out"
                 )
             known = {encode(value) for value in earlier[other].values}
             wrong = [option for option in options if encode(option) not in known]
             if earlier[other].kind != "choice" or wrong:
                 raise SettingsError(
-                    f"{where}: {dimension.name} depends on {other} = {wrong or list(options)};"
+                    f"{where}: {dimension.key} depends on {other} = {wrong or list(options)};"
                     f" expected choices of {other}, found {list(earlier[other].values)}"
                 )
-        earlier[dimension.name] = dimension
+        earlier[dimension.key] = dimension
 
 
 def _fields(overrides: Overrides, base: Settings) -> tuple[str, ...]:

@@ -41,13 +41,22 @@ def test_a_wrong_use_is_told(
     assert capsys.readouterr().err == f"error: {message}\n"
 
 
-def test_hyperband_and_a_space_with_epochs(
-    toy_catalogs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("tuner", "text", "message"),
+    [
+        ("hyperband", "epochs = { choice = [1, 2] }", "hyperband sets the epochs itself; take epochs out of the space"),
+    ],
+)
+def test_a_space_that_does_not_suit_the_tuner(
+    toy_catalogs: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    tuner: str,
+    text: str,
+    message: str,
 ) -> None:
     space = tmp_path / "space.toml"
-    space.write_text("[training]\nepochs = { choice = [1, 2] }\n", encoding="utf-8")
+    space.write_text(f"[training]\n{text}\n", encoding="utf-8")
     files = ["--train", str(toy_catalogs[0]), "--val", str(toy_catalogs[1]), "--search", str(tmp_path / "s")]
-    assert main(["tune", *files, "--space", str(space)]) == 1
-    assert capsys.readouterr().err == (
-        "error: --tuner hyperband sets the epochs itself; take epochs out of the space\n"
-    )
+    assert main(["tune", *files, "--space", str(space), "--tuner", tuner]) == 1
+    assert capsys.readouterr().err == f"error: --tuner {message}\n"

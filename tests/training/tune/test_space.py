@@ -8,7 +8,7 @@ import pytest
 
 from model.errors import SettingsError
 from model.settings import ImageSettings, Settings, settings_from_dict
-from training.tune.oracles import default_values, hyperparameters
+from training.tune.oracles import build_oracle, default_values, hyperparameters
 from training.tune.space import STUDIES, Space, load_space, ready_space
 
 ALL_FIELDS = ("name", "mall_category", "brand", "maker", "image")
@@ -69,7 +69,7 @@ def test_ranges_of_fields_that_the_catalog_lacks_are_left_out(tmp_path: Path) ->
         "image_dropout_rate",
         "mall_category_dropout_rate",
     }
-    assert all(not dimension.when for dimension in everything.dimensions)
+    assert {name for dimension in everything.dimensions for name in dimension.when} == {"optimizer"}
 
 
 def test_a_file_of_weights_fits_one_backbone() -> None:
@@ -105,6 +105,29 @@ def test_a_condition_of_the_file(tmp_path: Path) -> None:
     assert default_values(found) == {"optimizer": "Adam"}
     found.values["optimizer"] = "SGD"
     assert found.is_active("ema_momentum")
+
+
+def test_a_range_for_each_case(tmp_path: Path) -> None:
+    text = """
+    [training]
+    optimizer = { choice = ["Adam", "SGD"] }
+    learning_rate = [
+      { log = [1e-4, 1e-2], when = { optimizer = ["Adam"] } },
+      { log = [0.1, 1.0], when = { optimizer = ["SGD"] } },
+    ]
+    """
+    space = load(tmp_path, text)
+    oracle = build_oracle("random", space, "joint_accuracy", 40, 0, 1)
+    seen = set()
+    for i in range(40):
+        values = oracle.create_trial(str(i)).hyperparameters.values
+        optimizer = values["optimizer"]
+        assert values.keys() == {"optimizer", f"learning_rate ({optimizer})"}
+        low, high = {"Adam": (1e-4, 1e-2), "SGD": (0.1, 1.0)}[optimizer]
+        rate = space.settings_dict(values)["training"]["learning_rate"]
+        assert low <= rate <= high
+        seen.add(optimizer)
+    assert seen == {"Adam", "SGD"}
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -157,6 +180,7 @@ def test_seeds_are_one_more_choice() -> None:
             "[model]\nfcl_dim = { choice = [8] }\nngram_dim = { choice = [8], when = { fcl_dim = [9] } }",
             r"depends on fcl_dim = \[9\]; expected choices of fcl_dim, found \[8\]",
         ),
+        ("[model]\nfcl_dim = [{ choice = [8] }, { choice = [9] }]", r"with a when = \{ ... \} of its own each"),
         ("[model]\nfcl_dim = 8", "leaves nothing to choose for a catalog with name"),
         ("[image]\nimage_size = { choice = [8] }", "leaves nothing to choose"),
         ("variants = 3", r"expected tables \[variants"),
