@@ -37,12 +37,7 @@ class _Lease:
 
 
 class Desk:
-    """See above. Thread-safe.
-
-    Args:
-        oracle: fresh; its state is taken from the record where there is one.
-        clock: seconds since any moment; never runs backwards.
-    """
+    """See above. Thread-safe; `oracle` is fresh, its state is taken from the record where there is one."""
 
     def __init__(
         self,
@@ -186,7 +181,7 @@ class Desk:
             if trial.status == "running" and trial.attempts[-1].worker.startswith(LOCAL):
                 self._give_back(trial, "interrupted")
             elif trial.status == "running":  # a worker elsewhere may still be at it
-                self._leases[trial.lease_id] = _Lease(trial, trial.attempts[-1].worker, self._clock())
+                self._take_up(trial)
 
     @property
     def _may_begin(self) -> bool:
@@ -232,9 +227,14 @@ class Desk:
         trial = self.trials.get(trial_id_of(lease_id))
         if trial is not None and trial.status == "queued" and trial.lease_id == lease_id and self._may_begin:
             trial.status, trial.attempts[-1].outcome, trial.attempts[-1].ended_at = "running", "running", None
-            self._leases[lease_id] = _Lease(trial, trial.attempts[-1].worker, self._clock())
+            self._take_up(trial)
             self.record.write(trial)
         return self._leases.get(lease_id)
+
+    def _take_up(self, trial: SearchTrial) -> None:
+        """A lease on the last attempt again, to be stopped where that was decided."""
+        worker = trial.attempts[-1].worker
+        self._leases[trial.lease_id] = _Lease(trial, worker, self._clock(), is_to_stop=bool(trial.reason))
 
     def _note_epoch(self, lease: _Lease, metrics: Mapping[str, float], step: int) -> None:
         trial = lease.trial

@@ -177,6 +177,19 @@ def test_a_trial_below_the_median_ends_early(open_desk: OpenDesk) -> None:
     assert desk.snapshot()[4].reason == "below the median of the others"
 
 
+def test_a_chief_that_is_started_again_remembers_whom_it_has_stopped(open_desk: OpenDesk) -> None:
+    desk = open_desk(num_trials=9)
+    for score in (0.5, 0.6, 0.7, 0.8):
+        lease = desk.create_trial("far-away")
+        for epoch in (1, 2):
+            desk.update_trial(lease.trial_id, {"joint_accuracy": score}, epoch)
+        end(desk, lease, score)
+    lease = desk.create_trial("far-away")
+    for epoch in (1, 2):
+        desk.update_trial(lease.trial_id, {"joint_accuracy": 0.1}, epoch)
+    assert open_desk(num_trials=9).update_trial(lease.trial_id, {}, 0).status == "STOPPED"
+
+
 @pytest.mark.parametrize("tuner", ["random", "hyperband", "bayesian", "grid"])
 def test_an_interrupted_search_chooses_as_it_would_have(open_desk: OpenDesk, tmp_path, tuner: Tuner) -> None:
     """Opened anew after every single step, as after a kill."""
