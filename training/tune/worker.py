@@ -60,8 +60,9 @@ def work(job: WorkerJob) -> int:
     common = client.job()
     _check(common, job)
     catalogs = Catalogs(job.train, job.val, common.columns, job.taxonomy)
-    preparation = Preparation(catalogs, job.work_dir, job.cache_dir)
-    job.work_dir.mkdir(parents=True, exist_ok=True)
+    rejects_dir = job.work_dir / "rejects" / job.name  # workers that share a folder must not write the same files
+    rejects_dir.mkdir(parents=True, exist_ok=True)
+    preparation = Preparation(catalogs, rejects_dir, job.cache_dir)
     while True:
         trial = client.ask()
         if trial.status == "STOPPED":

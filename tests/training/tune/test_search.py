@@ -41,7 +41,8 @@ def arguments(tmp_path: Path, toy_cache: Path) -> list[str]:
     """A search over brands, the quickest network to build, in tmp_path/search."""
     (tmp_path / "space.toml").write_text(SPACE, encoding="utf-8")
     (tmp_path / "base.toml").write_text(settings_to_toml(TOY_SETTINGS), encoding="utf-8")
-    write_catalog(tmp_path / "train.csv", texts(tmp_path, "t", 60))
+    unlabelled = {"product_id": "bad", "product_name": "x"}
+    write_catalog(tmp_path / "train.csv", [*texts(tmp_path, "t", 60), unlabelled])
     write_catalog(tmp_path / "val.csv", texts(tmp_path, "v", 30))
     flags = {"train": "train.csv", "val": "val.csv", "config": "base.toml", "space": "space.toml", "search": "search"}
     paths = [text for name, file in flags.items() for text in (f"--{name}", str(tmp_path / file))]
