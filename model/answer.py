@@ -1,10 +1,12 @@
 """From head logits to answers: calibrated probabilities, top k, and the deepest accepted category."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from model.sub_tree import SubTree
 from model.taxonomy import Taxonomy
 
 _BLOCK = 64  # columns
@@ -140,35 +142,91 @@ def _largest_of(values: np.ndarray, columns: np.ndarray, count: int) -> np.ndarr
     return np.take_along_axis(columns, order, axis=1).astype(np.int32)
 
 
-def answer(joint_logits: np.ndarray, taxonomy: Taxonomy, calibration: Calibration, top_k: int) -> Answers:
+def answer(
+    joint_logits: np.ndarray, taxonomy: Taxonomy, calibration: Calibration, top_k: int, sub_tree: SubTree | None = None
+) -> Answers:
     """Turn joint logits into answers.
+
+    A sub-tree is the caller's word, not the model's evidence. It moves the answer and renormalises probabilities
+    over its leaves, but accepts nothing that would not be accepted without it: the thresholds of the precision
+    contract were measured on whole-tree probabilities.
 
     Args:
         joint_logits: (N, K) float32, uncalibrated.
-        top_k: leaves to return, 1 or more; capped at K.
+        top_k: leaves to return, 1 or more; capped at K, or at the leaves of the sub-tree.
+        sub_tree: what the answers are restricted to; None is the whole tree.
     """
     probabilities = softmax(joint_logits, calibration.temperature)
     rows = np.arange(len(probabilities))[:, None]
-    top = largest(joint_logits, min(top_k, taxonomy.num_leaves))  # probabilities may all be 0 from some place on
-    depths, nodes, accepted = _deepest_accepted(probabilities, taxonomy, calibration)
-    return Answers(top, probabilities[rows, top], depths, nodes, accepted)
+    if sub_tree is None:
+        top = largest(joint_logits, min(top_k, taxonomy.num_leaves))  # probabilities may all be 0 from some place on
+        return Answers(top, probabilities[rows, top], *_deepest_accepted(probabilities, taxonomy, calibration))
+    leaves = sub_tree.leaves
+    inside = joint_logits[:, leaves]
+    renormalized = np.zeros_like(probabilities)
+    renormalized[:, leaves] = softmax(inside, calibration.temperature)
+    top = leaves[largest(inside, min(top_k, len(leaves)))].astype(np.int32)
+    accepted = _accepted_within(sub_tree, probabilities, renormalized, taxonomy, calibration)
+    return Answers(top, renormalized[rows, top], *accepted)
+
+
+def answer_each(
+    joint_logits: np.ndarray,
+    taxonomy: Taxonomy,
+    calibration: Calibration,
+    top_k: int,
+    sub_trees: Sequence[SubTree | None],
+) -> list[tuple[Answers, int]]:
+    """`answer` with a sub-tree of its own for each row; equal objects are answered together.
+
+    Returns:
+        for each row the answers it is among, and its place there.
+    """
+    groups: dict[int, list[int]] = {}
+    for row, sub_tree in enumerate(sub_trees):
+        groups.setdefault(id(sub_tree), []).append(row)
+    found: dict[int, tuple[Answers, int]] = {}
+    for rows in groups.values():
+        answers = answer(joint_logits[rows], taxonomy, calibration, top_k, sub_trees[rows[0]])
+        found.update((row, (answers, place)) for place, row in enumerate(rows))
+    return [found[row] for row in range(len(sub_trees))]
 
 
 def _deepest_accepted(
     probabilities: np.ndarray, taxonomy: Taxonomy, calibration: Calibration
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    count = len(probabilities)
-    depths = np.zeros(count, np.int32)
-    nodes = np.full(count, -1, np.int32)
-    accepted = np.zeros(count, np.float32)
+    depths, nodes, accepted = _nothing_accepted(len(probabilities))
     for depth, threshold in enumerate(calibration.thresholds, start=1):
         level = taxonomy.node_probabilities(probabilities, depth)
         best = level.argmax(axis=1)
-        best_probability = level[np.arange(count), best]
+        best_probability = level[np.arange(len(level)), best]
         passed = best_probability >= threshold
         depths[passed], nodes[passed] = depth, best[passed]
         accepted[passed] = np.minimum(best_probability[passed], 1.0)
     return depths, nodes, accepted
+
+
+def _accepted_within(
+    sub_tree: SubTree,
+    probabilities: np.ndarray,
+    renormalized: np.ndarray,
+    taxonomy: Taxonomy,
+    calibration: Calibration,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """At each depth what is accepted in the whole tree and lies in the sub-tree, with its probability there."""
+    depths, nodes, accepted = _nothing_accepted(len(probabilities))
+    for depth, threshold in enumerate(calibration.thresholds, start=1):
+        level = taxonomy.node_probabilities(probabilities, depth)
+        best = level.argmax(axis=1)
+        passed = (level[np.arange(len(level)), best] >= threshold) & sub_tree.holds(taxonomy, depth)[best]
+        told = taxonomy.node_probabilities(renormalized, depth)
+        depths[passed], nodes[passed] = depth, best[passed]
+        accepted[passed] = np.minimum(told[passed, best[passed]], 1.0)
+    return depths, nodes, accepted
+
+
+def _nothing_accepted(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.zeros(count, np.int32), np.full(count, -1, np.int32), np.zeros(count, np.float32)
 
 
 def _scored(taxonomy: Taxonomy, path: str, probability: Any) -> ScoredCategory:

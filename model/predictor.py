@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from model.answer import Answers, Prediction, ScoredCategory, answer, softmax
+from model.answer import Answers, Prediction, ScoredCategory, answer, answer_each, softmax
 from model.bundle import Bundle, load_bundle
 from model.engine import Engine, EngineName, Features, Precision
 from model.engine_choice import open_engine
 from model.errors import AisleError
 from model.product import Product
+from model.sub_tree import SubTree
 
 
 class Predictor:
@@ -67,37 +68,47 @@ class Predictor:
         """Classifier inputs to head logits and embedding; see `Engine.classify`."""
         return self.engine.classify(features, all_heads)
 
-    def answers(self, outputs: dict[str, np.ndarray], top_k: int) -> Answers:
-        """Engine outputs to answers as arrays."""
-        return answer(outputs["joint_logits"], self.bundle.taxonomy, self.bundle.calibration, top_k)
+    def answers(self, outputs: dict[str, np.ndarray], top_k: int, sub_tree: SubTree | None = None) -> Answers:
+        """Engine outputs to answers as arrays; see `model.answer.answer`."""
+        return answer(outputs["joint_logits"], self.bundle.taxonomy, self.bundle.calibration, top_k, sub_tree)
 
     def predictions(
-        self, products: Sequence[Product], outputs: dict[str, np.ndarray], top_k: int, all_heads: bool = True
+        self,
+        products: Sequence[Product],
+        outputs: dict[str, np.ndarray],
+        top_k: int,
+        all_heads: bool = True,
+        sub_trees: Sequence[SubTree | None] = (),
     ) -> list[Prediction]:
         """Engine outputs to one Prediction a product, in order.
 
         Args:
             all_heads: whether predictions carry `heads`.
+            sub_trees: what each product's answer is restricted to; empty restricts none.
         """
-        answers = self.answers(outputs, top_k)
-        taxonomy = self.bundle.taxonomy
+        taxonomy, calibration = self.bundle.taxonomy, self.bundle.calibration
+        if any(sub_trees):
+            places = answer_each(outputs["joint_logits"], taxonomy, calibration, top_k, sub_trees)
+        else:
+            answers = self.answers(outputs, top_k)
+            places = [(answers, row) for row in range(len(products))]
         heads: list[dict[str, ScoredCategory]] = [{} for _ in products]
         if all_heads:
             self._answer_heads(products, outputs, heads)
         return [
             Prediction(
                 product.product_id,
-                answers.categories(row, taxonomy),
-                answers.accepted(row, taxonomy),
-                answers.needs_review(row, taxonomy),
+                answers.categories(place, taxonomy),
+                answers.accepted(place, taxonomy),
+                answers.needs_review(place, taxonomy),
                 heads[row],
                 outputs["embedding"][row],
             )
-            for row, product in enumerate(products)
+            for row, (product, (answers, place)) in enumerate(zip(products, places, strict=True))
         ]
 
     def predict(
-        self, products: Sequence[Product], top_k: int = 5, all_heads: bool = True
+        self, products: Sequence[Product], top_k: int = 5, all_heads: bool = True, sub_tree: SubTree | None = None
     ) -> list[Prediction | AisleError]:
         """Answer products as one batch; a bad one becomes its error and costs no neighbour."""
         results: dict[int, Prediction | AisleError] = {}
@@ -114,24 +125,31 @@ class Predictor:
                 pixels[len(good)] = decoded
             good.append(i)
         if good:
-            predictions = self.predict_decoded([products[i] for i in good], pixels, top_k, all_heads)
+            sub_trees = [sub_tree] * len(good)
+            predictions = self.predict_decoded([products[i] for i in good], pixels, top_k, all_heads, sub_trees)
             results.update(zip(good, predictions, strict=True))
         return [results[i] for i in range(len(products))]
 
     def predict_decoded(
-        self, products: Sequence[Product], pixels: Mapping[int, np.ndarray], top_k: int, all_heads: bool = True
+        self,
+        products: Sequence[Product],
+        pixels: Mapping[int, np.ndarray],
+        top_k: int,
+        all_heads: bool = True,
+        sub_trees: Sequence[SubTree | None] = (),
     ) -> list[Prediction]:
         """Answer a batch of checked products.
 
         Args:
             pixels: what `decode` made of the pictures, by the position of their product.
             all_heads: whether predictions carry `heads`; they cost time.
+            sub_trees: what each product's answer is restricted to; empty restricts none.
         """
         image_features = self.preprocessor.empty_image_features(len(products))
         if pixels and image_features is not None:
             image_features[list(pixels)] = self.encode_images(np.stack(list(pixels.values())))
         outputs = self.classify(self.features(products, image_features), all_heads)
-        return self.predictions(products, outputs, top_k, all_heads)
+        return self.predictions(products, outputs, top_k, all_heads, sub_trees)
 
     def _answer_heads(
         self,

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 
@@ -73,6 +74,23 @@ class Taxonomy:
     def class_of(self, path: str) -> int | None:
         """Class of a leaf path, or None when the path is not a leaf."""
         return self._index.get(path)
+
+    @property
+    def nodes(self) -> Iterable[str]:
+        """The paths of all nodes, leaves included, the top level first."""
+        return self._positions.keys()
+
+    def node_position(self, path: str) -> tuple[int, int] | None:
+        """Depth of a node, 1 at the top, and its place in `levels[depth - 1]`; None when there is no such node."""
+        return self._positions.get(path)
+
+    @cached_property
+    def _positions(self) -> dict[str, tuple[int, int]]:
+        positions: dict[str, tuple[int, int]] = {}
+        for depth, level in enumerate(self.levels, start=1):
+            for i, node in enumerate(level):
+                positions.setdefault(node, (depth, i))  # a leaf stands again in the levels below
+        return positions
 
     def category_id(self, path: str) -> str:
         """The shop's id of a node, '' where the tree has none."""

@@ -13,6 +13,7 @@ from model.answer import Answers
 from model.errors import AisleError, PictureError
 from model.predictor import Predictor
 from model.product import Product
+from model.sub_tree import SubTree
 from training.catalog import CatalogRow, read_catalog
 from training.picture_decoding import decode_or_error, picture_fault
 from training.picture_source import PictureSource, PictureSourceSettings
@@ -53,10 +54,18 @@ class _Chunk:
 
 
 def answer_catalog(
-    predictor: Predictor, catalog: Path, columns: Mapping[str, str], rejects: Rejects, cache_dir: Path, top_k: int
+    predictor: Predictor,
+    catalog: Path,
+    columns: Mapping[str, str],
+    rejects: Rejects,
+    cache_dir: Path,
+    top_k: int,
+    sub_tree: SubTree | None = None,
 ) -> Iterator[AnsweredChunk]:
     """Answer every row that can be answered; the others go to `rejects` with a reason.
 
+    Args:
+        sub_tree: what the answers are restricted to; None is the whole tree.
     Raises:
         CatalogError: the catalog cannot be read.
     """
@@ -80,7 +89,7 @@ def answer_catalog(
         tokenizer_dir = predictor.bundle.path / "tokenizer"
         for texts, chunk in encode_texts(preprocessor.tokenizer, tokenizer_dir, chunks()):
             outputs = _run(predictor, texts, chunk)
-            answers = predictor.answers(outputs, top_k)
+            answers = predictor.answers(outputs, top_k, sub_tree)
             bar.update(len(chunk.rows))
             yield AnsweredChunk(chunk.rows, outputs, preprocessor.presence(chunk.products), answers, chunk.pixels)
 

@@ -12,8 +12,10 @@ from typing import Any
 import tyro
 
 from model.engine import EngineName, Precision
-from model.errors import AisleError, SettingsError
+from model.errors import AisleError, SettingsError, TaxonomyError
 from model.settings import Settings, load_settings
+from model.sub_tree import SubTree, find_sub_tree
+from model.taxonomy import Taxonomy
 from training.catalog_columns import parse_columns
 from training.command_parts import FlatSettings, default_cache_dir
 from training.tune.command import TuneCommand, TuneWorkerCommand, tune, tune_worker
@@ -63,6 +65,8 @@ class PredictCommand:
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it."""
     rejects: Path | None = None
     """Rows that could not be answered, CSV; by default OUT.rejects.csv."""
+    mask_parent: str = ""
+    """Category that every answer has to lie in, its levels joined by '>'; none is the whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures."""
 
@@ -193,9 +197,17 @@ def _predict(command: PredictCommand) -> None:
         raise SettingsError("--rejects and --out name the same file; give two")
     predictor = Predictor.open(command.bundle, command.engine, command.precision)
     columns = parse_columns(command.columns)
-    answered, rejected = predict(predictor, command.catalog, columns, command.out, rejects, command.cache_dir)
+    sub_tree = _sub_tree(predictor.bundle.taxonomy, command.mask_parent)
+    answered, rejected = predict(predictor, command.catalog, columns, command.out, rejects, command.cache_dir, sub_tree)
     told = f", {rejected} rejected, with reasons in {rejects}" if rejected else ""
     print(f"{answered} rows answered in {command.out}{told}")
+
+
+def _sub_tree(taxonomy: Taxonomy, mask_parent: str) -> SubTree | None:
+    try:
+        return find_sub_tree(taxonomy, mask_parent) if mask_parent else None
+    except TaxonomyError as error:
+        raise TaxonomyError(f"--mask-parent: {error}") from error
 
 
 def _evaluate(command: EvaluateCommand) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from model.errors import CatalogError
 from model.predictor import Predictor
+from model.sub_tree import SubTree
 from training.answering import AnsweredChunk, answer_catalog
 from training.rejects import Rejects
 
@@ -19,10 +20,18 @@ _TOP_COLUMNS = [f"{kind}_{rank}" for rank in range(1, TOP_K + 1) for kind in ("c
 
 
 def predict(
-    predictor: Predictor, catalog: Path, columns: Mapping[str, str], out: Path, rejects_path: Path, cache_dir: Path
+    predictor: Predictor,
+    catalog: Path,
+    columns: Mapping[str, str],
+    out: Path,
+    rejects_path: Path,
+    cache_dir: Path,
+    sub_tree: SubTree | None = None,
 ) -> tuple[int, int]:
     """Answer a catalog into a file that appears when it is whole.
 
+    Args:
+        sub_tree: what the answers are restricted to; None is the whole tree.
     Returns:
         rows answered and rows rejected; every row of the catalog is one of the two.
     Raises:
@@ -32,7 +41,7 @@ def predict(
         raise CatalogError(f"--out and --catalog name the same file, {out}; give two")
     num_answered = 0
     with Rejects(rejects_path) as rejects, _open_writer(out) as writer:
-        for chunk in answer_catalog(predictor, catalog, columns, rejects, cache_dir, TOP_K):
+        for chunk in answer_catalog(predictor, catalog, columns, rejects, cache_dir, TOP_K, sub_tree):
             records = answer_rows(predictor, chunk)
             with _told(out):
                 writer.write(records)

@@ -14,6 +14,7 @@ from model.engine import Engine
 from model.errors import AisleError, PictureError, ProductError
 from model.predictor import Predictor
 from model.product import FIELDS, Product
+from model.sub_tree import find_sub_tree
 from tests.conftest import TOY_SHOP, toy_picture
 
 CATEGORIES = tuple(TOY_SHOP)
@@ -158,3 +159,18 @@ print(json.dumps([predictor.engine.name, found.categories[0].category, sorted(he
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == ["openvino", CATEGORIES[0], []]
+
+
+def test_a_sub_tree_restricts_the_answers_and_not_the_evidence(predictor: Predictor) -> None:
+    sub_tree = find_sub_tree(predictor.bundle.taxonomy, "의류")
+    whole, within = (predictions(predictor.predict(GOOD, sub_tree=mask)) for mask in (None, sub_tree))
+    for one, two in zip(whole, within, strict=True):
+        inside = [scored for scored in one.categories if scored.category.startswith("의류>")]
+        total = sum(scored.probability for scored in inside)
+        assert [scored.category for scored in two.categories] == [scored.category for scored in inside]
+        for scored, told in zip(inside, two.categories, strict=True):
+            assert told.probability == pytest.approx(scored.probability / total, abs=1e-4)
+        assert two.heads == one.heads
+    mixed = predictor.predict_decoded(GOOD[:1] * 2, {}, 5, sub_trees=[None, sub_tree])
+    assert_same(mixed[0], whole[0])
+    assert_same(mixed[1], within[0])

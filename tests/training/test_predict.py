@@ -14,8 +14,10 @@ import pytest
 from model.errors import CatalogError
 from model.predictor import Predictor
 from model.product import Product
+from model.sub_tree import find_sub_tree
 from tests.conftest import toy_rows, write_catalog
 from training import answering
+from training.command_line import main
 from training.predict import predict
 
 COLUMNS = ["product_id", "category", "category_id", "probability", "accepted", "needs_review"]
@@ -179,3 +181,25 @@ def test_a_disk_that_takes_no_more_is_told(predictor: Predictor, tmp_path: Path,
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert [path.name for path in tmp_path.iterdir()] == ["shop.csv"]
+
+
+def test_answers_stay_in_the_masked_sub_tree(predictor: Predictor, catalog: Path, tmp_path: Path) -> None:
+    sub_tree = find_sub_tree(predictor.bundle.taxonomy, "의류")
+    predict(predictor, catalog, {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path / "cache", sub_tree)
+    rows = read_csv(tmp_path / "out.csv")
+    assert len(rows) == 30
+    for row in rows:
+        assert {row["category_1"], row["category_2"]} == {"의류>상의>티셔츠", "의류>하의>청바지"}
+        assert float(row["probability_1"]) + float(row["probability_2"]) == pytest.approx(1, abs=1e-5)
+        assert (row["category_3"], row["probability_3"]) == ("", "")
+        assert row["accepted"] == "" or row["accepted"].startswith("의류")
+
+
+def test_an_unknown_mask_names_the_flag(
+    toy_bundle: Path, catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", "--bundle", str(toy_bundle), "--catalog", str(catalog), "--out", str(tmp_path / "out.csv")]
+    assert main([*arguments, "--mask-parent", "상의"]) == 1
+    text = "error: --mask-parent: expected a category of this model, found '상의'; did you mean '의류>상의'"
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
