@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from model.answer import Answers
+from model.engine import Features
 from model.errors import AisleError, PictureError
 from model.predictor import Predictor
 from model.product import Product
@@ -33,17 +34,32 @@ class AnsweredChunk:
 
     Args:
         rows: N catalog rows, in the file's order.
+        features: the classifier's inputs, (N, ...) each, "presence" among them.
         outputs: engine outputs, (N, ...) each.
-        presence: (N, number of the bundle's fields) float32.
         answers: top k and accepted categories.
         pixels: decoded pictures by position among `rows`, for those that have one.
     """
 
     rows: list[CatalogRow]
+    features: Features
     outputs: dict[str, np.ndarray]
-    presence: np.ndarray
     answers: Answers
     pixels: dict[int, np.ndarray]
+
+    def select(self, kept: np.ndarray) -> "AnsweredChunk":
+        """Some of the rows.
+
+        Args:
+            kept: (M,) positions, rising.
+        """
+        positions = {int(old): new for new, old in enumerate(kept)}
+        return AnsweredChunk(
+            [self.rows[i] for i in kept],
+            {name: values[kept] for name, values in self.features.items()},
+            {name: values[kept] for name, values in self.outputs.items()},
+            Answers(**{entry.name: getattr(self.answers, entry.name)[kept] for entry in fields(Answers)}),
+            {positions[old]: picture for old, picture in self.pixels.items() if old in positions},
+        )
 
 
 @dataclass(frozen=True)
@@ -88,10 +104,21 @@ def answer_catalog(
 
         tokenizer_dir = predictor.bundle.path / "tokenizer"
         for texts, chunk in encode_texts(preprocessor.tokenizer, tokenizer_dir, chunks()):
-            outputs = _run(predictor, texts, chunk)
+            features = _features(predictor, texts, chunk)
+            outputs = classify_rows(predictor, features)
             answers = predictor.answers(outputs, top_k, sub_tree)
             bar.update(len(chunk.rows))
-            yield AnsweredChunk(chunk.rows, outputs, preprocessor.presence(chunk.products), answers, chunk.pixels)
+            yield AnsweredChunk(chunk.rows, features, outputs, answers, chunk.pixels)
+
+
+def classify_rows(predictor: Predictor, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
+    """Engine outputs of any number of rows, 1 or more, in batches that the engine likes."""
+    count = len(features["presence"])
+    parts = [
+        predictor.classify({name: values[i : i + _BATCH_ROWS] for name, values in features.items()}, all_heads)
+        for i in range(0, count, _BATCH_ROWS)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _answerable(
@@ -134,7 +161,7 @@ def _decoded(
     return pictures
 
 
-def _run(predictor: Predictor, texts: dict[str, np.ndarray], chunk: _Chunk) -> dict[str, np.ndarray]:
+def _features(predictor: Predictor, texts: dict[str, np.ndarray], chunk: _Chunk) -> Features:
     features = {**texts, "presence": predictor.preprocessor.presence(chunk.products)}
     image_features = predictor.preprocessor.empty_image_features(len(chunk.rows))
     if image_features is not None:
@@ -143,11 +170,7 @@ def _run(predictor: Predictor, texts: dict[str, np.ndarray], chunk: _Chunk) -> d
             batch = positions[start : start + _IMAGE_BATCH_ROWS]
             image_features[batch] = predictor.encode_images(np.stack([chunk.pixels[i] for i in batch]))
         features["image_features"] = image_features
-    parts = [
-        predictor.classify({name: values[start : start + _BATCH_ROWS] for name, values in features.items()})
-        for start in range(0, len(chunk.rows), _BATCH_ROWS)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return features
 
 
 def _reason(error: AisleError) -> str:

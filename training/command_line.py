@@ -18,6 +18,7 @@ from model.sub_tree import SubTree, find_sub_tree
 from model.taxonomy import Taxonomy
 from training.catalog_columns import parse_columns
 from training.command_parts import FlatSettings, default_cache_dir
+from training.evaluate_command import EvaluateCommand, run_evaluate
 from training.tune.command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 
 
@@ -67,26 +68,6 @@ class PredictCommand:
     """Rows that could not be answered, CSV; by default OUT.rejects.csv."""
     mask_parent: str = ""
     """Category that every answer has to lie in, its levels joined by '>'; none is the whole tree."""
-    cache_dir: Path = field(default_factory=default_cache_dir)
-    """Fetched pictures."""
-
-
-@dataclass(frozen=True)
-class EvaluateCommand:
-    """Measure a bundle on a labelled catalog: metrics.json, plots, report.html."""
-
-    bundle: Path
-    """Bundle to measure."""
-    catalog: Path
-    """Labelled catalog it has not seen."""
-    report: Path
-    """Folder for the report."""
-    columns: str = ""
-    """Other headings: product_name=title,..."""
-    engine: EngineName = "auto"
-    """What runs the bundle; auto takes Keras where it sees a GPU, else OpenVINO."""
-    precision: Precision = "float32"
-    """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures."""
 
@@ -211,13 +192,7 @@ def _sub_tree(taxonomy: Taxonomy, mask_parent: str) -> SubTree | None:
 
 
 def _evaluate(command: EvaluateCommand) -> None:
-    from model.predictor import Predictor
-    from training.evaluate import evaluate
-
-    predictor = Predictor.open(command.bundle, command.engine, command.precision)
-    columns = parse_columns(command.columns)
-    metrics, page = evaluate(predictor, command.catalog, columns, command.report, command.cache_dir)
-    print(f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; report in {page}")
+    print(run_evaluate(command))
 
 
 def _quantize(command: QuantizeCommand) -> None:

@@ -1,6 +1,7 @@
 """How far the model's own probabilities can be trusted: calibration, risk against coverage, the contract."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from model.taxonomy import Taxonomy
 from training.outcomes import Outcomes
 
 NUM_BINS = 15
+#: Coverage is told at these.
+PRECISIONS = (0.95, 0.98, 0.99)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +52,27 @@ def reliability_bins(outcomes: Outcomes, num_bins: int = NUM_BINS) -> Reliabilit
 
     Source: adaptive calibration error in Nixon et al. 2019, "Measuring Calibration in Deep Learning".
     """
-    count = len(outcomes)
+    return reliability_bins_of(outcomes.confidences, outcomes.is_correct, num_bins)
+
+
+def reliability_bins_of(confidences: np.ndarray, is_correct: np.ndarray, num_bins: int = NUM_BINS) -> ReliabilityBins:
+    """`reliability_bins` of bare answers.
+
+    Args:
+        confidences: (N,) float32 in [0, 1].
+        is_correct: (N,) bool.
+    """
+    count = len(confidences)
     if count == 0:
         return ReliabilityBins(np.empty(0, np.int64), np.empty(0), np.empty(0))
-    values, position, tied = np.unique(outcomes.confidences, return_inverse=True, return_counts=True)
-    accuracy_of_value = np.bincount(position, weights=outcomes.is_correct) / tied
+    values, position, tied = np.unique(confidences, return_inverse=True, return_counts=True)
+    accuracy_of_value = np.bincount(position, weights=is_correct) / tied
     order = np.sort(position)
     edges = np.linspace(0, count, min(num_bins, count) + 1).astype(np.int64)
     counts = np.diff(edges)
-    confidences = np.add.reduceat(values.astype(np.float64)[order], edges[:-1]) / counts
+    mean_confidences = np.add.reduceat(values.astype(np.float64)[order], edges[:-1]) / counts
     accuracies = np.add.reduceat(accuracy_of_value[order], edges[:-1]) / counts
-    return ReliabilityBins(counts, confidences, accuracies)
+    return ReliabilityBins(counts, mean_confidences, accuracies)
 
 
 def expected_calibration_error(outcomes: Outcomes, num_bins: int = NUM_BINS) -> float | None:
@@ -67,7 +80,11 @@ def expected_calibration_error(outcomes: Outcomes, num_bins: int = NUM_BINS) -> 
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", with the bins of Nixon et al. 2019.
     """
-    bins = reliability_bins(outcomes, num_bins)
+    return calibration_error(reliability_bins(outcomes, num_bins))
+
+
+def calibration_error(bins: ReliabilityBins) -> float | None:
+    """`expected_calibration_error` of rows already in bins."""
     if not len(bins.counts):
         return None
     return float(np.average(np.abs(bins.accuracies - bins.confidences), weights=bins.counts))
@@ -78,13 +95,23 @@ def risk_coverage(outcomes: Outcomes) -> RiskCoverage:
 
     Source: Geifman and El-Yaniv 2017, "Selective Classification for Deep Neural Networks".
     """
-    order = np.argsort(-outcomes.confidences, kind="stable")
-    confidences = outcomes.confidences[order]
-    num_right = np.cumsum(outcomes.is_correct[order])
-    is_last_of_tie = np.append(confidences[1:] != confidences[:-1], True)[: len(order)]
+    return risk_coverage_of(outcomes.confidences, outcomes.is_correct)
+
+
+def risk_coverage_of(confidences: np.ndarray, is_correct: np.ndarray) -> RiskCoverage:
+    """`risk_coverage` of answers that carry any measure of sureness, not only a probability.
+
+    Args:
+        confidences: (N,) float32, higher is surer.
+        is_correct: (N,) bool.
+    """
+    order = np.argsort(-confidences, kind="stable")
+    ranked = confidences[order]
+    num_right = np.cumsum(is_correct[order])
+    is_last_of_tie = np.append(ranked[1:] != ranked[:-1], True)[: len(order)]
     last = np.flatnonzero(is_last_of_tie)
     accepted = last + 1
-    return RiskCoverage(confidences[last], accepted / max(1, len(order)), num_right[last] / accepted)
+    return RiskCoverage(ranked[last], accepted / max(1, len(order)), num_right[last] / accepted)
 
 
 def coverage_at_precision(curve: RiskCoverage, precision: float) -> float | None:
@@ -100,6 +127,11 @@ def coverage_at_precision(curve: RiskCoverage, precision: float) -> float | None
     if not len(curve.coverages):
         return None
     return float(np.max(curve.coverages, where=curve.precisions >= precision, initial=0.0))
+
+
+def coverages_at_precisions(curve: RiskCoverage) -> dict[str, float | None]:
+    """`coverage_at_precision` at each of PRECISIONS: "0.98" to a share."""
+    return {str(precision): coverage_at_precision(curve, precision) for precision in PRECISIONS}
 
 
 def contract_metrics(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> dict[str, Any]:
@@ -119,17 +151,13 @@ def contract_metrics(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -
     if count != len(answers):
         raise ValueError(f"expected an answer for each of {count} labels, found {len(answers)}")
     is_accepted = answers.accepted_depths > 0
-    is_right = np.zeros(count, bool)
-    is_leaf = np.zeros(count, bool)
+    is_leaf, is_right = _accepted_flags(labels, answers, taxonomy)
     depths = []
     for depth in range(1, taxonomy.depth + 1):
-        rows = np.flatnonzero(answers.accepted_depths == depth)
-        nodes = answers.accepted_nodes[rows]
-        is_right[rows] = taxonomy.leaf_to_node[depth - 1][labels[rows]] == nodes
-        is_leaf[rows] = _node_is_leaf(taxonomy, depth)[nodes]
+        rows = answers.accepted_depths == depth
         shares = {
-            "accepted_share": ratio(len(rows), count),
-            "accepted_precision": ratio(is_right[rows].sum(), len(rows)),
+            "accepted_share": ratio(rows.sum(), count),
+            "accepted_precision": ratio(is_right[rows].sum(), rows.sum()),
         }
         depths.append({"depth": depth, **shares})
     return {
@@ -143,10 +171,37 @@ def contract_metrics(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -
     }
 
 
+def placed_right(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows are placed at a leaf without a person, and which of them rightly.
+
+    Args:
+        labels: (N,) integer classes.
+        answers: of the same N rows.
+    Returns:
+        (N,) bool each.
+    """
+    is_leaf, is_right = _accepted_flags(labels, answers, taxonomy)
+    return is_leaf, is_leaf & is_right
+
+
 def ratio(part: int | np.integer, whole: int | np.integer) -> float | None:
     """A share, 0 to 1; None of nothing."""
     return float(part / whole) if whole else None
 
 
-def _node_is_leaf(taxonomy: Taxonomy, depth: int) -> np.ndarray:
-    return np.array([taxonomy.class_of(node) is not None for node in taxonomy.levels[depth - 1]])
+def _accepted_flags(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) bool: whether the deepest accepted node is a leaf, and whether it is the label or lies above it."""
+    is_leaf = np.zeros(len(labels), bool)
+    is_right = np.zeros(len(labels), bool)
+    for depth in range(1, taxonomy.depth + 1):
+        rows = np.flatnonzero(answers.accepted_depths == depth)
+        nodes = answers.accepted_nodes[rows]
+        is_right[rows] = taxonomy.leaf_to_node[depth - 1][labels[rows]] == nodes
+        is_leaf[rows] = _leaf_flags(taxonomy)[depth - 1][nodes]
+    return is_leaf, is_right
+
+
+@lru_cache(maxsize=2)  # the field grid asks for the same one with every batch
+def _leaf_flags(taxonomy: Taxonomy) -> list[np.ndarray]:
+    """For each level (nodes,) bool."""
+    return [np.array([taxonomy.class_of(node) is not None for node in level]) for level in taxonomy.levels]

@@ -4,7 +4,7 @@ A ratio over no rows is None, never NaN, so that every result is valid JSON.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,15 @@ from model.answer import Answers
 from model.taxonomy import Taxonomy
 from training.confidence import (
     contract_metrics,
-    coverage_at_precision,
+    coverages_at_precisions,
     expected_calibration_error,
     ratio,
     risk_coverage,
 )
+from training.hierarchy import hierarchical_metrics, mistake_metrics
 from training.outcomes import Outcomes
 
 TOP_KS = (1, 3, 5)
-PRECISIONS = (0.95, 0.98, 0.99)
 
 
 @dataclass(frozen=True)
@@ -85,21 +85,37 @@ def outcome_metrics(outcomes: Outcomes, taxonomy: Taxonomy) -> dict[str, Any]:
 
     Returns:
         count, accuracy, macro_f1, weighted_f1, average_weighted_f1 (mean over levels, the score of the
-        MWPD 2020 challenge), top_1_accuracy, top_3_accuracy, top_5_accuracy, expected_calibration_error,
+        MWPD 2020 challenge), hierarchical_precision, hierarchical_recall and hierarchical_f1 (see
+        `hierarchical_metrics`), top_1_accuracy, top_3_accuracy, top_5_accuracy, expected_calibration_error,
         mean_confidence, and levels: a list of depth, num_nodes, accuracy, macro_f1, weighted_f1.
     """
-    levels = [
-        {"depth": depth, "num_nodes": len(nodes), **_agreement(above[outcomes.labels], above[outcomes.predicted])}
-        for depth, (nodes, above) in enumerate(zip(taxonomy.levels, taxonomy.leaf_to_node, strict=True), start=1)
-    ]
     count = len(outcomes)
     return {
         "count": count,
-        **_agreement(outcomes.labels, outcomes.predicted),
-        "average_weighted_f1": float(np.mean([level["weighted_f1"] for level in levels])) if count else None,
+        **answer_metrics(outcomes.labels, outcomes.predicted, taxonomy),
         **{f"top_{k}_accuracy": ratio((outcomes.label_ranks <= k).sum(), count) for k in TOP_KS},
         "expected_calibration_error": expected_calibration_error(outcomes),
         "mean_confidence": _mean_confidence(outcomes),
+    }
+
+
+def answer_metrics(labels: np.ndarray, predicted: np.ndarray, taxonomy: Taxonomy) -> dict[str, Any]:
+    """What can be said of bare answers.
+
+    Args:
+        labels, predicted: (N,) integer classes.
+    Returns:
+        accuracy, macro_f1, weighted_f1, average_weighted_f1, the three hierarchical ones and levels, as in
+        `outcome_metrics`.
+    """
+    levels: list[dict[str, Any]] = [
+        {"depth": depth, "num_nodes": len(nodes), **_agreement(above[labels], above[predicted])}
+        for depth, (nodes, above) in enumerate(zip(taxonomy.levels, taxonomy.leaf_to_node, strict=True), start=1)
+    ]
+    return {
+        **_agreement(labels, predicted),
+        "average_weighted_f1": float(np.mean([level["weighted_f1"] for level in levels])) if len(labels) else None,
+        **hierarchical_metrics(labels, predicted, taxonomy),
         "levels": levels,
     }
 
@@ -120,7 +136,7 @@ def evaluation_metrics(
         presence: (N, len(field_names)) flags, above 0 where the row has the field.
     Returns:
         `outcome_metrics` of the joint head, and coverage_at_precision ("0.98" to a share), contract
-        (`contract_metrics`), heads (name to `outcome_metrics`), field_combinations.
+        (`contract_metrics`), mistakes (`mistake_metrics`), heads (name to `outcome_metrics`), field_combinations.
     """
     joint = outcomes_by_head["joint"]
     curve = risk_coverage(joint)
@@ -130,8 +146,9 @@ def evaluation_metrics(
     }
     return {
         **outcome_metrics(joint, taxonomy),
-        "coverage_at_precision": {str(precision): coverage_at_precision(curve, precision) for precision in PRECISIONS},
+        "coverage_at_precision": coverages_at_precisions(curve),
         "contract": contract_metrics(joint.labels, answers, taxonomy),
+        "mistakes": mistake_metrics(joint, taxonomy),
         "heads": {head: outcome_metrics(outcomes, taxonomy) for head, outcomes in heads.items()},
         "field_combinations": field_combination_metrics(joint, answers, presence, field_names, taxonomy),
     }
@@ -222,6 +239,11 @@ def confident_error_rows(outcomes: Outcomes, limit: int) -> np.ndarray:
     return wrong[np.argsort(-outcomes.confidences[wrong], kind="stable")][:limit]
 
 
+def concatenate_answers(parts: Sequence[Answers]) -> Answers:
+    """Join the answers of batches, 1 or more, in order."""
+    return Answers(**{entry.name: np.concatenate([getattr(p, entry.name) for p in parts]) for entry in fields(Answers)})
+
+
 def _agreement(truth: np.ndarray, answer: np.ndarray) -> dict[str, float | None]:
     """Accuracy and F1; the macro mean runs over classes that occur in either array, as in scikit-learn."""
     if not len(truth):
@@ -243,10 +265,4 @@ def _mean_confidence(outcomes: Outcomes) -> float | None:
 
 
 def _select_answers(answers: Answers, rows: np.ndarray) -> Answers:
-    return Answers(
-        answers.top_classes[rows],
-        answers.top_probabilities[rows],
-        answers.accepted_depths[rows],
-        answers.accepted_nodes[rows],
-        answers.accepted_probabilities[rows],
-    )
+    return Answers(**{entry.name: getattr(answers, entry.name)[rows] for entry in fields(Answers)})

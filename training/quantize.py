@@ -19,6 +19,7 @@ from model.openvino_quantization import quantize_image_encoder
 from model.predictor import Predictor
 from training.catalog import read_catalog
 from training.evaluate import evaluate
+from training.labelled_answers import LabelledCatalog
 from training.picture_decoding import decode_or_error
 from training.picture_source import PictureSource, PictureSourceSettings
 
@@ -101,9 +102,8 @@ def _calibration_images(job: QuantizeJob, bundle: Bundle) -> list[np.ndarray]:
 def _measure(bundle: Bundle, folder: Path, precision: Precision, job: QuantizeJob) -> dict[str, float | None]:
     engine = OpenVinoEngine(folder, precision)
     with tempfile.TemporaryDirectory() as report_dir:
-        metrics, _ = evaluate(
-            Predictor(bundle, engine), job.catalog, job.columns, Path(report_dir) / "report", job.cache_dir
-        )
+        catalog = LabelledCatalog(job.catalog, job.columns, job.cache_dir)
+        metrics, _ = evaluate(Predictor(bundle, engine), catalog, Path(report_dir) / "report")
     engine.close()
     contract = metrics["contract"]
     return {

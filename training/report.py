@@ -13,7 +13,16 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model.taxonomy import SEPARATOR, Taxonomy
+from training.comparison_verdict import (
+    BASELINE_WORDS,
+    against_sentences,
+    baseline_sentences,
+    other_bundle_words,
+    p_words,
+    points,
+)
 from training.confidence import ReliabilityBins, RiskCoverage
+from training.hierarchy import SiblingPair
 from training.metrics import CategoryRow, ConfusedPair
 from training.plots import (
     DARK,
@@ -33,6 +42,7 @@ METRICS_FILE = "metrics.json"
 REPORT_FILE = "report.html"
 NUM_WEAKEST = 12
 NUM_CONFUSED_PAIRS = 12
+NUM_SIBLING_PAIRS = 40
 
 PICTURES = ("reliability", "risk_coverage", "level_accuracy", "head_accuracy", "learning_loss", "learning_accuracy")
 
@@ -76,8 +86,8 @@ class ReportDetails:
 
     Args:
         created_at: date and time for the reader, as text.
-        precision_target: what the contract promises, 0 to 1.
-        category_rows, confused_pairs: from `training.metrics`.
+        precision_target, precision_confidence: what the contract promises, 0 to 1.
+        category_rows, confused_pairs: from `training.metrics`; sibling_pairs from `training.hierarchy`.
         confident_errors: in the order to show them.
         reject_counts: rows left out, {reason: number}.
         history: a dict of figures per training epoch, see `plots.learning_curves_plot`.
@@ -92,10 +102,12 @@ class ReportDetails:
     created_at: str
     taxonomy: Taxonomy
     precision_target: float
+    precision_confidence: float
     reliability: ReliabilityBins
     risk_coverage: RiskCoverage
     category_rows: Sequence[CategoryRow]
     confused_pairs: Sequence[ConfusedPair]
+    sibling_pairs: Sequence[SiblingPair] = ()
     confident_errors: Sequence[ConfidentError] = ()
     reject_counts: Mapping[str, int] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
@@ -142,8 +154,16 @@ def render(metrics: Mapping[str, Any], details: ReportDetails, pictures: Mapping
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "levels": _levels, "shown": _shown}
+    environment.filters |= {
+        "percent": percent,
+        "levels": _levels,
+        "shown": _shown,
+        "points": points,
+        "p_words": p_words,
+        "heading": _heading,
+    }
     return environment.get_template(TEMPLATE).render(
+        **_comparisons(metrics, details),
         metrics=metrics,
         details=details,
         pictures=pictures,
@@ -152,6 +172,7 @@ def render(metrics: Mapping[str, Any], details: ReportDetails, pictures: Mapping
         fates=_fates(metrics["contract"]),
         weakest=weakest_categories(details.category_rows, NUM_WEAKEST),
         confused_pairs=details.confused_pairs[:NUM_CONFUSED_PAIRS],
+        sibling_pairs=details.sibling_pairs[:NUM_SIBLING_PAIRS],
         categories=sorted(details.category_rows, key=lambda row: round(row.support * ((row.recall or 0.0) - 1))),
     )
 
@@ -185,6 +206,18 @@ def _plots(metrics: Mapping[str, Any], details: ReportDetails) -> dict[str, Plot
     return plots
 
 
+def _comparisons(metrics: Mapping[str, Any], details: ReportDetails) -> dict[str, Any]:
+    """Words for the sections that are there on request."""
+    words: dict[str, Any] = {"baseline_words": BASELINE_WORDS}
+    if "baselines" in metrics:
+        words["baseline_sentences"] = baseline_sentences(metrics["baselines"])
+    if "against" in metrics:
+        this = f"{details.bundle_name} version {details.bundle_version}"
+        words["against_sentences"] = against_sentences(metrics["against"], this)
+        words["other_bundle"] = other_bundle_words(metrics["against"], this)
+    return words
+
+
 def _fates(contract: Mapping[str, Any]) -> list[tuple[str, str, float]]:
     """What happens to the products: (CSS class, words, share), shares sum to 1; empty without products."""
     if not contract["count"]:
@@ -206,6 +239,12 @@ def _data_uri(png: bytes) -> str:
 
 def _levels(path: str) -> list[str]:
     return path.split(SEPARATOR)
+
+
+def _heading(words: str) -> str:
+    """Words at the head of a row: 'the most frequent category' becomes 'Most frequent category'."""
+    words = words.removeprefix("the ")
+    return words[:1].upper() + words[1:]
 
 
 def _shown(value: Any) -> str:

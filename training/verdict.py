@@ -73,6 +73,11 @@ def promised(precision_target: float) -> str:
     return f"{100 * precision_target:g}\u00a0%"
 
 
+def last_levels(path: str) -> str:
+    """The last two levels of a category, enough to know a shelf by."""
+    return " › ".join(path.split(">")[-2:])
+
+
 def _contract_sentences(contract: Mapping[str, Any], precision_target: float) -> list[str]:
     share, precision = contract["leaf_accepted_share"], contract["leaf_accepted_precision"]
     if precision is None:
@@ -98,8 +103,8 @@ def _category_sentence(category_rows: Sequence[CategoryRow]) -> list[str]:
     row = weakest[0]
     found = round((row.recall or 0.0) * row.support)
     return [
-        f"It is weakest in “{_last_levels(row.category)}”, where it finds {found} of {row.support} products "
-        f"and most often answers “{_last_levels(row.confused_with)}” instead."
+        f"It is weakest in “{last_levels(row.category)}”, where it finds {found} of {row.support} products "
+        f"and most often answers “{last_levels(row.confused_with)}” instead."
     ]
 
 
@@ -126,8 +131,3 @@ def _combination_sentence(combinations: Sequence[Mapping[str, Any]], accuracy: f
 def _listed(fields: Sequence[str]) -> str:
     words = [FIELD_WORDS.get(field, f"a {field}") for field in fields]
     return f"{', '.join(words[:-1])} and {words[-1]}" if words[1:] else words[0]
-
-
-def _last_levels(path: str) -> str:
-    """The last two levels are enough to know a shelf by."""
-    return " › ".join(path.split(">")[-2:])

@@ -12,9 +12,10 @@ from sklearn.metrics import accuracy_score, f1_score
 from model.errors import CatalogError
 from model.predictor import Predictor
 from tests.conftest import TOY_SHOP, toy_rows, write_catalog
-from training import answering
+from training import answering, evaluated_rows
 from training import evaluate as evaluate_module
-from training.evaluate import evaluate
+from training.evaluate import Extras, evaluate
+from training.labelled_answers import LabelledCatalog
 from training.predict import predict
 from training.report import ReportDetails
 
@@ -45,7 +46,7 @@ def evaluated(predictor: Predictor, catalog: Path, tmp_path_factory: pytest.Temp
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(answering, "_PICTURE_CHUNK_ROWS", 8)
-        metrics, page = evaluate(predictor, catalog, {}, folder / "report", folder / "cache")
+        metrics, page = evaluate(predictor, LabelledCatalog(catalog, {}, folder / "cache"), folder / "report")
     assert page == folder / "report" / "report.html"
     return metrics, folder / "report"
 
@@ -107,11 +108,11 @@ def test_of_many_errors_the_surest_are_kept(
         details.append(given)
         return write(folder, metrics, given)
 
-    monkeypatch.setattr(evaluate_module, "_NUM_ERRORS", 3)
+    monkeypatch.setattr(evaluated_rows, "NUM_ERRORS", 3)
     monkeypatch.setattr(evaluate_module, "write_report", noting)
     for rows in (8, 512):
         monkeypatch.setattr(answering, "_PICTURE_CHUNK_ROWS", rows)
-        evaluate(predictor, catalog, {}, tmp_path / str(rows), tmp_path / "cache")
+        evaluate(predictor, LabelledCatalog(catalog, {}, tmp_path / "cache"), tmp_path / str(rows))
     small, large = ([error.product_id for error in given.confident_errors] for given in details)
     assert len(small) == 3
     assert small == large
@@ -127,5 +128,38 @@ def test_a_catalog_without_usable_labels_is_refused(predictor: Predictor, tmp_pa
     catalog = write_catalog(tmp_path / "shop.csv", rows)
     expected = r"shop\.csv: expected rows with a category of this bundle, found none; see .*report/rejects\.csv"
     with pytest.raises(CatalogError, match=expected):
-        evaluate(predictor, catalog, {}, tmp_path / "report", tmp_path / "cache")
+        evaluate(predictor, LabelledCatalog(catalog, {}, tmp_path / "cache"), tmp_path / "report")
     assert len((tmp_path / "report" / "rejects.csv").read_text(encoding="utf-8").splitlines()) == 4
+
+
+def test_everything_on_request_is_in_the_metrics_and_the_report(
+    predictor: Predictor, catalog: Path, toy_catalogs: tuple[Path, Path], toy_cache: Path, tmp_path: Path
+) -> None:
+    """The bundle against itself: no row differs. The eight wrong labels are wrong for the baseline, too."""
+    extras = Extras(baseline=toy_catalogs[0], against=predictor, field_grid=True)
+    labelled = LabelledCatalog(catalog, {}, tmp_path / "cache")
+    metrics, page = evaluate(predictor, labelled, tmp_path / "report", extras)
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text(encoding="utf-8")) == metrics
+    against = metrics["against"]
+    assert (against["count"], against["difference"], against["p_value"], against["num_left_out"]) == (40, 0, 1, 0)
+    assert against["this"] == against["other"]
+    assert against["this"]["leaf_accepted_share"] == metrics["contract"]["leaf_accepted_share"]
+    baseline = metrics["baselines"]["baselines"]["tfidf_linear_svm"]
+    assert baseline["accuracy"] == 0.8
+    assert metrics["baselines"]["num_rows"] == 90
+    full, *_ = metrics["field_grid"]["given"]
+    assert full["fields"] == list(predictor.bundle.fields)
+    assert full["accuracy"] == full["accuracy_untouched"]
+    assert metrics["calibration"]["count"] == 40
+    assert {group["mall_category"] for group in metrics["mall_categories"]} <= {"패션", "PC"}
+    text = page.read_text(encoding="utf-8")
+    for section in ("baselines", "against", "siblings", "malls", "grid"):
+        assert (f'id="{section}"' in text) == (section != "siblings")  # no leaf of the toy tree has one
+    assert not list((tmp_path / "cache").glob("field-grid-*"))  # the encoded rows are gone
+
+
+def test_the_baseline_must_not_see_what_it_is_judged_by(predictor: Predictor, catalog: Path, tmp_path: Path) -> None:
+    expected = r"--baseline and --catalog name the same file, .*shop\.csv; give --baseline the training catalog"
+    labelled = LabelledCatalog(catalog, {}, tmp_path / "cache")
+    with pytest.raises(CatalogError, match=expected):
+        evaluate(predictor, labelled, tmp_path / "report", Extras(baseline=catalog))

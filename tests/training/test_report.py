@@ -13,8 +13,17 @@ import pytest
 from model.answer import Calibration, answer, softmax
 from model.settings import Settings, settings_to_dict
 from model.taxonomy import Taxonomy
+from training.comparison import compare
 from training.confidence import reliability_bins, risk_coverage
-from training.metrics import confident_error_rows, confused_pairs, evaluation_metrics, per_category_table
+from training.cross_fitting import cross_fitted_calibration
+from training.hierarchy import sibling_pairs
+from training.metrics import (
+    answer_metrics,
+    confident_error_rows,
+    confused_pairs,
+    evaluation_metrics,
+    per_category_table,
+)
 from training.outcomes import Outcomes
 from training.plots import DARK
 from training.report import PICTURES, ConfidentError, ReportDetails, plain, write_report
@@ -57,10 +66,12 @@ def case(num_rows: int, **changes: Any) -> tuple[dict[str, Any], ReportDetails]:
         created_at="2025-01-01 12:00 UTC",
         taxonomy=TAXONOMY,
         precision_target=0.98,
+        precision_confidence=0.95,
         reliability=reliability_bins(outcomes),
         risk_coverage=risk_coverage(outcomes),
         category_rows=per_category_table(outcomes, TAXONOMY),
         confused_pairs=confused_pairs(outcomes, TAXONOMY),
+        sibling_pairs=sibling_pairs(outcomes, TAXONOMY),
         confident_errors=errors,
         reject_counts={"unreadable image": 3, "label outside the tree": 2},
         history=HISTORY,
@@ -186,6 +197,7 @@ def test_a_single_right_answer(tmp_path: Path) -> None:
         created_at="2025-01-01",
         taxonomy=taxonomy,
         precision_target=0.98,
+        precision_confidence=0.95,
         reliability=reliability_bins(outcomes),
         risk_coverage=risk_coverage(outcomes),
         category_rows=per_category_table(outcomes, taxonomy),
@@ -194,6 +206,66 @@ def test_a_single_right_answer(tmp_path: Path) -> None:
     words = page_of(write_report(tmp_path, metrics, details)).words
     assert "No mistake was found." in words
     assert "nothing placed" in words
+
+
+def requested(num_rows: int) -> dict[str, Any]:
+    """What the metrics hold of a catalog with hostile names when everything was asked for."""
+    rng = np.random.default_rng(1)
+    labels, other = rng.integers(0, 4, (2, num_rows))
+    comparison = compare(rng.random(num_rows) < 0.9, other == labels, labels, TAXONOMY)
+    figures = {**answer_metrics(labels, other, TAXONOMY), "coverage_at_precision": {"0.98": 0.4}}
+    cell = {"count": 9, "accuracy": 0.5, "accuracy_untouched": 0.7}
+    placed = {"leaf_accepted_share": 0.2, "leaf_accepted_precision": None, "expected_calibration_error": 0.1}
+    none = {"count": 0, "accuracy": None, "accuracy_untouched": None, **placed}
+    baseline = {**figures, "comparison": comparison}
+    return {
+        "baselines": {
+            "catalog": ATTACK,
+            "num_rows": 10,
+            "num_rows_in_catalog": 2000,
+            "aisle": figures,
+            "baselines": {"tfidf_linear_svm": baseline, "mall_category_lookup": baseline, "majority": baseline},
+        },
+        "against": {
+            **comparison,
+            "name": ATTACK,
+            "version": "3",
+            "fields": ["name"],
+            "num_left_out": 5,
+            "this": placed,
+            "other": placed,
+        },
+        "field_grid": {
+            "given": [{"fields": ["name", "image"], **none}, {"fields": ["image"], **cell, **placed}],
+            "wrong": [{"field": "image", "share": 0.1, **cell, **placed}],
+        },
+        "mall_categories": [{"mall_category": ATTACK, **cell, **placed}],
+        "calibration": cross_fitted_calibration(rng.normal(size=(50, 4)), labels[:50].astype(np.int32), Calibration()),
+    }
+
+
+def test_sections_on_request_are_well_formed_and_escaped(tmp_path: Path) -> None:
+    metrics, details = case(300)
+    path = write_report(tmp_path, metrics | requested(300), details)
+    text = " ".join(" ".join(page_of(path).words).split()).replace("\u00a0", " ")
+    for expected in (
+        "10 of 2,000, drawn at random, products of",
+        "Aisle wins against TF-IDF + linear SVM",
+        "toy version 7 wins against",
+        "exact McNemar test p below 0.0001",
+        "5 products are left out",
+        "Where it wins most 4 categories",
+        f"Of {metrics['mistakes']['count']} mistakes",
+        "원피스 코트",
+        "−20.0",  # with only a picture
+        "cross-fitted",
+        "to promise 98 % with 95 % confidence",
+    ):
+        assert expected in text
+    page = path.read_text(encoding="utf-8")
+    assert ATTACK not in page
+    assert page.count("<script>") == 1
+    assert set(re.findall(r'href="#(\w+)"', page)) <= set(re.findall(r'id="(\w+)"', page))
 
 
 @pytest.mark.parametrize("thumbnail", ["https://shop.example/a.jpg", "javascript:alert(1)", "data:text/html,x"])

@@ -1,0 +1,120 @@
+"""What is kept of the rows of an evaluation: a few numbers each, and the texts of the surest errors."""
+
+import base64
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from model.answer import Answers, softmax
+from model.bundle import Bundle
+from training.against import JudgedRows
+from training.answering import AnsweredChunk
+from training.catalog import CatalogRow
+from training.confidence import placed_right
+from training.cross_fitting import LogitSample
+from training.mall_groups import MallGroups
+from training.metrics import concatenate_answers, confident_error_rows
+from training.outcomes import Outcomes
+from training.report import ConfidentError
+
+NUM_ERRORS = 24
+_THUMBNAIL_PX = 96
+
+
+class EvaluatedRows:
+    """Collects a stream of answered rows; what its properties join is read after the last one.
+
+    Args:
+        bundle: that answered.
+    """
+
+    def __init__(self, bundle: Bundle):
+        self.num_rows = 0
+        self.sample = LogitSample(bundle.taxonomy.num_leaves)
+        self.mall_groups = MallGroups()
+        self._bundle = bundle
+        self._outcomes: dict[str, list[Outcomes]] = {head: [] for head in bundle.heads}
+        self._answers: list[Answers] = []
+        self._presence: list[np.ndarray] = []
+        self._lines: list[np.ndarray] = []
+        self._is_placed: list[np.ndarray] = []
+        #: Row number to confidence, row and thumbnail.
+        self._errors: dict[int, tuple[float, CatalogRow, str]] = {}
+
+    def add(self, chunk: AnsweredChunk, labels: np.ndarray) -> None:
+        """Keep what measures need of n rows, 1 or more, with their (n,) int32 classes."""
+        calibration = self._bundle.calibration
+        temperatures = {**calibration.head_temperatures, "joint": calibration.temperature}
+        for head, parts in self._outcomes.items():
+            probabilities = softmax(chunk.outputs[f"{head}_logits"], temperatures.get(head, 1.0))
+            parts.append(Outcomes.of(labels, probabilities))
+        joint = self._outcomes["joint"][-1]
+        is_placed, _ = placed_right(labels, chunk.answers, self._bundle.taxonomy)
+        self.sample.add(chunk.outputs["joint_logits"], labels)
+        self.mall_groups.add(chunk.rows, joint.is_correct, is_placed)
+        self._answers.append(chunk.answers)
+        self._presence.append(chunk.features["presence"])
+        self._lines.append(np.array([row.line for row in chunk.rows], np.int64))
+        self._is_placed.append(is_placed)
+        self._add_errors(chunk, joint)
+        self.num_rows += len(labels)
+
+    @cached_property
+    def outcomes(self) -> dict[str, Outcomes]:
+        """Of every head."""
+        return {head: Outcomes.concatenate(parts) for head, parts in self._outcomes.items()}
+
+    @property
+    def joint(self) -> Outcomes:
+        """Of the head that answers."""
+        return self.outcomes["joint"]
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Of all rows."""
+        return concatenate_answers(self._answers)
+
+    @cached_property
+    def presence(self) -> np.ndarray:
+        """(N, number of the bundle's fields) float32 flags."""
+        return np.concatenate(self._presence)
+
+    @property
+    def judged(self) -> JudgedRows:
+        """For the comparison with another bundle."""
+        lines, is_placed = np.concatenate(self._lines), np.concatenate(self._is_placed)
+        return JudgedRows(lines, self.joint.predicted, self.joint.confidences, is_placed)
+
+    def confident_errors(self) -> list[ConfidentError]:
+        """The wrong answers it was surest of, surest first."""
+        return [self._error(int(i)) for i in confident_error_rows(self.joint, NUM_ERRORS)]
+
+    def _add_errors(self, chunk: AnsweredChunk, joint: Outcomes) -> None:
+        """Keep the rows of the surest errors: those of a chunk may be among those of the catalog."""
+        for i in map(int, confident_error_rows(joint, NUM_ERRORS)):
+            thumbnail = _thumbnail(chunk.pixels[i]) if i in chunk.pixels else ""
+            self._errors[self.num_rows + i] = float(joint.confidences[i]), chunk.rows[i], thumbnail
+        surest = sorted(self._errors.items(), key=lambda item: (-item[1][0], item[0]))
+        self._errors = dict(surest[:NUM_ERRORS])
+
+    def _error(self, i: int) -> ConfidentError:
+        taxonomy = self._bundle.taxonomy
+        _, row, thumbnail = self._errors[i]
+        top = self.answers.categories(i, taxonomy)[0]
+        return ConfidentError(
+            product_id=row.product_id,
+            product_name=row.product_name,
+            mall_category=row.mall_category,
+            truth=taxonomy.leaves[int(self.joint.labels[i])],
+            answer=top.category,
+            probability=top.probability,
+            is_accepted=not self.answers.needs_review(i, taxonomy),
+            thumbnail=thumbnail,
+        )
+
+
+def _thumbnail(pixels: np.ndarray) -> str:
+    small = cv2.resize(pixels, (_THUMBNAIL_PX, _THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(".jpg", small[:, :, ::-1])
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
