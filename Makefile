@@ -5,6 +5,7 @@
 #   make tune TRAIN=train.csv VAL=val.csv SEARCH=runs/search
 #   make serve BUNDLE=models/shop/1 PORT=50051
 #   make load-test CATALOG=val.csv RATE=200
+#   make bench-accuracy DATA=../shared/data ARGS="--parts mwpd2020"
 
 PYTHON ?= python3
 BUNDLE ?= models/shop/1
@@ -12,6 +13,8 @@ SEARCH ?= runs/search
 PORT ?= 50051
 TARGET ?= localhost:$(PORT)
 IMAGE ?= aisle
+DATA ?= ../shared/data
+WEIGHTS ?= ../shared/weights
 ARGS ?=
 
 VENV := .venv
@@ -21,10 +24,10 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto proto-check lint format train tune serve load-test bench-serving peers soak chaos fuzz image clean
+.PHONY: help demo test proto proto-check lint format train tune serve load-test bench-serving bench-accuracy peers soak chaos fuzz image clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: proto ## set up, make the demo catalog, train, serve, classify, print, stop
 	$(BIN)/python -m demo $(ARGS)
@@ -65,6 +68,9 @@ load-test: proto ## CATALOG=FILE RATE=N [TARGET=HOST:PORT]: latency of a running
 bench-serving: $(DEV_STAMP) proto ## BUNDLE=DIR CATALOG=FILE: throughput and latency against the ceiling, TensorFlow and peers (long)
 	@test -n "$(CATALOG)" || { echo "expected make bench-serving CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.serving --bundle "$(BUNDLE)" --catalog "$(CATALOG)" --picture-px 224 640 $(ARGS)
+
+bench-accuracy: $(DEV_STAMP) proto ## DATA=DIR WEIGHTS=DIR: what Aisle has to reach, beside TF-IDF + linear SVM (hours)
+	$(BIN)/python -m benchmarks.accuracy --data "$(DATA)" --weights "$(WEIGHTS)" $(ARGS)
 
 peers: $(foreach peer,triton mosec mlserver,build/peers/$(peer)/.installed) ## the environments of bench-serving's other servers
 

@@ -8,10 +8,8 @@ about 0.99. Sets that are missing are skipped with a sentence.
 
 import dataclasses
 import json
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.commands import run_training
 from benchmarks.leaves import compose_catalogs
 
 SETS = ("naver2019", "mwpd2020", "fashion224", "leaves")
@@ -82,31 +81,18 @@ def measure(name: str, options: Options) -> Result:
         flags = ["--config", str(_CONFIGS / f"{name}.toml"), "--cache-dir", str(cache)]
         if name == "fashion224":
             flags += ["--image-weights", str(options.weights / _WEIGHTS)]
-        train_s, peak_mib = _run("train", "--train", train, "--val", val, "--bundle", bundle, *flags)
+        train_s, peak_mib = run_training("train", "--train", train, "--val", val, "--bundle", bundle, *flags)
         report = options.out / f"{name}-report"
-        _run("evaluate", "--bundle", bundle, "--catalog", val, "--report", report, "--cache-dir", cache)
+        run_training("evaluate", "--bundle", bundle, "--catalog", val, "--report", report, "--cache-dir", cache)
         answers = options.out / f"{name}.csv"
-        predict_s, _ = _run("predict", "--bundle", bundle, "--catalog", train, "--out", answers, "--cache-dir", cache)
+        predict_s, _ = run_training(
+            "predict", "--bundle", bundle, "--catalog", train, "--out", answers, "--cache-dir", cache
+        )
         with train.open("rb") as file:
             num_rows = sum(1 for _ in file) - 1
     size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
     metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
     return Result(name, metrics, train_s, peak_mib, num_rows / predict_s, size / 2**20)
-
-
-def _run(command: str, *arguments: str | Path) -> tuple[float, float]:
-    """Seconds and peak MiB of the largest process of one `python -m training` command."""
-    call = [sys.executable, "-m", "training", command, *map(str, arguments)]
-    timed = (
-        "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr); sys.exit(done.returncode)"
-    )
-    started = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", timed, *call], stderr=subprocess.PIPE, text=True, check=False)
-    seconds = time.monotonic() - started
-    if done.returncode:
-        raise SystemExit(f"{' '.join(call)} failed:\n{done.stderr[-3000:]}")
-    return seconds, int(done.stderr.strip().rsplit("\n", 1)[-1]) / 1024
 
 
 def _table(results: list[Result]) -> Table:
