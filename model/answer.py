@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ class Calibration:
         precision_target, precision_confidence: the promise behind `thresholds`.
         thresholds: per depth 1..D the least node probability that is accepted; above 1 means never.
         coverages: per depth the share of validation rows accepted there.
+        unproven: leaves that were added later; no validation row had them, so neither they nor nodes with no other
+            leaf are accepted.
     """
 
     temperature: float = 1.0
@@ -30,6 +33,7 @@ class Calibration:
     precision_confidence: float = 0.95
     thresholds: tuple[float, ...] = ()
     coverages: tuple[float, ...] = ()
+    unproven: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,21 @@ class ScoredCategory:
 
 
 @dataclass(frozen=True)
+class WordVote:
+    """What one word of the name did for the answer.
+
+    Args:
+        word: as the shop wrote it.
+        support: by how much the answer's log-odds fall when the word is left out; below 0 it spoke against it.
+        probability_without: the answer's probability without the word, 0 to 1.
+    """
+
+    word: str
+    support: float
+    probability_without: float
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The answer for one product.
 
@@ -51,6 +70,7 @@ class Prediction:
         needs_review: True when no leaf is accepted.
         heads: each single head's own best leaf, for the fields the product has; empty where nobody asked.
         embedding: (E,) float32, unit length.
+        words: what the words of the name did, the strongest support first; empty where nobody asked.
     """
 
     product_id: str
@@ -59,6 +79,7 @@ class Prediction:
     needs_review: bool
     heads: dict[str, ScoredCategory]
     embedding: np.ndarray
+    words: tuple[WordVote, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,6 +222,8 @@ def _deepest_accepted(
         best = level.argmax(axis=1)
         best_probability = level[np.arange(len(level)), best]
         passed = best_probability >= threshold
+        if calibration.unproven:
+            passed &= _is_proven(taxonomy, calibration.unproven, depth)[best]
         depths[passed], nodes[passed] = depth, best[passed]
         accepted[passed] = np.minimum(best_probability[passed], 1.0)
     return depths, nodes, accepted
@@ -219,10 +242,20 @@ def _accepted_within(
         level = taxonomy.node_probabilities(probabilities, depth)
         best = level.argmax(axis=1)
         passed = (level[np.arange(len(level)), best] >= threshold) & sub_tree.holds(taxonomy, depth)[best]
+        passed &= _is_proven(taxonomy, calibration.unproven, depth)[best]
         told = taxonomy.node_probabilities(renormalized, depth)
         depths[passed], nodes[passed] = depth, best[passed]
         accepted[passed] = np.minimum(told[passed, best[passed]], 1.0)
     return depths, nodes, accepted
+
+
+@lru_cache(maxsize=64)
+def _is_proven(taxonomy: Taxonomy, unproven: tuple[str, ...], depth: int) -> np.ndarray:
+    """(number of nodes at that depth,) bool: whether validation rows can have had the node."""
+    leaves = ~np.isin(taxonomy.leaves, unproven)
+    nodes = np.zeros(len(taxonomy.levels[depth - 1]), bool)
+    nodes[taxonomy.leaf_to_node[depth - 1][leaves]] = True
+    return nodes
 
 
 def _nothing_accepted(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

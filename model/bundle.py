@@ -120,6 +120,16 @@ def derive_bundle(source: Path, target: Path, change: Callable[[Path], None]) ->
     _write_whole(target, fill)
 
 
+def rewrite_descriptions(folder: Path, taxonomy: Taxonomy, calibration: Calibration, metrics: dict[str, Any]) -> None:
+    """Put these in the place of a bundle's own; to be called from `derive_bundle`'s `change`."""
+    documents = {
+        FILES.taxonomy: taxonomy.to_dict(),
+        FILES.calibration: dataclasses.asdict(calibration),
+        FILES.metrics: metrics,
+    }
+    _write_documents(folder, documents)
+
+
 def check_bundle_target(path: Path) -> None:
     """Raise BundleError when `path` is taken by something that is no bundle."""
     if path.exists() and not (path / FILES.manifest).exists() and (not path.is_dir() or any(path.iterdir())):
@@ -135,8 +145,8 @@ def load_bundle(path: Path) -> Bundle:
     verify_bundle(path)
     description = _read_json(path, FILES.description)
     calibration = _read_json(path, FILES.calibration)
-    for name in ("thresholds", "coverages"):
-        calibration[name] = tuple(calibration[name])
+    for name in ("thresholds", "coverages", "unproven"):
+        calibration[name] = tuple(calibration.get(name, ()))
     identity = bundle_identity(path)
     return Bundle(
         path=path,
@@ -220,9 +230,13 @@ def _write_descriptions(folder: Path, contents: BundleContents) -> None:
         FILES.metrics: contents.metrics,
         FILES.history: contents.history,
     }
+    _write_documents(folder, documents)
+    (folder / FILES.model_card).write_text(contents.model_card, encoding="utf-8")
+
+
+def _write_documents(folder: Path, documents: dict[str, Any]) -> None:
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
-    (folder / FILES.model_card).write_text(contents.model_card, encoding="utf-8")
 
 
 def _write_manifest(folder: Path) -> None:

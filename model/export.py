@@ -38,6 +38,22 @@ def write_programs(folder: Path, classifier: keras.Model, image_encoder: keras.M
     _verify(folder, OpenVinoEngine(folder), FILES.openvino_classifier, FILES.openvino_image_encoder)
 
 
+def replace_classifier(folder: Path, classifier: keras.Model) -> None:
+    """Save another classifier in the place of the one in `folder`'s bundle, and export it as that one was.
+
+    Raises:
+        BundleError: the export failed or differs from Keras by more than EXPORT_TOLERANCE.
+        EngineError: the bundle has ONNX programs, and ONNX Runtime is not installed.
+    """
+    classifier.save(folder / FILES.classifier)
+    export_program(folder / FILES.classifier, folder / FILES.openvino_classifier)
+    from model.openvino_engine import OpenVinoEngine
+
+    _verify(folder, OpenVinoEngine(folder), FILES.openvino_classifier, FILES.openvino_image_encoder)
+    if (folder / FILES.onnx_classifier).exists():
+        write_onnx_programs(folder)
+
+
 def write_onnx_programs(folder: Path) -> None:
     """Export both programs of the bundle in `folder` to ONNX, from their .keras files, and compare the outputs.
 

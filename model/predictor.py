@@ -1,6 +1,7 @@
 """A loaded bundle and its engine, ready to answer products; what `predict` and the server share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from model.bundle import Bundle, load_bundle
 from model.engine import Engine, EngineName, Features, Precision
 from model.engine_choice import open_engine
 from model.errors import AisleError
+from model.evidence import word_votes
 from model.product import Product
 from model.sub_tree import SubTree
 
@@ -108,9 +110,19 @@ class Predictor:
         ]
 
     def predict(
-        self, products: Sequence[Product], top_k: int = 5, all_heads: bool = True, sub_tree: SubTree | None = None
+        self,
+        products: Sequence[Product],
+        top_k: int = 5,
+        all_heads: bool = True,
+        sub_tree: SubTree | None = None,
+        with_words: bool = False,
     ) -> list[Prediction | AisleError]:
-        """Answer products as one batch; a bad one becomes its error and costs no neighbour."""
+        """Answer products as one batch; a bad one becomes its error and costs no neighbour.
+
+        Args:
+            all_heads, with_words: whether predictions carry `heads` and `words`; they cost time.
+            sub_tree: what the answers are restricted to; None is the whole tree.
+        """
         results: dict[int, Prediction | AisleError] = {}
         good: list[int] = []
         pixels: dict[int, np.ndarray] = {}
@@ -125,8 +137,9 @@ class Predictor:
                 pixels[len(good)] = decoded
             good.append(i)
         if good:
-            sub_trees = [sub_tree] * len(good)
-            predictions = self.predict_decoded([products[i] for i in good], pixels, top_k, all_heads, sub_trees)
+            sub_trees, with_words_of = [sub_tree] * len(good), range(len(good)) if with_words else ()
+            chosen = [products[i] for i in good]
+            predictions = self.predict_decoded(chosen, pixels, top_k, all_heads, sub_trees, with_words_of)
             results.update(zip(good, predictions, strict=True))
         return [results[i] for i in range(len(products))]
 
@@ -137,6 +150,7 @@ class Predictor:
         top_k: int,
         all_heads: bool = True,
         sub_trees: Sequence[SubTree | None] = (),
+        with_words: Collection[int] = (),
     ) -> list[Prediction]:
         """Answer a batch of checked products.
 
@@ -144,12 +158,34 @@ class Predictor:
             pixels: what `decode` made of the pictures, by the position of their product.
             all_heads: whether predictions carry `heads`; they cost time.
             sub_trees: what each product's answer is restricted to; empty restricts none.
+            with_words: positions of those whose prediction carries `words`; they cost up to 24 times the rest.
         """
         image_features = self.preprocessor.empty_image_features(len(products))
         if pixels and image_features is not None:
             image_features[list(pixels)] = self.encode_images(np.stack(list(pixels.values())))
-        outputs = self.classify(self.features(products, image_features), all_heads)
-        return self.predictions(products, outputs, top_k, all_heads, sub_trees)
+        features = self.features(products, image_features)
+        outputs = self.classify(features, all_heads)
+        predictions = self.predictions(products, outputs, top_k, all_heads, sub_trees)
+        return self._with_words(predictions, sorted(with_words), products, features, outputs, sub_trees)
+
+    def _with_words(
+        self,
+        predictions: list[Prediction],
+        rows: Sequence[int],
+        products: Sequence[Product],
+        features: Features,
+        outputs: dict[str, np.ndarray],
+        sub_trees: Sequence[SubTree | None],
+    ) -> list[Prediction]:
+        if not rows:
+            return predictions
+        names = [products[row].product_name for row in rows]
+        asked = {name: values[list(rows)] for name, values in features.items()}
+        masks = [sub_trees[row] for row in rows] if sub_trees else ()
+        votes = word_votes(self, names, asked, outputs["joint_logits"][list(rows)], masks)
+        for row, words in zip(rows, votes, strict=True):
+            predictions[row] = replace(predictions[row], words=words)
+        return predictions
 
     def _answer_heads(
         self,

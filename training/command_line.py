@@ -91,6 +91,26 @@ class QuantizeCommand:
 
 
 @dataclass(frozen=True)
+class AddCategoryCommand:
+    """Add categories to a bundle from a few examples each, without training, and measure what it costs the others."""
+
+    bundle: Path
+    """Bundle to add to."""
+    catalog: Path
+    """Products of the new categories, 3 or more each; 10 are good."""
+    val: Path
+    """Labelled products of the old categories to hold the new ones against, such as the validation catalog."""
+    out: Path
+    """Folder of the new bundle."""
+    columns: str = ""
+    """Other headings: product_name=title,category=label,..."""
+    rejects: Path | None = None
+    """Rows that could not be used, CSV; by default OUT.rejects.csv."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Fetched pictures."""
+
+
+@dataclass(frozen=True)
 class ExportOnnxCommand:
     """Add ONNX programs to a bundle; serve it with --engine onnx."""
 
@@ -109,6 +129,7 @@ def main(arguments: Sequence[str]) -> int:
         "predict": (PredictCommand, _predict),
         "evaluate": (EvaluateCommand, _evaluate),
         "quantize": (QuantizeCommand, _quantize),
+        "add-category": (AddCategoryCommand, _add_category),
         "export-onnx": (ExportOnnxCommand, _export_onnx),
         "tune": (TuneCommand, tune),
         "tune-worker": (TuneWorkerCommand, tune_worker),
@@ -216,6 +237,18 @@ def _quantize(command: QuantizeCommand) -> None:
         f" (by picture alone {exact['image_accuracy']:.4f} and {rounded['image_accuracy']:.4f});"
         f" bundle in {command.out}"
     )
+
+
+def _add_category(command: AddCategoryCommand) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from training.add_category import AddCategoryJob, add_category
+
+    rejects = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
+    columns = parse_columns(command.columns)
+    job = AddCategoryJob(command.bundle, command.catalog, command.val, command.out, columns, rejects, command.cache_dir)
+    for line in add_category(job).lines(command.val.name):
+        print(line)
+    print(f"new categories are left for review until the next training; bundle in {command.out}")
 
 
 def _export_onnx(command: ExportOnnxCommand) -> None:
