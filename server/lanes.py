@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Barrier
 
 import numpy as np
@@ -13,6 +13,7 @@ from model.predictor import Predictor
 from model.product import Product
 from server.batcher import Batcher, BatchLimits
 from server.errors import AisleError, EngineDownError
+from server.feature_cache import FeatureCache
 from server.settings import ServerSettings
 
 _SPARE_WORKERS = 2  # while the streams run, these make the next pictures ready and hand out the last answers
@@ -43,10 +44,12 @@ class Lanes:
         predictor: what answers in both.
         text: products without a picture, or with its features.
         picture: products with pixels.
+        feature_cache: of the pictures that were encoded here.
     """
 
     def __init__(self, predictor: Predictor, settings: ServerSettings):
         self.predictor = predictor
+        self.feature_cache = FeatureCache(settings.image_cache_bytes)
         self._num_streams = predictor.engine.num_streams
         self._max_images = max_images = settings.max_batch_images or predictor.engine.max_images
         self._max_items = settings.max_batch_items
@@ -115,9 +118,19 @@ class Lanes:
 
     def _answer(self, items: Sequence[Item]) -> list[Prediction]:
         """Answer a batch as its most demanding item wants it; the others leave out what they do not need."""
+        products = [item.product for item in items]
         pixels = {i: item.pixels for i, item in enumerate(items) if item.pixels is not None}
+        if pixels:
+            for i, features in zip(pixels, self.predictor.encode_images(np.stack(list(pixels.values()))), strict=True):
+                products[i] = self._encoded(products[i], features)
         top_k, all_heads = max(item.top_k for item in items), any(item.all_heads for item in items)
-        return self.predictor.predict_decoded([item.product for item in items], pixels, top_k, all_heads)
+        return self.predictor.predict_decoded(products, {}, top_k, all_heads)
+
+    def _encoded(self, product: Product, features: np.ndarray) -> Product:
+        """A product with the features of its picture in the place of it."""
+        if product.image is not None:  # as the pictures of warm-up have none
+            self.feature_cache.put(product.image, features)
+        return replace(product, image=None, image_features=features)
 
     def _warm_up_with(self, batch: list[Item], together: Barrier) -> None:
         together.wait()  # runs at the same time are on different streams

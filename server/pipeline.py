@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.answer import Prediction
 from model.errors import ProductError
@@ -121,7 +121,12 @@ class Pipeline:
             except ProductError as error:
                 outcomes[i] = _located(item, error)
                 continue
-            (pictures if reads_pictures and item.image is not None else texts)[i] = item
+            if not reads_pictures or item.image is None:
+                texts[i] = item
+            elif (features := lanes.feature_cache.get(item.image)) is None:
+                pictures[i] = item
+            else:
+                texts[i] = replace(item, image=None, image_features=features)
         self._check_wait(len(texts), len(pictures), call)
         run = RequestRun(lanes, self.decoder, question, call)
         outcomes.update(run.answer(texts, pictures))

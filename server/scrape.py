@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from server.batcher import Batcher
@@ -23,7 +24,7 @@ class ServerCollector(Collector):
         self._decoder = decoder
         self._calls = calls
 
-    def collect(self) -> Iterator[GaugeMetricFamily | HistogramMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """The families, in order."""
         models = list(self._models)
         self._metrics.forget_unloaded({(model.name, model.version) for model in models})
@@ -36,6 +37,8 @@ class ServerCollector(Collector):
         yield _model_up(models)
         yield _queue_items(models)
         yield _batch_items(models)
+        yield _image_cache_bytes(models)
+        yield _image_cache_lookups(models)
 
     def _model_info(self, models: list[ServedModel]) -> GaugeMetricFamily:
         family = GaugeMetricFamily("aisle_model_info", "Loaded versions; always 1", labels=(*_MODEL, "engine"))
@@ -78,6 +81,23 @@ def _batch_items(models: list[ServedModel]) -> HistogramMetricFamily:
                 count += batches
                 buckets.append((f"{limit:.1f}", count))
             family.add_metric((model.name, model.version, lane.name), [*buckets, ("+Inf", count)], num_items)
+    return family
+
+
+def _image_cache_bytes(models: list[ServedModel]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("aisle_image_cache_bytes", "Picture features kept, bytes", labels=_MODEL)
+    for model in models:
+        family.add_metric((model.name, model.version), model.pipeline.lanes.feature_cache.num_bytes)
+    return family
+
+
+def _image_cache_lookups(models: list[ServedModel]) -> CounterMetricFamily:
+    family = CounterMetricFamily(
+        "aisle_image_cache_lookups", "Pictures looked up in the cache, by outcome", labels=(*_MODEL, "outcome")
+    )
+    for model in models:
+        for outcome, count in model.pipeline.lanes.feature_cache.counts.items():
+            family.add_metric((model.name, model.version, outcome), count)
     return family
 
 

@@ -23,6 +23,7 @@ _AT_LEAST_ZERO = (
     "decode_threads",
     "max_batch_images",
     "max_queue_delay_ms",
+    "image_cache_bytes",
     "drain_delay_s",
     "grace_s",
     "model_poll_s",
@@ -86,6 +87,9 @@ class ServerSettings:
     """Pictures between arrival and answer, of all models; more are refused."""
     max_queue_bytes: int = 512 * 1024 * 1024
     """Bytes that the products, and as many that the pictures of a queue may take up; more are refused."""
+    image_cache_bytes: int = 0
+    """Bytes for the features of pictures already seen, by their content, for each loaded version; a picture that
+    comes again is neither decoded nor encoded. 0 keeps none."""
     max_queue_delay_ms: float = 0.0
     """Longest that an idle engine waits for a batch to fill, milliseconds; 0 starts with what there is."""
     stream_window: int = 4

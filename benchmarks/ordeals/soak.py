@@ -47,8 +47,8 @@ class Options:
     """Open loop before memory is looked at, seconds."""
     search_s: float = 10.0
     """Closed loop that finds the highest rate, seconds."""
-    concurrency: int = 32
-    """Callers of the closed loop."""
+    concurrency: int = 256
+    """Callers of the closed loop; more than are ever in flight later, so that it makes every thread made on demand."""
     load_share: float = 0.7
     """Share of that rate in the open loop."""
     timeout_s: float = 10.0

@@ -13,7 +13,7 @@ from PIL import Image
 from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer
 from server.settings import ServerSettings
-from tests.server.support import add_version, open_channel
+from tests.server.support import HeldEngine, add_version, open_channel
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,39 @@ def channel(server: AisleServer) -> Iterator[grpc.Channel]:
 @pytest.fixture(scope="module")
 def stub(channel: grpc.Channel) -> classifier_pb2_grpc.ProductClassifierStub:
     return classifier_pb2_grpc.ProductClassifierStub(channel)
+
+
+@pytest.fixture
+def settings(toy_bundle: Path) -> ServerSettings:
+    return ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", engine_threads=1)
+
+
+@pytest.fixture
+def fresh_server(settings: ServerSettings) -> Iterator[AisleServer]:
+    """One for a test that stops it, breaks it or holds its engine; a test file may have `settings` of its own."""
+    server = AisleServer(settings)
+    server.start()
+    yield server
+    server.stop(grace_s=0)
+
+
+@pytest.fixture
+def fresh_channel(fresh_server: AisleServer) -> Iterator[grpc.Channel]:
+    with open_channel(fresh_server) as channel:
+        yield channel
+
+
+@pytest.fixture
+def fresh_stub(fresh_channel: grpc.Channel) -> classifier_pb2_grpc.ProductClassifierStub:
+    return classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
+
+
+@pytest.fixture
+def held(fresh_server: AisleServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldEngine]:
+    """The model of `fresh_server`, which answers nothing before it is released."""
+    held = HeldEngine(fresh_server, monkeypatch)
+    yield held
+    held.release()
 
 
 @pytest.fixture(scope="session")

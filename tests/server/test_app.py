@@ -1,6 +1,5 @@
 import dataclasses
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -31,28 +30,6 @@ def settings(toy_bundle: Path) -> ServerSettings:
         max_queue_items=2,
         max_queue_images=2,
     )
-
-
-@pytest.fixture
-def fresh_server(settings: ServerSettings) -> Iterator[AisleServer]:
-    """A server with a queue of two, for tests that stop it or hold its engine."""
-    server = AisleServer(settings)
-    server.start()
-    yield server
-    server.stop(grace_s=0)
-
-
-@pytest.fixture
-def fresh_channel(fresh_server: AisleServer) -> Iterator[grpc.Channel]:
-    with open_channel(fresh_server) as channel:
-        yield channel
-
-
-@pytest.fixture
-def held(fresh_server: AisleServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldEngine]:
-    held = HeldEngine(fresh_server, monkeypatch)
-    yield held
-    held.release()
 
 
 def test_health_knows_the_server_the_service_and_each_model(server: AisleServer, channel: grpc.Channel):

@@ -16,33 +16,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer
-from server.settings import ServerSettings
 from tests.server.support import HeldEngine, open_channel
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 ONE_PRODUCT = pb.ClassifyRequest(products=[{"product_name": "red shirt"}])
-
-
-@pytest.fixture
-def fresh_server(toy_bundle: Path) -> Iterator[AisleServer]:
-    server = AisleServer(
-        ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", engine_threads=1)
-    )
-    server.start()
-    yield server
-    server.stop(grace_s=0)
-
-
-@pytest.fixture
-def fresh_channel(fresh_server: AisleServer) -> Iterator[grpc.Channel]:
-    with open_channel(fresh_server) as channel:
-        yield channel
-
-
-@pytest.fixture
-def stub(fresh_channel: grpc.Channel) -> classifier_pb2_grpc.ProductClassifierStub:
-    return classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
 
 
 @pytest.fixture
@@ -53,36 +31,29 @@ def watch(fresh_channel: grpc.Channel) -> Iterator[health_pb2.HealthCheckRespons
     return watch
 
 
-@pytest.fixture
-def held(fresh_server: AisleServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldEngine]:
-    held = HeldEngine(fresh_server, monkeypatch)
-    yield held
-    held.release()
-
-
 def start_stopping(server: AisleServer, grace_s: float, drain_delay_s: float = 0.0) -> threading.Thread:
     thread = threading.Thread(target=server.stop, args=(grace_s, drain_delay_s))
     thread.start()
     return thread
 
 
-def wait_until_refused(stub: classifier_pb2_grpc.ProductClassifierStub) -> grpc.RpcError:
+def wait_until_refused(fresh_stub: classifier_pb2_grpc.ProductClassifierStub) -> grpc.RpcError:
     """The first refusal; GetModel is a call like any other and needs no engine."""
     while True:
         try:
-            stub.GetModel(pb.GetModelRequest(), timeout=30)
+            fresh_stub.GetModel(pb.GetModelRequest(), timeout=30)
         except grpc.RpcError as error:
             return error
 
 
 def test_running_calls_end_and_new_ones_on_open_connections_are_unavailable(
-    fresh_server: AisleServer, stub: classifier_pb2_grpc.ProductClassifierStub, held: HeldEngine, watch
+    fresh_server: AisleServer, fresh_stub: classifier_pb2_grpc.ProductClassifierStub, held: HeldEngine, watch
 ):
-    running = stub.Classify.future(ONE_PRODUCT, timeout=30)
+    running = fresh_stub.Classify.future(ONE_PRODUCT, timeout=30)
     held.wait_until_busy()
     stopping = start_stopping(fresh_server, grace_s=20)
     assert next(watch).status == NOT_SERVING
-    refused = wait_until_refused(stub)
+    refused = wait_until_refused(fresh_stub)
     assert refused.code() == grpc.StatusCode.UNAVAILABLE
     assert refused.details() == "the server is stopping; send the request to another one"
     assert stopping.is_alive()
@@ -94,12 +65,12 @@ def test_running_calls_end_and_new_ones_on_open_connections_are_unavailable(
 
 
 def test_calls_still_work_while_load_balancers_learn(
-    fresh_server: AisleServer, stub: classifier_pb2_grpc.ProductClassifierStub, watch
+    fresh_server: AisleServer, fresh_stub: classifier_pb2_grpc.ProductClassifierStub, watch
 ):
     stopping = start_stopping(fresh_server, grace_s=20, drain_delay_s=1.5)
     assert next(watch).status == NOT_SERVING
-    assert len(stub.Classify(ONE_PRODUCT, timeout=30).classifications) == 1
-    assert wait_until_refused(stub).code() == grpc.StatusCode.UNAVAILABLE
+    assert len(fresh_stub.Classify(ONE_PRODUCT, timeout=30).classifications) == 1
+    assert wait_until_refused(fresh_stub).code() == grpc.StatusCode.UNAVAILABLE
     stopping.join(20)
     assert not stopping.is_alive()
 
@@ -130,9 +101,9 @@ def test_callers_who_ask_on_and_on_never_see_another_code_than_unavailable(fresh
 
 
 def test_a_call_that_outlasts_the_grace_is_unavailable(
-    fresh_server: AisleServer, stub: classifier_pb2_grpc.ProductClassifierStub, held: HeldEngine
+    fresh_server: AisleServer, fresh_stub: classifier_pb2_grpc.ProductClassifierStub, held: HeldEngine
 ):
-    running = stub.Classify.future(ONE_PRODUCT, timeout=30)
+    running = fresh_stub.Classify.future(ONE_PRODUCT, timeout=30)
     held.wait_until_busy()
     stopping = start_stopping(fresh_server, grace_s=0)
     assert running.code() == grpc.StatusCode.UNAVAILABLE

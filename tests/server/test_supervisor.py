@@ -14,13 +14,12 @@ from model.engine import Engine, Features
 from model.predictor import Predictor
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import SERVICE_NAME, AisleServer
 from server.errors import EngineDownError
 from server.lanes import Item, Lanes
 from server.settings import ServerSettings
 from server.supervisor import Backoff
-from tests.server.support import Stub, ask, named, open_channel, wait_for
+from tests.server.support import Stub, ask, named, wait_for
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -69,25 +68,6 @@ def settings(bundle: Path) -> ServerSettings:
     return ServerSettings(
         bundle=bundle, host="127.0.0.1", port=0, engine="openvino", engine_threads=1, engine_timeout_s=0.5
     )
-
-
-@pytest.fixture
-def fresh_server(settings: ServerSettings) -> Iterator[AisleServer]:
-    server = AisleServer(settings)
-    server.start()
-    yield server
-    server.stop(grace_s=0)
-
-
-@pytest.fixture
-def fresh_channel(fresh_server: AisleServer) -> Iterator[grpc.Channel]:
-    with open_channel(fresh_server) as channel:
-        yield channel
-
-
-@pytest.fixture
-def fresh_stub(fresh_channel: grpc.Channel) -> Stub:
-    return classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
 
 
 @pytest.fixture
