@@ -18,8 +18,11 @@ from model.sub_tree import SubTree, find_sub_tree
 from model.taxonomy import Taxonomy
 from training.catalog_columns import parse_columns
 from training.command_parts import FlatSettings, default_cache_dir
+from training.default_settings import catalog_size, default_settings, told
 from training.evaluate_command import EvaluateCommand, run_evaluate
 from training.tune.command import TuneCommand, TuneWorkerCommand, tune, tune_worker
+
+_log = logging.getLogger("aisle.train")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class TrainCommand:
     bundle: Path
     """Folder to write; an older bundle there is replaced."""
     config: Path | None = None
-    """TOML file with settings; flags win over it."""
+    """TOML file with settings, in the place of the defaults for a catalog of this size; flags win over it."""
     columns: str = ""
     """Other headings: product_name=title,category=label,..."""
     taxonomy: Path | None = None
@@ -157,16 +160,32 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _defaults(form: type, arguments: Sequence[str]) -> Any:
-    """A command with the config file's settings as defaults, so that flags win over it."""
-    path = None
-    for position, argument in enumerate(arguments):
-        if argument == "--config" and position + 1 < len(arguments):
-            path = arguments[position + 1]
-        elif argument.startswith("--config="):
-            path = argument.partition("=")[2]
-    settings = load_settings(Path(path)) if path else Settings()
+    """A command with the config file's settings as defaults, or those for its catalog, so that flags win over them."""
+    config = _value_of("--config", arguments)
+    settings = load_settings(Path(config)) if config else _settings_by_size(arguments)
     required = [entry.name for entry in dataclasses.fields(form) if entry.default_factory is entry.default]
     return form(**dict.fromkeys(required, tyro.MISSING), settings=settings)
+
+
+def _settings_by_size(arguments: Sequence[str]) -> Settings:
+    try:
+        columns = parse_columns(_value_of("--columns", arguments))
+        size = catalog_size(Path(_value_of("--train", arguments)), columns)
+    except (AisleError, OSError):  # which the command tells when it reads the catalog itself
+        return Settings()
+    settings = default_settings(size)
+    _log.info("%s", told(size, settings))
+    return settings
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str:
+    """What a flag is given on the command line; '' without it."""
+    for position, argument in enumerate(arguments):
+        if argument == flag and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+    return ""
 
 
 def _train(command: TrainCommand) -> None:

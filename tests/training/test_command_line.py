@@ -42,6 +42,19 @@ def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: python -m training" in capsys.readouterr().err
 
 
+def test_the_catalog_s_size_decides_the_defaults_flags_win_and_a_config_file_replaces_them(
+    given: list[TrainCommand], tmp_path: Path
+) -> None:
+    catalog, config = tmp_path / "shop.csv", tmp_path / "shop.toml"
+    catalog.write_text("product_id,product_name,category\n1,red shirt,Clothes\n", encoding="utf-8")
+    config.write_text("[training]\nepochs = 3\n", encoding="utf-8")
+    call = ["train", "--train", str(catalog), "--val", str(catalog), "--bundle", "b"]
+    for more in ([], ["--batch-size=32"], ["--config", str(config)]):
+        assert main([*call, *more]) == 0
+    sizes = [(command.settings.training.batch_size, command.settings.training.epochs) for command in given]
+    assert sizes == [(64, 60), (32, 60), (512, 3)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

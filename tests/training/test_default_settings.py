@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from model.settings import Settings
+from training.default_settings import CatalogSize, catalog_size, default_settings, told
+
+
+def test_many_rows_get_the_usual_defaults_and_very_many_fewer_passes():
+    assert default_settings(CatalogSize(50_000, has_pictures=True)) == Settings()
+    assert default_settings(CatalogSize(100_000, has_pictures=False)).training.epochs == 6
+
+
+@pytest.mark.parametrize("has_pictures", [True, False])
+def test_fewer_rows_get_more_passes_so_that_the_steps_suffice(has_pictures: bool):
+    epochs = [default_settings(CatalogSize(rows, has_pictures)).training.epochs for rows in (1, 2_000, 40_000)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert epochs[0] == 60
+    for rows, passes in zip((2_000, 40_000), epochs[1:], strict=True):
+        settings = default_settings(CatalogSize(rows, has_pictures)).training
+        assert passes * rows / settings.batch_size >= 1_000
+        assert settings.patience == passes
+
+
+def test_pictures_call_for_dropout_on_the_name():
+    with_pictures, without = (default_settings(CatalogSize(5_000, shown)).model for shown in (True, False))
+    assert with_pictures.name_dropout_rate > without.name_dropout_rate
+
+
+def test_the_size_is_counted_with_mapped_columns(tmp_path: Path):
+    catalog = tmp_path / "shop.csv"
+    catalog.write_text("sku,title,photo\n1,red shirt,a.jpg\n2,blue shirt,\n,no id,b.jpg\n", encoding="utf-8")
+    size = catalog_size(catalog, {"product_id": "sku", "product_name": "title", "image": "photo"})
+    assert size == CatalogSize(num_rows=2, has_pictures=True)
+
+
+def test_what_was_chosen_is_told():
+    size = CatalogSize(1_000, has_pictures=False)
+    sentence = told(size, default_settings(size))
+    assert sentence.startswith("defaults for 1,000 rows without pictures: ")
+    assert "batch_size 64" in sentence
+    assert told(CatalogSize(60_000, has_pictures=True), Settings()).startswith(
+        "defaults for 60,000 rows with pictures: the usual ones;"
+    )

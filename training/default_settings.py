@@ -1,0 +1,99 @@
+"""Settings for a catalog that comes without a config file: by how many rows it has, and whether they show pictures."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.product import FIELDS
+from model.settings import Settings, settings_from_dict, settings_to_dict
+from training.catalog import presence_flags, read_catalog
+
+#: Rows from which on the defaults of `Settings` fit: steps are many and classes well filled by then.
+MANY_ROWS = 50_000
+_VERY_MANY_ROWS = 100_000
+_BATCH_SIZE = 64
+_MOST_EPOCHS = 60
+
+# Chosen on held-back rows of the training files of mwpd2020 and fashion224, see benchmarks/RESULTS.md.
+_FEW_ROWS: dict[str, dict[str, Any]] = {
+    "tokenizer": {"hash_buckets": 65_536, "ngram_min_count": 1, "character_orders": (1, 2, 3, 4)},
+    "training": {"batch_size": _BATCH_SIZE, "learning_rate": 3e-3},
+}
+_FEW_TEXTS: dict[str, dict[str, Any]] = {
+    "tokenizer": {"name_ngrams": 256},
+    "model": {"ngram_dropout_rate": 0.0, "modality_dropout_rate": 0.05},
+    "training": {"label_smoothing": 0.0},
+}
+# Much dropout on the name, whose words often give the answer away, so that the joint head learns to look, too.
+_FEW_PICTURES: dict[str, dict[str, Any]] = {
+    "model": {
+        "hidden_dim": 64, "fcl_dim": 512, "name_dropout_rate": 0.6, "ngram_dropout_rate": 0.5,
+        "image_dropout_rate": 0.4, "joint_dropout_rate": 0.5, "modality_dropout_rate": 0.4,
+    },
+    "training": {"ema_momentum": 0.99, "image_loss_weight": 2.0},
+}  # fmt: skip
+_LEAST_STEPS = {"texts": 1_500, "pictures": 1_000}
+_LEAST_EPOCHS = {"texts": 12, "pictures": 10}
+
+
+@dataclass(frozen=True)
+class CatalogSize:
+    """What the choice depends on.
+
+    Args:
+        num_rows: good rows; counted up to `_VERY_MANY_ROWS`.
+        has_pictures: whether at least half of them show one.
+    """
+
+    num_rows: int
+    has_pictures: bool
+
+
+def catalog_size(catalog: Path, columns: Mapping[str, str]) -> CatalogSize:
+    """Count the rows of a catalog, as far as it matters.
+
+    Raises:
+        CatalogError: it cannot be read.
+    """
+    num_rows = num_pictures = 0
+    for rows in read_catalog(catalog, columns):
+        num_rows += len(rows)
+        num_pictures += int(presence_flags(rows)[:, FIELDS.index("image")].sum())
+        if num_rows >= _VERY_MANY_ROWS:
+            break
+    return CatalogSize(num_rows, num_rows > 0 and 2 * num_pictures >= num_rows)
+
+
+def default_settings(size: CatalogSize) -> Settings:
+    """Few rows get many small steps, finer n-grams and a dropout that suits them."""
+    values = settings_to_dict(Settings())
+    if size.num_rows >= MANY_ROWS:
+        if size.num_rows >= _VERY_MANY_ROWS:
+            values["training"]["epochs"] = 6
+        return settings_from_dict(values, "defaults")
+    kind, special = ("pictures", _FEW_PICTURES) if size.has_pictures else ("texts", _FEW_TEXTS)
+    for chosen in (_FEW_ROWS, special):
+        for group, entries in chosen.items():
+            values[group] |= entries
+    steps_an_epoch = max(size.num_rows, 1) / _BATCH_SIZE
+    epochs = min(_MOST_EPOCHS, max(_LEAST_EPOCHS[kind], math.ceil(_LEAST_STEPS[kind] / steps_an_epoch)))
+    values["training"] |= {"epochs": epochs, "patience": epochs}  # the learning rate has to reach its end
+    return settings_from_dict(values, "defaults")
+
+
+def told(size: CatalogSize, settings: Settings) -> str:
+    """The choice as a sentence for people."""
+    usual = Settings()
+    changes = [
+        f"{entry.name} {value}"
+        for group in dataclasses.fields(Settings)
+        for entry in dataclasses.fields(getattr(settings, group.name))
+        if (value := getattr(getattr(settings, group.name), entry.name))
+        != getattr(getattr(usual, group.name), entry.name)
+    ]
+    rows = f"{size.num_rows:,}" + (" or more" if size.num_rows >= _VERY_MANY_ROWS else "")
+    what = f"{rows} rows {'with' if size.has_pictures else 'without'} pictures"
+    return f"defaults for {what}: {', '.join(changes) or 'the usual ones'}; flags win, --config replaces them"
