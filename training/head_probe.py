@@ -90,7 +90,9 @@ class HeadProbe:
         parts: list[dict[str, np.ndarray]] = []
         for chunk in answer_catalog(self._predictor, catalog, columns, rejects, self._cache_dir, top_k=1):
             # Every row may still be drawn: what was kept so far is thinned out as more come.
-            parts.append({"presence": chunk.features["presence"], "order": draw.random(len(chunk.rows)), **chunk.outputs})
+            parts.append(
+                {"presence": chunk.features["presence"], "order": draw.random(len(chunk.rows)), **chunk.outputs}
+            )
             rows += chunk.rows
             if len(rows) > 2 * max_rows:
                 rows, parts = _thinned(rows, parts, max_rows)
