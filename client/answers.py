@@ -10,6 +10,7 @@ from rich.text import Text
 
 from client.catalog import CatalogItem
 from client.errors import InputError
+from client.evidence import evidence_text
 from client.messages import Failure
 from model.answer import Prediction
 from model.taxonomy import normalize_path
@@ -107,15 +108,19 @@ class AnswerFile:
 
 
 def answer_table(answers: list[Answer]) -> Table:
-    """A table to read; the truth has a column when a row knows it."""
+    """A table to read; the truth has a column when a row knows it, the evidence when a row has some."""
     with_truth = any(answer.item.truth for answer in answers)
+    evidence = [evidence_text(answer.result) for answer in answers]
     table = Table()
-    for heading in ("product", "answer", "probability", "verdict", *(["truth"] if with_truth else [])):
+    more = (["truth"] if with_truth else []) + (["evidence"] if any(evidence) else [])
+    for heading in ("product", "answer", "probability", "verdict", *more):
         table.add_column(heading, justify="right" if heading == "probability" else "left", overflow="fold")
-    for answer in answers:
+    for answer, why in zip(answers, evidence, strict=True):
         cells = [_title(answer.item), *_answer_cells(answer.result)]
         if with_truth:
             cells.append(_truth(answer))
+        if any(evidence):
+            cells.append((why, ""))
         table.add_row(*(Text(text, style) for text, style in cells))
     return table
 

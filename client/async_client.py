@@ -47,7 +47,7 @@ class AsyncAisleClient:
         self._stub = classifier_pb2_grpc.ProductClassifierStub(self._channel)
         self._limits: dict[tuple[str, str], RequestLimits] = {}
 
-    async def classify(
+    async def classify(  # noqa: PLR0913  as in `AisleClient`
         self,
         products: Iterable[Product],
         top_k: int = 0,
@@ -56,9 +56,13 @@ class AsyncAisleClient:
         model_version: str = "",
         include_evidence: bool = False,
         include_embedding: bool = False,
+        mask_parent: str = "",
+        include_words: bool = False,
     ) -> list[Prediction | Failure]:
         """See `AisleClient.classify`."""
-        options = ClassifyOptions(model, model_version, top_k, include_evidence, include_embedding)
+        options = ClassifyOptions(
+            model, model_version, top_k, include_evidence, include_embedding, mask_parent, include_words
+        )
         is_many, products = has_many(products)
         limits = await self._limits_of(model, model_version) if is_many else RequestLimits()
         results: list[Prediction | Failure] = []
@@ -74,9 +78,10 @@ class AsyncAisleClient:
         model: str = "",
         model_version: str = "",
         resume_after: str = "",
+        mask_parent: str = "",
     ) -> AsyncIterator[Prediction | Failure]:
         """See `AisleClient.classify_stream`."""
-        options = ClassifyOptions(model, model_version, top_k, include_evidence=False, include_embedding=False)
+        options = ClassifyOptions(model, model_version, top_k, False, False, mask_parent)
         limits = bulk_limits(await self._limits_of(model, model_version))
         requests = classify_requests(products_after(products, resume_after), options, limits)
         bulk = Bulk(requests, self._timeout_s, self._target)

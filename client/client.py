@@ -59,7 +59,7 @@ class AisleClient:
         self._stub = classifier_pb2_grpc.ProductClassifierStub(self._channel)
         self._limits: dict[tuple[str, str], RequestLimits] = {}
 
-    def classify(
+    def classify(  # noqa: PLR0913  options by name, each with a default
         self,
         products: Iterable[Product],
         top_k: int = 0,
@@ -68,19 +68,25 @@ class AisleClient:
         model_version: str = "",
         include_evidence: bool = False,
         include_embedding: bool = False,
+        mask_parent: str = "",
+        include_words: bool = False,
     ) -> list[Prediction | Failure]:
         """Ask about any number of products, in as many requests as the server's limits ask for.
 
         Args:
             top_k: leaf categories to return for each product; 0 leaves it to the server.
             model, model_version: '' means the only one, the served one.
-            include_evidence, include_embedding: whether predictions carry `heads` and `embedding`.
+            include_evidence, include_embedding, include_words: whether predictions carry `heads`, `embedding` and
+                `words`.
+            mask_parent: path of the category that every answer has to lie in; '' is the whole tree.
         Returns:
             one result a product, in order; a product that cannot be answered is a Failure.
         Raises:
             CallError: a request was refused as a whole, or the server cannot be reached.
         """
-        options = ClassifyOptions(model, model_version, top_k, include_evidence, include_embedding)
+        options = ClassifyOptions(
+            model, model_version, top_k, include_evidence, include_embedding, mask_parent, include_words
+        )
         is_many, products = has_many(products)
         limits = self._limits_of(model, model_version) if is_many else RequestLimits()
         results: list[Prediction | Failure] = []
@@ -96,6 +102,7 @@ class AisleClient:
         model: str = "",
         model_version: str = "",
         resume_after: str = "",
+        mask_parent: str = "",
     ) -> Iterator[Prediction | Failure]:
         """Ask about a list of any length, as from a file; products are read only as fast as answers are taken.
 
@@ -103,7 +110,7 @@ class AisleClient:
         gives all retries back. What ends this iterator early can be gone on with by `resume_after`.
 
         Args:
-            top_k, model, model_version: see `classify`.
+            top_k, model, model_version, mask_parent: see `classify`.
             resume_after: id of the last product answered before; products up to it are skipped.
         Returns:
             one result a product, in order, as they come.
@@ -111,7 +118,7 @@ class AisleClient:
             CallError: a message was refused, or the server cannot be reached.
             InputError: no product has the id `resume_after`.
         """
-        options = ClassifyOptions(model, model_version, top_k, include_evidence=False, include_embedding=False)
+        options = ClassifyOptions(model, model_version, top_k, False, False, mask_parent)
         limits = bulk_limits(self._limits_of(model, model_version))
         requests = classify_requests(products_after(products, resume_after), options, limits)
         bulk = Bulk(requests, self._timeout_s, self._target)

@@ -44,6 +44,10 @@ class ClassifyCommand:
     """CSV file for the answers."""
     show: int = 50
     """Most answers to print."""
+    mask_parent: str = ""
+    """Category that every answer has to lie in, its levels joined by '>'; none is the whole tree."""
+    evidence: bool = False
+    """Show why: what each field says by itself, and the words of the name that carried the answer."""
     model: str = ""
     """Name of the model; empty where the server holds one."""
     security: Annotated[Security, tyro.conf.OmitArgPrefixes] = field(default_factory=Security)
@@ -88,7 +92,7 @@ def classify(command: ClassifyCommand, console: Console) -> None:
         ) as client,
         answer_file as file,
     ):
-        for answer in _answers(client, items, command.model):
+        for answer in _answers(client, items, command):
             score.add(answer)
             if file is not None:
                 file.add(answer)
@@ -127,11 +131,19 @@ def _items(command: ClassifyCommand) -> Iterator[CatalogItem]:
     return iter([CatalogItem(Product("", *texts, image=image), "", "")])
 
 
-def _answers(client: AisleClient, items: Iterable[CatalogItem], model: str) -> Iterator[Answer]:
+def _answers(client: AisleClient, items: Iterable[CatalogItem], command: ClassifyCommand) -> Iterator[Answer]:
     """Ask part by part; a row whose picture cannot be read is not asked about."""
     items = iter(items)
     while part := list(itertools.islice(items, MAX_PRODUCTS_PER_REQUEST)):
-        results = iter(client.classify([item.product for item in part if not item.problem], model=model))
+        results = iter(
+            client.classify(
+                [item.product for item in part if not item.problem],
+                model=command.model,
+                include_evidence=command.evidence,
+                mask_parent=command.mask_parent,
+                include_words=command.evidence,
+            )
+        )
         yield from (Answer(item, _unreadable(item) if item.problem else next(results)) for item in part)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from google.rpc import code_pb2
 
-from model.answer import Prediction, ScoredCategory
+from model.answer import Prediction, ScoredCategory, WordVote
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2
 
@@ -58,6 +58,8 @@ class ClassifyOptions:
     top_k: int
     include_evidence: bool
     include_embedding: bool
+    mask_parent: str = ""
+    include_words: bool = False
 
 
 def product_message(product: Product) -> classifier_pb2.Product:
@@ -114,6 +116,8 @@ def _empty_request(options: ClassifyOptions) -> classifier_pb2.ClassifyRequest:
         top_k=options.top_k,
         include_evidence=options.include_evidence,
         include_embedding=options.include_embedding,
+        mask_parent=options.mask_parent,
+        include_words=options.include_words,
     )
 
 
@@ -128,6 +132,7 @@ def _read_classification(message: classifier_pb2.Classification) -> Prediction |
         needs_review=prediction.needs_review,
         heads={answer.head: _read_category(answer.category) for answer in prediction.heads},
         embedding=np.array(prediction.embedding, dtype=np.float32),
+        words=tuple(WordVote(vote.word, vote.support, vote.probability_without) for vote in prediction.words),
     )
 
 

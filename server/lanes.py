@@ -11,6 +11,7 @@ from model.answer import Prediction
 from model.batch_shapes import buckets
 from model.predictor import Predictor
 from model.product import Product
+from model.sub_tree import SubTree
 from server.batcher import Batcher, BatchLimits
 from server.errors import AisleError, EngineDownError
 from server.feature_cache import FeatureCache
@@ -28,13 +29,16 @@ class Item:
 
     Args:
         pixels: (H, W, 3) uint8 of its picture; None in the text lane.
-        all_heads: whether the prediction carries `heads`.
+        all_heads, with_words: whether the prediction carries `heads` and `words`.
+        sub_tree: what the answer is restricted to; None is the whole tree.
     """
 
     product: Product
     top_k: int
     all_heads: bool
     pixels: np.ndarray | None = None
+    sub_tree: SubTree | None = None
+    with_words: bool = False
 
 
 class Lanes:
@@ -124,7 +128,9 @@ class Lanes:
             for i, features in zip(pixels, self.predictor.encode_images(np.stack(list(pixels.values()))), strict=True):
                 products[i] = self._encoded(products[i], features)
         top_k, all_heads = max(item.top_k for item in items), any(item.all_heads for item in items)
-        return self.predictor.predict_decoded(products, {}, top_k, all_heads)
+        sub_trees = [item.sub_tree for item in items]
+        words = [i for i, item in enumerate(items) if item.with_words]
+        return self.predictor.predict_decoded(products, {}, top_k, all_heads, sub_trees, words)
 
     def _encoded(self, product: Product, features: np.ndarray) -> Product:
         """A product with the features of its picture in the place of it."""

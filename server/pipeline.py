@@ -5,12 +5,14 @@ import time
 from dataclasses import dataclass, replace
 
 from model.answer import Prediction
-from model.errors import ProductError
+from model.errors import ProductError, TaxonomyError
 from model.predictor import Predictor
 from model.product import Product
+from model.sub_tree import SubTree, find_sub_tree
+from model.taxonomy import Taxonomy
 from server.call import Call
 from server.decoder import Decoder
-from server.errors import FieldError, WaitTooLongError
+from server.errors import FieldError, RequestError, WaitTooLongError
 from server.lanes import Lanes
 from server.request import Question
 from server.request_run import RequestRun
@@ -103,12 +105,14 @@ class Pipeline:
         """Answer what can be answered; items that are errors already stay what they are.
 
         Raises:
+            RequestError: the model has no category `mask_parent`.
             OverloadError: no room, or no answer before the deadline; nothing of the request stays in a queue.
             TooLateError: the deadline passed in a queue.
             EngineDownError: the engine has failed or hangs.
             CancelledError: the caller has left.
         """
         lanes = self.lanes  # to the end: other lanes may be of another state of the bundle
+        sub_tree = _sub_tree(lanes.predictor.bundle.taxonomy, question.mask_parent) if question.mask_parent else None
         outcomes: dict[int, Prediction | Exception] = {}
         texts: dict[int, Product] = {}
         pictures: dict[int, Product] = {}
@@ -128,7 +132,7 @@ class Pipeline:
             else:
                 texts[i] = replace(item, image=None, image_features=features)
         self._check_wait(len(texts), len(pictures), call)
-        run = RequestRun(lanes, self.decoder, question, call)
+        run = RequestRun(lanes, self.decoder, question, call, sub_tree)
         outcomes.update(run.answer(texts, pictures))
         ordered = [outcomes[i] for i in range(len(question.items))]
         return Answered(ordered, run.decode_s, run.queue_s, run.inference_s)
@@ -153,6 +157,13 @@ class Pipeline:
                 " the request again later, or allow more time",
                 wait_s,
             )
+
+
+def _sub_tree(taxonomy: Taxonomy, mask_parent: str) -> SubTree:
+    try:
+        return find_sub_tree(taxonomy, mask_parent)
+    except TaxonomyError as error:
+        raise RequestError([("mask_parent", str(error))]) from error
 
 
 def _located(item: Product | ProductError, error: ProductError) -> ProductError:

@@ -20,19 +20,23 @@ class Question:
     Args:
         items: one for each product of the request, in order: the product, or what is wrong with it.
         top_k: 1 or more.
+        mask_parent: as it came; '' is the whole tree.
     """
 
     items: list[Product | FieldError]
     top_k: int
     include_evidence: bool
     include_embedding: bool
+    mask_parent: str = ""
+    include_words: bool = False
 
 
 def parse_request(request: classifier_pb2.ClassifyRequest, settings: ServerSettings) -> Question:
     """Check a request and turn its products into records.
 
     Raises:
-        RequestError: no product, too many, or top_k out of range; names every field that is wrong.
+        RequestError: no product, too many, top_k out of range, or mask_parent too long; names every field that is
+            wrong.
     """
     count, most = len(request.products), settings.max_products_per_request
     violations = []
@@ -43,6 +47,9 @@ def parse_request(request: classifier_pb2.ClassifyRequest, settings: ServerSetti
     if not 0 <= request.top_k <= settings.max_top_k:
         description = f"expected 1 to {settings.max_top_k}, or 0 for {DEFAULT_TOP_K}; found {request.top_k}"
         violations.append(("top_k", description))
+    if len(request.mask_parent) > settings.max_text_chars:
+        description = f"expected at most {settings.max_text_chars} characters, found {len(request.mask_parent)}"
+        violations.append(("mask_parent", description))
     if violations:
         raise RequestError(violations)
     return Question(
@@ -50,6 +57,8 @@ def parse_request(request: classifier_pb2.ClassifyRequest, settings: ServerSetti
         top_k=request.top_k or min(DEFAULT_TOP_K, settings.max_top_k),
         include_evidence=request.include_evidence,
         include_embedding=request.include_embedding,
+        mask_parent=request.mask_parent,
+        include_words=request.include_words,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from model.answer import Prediction
 from model.product import Product
+from model.sub_tree import SubTree
 from server.call import Call
 from server.decoder import Decoder
 from server.lanes import Item, Lanes
@@ -26,16 +27,20 @@ class RequestRun:
     The caller's thread sleeps until the last product is answered; on the way from decoder to
     engine to answer, the thread that has done one step hands on to the next.
 
+    Args:
+        sub_tree: what the answers are restricted to; None is the whole tree.
+
     Attributes:
         decode_s, queue_s, inference_s: see `Timings` in the contract.
     """
 
-    def __init__(self, lanes: Lanes, decoder: Decoder, question: Question, call: Call):
+    def __init__(self, lanes: Lanes, decoder: Decoder, question: Question, call: Call, sub_tree: SubTree | None):
         self.decode_s = self.queue_s = self.inference_s = 0.0
         self._lanes = lanes
         self._decoder = decoder
         self._question = question
         self._call = call
+        self._sub_tree = sub_tree
         self._started_s = time.perf_counter()
         self._lock = threading.Lock()
         self._outcomes: dict[int, Prediction | Exception] = {}
@@ -137,7 +142,8 @@ class RequestRun:
             self._finished.set_exception(error)
 
     def _item(self, product: Product, pixels: np.ndarray | None = None) -> Item:
-        return Item(product, self._question.top_k, self._question.include_evidence, pixels)
+        question = self._question
+        return Item(product, question.top_k, question.include_evidence, pixels, self._sub_tree, question.include_words)
 
     def _picture_bytes(self, product: Product) -> int:
         """What a picture takes up while it is encoded and decoded."""

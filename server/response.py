@@ -92,6 +92,8 @@ def _fill_prediction(message: classifier_pb2.Prediction, prediction: Prediction,
     if question.include_evidence:
         for head, category in prediction.heads.items():
             message.heads.add(head=head, category=_scored(category))
+    for vote in prediction.words if question.include_words else ():
+        message.words.add(word=vote.word, support=vote.support, probability_without=vote.probability_without)
     if question.include_embedding:
         message.embedding.extend(prediction.embedding.tolist())
 

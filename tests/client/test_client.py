@@ -57,6 +57,16 @@ def test_evidence_and_embedding_are_passed_on(call: Call, target: str):
     assert np.linalg.norm(result.embedding) == pytest.approx(1, abs=1e-4)
 
 
+def test_a_mask_and_words_are_passed_on(call: Call, target: str):
+    products = [Product("1", "게이밍 laptop")]
+    [result] = call(target, "classify", products, mask_parent="의류", include_words=True)
+    assert {scored.category.partition(">")[0] for scored in result.categories} == {"의류"}
+    assert {vote.word for vote in result.words} == {"게이밍", "laptop"}
+    with pytest.raises(CallError, match="mask_parent: expected a category of this model, found '신발'") as caught:
+        call(target, "classify", products, mask_parent="신발")
+    assert set(caught.value.violations) == {"mask_parent"}
+
+
 def test_no_products_ask_nothing(call: Call):
     assert call("127.0.0.1:1", "classify", []) == []
 

@@ -1,6 +1,7 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def test_a_catalog_is_printed_counted_and_written(target: str, catalog: Path):
         rows = list(csv.DictReader(file))
     assert [row["product_id"] for row in rows] == [str(i) for i in range(600)]
     assert [i for i, row in enumerate(rows) if row["error"]] == [2, 3]
+
+
+def test_evidence_and_mask_by_flag(target: str):
+    command = ClassifyCommand(target=target, name="게이밍 laptop", brand="brand1", mask_parent="의류>상의")
+    assert "evidence" not in printed(classify, command)
+    text = printed(classify, replace(command, evidence=True))
+    assert "의류>상의>티셔츠" in text
+    assert "name: 디지털>노트북" in text  # a field says what it says in the whole tree
+    assert "words: " in text
+    assert "laptop +0.0" in text  # a single leaf has no rival
 
 
 def test_a_limit_ends_the_catalog_early(target: str, catalog: Path):

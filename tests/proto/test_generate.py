@@ -61,13 +61,17 @@ def test_core_numbers_of_the_contract_stay():
 
     expected = {
         "Product": ["product_id", "product_name", "mall_category", "brand", "maker", "image", "image_features"],
-        "ClassifyRequest": ["model", "model_version", "products", "top_k", "include_evidence", "include_embedding"],
+        "ClassifyRequest": [
+            "model", "model_version", "products", "top_k", "include_evidence", "include_embedding", "mask_parent",
+            "include_words",
+        ],
         "ClassifyResponse": ["model", "model_version", "classifications", "timings"],
         "Classification": ["product_id", "prediction", "error"],
-        "Prediction": ["categories", "accepted", "needs_review", "accepted_depth", "heads", "embedding"],
+        "Prediction": ["categories", "accepted", "needs_review", "accepted_depth", "heads", "embedding", "words"],
+        "WordVote": ["word", "support", "probability_without"],
         "ScoredCategory": ["category", "category_id", "probability"],
         "Timings": ["decode_ms", "queue_ms", "inference_ms", "total_ms"],
-    }
+    }  # fmt: skip
     messages = classifier_pb2.DESCRIPTOR.message_types_by_name
     found = {name: {field.name: field.number for field in messages[name].fields} for name in expected}
     assert found == {name: {field: i for i, field in enumerate(fields, 1)} for name, fields in expected.items()}

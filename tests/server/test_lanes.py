@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.answer import Prediction
 from model.predictor import Predictor
 from model.product import Product
+from model.sub_tree import SubTree, find_sub_tree
 from server.lanes import Item, Lanes
 from server.settings import ServerSettings
 
@@ -37,6 +39,33 @@ def test_a_demanding_neighbour_changes_no_answer(lanes: Lanes) -> None:
             [c.probability for c in among.categories[:count]], [c.probability for c in one.categories], atol=1e-6
         )
     assert [len(one.categories) for one in alone if not isinstance(one, Exception)] == [1, 3]
+
+
+def test_a_neighbour_with_a_mask_or_words_changes_no_answer(lanes: Lanes) -> None:
+    shirts = find_sub_tree(lanes.predictor.bundle.taxonomy, "의류>상의")
+    clothes = find_sub_tree(lanes.predictor.bundle.taxonomy, "의류")
+    product = Product("", product_name="게이밍 laptop")
+    items = [
+        Item(product, 3, False),
+        Item(product, 3, False, sub_tree=shirts),
+        Item(product, 3, False, sub_tree=clothes, with_words=True),
+        Item(product, 3, False, with_words=True),
+    ]
+    plain, one_leaf, masked, weighed = lanes.text.submit(items, 10).result(30).results
+    alone = [lanes.text.submit([one], 10).result(30).results[0] for one in items]
+    for one, among in zip(alone, (plain, one_leaf, masked, weighed), strict=True):
+        assert isinstance(one, Prediction)
+        assert isinstance(among, Prediction)
+        assert [scored.category for scored in among.categories] == [scored.category for scored in one.categories]
+        assert among.categories[0].probability == pytest.approx(one.categories[0].probability, abs=1e-5)
+        assert (among.needs_review, len(among.words)) == (one.needs_review, len(one.words))
+    assert isinstance(one_leaf, Prediction)
+    assert [scored.category for scored in one_leaf.categories] == list(clothes_of(lanes, shirts))
+    assert [len(one.words) for one in alone if isinstance(one, Prediction)] == [0, 0, 2, 2]
+
+
+def clothes_of(lanes: Lanes, sub_tree: SubTree) -> tuple[str, ...]:
+    return tuple(lanes.predictor.bundle.taxonomy.leaves[leaf] for leaf in sub_tree.leaves)
 
 
 def test_every_size_is_run_on_every_stream_before_the_first_caller(

@@ -74,6 +74,14 @@ def test_a_wrong_request_is_refused_with_every_field_that_is_wrong(num_products:
     assert list(caught.value.violations) == expected
 
 
+def test_a_mask_has_a_longest_length_too():
+    request = pb.ClassifyRequest(products=[pb.Product(product_name="a")], mask_parent="가" * 8)
+    assert parse_request(request, SETTINGS).mask_parent == "가" * 8
+    request.mask_parent += "가"
+    with pytest.raises(RequestError, match="mask_parent: expected at most 8 characters, found 9"):
+        parse_request(request, SETTINGS)
+
+
 def test_a_request_of_the_largest_size_passes():
     request = pb.ClassifyRequest(products=[pb.Product(product_name="a")] * 3)
     assert len(parse_request(request, SETTINGS).items) == 3

@@ -10,6 +10,7 @@ from grpc_status import rpc_status
 from model.answer import Prediction
 from model.predictor import Predictor
 from model.product import Product
+from model.sub_tree import find_sub_tree
 from proto.aisle.v1 import classifier_pb2 as pb
 from server.app import AisleServer
 from tests.server.support import Stub, ask, named, violations
@@ -87,6 +88,43 @@ def test_evidence_and_embedding_come_on_request_only(server: AisleServer, stub: 
     assert {answer.head for answer in full.heads} == {"name", "image"}
     assert all(0 < answer.category.probability <= 1 for answer in full.heads)
     assert np.linalg.norm(full.embedding) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_mask_keeps_answers_in_its_sub_tree(server: AisleServer, stub: Stub, jpeg: bytes):
+    products = [named("노트북"), pb.Product(image=jpeg), pb.Product()]
+    found = ask(stub, *products, mask_parent=" 의류 > ").classifications
+    sub_tree = find_sub_tree(predictor_of(server).bundle.taxonomy, "의류")
+    expected = predictor_of(server).predict([Product("", "노트북"), Product("", image=jpeg)], sub_tree=sub_tree)
+    for classification, one in zip(found[:2], expected, strict=True):
+        assert isinstance(one, Prediction)
+        prediction = classification.prediction
+        assert [scored.category for scored in prediction.categories] == [scored.category for scored in one.categories]
+        assert {scored.category.partition(">")[0] for scored in prediction.categories} == {"의류"}
+        assert sum(scored.probability for scored in prediction.categories) == pytest.approx(1, abs=1e-5)
+        assert prediction.needs_review == one.needs_review
+    assert violations(found[2].error) == ["products[2]"]
+
+
+def test_an_unknown_mask_is_told_near_ones(stub: Stub):
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(stub, named("red shirt"), mask_parent="상의")
+    status = rpc_status.from_call(caught.value)
+    assert (status.code, violations(status)) == (code_pb2.INVALID_ARGUMENT, ["mask_parent"])
+    assert status.message.startswith("mask_parent: expected a category of this model, found '상의'; did you mean")
+    assert "'의류>상의'" in status.message
+
+
+def test_words_come_on_request_only(server: AisleServer, stub: Stub):
+    product = named("게이밍 laptop 무료배송")
+    assert not ask(stub, product, include_evidence=True).classifications[0].prediction.words
+    words = ask(stub, product, named("laptop"), include_words=True).classifications
+    [expected] = predictor_of(server).predict([Product("", product.product_name)], with_words=True)
+    assert isinstance(expected, Prediction)
+    assert [vote.word for vote in words[0].prediction.words] == [vote.word for vote in expected.words]
+    for vote, one in zip(words[0].prediction.words, expected.words, strict=True):
+        assert vote.support == pytest.approx(one.support, abs=1e-3)
+        assert vote.probability_without == pytest.approx(one.probability_without, abs=1e-5)
+    assert not words[1].prediction.words
 
 
 def test_features_of_a_picture_answer_like_the_picture(server: AisleServer, stub: Stub, jpeg: bytes):
