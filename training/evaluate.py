@@ -61,7 +61,7 @@ def evaluate(
     bundle = predictor.bundle
     labels = LabelSpace(bundle.taxonomy, "the bundle's tree")
     baselines = Baselines(extras.baseline, catalog.columns, labels) if extras.baseline else None
-    rows = EvaluatedRows(bundle)
+    rows = EvaluatedRows(predictor)
     with ExitStack() as stack:
         rejects = stack.enter_context(Rejects(report_dir / "rejects.csv"))
         grid = None

@@ -1,13 +1,16 @@
 """What is kept of the rows of an evaluation: a few numbers each, and the texts of the surest errors."""
 
 import base64
+from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
 import numpy as np
 
 from model.answer import Answers, softmax
-from model.bundle import Bundle
+from model.engine import Features
+from model.evidence import word_votes
+from model.predictor import Predictor
 from training.against import JudgedRows
 from training.answering import AnsweredChunk
 from training.catalog import CatalogRow
@@ -16,31 +19,50 @@ from training.cross_fitting import LogitSample
 from training.mall_groups import MallGroups
 from training.metrics import concatenate_answers, confident_error_rows
 from training.outcomes import Outcomes
-from training.report import ConfidentError
+from training.report import ConfidentError, HeadAnswer
 
 NUM_ERRORS = 24
 _THUMBNAIL_PX = 96
+
+
+@dataclass(frozen=True)
+class _Error:
+    """A wrong answer and what it takes to explain it.
+
+    Args:
+        features: the classifier's inputs, (1, ...) each.
+        outputs: what it made of them, likewise.
+        thumbnail: a data:image/ URI, '' without a picture.
+    """
+
+    confidence: float
+    row: CatalogRow
+    features: Features
+    outputs: dict[str, np.ndarray]
+    thumbnail: str
 
 
 class EvaluatedRows:
     """Collects a stream of answered rows; what its properties join is read after the last one.
 
     Args:
-        bundle: that answered.
+        predictor: that answers.
     """
 
-    def __init__(self, bundle: Bundle):
+    def __init__(self, predictor: Predictor):
+        bundle = predictor.bundle
         self.num_rows = 0
         self.sample = LogitSample(bundle.taxonomy.num_leaves)
         self.mall_groups = MallGroups()
+        self._predictor = predictor
         self._bundle = bundle
         self._outcomes: dict[str, list[Outcomes]] = {head: [] for head in bundle.heads}
         self._answers: list[Answers] = []
         self._presence: list[np.ndarray] = []
         self._lines: list[np.ndarray] = []
         self._is_placed: list[np.ndarray] = []
-        #: Row number to confidence, row and thumbnail.
-        self._errors: dict[int, tuple[float, CatalogRow, str]] = {}
+        #: By row number.
+        self._errors: dict[int, _Error] = {}
 
     def add(self, chunk: AnsweredChunk, labels: np.ndarray) -> None:
         """Keep what measures need of n rows, 1 or more, with their (n,) int32 classes."""
@@ -93,15 +115,22 @@ class EvaluatedRows:
     def _add_errors(self, chunk: AnsweredChunk, joint: Outcomes) -> None:
         """Keep the rows of the surest errors: those of a chunk may be among those of the catalog."""
         for i in map(int, confident_error_rows(joint, NUM_ERRORS)):
-            thumbnail = _thumbnail(chunk.pixels[i]) if i in chunk.pixels else ""
-            self._errors[self.num_rows + i] = float(joint.confidences[i]), chunk.rows[i], thumbnail
-        surest = sorted(self._errors.items(), key=lambda item: (-item[1][0], item[0]))
+            self._errors[self.num_rows + i] = _Error(
+                float(joint.confidences[i]),
+                chunk.rows[i],
+                {name: values[[i]] for name, values in chunk.features.items()},  # copies, not views of a chunk
+                {name: values[[i]] for name, values in chunk.outputs.items()},
+                _thumbnail(chunk.pixels[i]) if i in chunk.pixels else "",
+            )
+        surest = sorted(self._errors.items(), key=lambda item: (-item[1].confidence, item[0]))
         self._errors = dict(surest[:NUM_ERRORS])
 
     def _error(self, i: int) -> ConfidentError:
         taxonomy = self._bundle.taxonomy
-        _, row, thumbnail = self._errors[i]
+        error = self._errors[i]
+        row = error.row
         top = self.answers.categories(i, taxonomy)[0]
+        (words,) = word_votes(self._predictor, [row.product_name], error.features, error.outputs["joint_logits"])
         return ConfidentError(
             product_id=row.product_id,
             product_name=row.product_name,
@@ -110,8 +139,22 @@ class EvaluatedRows:
             answer=top.category,
             probability=top.probability,
             is_accepted=not self.answers.needs_review(i, taxonomy),
-            thumbnail=thumbnail,
+            thumbnail=error.thumbnail,
+            heads=self._head_answers(error),
+            words=words,
         )
+
+    def _head_answers(self, error: _Error) -> tuple[HeadAnswer, ...]:
+        """What each field says by itself, for the fields that the product has."""
+        answers = []
+        temperatures = self._bundle.calibration.head_temperatures
+        for head in self._bundle.heads:
+            if head == "joint" or not error.features["presence"][0, self._bundle.fields.index(head)]:
+                continue
+            (probabilities,) = softmax(error.outputs[f"{head}_logits"], temperatures.get(head, 1.0))
+            leaf = int(probabilities.argmax())
+            answers.append(HeadAnswer(head, self._bundle.taxonomy.leaves[leaf], float(probabilities[leaf])))
+        return tuple(answers)
 
 
 def _thumbnail(pixels: np.ndarray) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from model.answer import WordVote
 from model.taxonomy import SEPARATOR, Taxonomy
 from training.comparison_verdict import (
     BASELINE_WORDS,
@@ -43,11 +44,21 @@ REPORT_FILE = "report.html"
 NUM_WEAKEST = 12
 NUM_CONFUSED_PAIRS = 12
 NUM_SIBLING_PAIRS = 40
+MAX_WORDS = 3
 
 PICTURES = ("reliability", "risk_coverage", "level_accuracy", "head_accuracy", "learning_loss", "learning_accuracy")
 
 #: Draws one picture in the colours given.
 Plot = Callable[[Palette], bytes]
+
+
+@dataclass(frozen=True)
+class HeadAnswer:
+    """What one field says by itself: its head's most probable category, with its probability, 0 to 1."""
+
+    head: str
+    category: str
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,8 @@ class ConfidentError:
         probability: of the answer, 0 to 1.
         is_accepted: whether it would have been placed without a person.
         thumbnail: a data:image/ URI, '' without a picture.
+        heads: of the fields that the product has.
+        words: of the name, the strongest support of the answer first.
     Raises:
         ValueError: the thumbnail is anything else; the page must load nothing from elsewhere.
     """
@@ -71,6 +84,13 @@ class ConfidentError:
     probability: float
     is_accepted: bool
     thumbnail: str = ""
+    heads: Sequence[HeadAnswer] = ()
+    words: Sequence[WordVote] = ()
+
+    @property
+    def supporting_words(self) -> list[WordVote]:
+        """The few words that spoke most for the answer."""
+        return [vote for vote in self.words if vote.support > 0][:MAX_WORDS]
 
     def __post_init__(self) -> None:
         if self.thumbnail and not self.thumbnail.startswith("data:image/"):

@@ -119,6 +119,11 @@ def test_of_many_errors_the_surest_are_kept(
     probabilities = [error.probability for error in details[0].confident_errors]
     assert probabilities == sorted(probabilities, reverse=True)
     for error in details[0].confident_errors:
+        presence = {head.head for head in error.heads}
+        assert "name" in presence
+        assert ("image" in presence) == bool(error.thumbnail)
+        assert {vote.word for vote in error.words} <= set(error.product_name.split())
+        assert len(error.words) > 1
         assert error.truth != error.answer
         assert int(error.product_id[1:]) % 5 == 0
 

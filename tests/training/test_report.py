@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.answer import Calibration, answer, softmax
+from model.answer import Calibration, WordVote, answer, softmax
 from model.settings import Settings, settings_to_dict
 from model.taxonomy import Taxonomy
 from training.comparison import compare
@@ -26,7 +26,7 @@ from training.metrics import (
 )
 from training.outcomes import Outcomes
 from training.plots import DARK
-from training.report import PICTURES, ConfidentError, ReportDetails, plain, write_report
+from training.report import PICTURES, ConfidentError, HeadAnswer, ReportDetails, plain, write_report
 
 TAXONOMY = Taxonomy(["패션의류>여성의류>원피스", "패션의류>여성의류>코트", "식품>과일", "식품>견과<b 류"])
 HISTORY = [{"epoch": 1, "loss": 1.0, "joint_accuracy": 0.5}, {"epoch": 2, "loss": 0.5, "joint_accuracy": 0.7}]
@@ -55,6 +55,8 @@ def case(num_rows: int, **changes: Any) -> tuple[dict[str, Any], ReportDetails]:
             probability=float(outcomes.confidences[i]),
             is_accepted=True,
             thumbnail=PIXEL,
+            heads=(HeadAnswer("name", TAXONOMY.leaves[0], 0.75),),
+            words=tuple(WordVote(word, support, 0.5) for word, support in ((ATTACK, 2.0), ("빨간", 1.0), ("가", -1.0))),
         )
         for i in confident_error_rows(outcomes, limit=2)
     ]
@@ -165,6 +167,9 @@ def test_the_page_tells_what_it_was_given(tmp_path: Path) -> None:
     assert f"{100 * metrics['accuracy']:.1f}\u00a0%" in words
     assert f"{metrics['levels'][0]['macro_f1']:.3f}" in words
     assert "hidden_dim" in words
+    assert re.search(r"name\s+원피스\s+75\u00a0%\s+because", words)
+    assert "빨간" in words
+    assert not re.search(r"\b가\b", words)  # it spoke against the answer
 
 
 def test_a_promise_that_was_not_kept_is_marked(tmp_path: Path) -> None:
