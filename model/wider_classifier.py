@@ -1,11 +1,21 @@
 """A classifier with more classes than it was trained with; the old ones keep their logits."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
+
+import model.layers  # noqa: F401  registers the layers that the file names
+from model.bundle_files import FILES
 
 #: What a column says of everything until it is told otherwise. A linear classifier's score of what it does not know
 #: lies at the far side of its margin.
 _START_BIASES = {"linear_classes": -1.0}
+
+
+def load_classifier(bundle_dir: Path) -> keras.Model:
+    """The classifier of a bundle, on Keras' current backend."""
+    return keras.saving.load_model(bundle_dir / FILES.classifier, compile=False, safe_mode=True)
 
 
 def widen_classifier(classifier: keras.Model, num_classes: int, num_new: int) -> keras.Model:

@@ -13,7 +13,7 @@ from model.bundle_files import FILES
 from model.errors import CatalogError, TaxonomyError
 from model.export import replace_classifier
 from model.taxonomy import Taxonomy
-from model.wider_classifier import set_columns, widen_classifier
+from model.wider_classifier import load_classifier, set_columns, widen_classifier
 from training.addition import Addition, addition_card_section, measure_addition
 from training.catalog import read_catalog
 from training.head_columns import HeadColumns, LabelledRows, fit_heads
@@ -67,7 +67,7 @@ def add_category(job: AddCategoryJob) -> Addition:
     additions: list[Addition] = []
 
     def add(folder: Path) -> None:
-        old_classifier = keras.saving.load_model(folder / FILES.classifier, compile=False, safe_mode=True)
+        old_classifier = load_classifier(folder)
         classifier = widen_classifier(old_classifier, bundle.taxonomy.num_leaves, len(new_leaves))
         examples, old = _probed(job, bundle, taxonomy, classifier)
         columns = HeadColumns.of(bundle, old_classifier)

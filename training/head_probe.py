@@ -39,6 +39,10 @@ class HeadView:
         """Some of the rows."""
         return HeadView(**{kind: getattr(self, kind)[rows] for kind in _KINDS})
 
+    def joined(self, other: "HeadView") -> "HeadView":
+        """The other's rows behind its own."""
+        return HeadView(**{kind: np.concatenate([getattr(self, kind), getattr(other, kind)]) for kind in _KINDS})
+
 
 _KINDS = tuple(entry.name for entry in fields(HeadView))
 

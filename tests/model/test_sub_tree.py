@@ -129,6 +129,40 @@ def test_laws(tree: Taxonomy) -> None:
                 assert level.max() >= calibration.thresholds[depth - 1]
 
 
+@pytest.mark.parametrize("tree", random_trees(), ids=lambda tree: f"{tree.num_leaves} leaves")
+def test_laws_of_the_whole_tree(tree: Taxonomy) -> None:
+    """Every returned path is in the tree, and a node's probability is the sum over its leaves."""
+    random = np.random.default_rng(tree.num_leaves)
+    given = (random.normal(size=(40, tree.num_leaves)) * 4).astype(np.float32)
+    found = answer(given, tree, Calibration(thresholds=tuple(random.uniform(0.1, 0.9, tree.depth))), tree.num_leaves)
+    for row in range(len(given)):
+        categories = found.categories(row, tree)
+        assert sorted(scored.category for scored in categories) == sorted(tree.leaves)
+        accepted = found.accepted(row, tree)
+        if accepted is not None:
+            assert accepted.category in set(tree.nodes)
+            below = sum(scored.probability for scored in categories if in_node(scored.category, accepted.category))
+            assert accepted.probability == pytest.approx(below, abs=1e-5)
+        assert found.needs_review(row, tree) == (accepted is None or accepted.category not in tree.leaves)
+
+
+def test_leaves_that_nobody_proved_are_not_accepted() -> None:
+    calibration = Calibration(thresholds=(0.5, 0.5, 0.5), unproven=("A>y>1", "C"))
+    found = answer(
+        np.concatenate([logits(0.01, 0.01, 0.95, 0.01, 0.01, 0.01), logits(0.01, 0.01, 0.01, 0.01, 0.95, 0.01)]),
+        TREE,
+        calibration,
+        1,
+    )
+    assert found.categories(0, TREE)[0].category == "A>y>1"
+    accepted = found.accepted(0, TREE)
+    assert accepted is not None
+    assert accepted.category == "A>y"  # it has another leaf, and so had validation rows
+    assert found.accepted(1, TREE) is None  # C has none
+    masked = answer(logits(0.01, 0.01, 0.95, 0.01, 0.01, 0.01), TREE, calibration, 1, find_sub_tree(TREE, "A>y"))
+    assert masked.accepted_depths.tolist() == [2]
+
+
 def in_node(category: str, node: str) -> bool:
     return f"{category}>".startswith(f"{node}>")
 

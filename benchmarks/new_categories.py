@@ -1,0 +1,161 @@
+"""What `training add-category` finds and costs: train without some categories, add each from a few examples.
+
+    python -m benchmarks.new_categories --data ../shared/data --weights ../shared/weights --examples 3 10
+
+Categories are drawn from those with 20 training and 10 validation rows or more; all their rows are held out. Each is
+added alone, several times from other examples, and compared with imprinted weights (Qi et al. 2018: the mean of the
+normalised inputs of the head, as long as the old columns). Expected with 10 examples: fashion224 finds about 0.94 for
+0.1 points of the old categories' accuracy, mwpd2020 about 0.6 for 0.2 points.
+"""
+
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.catalog_variants import read_rows, write_rows
+from benchmarks.commands import run_training
+from model.bundle import Bundle, load_bundle
+from model.wider_classifier import load_classifier, widen_classifier
+from training.addition import joint_answers, measure_addition
+from training.head_columns import HeadColumns, LabelledRows
+from training.head_probe import HeadProbe, ProbedRows
+from training.rejects import Rejects
+
+#: Set to the number of categories held out.
+SETS = {"fashion224": 4, "mwpd2020": 6}
+_MIN_TRAIN_ROWS, _MIN_VAL_ROWS = 20, 10
+_MAX_ROWS = 20_000
+_CONFIGS = Path(__file__).parent / "configs"
+_WEIGHTS = "mobilenet_v2_1.0_224_notop.weights.h5"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure and where."""
+
+    data: Path = Path("../shared/data")
+    """Folder with the benchmark sets."""
+    weights: Path = Path("../shared/weights")
+    """Folder with the ImageNet weights of MobileNetV2."""
+    out: Path = Path("build/new-categories")
+    """Catalogs and bundles; a bundle that is there is used again."""
+    sets: tuple[str, ...] = tuple(SETS)
+    """Which sets, of fashion224 and mwpd2020."""
+    examples: tuple[int, ...] = (3, 5, 10)
+    """Examples of a new category."""
+    draws: int = 5
+    """Times that each category is added, from other examples."""
+    seed: int = 0
+    """Of the categories held out, of the training and of the draws."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One addition: share of the new category's other rows found, and points of accuracy that the old ones lose."""
+
+    recall: float
+    cost_points: float
+
+
+def main() -> None:
+    """Measure the sets one after the other."""
+    options = tyro.cli(Options, prog="python -m benchmarks.new_categories", description=__doc__)
+    console = Console(width=None if sys.stdout.isatty() else 200)  # a file wants the whole table
+    table = Table("set", "examples", "columns", "additions", "recall (sd, least)", "cost in points (most)")
+    for name in options.sets:
+        if not (options.data / name).exists():
+            console.print(f"{name}: skipped, {options.data / name} is missing; give its folder with --data")
+            continue
+        bundle, categories = hold_out(name, options)
+        for num_examples in options.examples:
+            found = list(additions(bundle, options.out / name, categories, num_examples, options))
+            for kind in ("fitted", "imprinted"):
+                table.add_row(name, str(num_examples), kind, *_cells([figures[kind] for figures in found]))
+    console.print(table)
+
+
+def hold_out(name: str, options: Options) -> tuple[Bundle, list[str]]:
+    """A bundle trained without some categories, and those; their rows go to new.csv."""
+    train, val = (read_rows(options.data / name / f"{split}.csv") for split in ("train", "val"))
+    in_train, in_val = (Counter(row["category"] for row in rows) for rows in (train, val))
+    fit = [c for c in in_train if in_train[c] >= _MIN_TRAIN_ROWS and in_val[c] >= _MIN_VAL_ROWS]
+    chosen = random.Random(options.seed).sample(sorted(fit), SETS[name])
+    folder = options.out / name
+    write_rows(folder / "new.csv", [row for row in (*train, *val) if row["category"] in chosen])
+    for split, rows in (("train", train), ("val", val)):
+        write_rows(folder / f"{split}.csv", [row for row in rows if row["category"] not in chosen])
+    if not (folder / "bundle").exists():
+        flags = ["--config", _CONFIGS / f"{name}.toml", "--seed", str(options.seed)]
+        if name == "fashion224":
+            flags += ["--image-weights", options.weights / _WEIGHTS]
+        catalogs = ("--train", folder / "train.csv", "--val", folder / "val.csv")
+        run_training("train", *catalogs, "--bundle", folder / "bundle", "--cache-dir", options.out / "cache", *flags)
+    return load_bundle(folder / "bundle"), chosen
+
+
+def additions(
+    bundle: Bundle, folder: Path, categories: list[str], num_examples: int, options: Options
+) -> Iterator[dict[str, Figures]]:
+    """Every category added `draws` times; figures by the kind of columns."""
+    classifier = load_classifier(bundle.path)
+    num_old = bundle.taxonomy.num_leaves
+    probe = HeadProbe(bundle, widen_classifier(classifier, num_old, 1), options.out / "cache")
+    with Rejects(None) as rejects:
+        old, new = (probe.probe(folder / f"{name}.csv", {}, rejects, _MAX_ROWS) for name in ("val", "new"))
+    columns = HeadColumns.of(bundle, classifier)
+    old_labels = np.array([bundle.taxonomy.class_of(row.category) for row in old.rows])
+    old_rows = LabelledRows(old_labels, old.presence, old.views)
+    for category in categories:
+        of_category = np.array([i for i, row in enumerate(new.rows) if row.category == category])
+        for draw in range(options.draws):
+            order = np.random.default_rng([options.seed, draw]).permutation(of_category)
+            examples, further = (_new_rows(new, part, num_old) for part in np.split(order, [num_examples]))
+            both = _joined(old_rows, further)
+            addition = measure_addition(columns, examples, both, bundle.taxonomy, [category])
+            [leaf] = addition.new_leaves
+            cost = addition.accuracy_before - addition.accuracy_after
+            imprinted = joint_answers(both, columns, *_imprinted(columns, examples))
+            is_old = both.labels < num_old
+            lost = addition.accuracy_before - (imprinted[is_old] == both.labels[is_old]).mean()
+            yield {
+                "fitted": Figures(leaf.num_found_further / leaf.num_further, 100 * cost),
+                "imprinted": Figures(float((imprinted[~is_old] == num_old).mean()), 100 * float(lost)),
+            }
+
+
+def _imprinted(columns: HeadColumns, examples: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
+    kernel, biases = columns.columns["joint"]
+    inputs = examples.views["joint"].inputs
+    mean = (inputs / np.linalg.norm(inputs, axis=1, keepdims=True)).mean(axis=0)
+    length = np.linalg.norm(kernel, axis=0).mean() / np.linalg.norm(mean)
+    return mean[:, None] * length, np.array([biases.mean()])
+
+
+def _new_rows(rows: ProbedRows, kept: np.ndarray, label: int) -> LabelledRows:
+    return LabelledRows(np.full(len(kept), label), rows.presence[kept], rows.views_of(kept))
+
+
+def _joined(one: LabelledRows, two: LabelledRows) -> LabelledRows:
+    views = {name: view.joined(two.views[name]) for name, view in one.views.items()}
+    return LabelledRows(np.concatenate([one.labels, two.labels]), np.concatenate([one.presence, two.presence]), views)
+
+
+def _cells(figures: list[Figures]) -> tuple[str, str, str]:
+    recalls, costs = [one.recall for one in figures], [one.cost_points for one in figures]
+    return (
+        str(len(figures)),
+        f"{np.mean(recalls):.3f} ({np.std(recalls):.3f}, {min(recalls):.2f})",
+        f"{np.mean(costs):.2f} ({max(costs):.2f})",
+    )
+
+
+if __name__ == "__main__":
+    main()

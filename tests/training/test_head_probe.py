@@ -1,0 +1,38 @@
+"""Rows that the heads look at; the rest is tested by what is added to a bundle."""
+
+from pathlib import Path
+
+import numpy as np
+
+from model.bundle import load_bundle
+from model.wider_classifier import load_classifier, widen_classifier
+from tests.conftest import TOY_SHOP
+from training.head_probe import HeadProbe
+from training.rejects import Rejects
+
+
+def test_views_tell_what_the_network_says(toy_bundle: Path, toy_catalogs: tuple[Path, Path], toy_cache: Path) -> None:
+    bundle, num_old = load_bundle(toy_bundle), len(TOY_SHOP)
+    wide = widen_classifier(load_classifier(toy_bundle), num_old, 2)
+    probe = HeadProbe(bundle, wide, toy_cache)
+    with Rejects(None) as rejects:
+        rows = probe.probe(toy_catalogs[1], {}, rejects, max_rows=1000)
+        some = probe.probe(toy_catalogs[1], {}, rejects, max_rows=10)
+    assert len(rows) == 45
+    assert set(rows.views) == {*bundle.heads, *(f"joint:{field}" for field in bundle.fields)}
+    kernel, biases = wide.get_layer("joint_classes").get_weights()
+    joint = rows.views["joint"]
+    logits = (joint.inputs @ kernel + biases) / bundle.calibration.temperature
+    if "linear" not in bundle.heads:  # else it has its say in them
+        np.testing.assert_allclose(joint.old_scores, np.logaddexp.reduce(logits[:, :num_old], axis=1), rtol=1e-3)
+        np.testing.assert_allclose(joint.fixed, 0, atol=1e-6)
+    assert (joint.best_old == [bundle.taxonomy.class_of(row.category) for row in rows.rows]).mean() > 0.9
+    only_names = rows.presence.sum(axis=1) == rows.presence[:, 0]
+    np.testing.assert_allclose(joint.old_scores[only_names], rows.views["joint:name"].old_scores[only_names], rtol=1e-4)
+
+    # of a larger catalog some are drawn, in the file's order
+    assert len(some) == 10
+    lines = [row.line for row in some.rows]
+    assert lines == sorted(lines)
+    kept = [i for i, row in enumerate(rows.rows) if row.line in lines]
+    np.testing.assert_allclose(some.views["name"].inputs, rows.views["name"].take(np.array(kept)).inputs, rtol=1e-4)
