@@ -16,7 +16,6 @@ import dataclasses
 from typing import Any
 
 import keras
-import numpy as np
 
 from model.layers import FieldFlag, MissingValue, ModalityDropout
 from model.product import FIELDS, HEAD_FIELDS, HEADS
@@ -73,11 +72,21 @@ class _Builder:
                 embeddings_initializer=keras.initializers.RandomUniform(-0.05, 0.05, seed=seed),
                 name="ngram_vectors",
             )
+        self.words: tuple[Any, ...] = ()  # static and trained
         if any(field in SEQUENCE_FIELDS for field in text):
-            self.static_words = self._word_embedding("static_word_vectors", trainable=False)
-            self.trained_words = self._word_embedding("trained_word_vectors", trainable=True)
+            self.words = (
+                self._word_embedding("static_word_vectors", trainable=False),
+                self._word_embedding("trained_word_vectors", trainable=True),
+            )
 
     def build(self) -> keras.Model:
+        """All layers, then the word vectors: as initial values they would be written into the file's JSON."""
+        model = self._network()
+        for layer in self.words:
+            layer.set_weights([self.tokenizer.word_vectors])
+        return model
+
+    def _network(self) -> keras.Model:
         encodings = {field: self._encode(field) for field in self.shape.fields}
         outputs = {}
         for head in HEAD_FIELDS:
@@ -104,7 +113,7 @@ class _Builder:
     def _cnn(self, field: str) -> Any:
         """Two channels of word vectors, four widths, max over time (Kim 2014)."""
         ids = self._input(f"{field}_token_ids", (self.tokenizer.length(field),), "int32")
-        channels = keras.layers.Concatenate(name=f"{field}_channels")([self.static_words(ids), self.trained_words(ids)])
+        channels = keras.layers.Concatenate(name=f"{field}_channels")([words(ids) for words in self.words])
         pooled = []
         for width in CONVOLUTION_WIDTHS:
             convolved = keras.layers.Conv1D(
@@ -156,10 +165,8 @@ class _Builder:
         return self.inputs[name]
 
     def _word_embedding(self, name: str, trainable: bool) -> Any:
-        vectors: np.ndarray = self.tokenizer.word_vectors
-        return keras.layers.Embedding(
-            *vectors.shape, embeddings_initializer=keras.initializers.Constant(vectors), trainable=trainable, name=name
-        )
+        shape = self.tokenizer.word_vectors.shape
+        return keras.layers.Embedding(*shape, embeddings_initializer="zeros", trainable=trainable, name=name)
 
     def _dropout_rate(self, field: str) -> float:
         if field in SEQUENCE_FIELDS or field == "image":

@@ -12,7 +12,7 @@ from model.engine import Engine, EngineName, Features, Precision
 from model.engine_choice import open_engine
 from model.errors import AisleError
 from model.evidence import word_votes
-from model.product import Product
+from model.product import Product, head_rows
 from model.sub_tree import SubTree
 
 
@@ -198,7 +198,7 @@ class Predictor:
         for head in bundle.heads:
             if head == "joint":
                 continue
-            given = presence[:, bundle.fields.index(head)] > 0
+            given = head_rows(head, presence, bundle.fields)
             probabilities = softmax(outputs[f"{head}_logits"], bundle.calibration.head_temperatures.get(head, 1.0))
             for row in np.flatnonzero(given):
                 leaf = int(probabilities[row].argmax())

@@ -1,5 +1,6 @@
 """The product record: what a catalog row and a `Classify` item have in common."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,14 +8,31 @@ import numpy as np
 #: Input fields in the order of the presence flags. Every one of them may be missing.
 FIELDS = ("name", "mall_category", "brand", "maker", "image")
 TEXT_FIELDS = ("name", "mall_category", "brand", "maker")
-#: Fields that have a softmax head of their own; the fourth head is "joint".
+#: Fields that have a softmax head of their own; the last head that is trained with the network is "joint".
 HEAD_FIELDS = ("name", "mall_category", "image")
 HEADS = (*HEAD_FIELDS, "joint")
+#: What the head "linear" reads; see `model/linear_head.py`.
+LINEAR_FIELDS = TEXT_FIELDS
 
 
 def has_text(text: str) -> bool:
     """Whether a text says anything: at least one letter or digit."""
     return any(map(str.isalnum, text))
+
+
+def head_rows(head: str, presence: np.ndarray, fields: Sequence[str]) -> np.ndarray:
+    """Rows that have something for a head to read; the joint head answers for all.
+
+    Args:
+        presence: (N, len(fields)) flags, above 0 where a row has the field.
+    Returns:
+        (N,) bool.
+    """
+    if head == "joint":
+        return np.ones(len(presence), bool)
+    read = LINEAR_FIELDS if head == "linear" else (head,)
+    positions = [position for position, field in enumerate(fields) if field in read]
+    return np.asarray((presence[:, positions] > 0).any(axis=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,31 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class LinearSettings:
+    """The linear head: a support vector machine over the hashed n-grams, fitted beside the network."""
+
+    linear_head: Literal["auto", "on", "off"] = "auto"
+    """`auto` leaves it out where rows times categories make it too slow or too large."""
+    linear_cost: float = 1.0
+    """Cost C of a training row on the wrong side of the margin; less makes weights smaller."""
+    linear_parent_weight: float = 0.25
+    """Share that the machines of a leaf's parents have in its score; 0 asks the leaves' only."""
+    linear_mall_category_weight: float = 0.5
+    """What the n-grams of the mall category count, those of the name count 1."""
+    linear_single_field_weight: float = 0.3
+    """What a row counts that comes again with one text field only, so that each is answered alone; 0: none does."""
+    linear_rank: int = 512
+    """Most dimensions of an n-gram's vector in this head; more categories than that are compressed."""
+
+    def __post_init__(self) -> None:
+        for name in ("linear_cost", "linear_mall_category_weight"):
+            require(getattr(self, name) > 0, name, "more than 0", getattr(self, name))
+        for name in ("linear_parent_weight", "linear_single_field_weight"):
+            require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
+        require(self.linear_rank >= 1, "linear_rank", "1 or more", self.linear_rank)
+
+
+@dataclass(frozen=True)
 class ImageSettings:
     """The picture branch."""
 
@@ -141,6 +166,7 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     image: ImageSettings = field(default_factory=ImageSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    linear: LinearSettings = field(default_factory=LinearSettings)
 
 
 def settings_to_dict(settings: Settings) -> dict[str, dict[str, Any]]:

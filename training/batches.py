@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from model.classifier import ClassifierShape, field_positions
-from model.product import FIELDS
+from model.product import FIELDS, head_rows
 from training.encoded_catalog import EncodedCatalog
 
 
@@ -73,4 +73,4 @@ class CatalogBatches(keras.utils.PyDataset):
     @staticmethod
     def head_weight(presence: np.ndarray, head: str) -> np.ndarray:
         """(N,) float32 weight of each row for one head, from (N, 5) presence flags."""
-        return np.ones(len(presence), np.float32) if head == "joint" else presence[:, FIELDS.index(head)]
+        return head_rows(head, presence, FIELDS).astype(np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from model.answer import Answers
+from model.product import head_rows
 from model.taxonomy import Taxonomy
 from training.confidence import (
     contract_metrics,
@@ -130,8 +131,8 @@ def evaluation_metrics(
     """Everything that metrics.json holds.
 
     Args:
-        outcomes_by_head: of the same N rows, under "joint" and any of `field_names`; a single head is
-            judged by the rows that have its field.
+        outcomes_by_head: of the same N rows, under "joint", "linear" and any of `field_names`; a single
+            head is judged by the rows that have what it reads.
         answers: of the N rows.
         presence: (N, len(field_names)) flags, above 0 where the row has the field.
     Returns:
@@ -141,7 +142,7 @@ def evaluation_metrics(
     joint = outcomes_by_head["joint"]
     curve = risk_coverage(joint)
     heads = {
-        head: outcomes if head == "joint" else outcomes.select(presence[:, field_names.index(head)] > 0)
+        head: outcomes if head == "joint" else outcomes.select(head_rows(head, presence, field_names))
         for head, outcomes in outcomes_by_head.items()
     }
     return {

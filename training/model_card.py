@@ -25,7 +25,8 @@ Any of these may be missing. Trained on {num_train} products, measured on {num_v
 |---|---|---|---|
 {heads}
 
-Expected calibration error {_figure(metrics["expected_calibration_error"])}; temperature {calibration.temperature:.3f}.
+Expected calibration error {_figure(metrics["cross_fitted_calibration_error"])}, each row calibrated on others;
+temperature {calibration.temperature:.3f}.
 
 ## Precision contract
 Accepted answers are promised to be right in {calibration.precision_target:.0%} of cases, with

@@ -8,22 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from model.answer import Calibration, answer, softmax
 from model.bundle import BundleContents, check_bundle_target, write_bundle
-from model.classifier import build_classifier, field_positions
+from model.classifier import build_classifier
 from model.export import write_programs
 from model.product import FIELDS
-from model.settings import Settings, settings_to_dict
+from model.settings import LinearSettings, Settings, settings_to_dict
 from training.batches import CatalogBatches
-from training.calibrate import calibrate
 from training.catalog import read_catalog
 from training.fit import fit
-from training.metrics import evaluation_metrics
+from training.judgement import Judgement, judge
 from training.model_card import model_card
 from training.network import join_programs
-from training.outcomes import Outcomes
 from training.preparation import Catalogs, Preparation, Prepared
 from training.train_state import TrainState
 
@@ -72,12 +68,13 @@ def train(job: TrainJob, settings: Settings) -> dict:
     state = TrainState(job.work_dir / "state", run_key(settings, prepared))
     logs = keras.callbacks.TensorBoard(job.work_dir / "tensorboard", write_graph=False)
     progress = fit(trained, prepared.shape, batches, settings, state, job.resume, [logs])
-    contents = _contents(trained, prepared, batches[1], settings, progress.history)
+    judged = judge(trained, classifier, prepared, batches[1], settings)
+    contents = _contents(judged, prepared, settings, progress.history)
     write_bundle(
         job.bundle,
         contents,
         prepared.tokenizer,
-        lambda folder: write_programs(folder, classifier, prepared.image_encoder),
+        lambda folder: write_programs(folder, judged.classifier, prepared.image_encoder),
     )
     return contents.metrics
 
@@ -98,47 +95,21 @@ def build_network(
 def run_key(settings: Settings, prepared: Prepared) -> str:
     """Digest of all that a resumed run must share with the interrupted one."""
     digests = [prepared.train.digest, prepared.val.digest]
+    settings = dataclasses.replace(settings, linear=LinearSettings())  # fitted afterwards, so that they may change
     parts = [settings_to_dict(settings), dataclasses.asdict(prepared.shape), digests, FIELDS, keras.backend.backend()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def validation_metrics(
-    trained: keras.Model, prepared: Prepared, val: CatalogBatches, settings: Settings
-) -> tuple[dict, Calibration]:
-    """Calibrate and measure on the validation split.
-
-    Returns:
-        `training.metrics.evaluation_metrics`, and the calibration.
-    """
-    shape, taxonomy = prepared.shape, prepared.labels.taxonomy
-    logits = {name.removesuffix("_logits"): values for name, values in trained.predict(val, verbose=0).items()}
-    labels = np.asarray(val.catalog.arrays["labels"])
-    presence = np.asarray(val.catalog.arrays["presence"])
-    weights = {head: val.head_weight(presence, head) for head in shape.heads}
-    calibration = calibrate(logits, labels, weights, taxonomy, settings.training)
-    temperatures = {**calibration.head_temperatures, "joint": calibration.temperature}
-    outcomes = {head: Outcomes.of(labels, softmax(values, temperatures[head])) for head, values in logits.items()}
-    answers = answer(logits["joint"], taxonomy, calibration, top_k=5)
-    flags = presence[:, field_positions(shape.fields)]
-    return evaluation_metrics(outcomes, answers, flags, shape.fields, taxonomy), calibration
-
-
 def _contents(
-    trained: keras.Model,
-    prepared: Prepared,
-    val: CatalogBatches,
-    settings: Settings,
-    history: list[dict[str, float]],
+    judged: Judgement, prepared: Prepared, settings: Settings, history: list[dict[str, float]]
 ) -> BundleContents:
-    shape = prepared.shape
-    metrics, calibration = validation_metrics(trained, prepared, val, settings)
-    metrics["rejects"] = prepared.val.num_rejects
+    shape, metrics = prepared.shape, {**judged.metrics, "rejects": prepared.val.num_rejects}
     contents = BundleContents(
         settings,
         prepared.labels.taxonomy,
-        calibration,
+        judged.calibration,
         shape.fields,
-        shape.heads,
+        judged.heads,
         shape.image_feature_dim,
         metrics,
         history,

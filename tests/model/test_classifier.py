@@ -65,6 +65,7 @@ def test_word_vectors_are_loaded_into_both_channels() -> None:
     model = build_classifier(SHAPE, SETTINGS, TOKENIZER, seed=0)
     for name in ("static_word_vectors", "trained_word_vectors"):
         np.testing.assert_array_equal(model.get_layer(name).get_weights()[0], TOKENIZER.word_vectors)
+    assert '"Constant"' not in model.to_json()  # it would be longer than the weights
 
 
 def test_outputs_and_their_shapes(classifier: keras.Model) -> None:

@@ -50,9 +50,10 @@ def test_a_whole_number_will_do_for_a_float() -> None:
     [
         (
             {"tokeniser": {}},
-            "f: unknown table [tokeniser]; the tables are tokenizer, model, image, training; did you mean 'tokenizer'?",
+            "f: unknown table [tokeniser]; the tables are tokenizer, model, image, training, linear;"
+            " did you mean 'tokenizer'?",
         ),
-        ({"zzz": {}}, "f: unknown table [zzz]; the tables are tokenizer, model, image, training"),
+        ({"zzz": {}}, "f: unknown table [zzz]; the tables are tokenizer, model, image, training, linear"),
         ({"tokenizer": 3}, "f: 'tokenizer' has to be a table of settings, found 3"),
         ({"training": {"epoch": 3}}, "f: [training]: unknown setting 'epoch'; did you mean 'epochs'?"),
         ({"training": {"zzz": 3}}, "f: [training]: unknown setting 'zzz'"),
@@ -92,7 +93,7 @@ def test_every_setting_is_explained() -> None:
     """A docstring stands under each field; the command line makes its help of them."""
     source = inspect.getsource(model.settings)
     lines = [line.strip() for line in source.splitlines()]
-    for group in (Settings().model, Settings().image, Settings().training):
+    for group in (Settings().model, Settings().image, Settings().training, Settings().linear):
         for field in dataclasses.fields(group):
             position = next(i for i, line in enumerate(lines) if line.startswith(f"{field.name}: "))
             assert lines[position + 1].startswith('"""'), field.name
@@ -106,6 +107,9 @@ def test_every_setting_is_explained() -> None:
         ("tokenizer", "word_orders", [0], r"word_orders: expected orders of 1 or more, found \(0,\)"),
         ("model", "name_dropout_rate", 1.5, "name_dropout_rate: expected 0 to below 1, found 1.5"),
         ("model", "fcl_dim", 0, "fcl_dim: expected 1 or more, found 0"),
+        ("linear", "linear_cost", 0.0, "linear_cost: expected more than 0, found 0.0"),
+        ("linear", "linear_rank", 0, "linear_rank: expected 1 or more, found 0"),
+        ("linear", "linear_parent_weight", -0.1, "linear_parent_weight: expected 0 or more, found -0.1"),
         ("image", "finetune_layers", -2, "finetune_layers: expected -1 or more, found -2"),
         ("training", "batch_size", 0, "batch_size: expected 1 or more, found 0"),
         ("training", "learning_rate", 0.0, "learning_rate: expected more than 0, found 0.0"),

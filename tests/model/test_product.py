@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.product import FIELDS, HEADS, TEXT_FIELDS, Product, has_text
+from model.product import FIELDS, HEADS, TEXT_FIELDS, Product, has_text, head_rows
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,18 @@ def test_fields_and_heads_have_a_fixed_order() -> None:
     """Presence flags in bundles and caches depend on it."""
     assert FIELDS == ("name", "mall_category", "brand", "maker", "image")
     assert HEADS == ("name", "mall_category", "image", "joint")
+
+
+def test_rows_of_a_head() -> None:
+    presence = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    fields = ("name", "brand", "image")
+    found = {head: head_rows(head, presence, fields).tolist() for head in ("name", "image", "linear", "joint")}
+    assert found == {
+        "name": [True, False, False],
+        "image": [False, False, True],
+        "linear": [True, True, False],  # any text
+        "joint": [True, True, True],
+    }
 
 
 def test_text_of_each_field() -> None:

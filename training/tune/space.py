@@ -10,7 +10,7 @@ from typing import Any
 
 from model.errors import SettingsError
 from model.product import FIELDS
-from model.settings import Settings, settings_from_dict, settings_to_dict
+from model.settings import LinearSettings, Settings, settings_from_dict, settings_to_dict
 from training.tune.dimension import Dimension, Value, dimension_of, encode
 
 #: Name of the hyperparameter that chooses among variants.
@@ -22,6 +22,10 @@ _READY = Path(__file__).parent / "spaces"
 _FIXED_NAMES = {
     "backend": "a worker trains on one backend; give --backend for the whole search",
     "patience": "it decides how long a trial goes on, not how good it is",
+    **{
+        entry.name: "the linear head is fitted after the network, by which a trial is judged"
+        for entry in dataclasses.fields(LinearSettings)
+    },
 }
 #: {group: {name: value}}, a part of a config file.
 Overrides = Mapping[str, Mapping[str, Any]]

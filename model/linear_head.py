@@ -1,0 +1,91 @@
+"""A linear head: the scores of a linear classifier over the hashed n-grams, beside the network and added to it.
+
+    n-grams of every text field ── frozen table ── sum ── frozen dense ── head "linear" ── capped, x weight ─┐
+    all fields ── network ──────────────────────────────────────────────────────────────────────────── + ── head "joint"
+
+On few rows a linear classifier of TF-IDF n-grams is hard to beat (Joachims 1998), and it errs elsewhere than the
+network, so that the sum of both (a product of experts, Hinton 2002) is better than either.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from model.classifier import ClassifierShape
+from model.layers import FieldFlag
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A linear classifier as a table and a dense layer; both are frozen.
+
+    Args:
+        vectors: (hash_buckets, R) float32, a row for each bucket of the tokenizer.
+        kernel: (R, K) float32; with `vectors` the classifier's weights, exactly where R is K.
+        biases: (K,) float32.
+        field_weights: field to what its n-grams count, for each text field that the model reads.
+    """
+
+    vectors: np.ndarray
+    kernel: np.ndarray
+    biases: np.ndarray
+    field_weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class LinearVote:
+    """What the linear scores add to the network's joint logits: `weight` times what each lacks to `cap`, as a malus.
+
+    Scores above the cap are all the same to it: among them the network decides.
+    """
+
+    weight: float
+    cap: float
+
+    def of(self, scores: np.ndarray) -> np.ndarray:
+        """(N, K) float32 scores to (N, K) float32, 0 or less."""
+        return np.float32(-self.weight) * np.maximum(np.float32(self.cap) - scores, np.float32(0))
+
+
+def add_linear_head(classifier: keras.Model, shape: ClassifierShape, head: LinearHead, vote: LinearVote) -> keras.Model:
+    """The same program with the output "linear_logits", which has its say in "joint_logits".
+
+    A product without text has linear logits of 0, and all its joint logits are moved alike, which changes no answer.
+
+    Args:
+        classifier: made by `build_classifier`; its layers are shared with the result.
+    """
+    inputs = {tensor.name: tensor for tensor in classifier.inputs}
+    logits = _linear_logits(inputs, shape, head)
+    lack = keras.layers.Rescaling(-1.0, vote.cap, dtype="float32", name="linear_cap")(logits)
+    lack = keras.layers.ReLU(dtype="float32", name="linear_lack")(lack)
+    malus = keras.layers.Rescaling(-vote.weight, dtype="float32", name="linear_vote")(lack)
+    own = keras.layers.Activation("linear", dtype="float32", name="network_logits")(
+        classifier.get_layer("joint_classes").output
+    )
+    total = keras.layers.Add(dtype="float32", name="joint_sum")([own, malus])
+    outputs = dict(classifier.output)
+    outputs["linear_logits"] = keras.layers.Activation("linear", dtype="float32", name="linear_logits")(logits)
+    outputs["joint_logits"] = keras.layers.Activation("linear", dtype="float32", name="joint_logits")(total)
+    return keras.Model(inputs, outputs, name=classifier.name)
+
+
+def _linear_logits(inputs: dict[str, Any], shape: ClassifierShape, head: LinearHead) -> Any:
+    fields = list(head.field_weights)
+    table = keras.layers.Embedding(*head.vectors.shape, trainable=False, name="linear_vectors")
+    classes = keras.layers.Dense(shape.num_classes, trainable=False, name="linear_classes")
+    bags = []
+    for field, field_weight in head.field_weights.items():
+        weights = keras.layers.Rescaling(field_weight, name=f"{field}_linear_weights")(inputs[f"{field}_ngram_weights"])
+        vectors = table(inputs[f"{field}_ngram_ids"])
+        bags.append(keras.layers.Dot(axes=1, name=f"{field}_linear_bag")([weights, vectors]))
+    flags = [FieldFlag(shape.fields.index(field), name=f"{field}_is_given")(inputs["presence"]) for field in fields]
+    many = len(fields) > 1
+    scores = classes(keras.layers.Add(name="linear_bag")(bags) if many else bags[0])
+    flag = keras.layers.Maximum(name="text_is_given")(flags) if many else flags[0]
+    table.set_weights([head.vectors])
+    classes.set_weights([head.kernel, head.biases])
+    return keras.layers.Multiply(name="linear_scores")([scores, flag])

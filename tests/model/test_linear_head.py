@@ -1,0 +1,97 @@
+"""The linear head inside the program, against the same sums done by hand in numpy."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from model.classifier import ClassifierShape, build_classifier
+from model.linear_head import LinearHead, LinearVote, add_linear_head
+from model.openvino_engine import OpenVinoProgram
+from model.product import FIELDS, TEXT_FIELDS
+from tests.model.test_classifier import SETTINGS, SHAPE, TOKENIZER, features, run
+
+VOTE = LinearVote(weight=2.5, cap=-0.1)
+FIELD_WEIGHTS = {"name": 1.0, "mall_category": 0.5, "brand": 1.0, "maker": 1.0}
+
+
+def linear_head(fields: tuple[str, ...] = TEXT_FIELDS, rank: int = 2) -> LinearHead:
+    random = np.random.default_rng(5)
+    return LinearHead(
+        random.normal(size=(16, rank)).astype(np.float32),
+        random.normal(size=(rank, 3)).astype(np.float32),
+        random.normal(size=3).astype(np.float32),
+        {field: FIELD_WEIGHTS[field] for field in fields},
+    )
+
+
+def by_hand(head: LinearHead, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    bag = sum(
+        weight * np.einsum("bg,bgr->br", inputs[f"{field}_ngram_weights"], head.vectors[inputs[f"{field}_ngram_ids"]])
+        for field, weight in head.field_weights.items()
+    )
+    return np.asarray(bag @ head.kernel + head.biases)
+
+
+@pytest.fixture(scope="module")
+def programs() -> tuple[keras.Model, keras.Model]:
+    """The classifier without and with the head; they share their layers."""
+    classifier = build_classifier(SHAPE, SETTINGS, TOKENIZER, seed=0)
+    return classifier, add_linear_head(classifier, SHAPE, linear_head(), VOTE)
+
+
+def test_the_scores_are_the_linear_classifier_s_and_count_in_the_joint_logits(
+    programs: tuple[keras.Model, keras.Model],
+) -> None:
+    network, whole = programs
+    inputs = features(5)
+    own, found = run(network, inputs), run(whole, inputs)
+    assert list(found) == [*own, "linear_logits"]
+    scores = by_hand(linear_head(), inputs)
+    np.testing.assert_allclose(found["linear_logits"], scores, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found["joint_logits"], own["joint_logits"] + VOTE.of(scores), rtol=0, atol=1e-4)
+    for name in own.keys() - {"joint_logits"}:
+        np.testing.assert_array_equal(found[name], own[name])
+
+
+def test_a_product_without_text_is_the_network_s_alone(programs: tuple[keras.Model, keras.Model]) -> None:
+    network, whole = programs
+    inputs = features(4)
+    for row, given in enumerate([("image",), ("image", "name"), ("brand",), ()]):
+        inputs["presence"][row] = [field in given for field in FIELDS]
+        for field in TEXT_FIELDS:
+            inputs[f"{field}_ngram_weights"][row] *= field in given
+    found = run(whole, inputs)
+    scores = by_hand(linear_head(), inputs)
+    scores[[0, 3]] = 0
+    np.testing.assert_allclose(found["linear_logits"], scores, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(found["joint_logits"][[0, 3]], run(network, inputs)["joint_logits"][[0, 3]])
+
+
+def test_scores_above_the_cap_count_alike() -> None:
+    scores = np.array([[-1.1, -0.1, 3.0]], np.float32)
+    np.testing.assert_allclose(VOTE.of(scores), [[-2.5, 0.0, 0.0]], atol=1e-6)
+
+
+def test_nothing_of_it_is_trained(programs: tuple[keras.Model, keras.Model]) -> None:
+    network, whole = programs
+    assert len(whole.trainable_weights) == len(network.trainable_weights)
+    assert whole.count_params() - network.count_params() == 16 * 2 + 2 * 3 + 3
+
+
+def test_one_text_field(tmp_path: Path) -> None:
+    """The file comes back alike, and so does its export."""
+    shape = ClassifierShape(("name",), 3, 0)
+    head = linear_head(("name",), rank=3)
+    whole = add_linear_head(build_classifier(shape, SETTINGS, TOKENIZER, seed=0), shape, head, VOTE)
+    inputs = features(3, ("name",))
+    expected = run(whole, inputs)
+    np.testing.assert_allclose(expected["linear_logits"], by_hand(head, inputs), rtol=0, atol=1e-5)
+    whole.save(tmp_path / "classifier.keras")
+    loaded = keras.saving.load_model(tmp_path / "classifier.keras", compile=False, safe_mode=True)
+    whole.export(str(tmp_path / "classifier.xml"), format="openvino", verbose=False)
+    served = OpenVinoProgram(tmp_path / "classifier.xml").run(inputs)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(run(loaded, inputs)[name], values)
+        np.testing.assert_allclose(served[name], values, rtol=0, atol=0.01)  # weights in 16 bits

@@ -1,0 +1,73 @@
+"""Weights of experts on logits whose best weights are known."""
+
+import numpy as np
+import pytest
+
+from training import expert_weights
+from training.expert_weights import cross_fitted_logits, fit_expert_weights
+
+
+def experts(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two experts, and labels drawn from the softmax of 0.5 times the first and 2 times the second up to 0.7."""
+    random = np.random.default_rng(0)
+    first, second = ((random.normal(size=(count, 4)) * scale).astype(np.float32) for scale in (3, 1))
+    total = 0.5 * first + 2 * np.minimum(second, 0.7)
+    return first, second, (total + random.gumbel(size=total.shape)).argmax(axis=1)
+
+
+def test_known_weights_and_the_cap_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expert_weights, "_MAX_ROWS", 20_000)
+    first, second, labels = experts(20_000)
+    found = fit_expert_weights(first, second, labels)
+    assert found.vote is not None
+    assert found.network == pytest.approx(0.5, rel=0.05)
+    assert found.vote.weight == pytest.approx(4.0, rel=0.1)
+    assert found.vote.cap == pytest.approx(0.7, abs=0.3)
+    expected = 0.5 * first + 2 * np.minimum(second, 0.7)
+    expected -= 2 * 0.7  # a malus
+    assert np.abs(found.join(first, second) - expected).mean() < 0.1
+    without = fit_expert_weights(first, None, labels)
+    assert without.vote is None
+    assert without.loss > found.loss
+    np.testing.assert_allclose(without.join(first, None), without.network * first, rtol=1e-6)
+
+
+def test_an_expert_that_knows_nothing_or_the_opposite_has_little_say() -> None:
+    first, second, labels = experts(4000)
+    noise = np.random.default_rng(1).permutation(second)
+    for useless in (noise, -second):
+        vote = fit_expert_weights(first, useless, labels).vote
+        assert vote is not None
+        assert 0 <= vote.weight < 0.2
+    assert fit_expert_weights(-first, second, labels).network == 0.05  # the network always stays
+
+
+def test_labels_that_are_always_right_do_not_lead_to_infinity() -> None:
+    labels = np.arange(300) % 3
+    right = np.eye(3, dtype=np.float32)[labels]
+    found = fit_expert_weights(right, right * 1e3, labels)
+    assert np.isfinite(found.join(right, right)).all()
+
+
+def test_of_many_rows_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, labels = experts(3000)
+    monkeypatch.setattr(expert_weights, "_MAX_ROWS", 2000)
+    some = fit_expert_weights(first, second, labels, seed=1)
+    assert some == fit_expert_weights(first, second, labels, seed=1)
+    assert some.network == pytest.approx(0.5, rel=0.2)
+
+
+def test_no_row_is_calibrated_by_itself() -> None:
+    """A changed label changes the answers of the other folds only."""
+    first, second, labels = experts(200)
+    changed = labels.copy()
+    changed[7] = (labels[7] + 1) % 4
+    before, after = (cross_fitted_logits(first, second, given, seed=0) for given in (labels, changed))
+    same = (before == after).all(axis=1)
+    assert same[7]
+    assert same.sum() == 40  # its fold
+
+
+def test_two_rows_are_enough() -> None:
+    logits = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    assert np.isfinite(cross_fitted_logits(logits, None, np.array([0, 1]), seed=0)).all()

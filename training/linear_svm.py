@@ -1,0 +1,206 @@
+"""Fits the linear head: one support vector machine a category against the rest, over the hashed n-grams."""
+
+import dataclasses
+import logging
+import multiprocessing
+import signal
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import LinearSVC
+
+from model.linear_head import LinearHead
+from model.product import FIELDS, LINEAR_FIELDS
+from model.settings import LinearSettings
+from model.taxonomy import Taxonomy
+from training.cores import usable_cores
+from training.encoded_catalog import EncodedCatalog
+
+#: Rows times categories that `auto` takes on; 20 million took 2 minutes on one core.
+MAX_ROW_CATEGORIES = 60_000_000
+#: N-grams times categories that `auto` takes on; each is a weight of 8 bytes while it is fitted.
+MAX_WEIGHTS = 100_000_000
+#: Fewer rows times categories are fitted right here: processes would take longer to start.
+_FEW_ROW_CATEGORIES = 2_000_000
+_REST = -1
+_TOLERANCE = 1e-3
+_MAX_ITERATIONS = 200
+
+_log = logging.getLogger("aisle.linear")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What machines are fitted on.
+
+    Args:
+        ngrams: (N, U) weights of the n-grams.
+        labels: (N,) int.
+        counts: (N,) what a row counts.
+    """
+
+    ngrams: sparse.csr_matrix
+    labels: np.ndarray
+    counts: np.ndarray
+
+
+def fit_linear_head(
+    catalog: EncodedCatalog,
+    fields: Sequence[str],
+    taxonomy: Taxonomy,
+    hash_buckets: int,
+    settings: LinearSettings,
+    seed: int,
+) -> LinearHead | None:
+    """Fit an SVM a category (squared hinge, LIBLINEAR, Fan et al. 2008) and make them a table and a dense layer.
+
+    The categories are those of every level: a leaf's weights are its own and a share of its parents'.
+
+    Args:
+        fields: those that the model reads.
+    Returns:
+        None where `settings` or the data speak against it; the log says which.
+    """
+    if settings.linear_head == "off":
+        return None
+    field_weights = {
+        field: settings.linear_mall_category_weight if field == "mall_category" else 1.0
+        for field in fields
+        if field in LINEAR_FIELDS
+    }
+    rows = _rows(catalog, field_weights, hash_buckets, settings.linear_single_field_weight)
+    num_found = len(np.unique(rows.labels))
+    if num_found < 2:
+        _log.info("no linear head: expected texts of 2 categories or more, found %d", num_found)
+        return None
+    used = np.flatnonzero(rows.ngrams.getnnz(axis=0))
+    numbers = f"{len(rows.labels)} rows, {taxonomy.num_leaves} categories and {len(used)} n-grams"
+    work, size = (count * taxonomy.num_leaves for count in (len(rows.labels), len(used)))
+    if settings.linear_head == "auto" and (work > MAX_ROW_CATEGORIES or size > MAX_WEIGHTS):
+        _log.info("no linear head: %s are too many; --linear-head on fits it all the same", numbers)
+        return None
+    _log.info("linear head: %s", numbers)
+    rows = dataclasses.replace(rows, ngrams=rows.ngrams[:, used])
+    weights, biases = _fit_levels(rows, taxonomy, settings, seed)
+    table, kernel, lost = _compress(rows.ngrams, weights, min(settings.linear_rank, taxonomy.num_leaves))
+    vectors = np.zeros((hash_buckets, table.shape[1]), np.float32)
+    vectors[used] = table
+    return LinearHead(vectors, kernel, biases + lost, field_weights)
+
+
+def linear_scores(head: LinearHead, catalog: EncodedCatalog) -> np.ndarray:
+    """(N, K) float32, what the head's program answers for the rows of a catalog."""
+    ngrams = ngram_matrix(catalog, head.field_weights, len(head.vectors))
+    scores = ngrams @ head.vectors @ head.kernel + head.biases
+    presence = np.asarray(catalog.arrays["presence"])
+    has_text = np.asarray(presence[:, [FIELDS.index(field) for field in head.field_weights]].max(axis=1) > 0)
+    return np.asarray(scores * has_text[:, None], np.float32)
+
+
+def ngram_matrix(catalog: EncodedCatalog, field_weights: Mapping[str, float], hash_buckets: int) -> sparse.csr_matrix:
+    """(N, hash_buckets) float32, the weights of each row's n-grams in all the given fields."""
+    total = sparse.csr_matrix((len(catalog), hash_buckets), dtype=np.float32)
+    for field, field_weight in field_weights.items():
+        ids = np.asarray(catalog.arrays[f"{field}_ngram_ids"])
+        weights = np.asarray(catalog.arrays[f"{field}_ngram_weights"])
+        kept = weights > 0
+        ends = np.concatenate([[0], kept.sum(axis=1).cumsum()])
+        total += sparse.csr_matrix((np.float32(field_weight) * weights[kept], ids[kept], ends), shape=total.shape)
+    return total
+
+
+def _rows(
+    catalog: EncodedCatalog, field_weights: Mapping[str, float], hash_buckets: int, single_field_weight: float
+) -> _Rows:
+    """Rows with text; those with more than one field come again with each field alone."""
+    labels = np.asarray(catalog.arrays["labels"])
+    given = np.asarray(catalog.arrays["presence"])[:, [FIELDS.index(field) for field in field_weights]] > 0
+    kept = given.any(axis=1)
+    matrices, parts = [ngram_matrix(catalog, field_weights, hash_buckets)[kept]], [labels[kept]]
+    if single_field_weight > 0:
+        for position, (field, field_weight) in enumerate(field_weights.items()):
+            again = given[:, position] & (given.sum(axis=1) > 1)
+            matrices.append(ngram_matrix(catalog, {field: field_weight}, hash_buckets)[again])
+            parts.append(labels[again])
+    counts = np.full(sum(map(len, parts)), single_field_weight)
+    counts[: len(parts[0])] = 1
+    return _Rows(sparse.vstack(matrices, format="csr"), np.concatenate(parts), counts)
+
+
+def _fit_levels(rows: _Rows, taxonomy: Taxonomy, settings: LinearSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (K, number of n-grams) and biases (K,) of the leaves, their parents' share included."""
+    weights = np.zeros((taxonomy.num_leaves, rows.ngrams.shape[1]), np.float32)
+    biases = np.zeros(taxonomy.num_leaves, np.float32)
+    for depth, node_of_leaf in enumerate(taxonomy.leaf_to_node, start=1):
+        share = 1.0 if depth == taxonomy.depth else settings.linear_parent_weight
+        if share == 0:
+            continue
+        nodes, node_weights, node_biases = _fit_nodes(
+            dataclasses.replace(rows, labels=node_of_leaf[rows.labels]), settings.linear_cost, seed
+        )
+        position = np.full(len(taxonomy.levels[depth - 1]), -1)
+        position[nodes] = np.arange(len(nodes))
+        found = position[node_of_leaf]
+        weights[found >= 0] += np.float32(share) * node_weights[found[found >= 0]]
+        biases += np.float32(share) * np.where(found >= 0, node_biases[found], -1)  # -1: nothing speaks for it
+    return weights, biases
+
+
+def _fit_nodes(rows: _Rows, cost: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The labels that occur (C,), their weights (C, number of n-grams) and biases (C,).
+
+    The labels are shared among the cores; each core fits some of them against all the rest.
+    """
+    nodes = np.unique(rows.labels)
+    if len(nodes) == 1:
+        return nodes, np.zeros((1, rows.ngrams.shape[1]), np.float32), np.ones(1, np.float32)
+    cores = len(usable_cores())
+    parts = np.array_split(nodes, min(max(cores, 2), len(nodes)))
+    labels = [np.where(np.isin(rows.labels, part), rows.labels, _REST) for part in parts]
+    tasks = [(dataclasses.replace(rows, labels=some), cost, seed) for some in labels]
+    if cores == 1 or len(rows.labels) * len(nodes) < _FEW_ROW_CATEGORIES:
+        fitted = [_fit_one_against_rest(*task) for task in tasks]
+    else:
+        # Processes, for LIBLINEAR's threads would share one generator of random numbers.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(len(parts), context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+            fitted = list(pool.map(_fit_one_against_rest, *zip(*tasks, strict=True)))
+    weights, biases = (np.concatenate(arrays) for arrays in zip(*fitted, strict=True))
+    return nodes, weights, biases
+
+
+def _fit_one_against_rest(rows: _Rows, cost: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """SVMs of the labels other than -1, the rest, each against all other rows; the rest and one other are there.
+
+    Returns:
+        (C, U) float32 weights and (C,) float32 biases, a row for each label in ascending order.
+    """
+    machine = LinearSVC(C=cost, dual=True, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a few rows that still move do not change an answer
+        machine.fit(rows.ngrams, rows.labels, rows.counts)
+    # Of two labels LIBLINEAR fits the second, of more it fits each; the rest comes first.
+    first = 0 if len(machine.classes_) == 2 else 1
+    return machine.coef_[first:].astype(np.float32), machine.intercept_[first:].astype(np.float32)
+
+
+def _compress(ngrams: sparse.csr_matrix, weights: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tables (U, rank) and (rank, K), whose product keeps the scores of the rows as well as that rank can.
+
+    The principal axes of the scores are kept, not those of the weights: n-grams count as often as they occur.
+
+    Returns:
+        the tables, and (K,) what the mean score loses by them.
+    """
+    if rank == len(weights):
+        return weights.T, np.eye(rank, dtype=np.float32), np.zeros(rank, np.float32)
+    scores = ngrams @ weights.T
+    mean = scores.mean(axis=0)
+    scores -= mean
+    axes = np.linalg.eigh(scores.T.astype(np.float64) @ scores)[1][:, ::-1][:, :rank].astype(np.float32)
+    return weights.T @ axes, axes.T, mean - axes @ (axes.T @ mean)
