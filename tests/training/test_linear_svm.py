@@ -26,7 +26,7 @@ NAMES = ("name", "mall_category")
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    texts = {"name": [], "mall_category": []}
+    texts: dict[str, list[str]] = {"name": [], "mall_category": []}
     for names, mall_category, _ in TOY_SHOP.values():
         texts["name"] += names
         texts["mall_category"].append(mall_category)
