@@ -24,6 +24,8 @@ from training.outcomes import Outcomes
 _log = logging.getLogger("aisle.baselines")
 #: Rows trained on at most; of a larger catalog as many are drawn at random.
 MAX_TRAIN_ROWS = 500_000
+#: And rows times categories, which is what the linear SVM takes time by: some 18 million in a minute or two.
+MAX_ROW_CATEGORIES = 400_000_000
 #: Weights of the linear SVM, one per class and feature: 2 GiB.
 MAX_WEIGHTS = 2**28
 _FIELDS = ("name", "mall_category")
@@ -64,7 +66,7 @@ class TrainingSample:
 
 
 def read_sample(
-    catalog: Path, columns: Mapping[str, str], labels: LabelSpace, max_rows: int = MAX_TRAIN_ROWS, seed: int = 0
+    catalog: Path, columns: Mapping[str, str], labels: LabelSpace, max_rows: int, seed: int = 0
 ) -> TrainingSample:
     """The catalog's rows with a label of the tree, or `max_rows` of them drawn at random.
 
@@ -162,7 +164,8 @@ class Baselines:
     """All baselines that a training catalog allows, and their answers to a stream of rows."""
 
     def __init__(self, catalog: Path, columns: Mapping[str, str], labels: LabelSpace):
-        sample = read_sample(catalog, columns, labels)
+        max_rows = min(MAX_TRAIN_ROWS, MAX_ROW_CATEGORIES // labels.taxonomy.num_leaves)
+        sample = read_sample(catalog, columns, labels, max_rows)
         self._catalog = catalog.name
         self._num_rows, self._num_rows_in_catalog = len(sample.rows), sample.num_rows_in_catalog
         fields = [field for field in _FIELDS if any(has_text(catalog_text(row, field)) for row in sample.rows)]

@@ -21,7 +21,7 @@ class EvaluateCommand:
     baseline: Path | None = None
     """Training catalog: TF-IDF with a linear SVM, a lookup by mall category and the most frequent category are trained
     on it and answer the same products, so that the report says where Aisle wins and loses; with 170,000 rows it takes
-    some minutes."""
+    some minutes, and of catalogs much larger it trains on a random sample."""
     against: Path | None = None
     """Another bundle that answers the same products: difference with its interval, exact test, categories won and
     lost."""

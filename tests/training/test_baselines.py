@@ -127,6 +127,17 @@ def test_of_a_large_catalog_rows_are_drawn(toy_catalogs: tuple[Path, Path], labe
     assert again.rows == sample.rows
 
 
+def test_many_categories_take_fewer_rows(
+    toy_catalogs: tuple[Path, Path], labels: LabelSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.baselines.MAX_ROW_CATEGORIES", 60)
+    baselines = Baselines(toy_catalogs[0], {}, labels)
+    rows, outcomes = judged(toy_catalogs[1], labels)
+    baselines.add(rows)
+    metrics = baselines.metrics(outcomes, labels.taxonomy)
+    assert (metrics["num_rows"], metrics["num_rows_in_catalog"]) == (20, 90)
+
+
 def test_a_catalog_of_another_tree_is_refused(tmp_path: Path, labels: LabelSpace) -> None:
     rows = [{**row, "category": "식품"} for row in toy_rows(tmp_path, "b", 3)]
     catalog = write_catalog(tmp_path / "food.csv", rows)
