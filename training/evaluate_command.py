@@ -36,7 +36,7 @@ class EvaluateCommand:
     precision: Precision = "float32"
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it."""
     cache_dir: Path = field(default_factory=default_cache_dir)
-    """Fetched pictures."""
+    """Fetched pictures and, while it runs, the rows of the field grid."""
 
 
 def run_evaluate(command: EvaluateCommand) -> str:
