@@ -11,6 +11,7 @@ from model.answer import Answers, softmax
 from model.engine import Features
 from model.evidence import word_votes
 from model.predictor import Predictor
+from model.product import head_rows
 from training.against import JudgedRows
 from training.answering import AnsweredChunk
 from training.catalog import CatalogRow
@@ -145,11 +146,11 @@ class EvaluatedRows:
         )
 
     def _head_answers(self, error: _Error) -> tuple[HeadAnswer, ...]:
-        """What each field says by itself, for the fields that the product has."""
+        """What each head says by itself, if the product has what it reads."""
         answers = []
         temperatures = self._bundle.calibration.head_temperatures
         for head in self._bundle.heads:
-            if head == "joint" or not error.features["presence"][0, self._bundle.fields.index(head)]:
+            if head == "joint" or not head_rows(head, error.features["presence"], self._bundle.fields)[0]:
                 continue
             (probabilities,) = softmax(error.outputs[f"{head}_logits"], temperatures.get(head, 1.0))
             leaf = int(probabilities.argmax())

@@ -54,7 +54,7 @@ Plot = Callable[[Palette], bytes]
 
 @dataclass(frozen=True)
 class HeadAnswer:
-    """What one field says by itself: its head's most probable category, with its probability, 0 to 1."""
+    """What a single head says: its most probable category, with its probability, 0 to 1."""
 
     head: str
     category: str
@@ -70,7 +70,7 @@ class ConfidentError:
         probability: of the answer, 0 to 1.
         is_accepted: whether it would have been placed without a person.
         thumbnail: a data:image/ URI, '' without a picture.
-        heads: of the fields that the product has.
+        heads: those that had something to read.
         words: of the name, the strongest support of the answer first.
     Raises:
         ValueError: the thumbnail is anything else; the page must load nothing from elsewhere.
