@@ -1,7 +1,7 @@
 """`training add-category`: a bundle and a few examples in, a bundle that knows new categories out."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from model.taxonomy import Taxonomy
 from model.wider_classifier import load_classifier, set_columns, widen_classifier
 from training.addition import Addition, addition_card_section, measure_addition
 from training.catalog import read_catalog
+from training.catalog_columns import did_you_mean
 from training.head_columns import HeadColumns, LabelledRows, fit_heads
 from training.head_probe import HeadProbe
 from training.labels import LabelSpace
 from training.rejects import Rejects
+from training.taxonomy_file import ancestors, read_taxonomy
 
 #: Fewer say too little of what a category is like.
 MIN_EXAMPLES = 3
@@ -35,6 +37,7 @@ class AddCategoryJob:
         catalog: rows of the new categories.
         val: labelled rows of the old categories, perhaps some of the new ones.
         columns: our column name to the files' heading.
+        taxonomy: the shop's tree with the new categories, for their ids; or None.
         rejects: CSV of the rows that could not be used.
     """
 
@@ -43,6 +46,7 @@ class AddCategoryJob:
     val: Path
     out: Path
     columns: Mapping[str, str]
+    taxonomy: Path | None
     rejects: Path
     cache_dir: Path
 
@@ -62,8 +66,9 @@ def add_category(job: AddCategoryJob) -> Addition:
         TaxonomyError: a category is there already, or lies above or below an old one.
     """
     bundle = load_bundle(job.bundle)
-    new_leaves = read_new_leaves(job.catalog, job.columns, bundle.taxonomy)
-    taxonomy = Taxonomy((*bundle.taxonomy.leaves, *new_leaves), bundle.taxonomy.category_ids)
+    tree = read_taxonomy(job.taxonomy) if job.taxonomy is not None else None
+    new_leaves = read_new_leaves(job.catalog, job.columns, bundle.taxonomy, tree)
+    taxonomy = extended(bundle.taxonomy, new_leaves, tree)
     additions: list[Addition] = []
 
     def add(folder: Path) -> None:
@@ -86,14 +91,30 @@ def add_category(job: AddCategoryJob) -> Addition:
     return additions[0]
 
 
-def read_new_leaves(catalog: Path, columns: Mapping[str, str], taxonomy: Taxonomy) -> tuple[str, ...]:
+def extended(taxonomy: Taxonomy, new_leaves: Sequence[str], tree: Taxonomy | None) -> Taxonomy:
+    """A tree with further leaves behind its own, and with the ids that `tree` has for them and the nodes above."""
+    above = {node for leaf in new_leaves for node in ancestors(leaf)}
+    ids = {node: tree.category_id(node) for node in (*new_leaves, *above) if tree.category_id(node)} if tree else {}
+    return Taxonomy((*taxonomy.leaves, *new_leaves), {**ids, **taxonomy.category_ids})
+
+
+def read_new_leaves(
+    catalog: Path, columns: Mapping[str, str], taxonomy: Taxonomy, tree: Taxonomy | None = None
+) -> tuple[str, ...]:
     """The categories of a catalog, sorted, when all of them can become leaves.
 
+    Args:
+        taxonomy: the bundle's.
+        tree: the shop's; its leaves may be named by id.
     Raises:
         CatalogError: the catalog cannot be read or no row has a category.
         TaxonomyError: a category is there already, or lies above or below another leaf; says which.
     """
-    counts = Counter(row.category for rows in read_catalog(catalog, columns) for row in rows if row.category)
+    paths = {
+        category_id: node for known in (tree, taxonomy) if known for node, category_id in known.category_ids.items()
+    }
+    labels = (row.category for rows in read_catalog(catalog, columns) for row in rows if row.category)
+    counts = Counter(paths.get(label, label) for label in labels)
     if not counts:
         raise CatalogError(
             f"{catalog}: expected rows with a new category each, found none; fill in the category column"
@@ -109,6 +130,11 @@ def read_new_leaves(catalog: Path, columns: Mapping[str, str], taxonomy: Taxonom
             raise TaxonomyError(
                 f"{catalog}: expected leaves, found {leaf!r}, which has categories below it, such as {below!r}; give"
                 " the new category a level of its own"
+            )
+        if tree is not None and tree.class_of(leaf) is None:
+            raise TaxonomyError(
+                f"{catalog}: expected leaves of the taxonomy, found {leaf!r}{did_you_mean(leaf, tree.leaves)}; correct"
+                " the category, or add it to --taxonomy"
             )
     try:
         Taxonomy((*taxonomy.leaves, *counts))

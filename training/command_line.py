@@ -107,6 +107,8 @@ class AddCategoryCommand:
     """Folder of the new bundle."""
     columns: str = ""
     """Other headings: product_name=title,category=label,..."""
+    taxonomy: Path | None = None
+    """CSV with category_id and category: the shop's tree with the new categories, for their ids."""
     rejects: Path | None = None
     """Rows that could not be used, CSV; by default OUT.rejects.csv."""
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -264,7 +266,8 @@ def _add_category(command: AddCategoryCommand) -> None:
 
     rejects = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
     columns = parse_columns(command.columns)
-    job = AddCategoryJob(command.bundle, command.catalog, command.val, command.out, columns, rejects, command.cache_dir)
+    paths = (command.bundle, command.catalog, command.val, command.out)
+    job = AddCategoryJob(*paths, columns, command.taxonomy, rejects, command.cache_dir)
     for line in add_category(job).lines(command.val.name):
         print(line)
     print(f"new categories are left for review until the next training; bundle in {command.out}")

@@ -12,10 +12,12 @@ from model.bundle import load_bundle
 from model.errors import BundleError, CatalogError, TaxonomyError
 from model.predictor import Predictor
 from model.product import Product
+from model.taxonomy import Taxonomy
 from tests.conftest import TOY_SHOP, toy_picture, toy_rows, write_catalog
-from training.add_category import AddCategoryJob, add_category
+from training.add_category import AddCategoryJob, add_category, extended, read_new_leaves
 from training.addition import Addition
 from training.command_line import main
+from training.taxonomy_file import read_taxonomy
 
 SHOES, COFFEE = "의류>신발>운동화", "식품>커피"
 #: Their words are known to the bundle, together they are new: n-grams that training never saw say nothing.
@@ -50,6 +52,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, toy_bundle: Path, toy_cache: P
         write_catalog(folder / "val.csv", toy_rows(folder, "o", 30) + new_rows(folder, "f", 8) + unknown),
         folder / "models" / "toy" / "2",
         {},
+        None,
         folder / "rejects.csv",
         toy_cache,
     )
@@ -145,23 +148,27 @@ def test_old_leaves_keep_their_order_and_their_logits(wider: Predictor, toy_bund
         assert kept == [scored.category for scored in old.categories][: len(kept)]
 
 
-def test_more_can_be_added_to_what_was_added_to(wider: Predictor, job: AddCategoryJob, tmp_path: Path) -> None:
+def test_more_can_be_added_by_command_to_what_was_added_to(
+    wider: Predictor, job: AddCategoryJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [
         {"product_id": f"t{i}", "product_name": "스키니 티", "mall_category": "PC > 팬츠", "category": "식품>차"}
         for i in range(3)
     ]
-    second = replace(
-        job, bundle=job.out, catalog=write_catalog(tmp_path / "tea.csv", rows), out=tmp_path / "3",
-        rejects=tmp_path / "r.csv",
-    )  # fmt: skip
-    addition = add_category(second)
-    assert addition.new_leaves[0].num_further == 0
-    assert addition.lines("val.csv")[1].endswith("no further product in val.csv")
-    bundle = load_bundle(second.out)
+    catalog, out = write_catalog(tmp_path / "tea.csv", rows), tmp_path / "3"
+    arguments = ["--bundle", str(job.out), "--catalog", str(catalog), "--val", str(job.val), "--out", str(out)]
+    assert main(["add-category", *arguments, "--cache-dir", str(job.cache_dir)]) == 0
+    old, tea, last = capsys.readouterr().out.splitlines()
+    assert old.startswith("old categories: accuracy ")
+    assert tea.startswith("식품>차: ")
+    assert tea.endswith(" of 3 examples found when left out, no further product in val.csv")
+    assert last == f"new categories are left for review until the next training; bundle in {out}"
+    bundle = load_bundle(out)
     assert bundle.calibration.unproven == (COFFEE, SHOES, "식품>차")
     assert len(bundle.metrics["additions"]) == 2
+    assert "unknown label" in (tmp_path / "3.rejects.csv").read_text()
     products = [Product("t", "스키니 티", "PC > 팬츠"), Product("s", "데님 노트북 청바지", "패션 > 슈즈")]
-    found = predictions(Predictor.open(second.out, "openvino"), products)
+    found = predictions(Predictor.open(out, "openvino"), products)
     assert [one.categories[0].category for one in found] == ["식품>차", SHOES]
 
 
@@ -201,6 +208,36 @@ def test_what_cannot_be_added(
     assert not wrong.out.exists()
 
 
+def shop_tree(folder: Path) -> Path:
+    path = folder / "taxonomy.csv"
+    path.write_text(f"category_id,category\n7,식품\n71,{COFFEE}\n1,의류\n11,{OLD}\n12,{SHOES}\n", encoding="utf-8")
+    return path
+
+
+def test_ids_come_from_the_shops_tree(tmp_path: Path) -> None:
+    tree, old = read_taxonomy(shop_tree(tmp_path)), Taxonomy(TOY_SHOP, {"의류": "1"})
+    rows = [{"product_id": "1", "product_name": "a", "category": "71"}, {"product_id": "2", "category": SHOES}]
+    new_leaves = read_new_leaves(write_catalog(tmp_path / "new.csv", rows), {}, old, tree)
+    assert new_leaves == (COFFEE, SHOES)
+    wider = extended(old, new_leaves, tree)
+    assert wider.category_ids == {"의류": "1", "식품": "7", COFFEE: "71", SHOES: "12"}
+    assert [wider.class_of(leaf) for leaf in new_leaves] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("category", "text"),
+    [
+        ("11", f"expected new categories only, found '{OLD}'"),
+        ("1", "expected leaves, found '의류'"),
+        ("식품>커피콩", "expected leaves of the taxonomy, found '식품>커피콩'; did you mean '식품>커피'"),
+    ],
+)
+def test_labels_that_do_not_fit_the_shops_tree(tmp_path: Path, category: str, text: str) -> None:
+    catalog = write_catalog(tmp_path / "new.csv", [{"product_id": "1", "product_name": "a", "category": category}])
+    with pytest.raises(TaxonomyError, match=text):
+        read_new_leaves(catalog, {}, Taxonomy(TOY_SHOP), read_taxonomy(shop_tree(tmp_path)))
+
+
 def test_a_validation_catalog_without_old_rows(job: AddCategoryJob, tmp_path: Path) -> None:
     wrong = replace(job, val=job.catalog, out=tmp_path / "out", rejects=tmp_path / "rejects.csv")
     with pytest.raises(CatalogError, match="expected labelled products of the old categories, found none"):
@@ -210,20 +247,3 @@ def test_a_validation_catalog_without_old_rows(job: AddCategoryJob, tmp_path: Pa
 def test_the_bundle_itself_is_no_target(job: AddCategoryJob) -> None:
     with pytest.raises(BundleError, match="expected another folder than the bundle's own"):
         add_category(replace(job, out=job.bundle))
-
-
-def test_by_command(job: AddCategoryJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [{"product_id": "1", "product_name": "커피", "category": OLD}]
-    catalog = write_catalog(tmp_path / "new.csv", rows)
-    arguments = [
-        "--bundle",
-        str(job.bundle),
-        "--catalog",
-        str(catalog),
-        "--val",
-        str(job.val),
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    assert main(["add-category", *arguments]) == 1
-    assert f"error: {catalog}: expected new categories only" in capsys.readouterr().err
