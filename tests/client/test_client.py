@@ -67,6 +67,20 @@ def test_a_mask_and_words_are_passed_on(call: Call, target: str):
     assert set(caught.value.violations) == {"mask_parent"}
 
 
+def test_a_stream_has_a_mask_too(target: str):
+    products = [Product(str(i), "게이밍 laptop") for i in range(70)]
+
+    async def found() -> list[Any]:
+        async with AsyncAisleClient(target, retry=NO_RETRY) as client:
+            return [result async for result in client.classify_stream(products, mask_parent="의류")]
+
+    with AisleClient(target, retry=NO_RETRY) as client:
+        results = list(client.classify_stream(products, mask_parent="의류"))
+    for result in (*results, *asyncio.run(found())):
+        assert {scored.category.partition(">")[0] for scored in result.categories} == {"의류"}
+    assert [result.product_id for result in results] == [str(i) for i in range(70)]
+
+
 def test_no_products_ask_nothing(call: Call):
     assert call("127.0.0.1:1", "classify", []) == []
 

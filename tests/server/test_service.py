@@ -183,8 +183,26 @@ def test_bad_products_fail_alone_each_with_its_path(stub: Stub, jpeg: bytes, bom
         (pb.ClassifyRequest(products=[{"product_name": "a"}], model="no"), ["model"], "found 'no'"),
         (pb.ClassifyRequest(products=[{"product_name": "a"}], model="x" * 10**6), ["model"], "xxx..."),
         (pb.ClassifyRequest(products=[{"product_name": "a"}], model_version="-"), ["model_version"], "found '-'"),
+        (pb.ClassifyRequest(products=[{"product_name": "a"}], mask_parent="가" * 900), ["mask_parent"], "가가..."),
+        (
+            pb.ClassifyRequest(products=[{"product_name": "a"}], mask_parent="a" * 10**6),
+            ["mask_parent"],
+            "found 1000000",
+        ),
+        (pb.ClassifyRequest(products=[{"product_name": "a"}], mask_parent=" > "), ["mask_parent"], "found ''"),
     ],
-    ids=["empty", "too many", "negative top_k", "large top_k", "unknown model", "long model", "unknown version"],
+    ids=[
+        "empty",
+        "too many",
+        "negative top_k",
+        "large top_k",
+        "unknown model",
+        "long model",
+        "unknown version",
+        "unknown mask",
+        "long mask",
+        "empty mask",
+    ],
 )
 def test_a_request_that_is_wrong_as_a_whole(stub: Stub, request_message, fields: list[str], message: str):
     with pytest.raises(grpc.RpcError) as caught:
