@@ -75,7 +75,8 @@ def difference_sentence(comparison: Mapping[str, Any], this: str, other: str) ->
     if not is_beyond_chance(comparison):
         return (
             f"{_capital(this)} and {other} are too close to call: {ours} and {theirs} right, and a difference of"
-            f" {points(comparison['difference'])} points may be chance ({interval})."
+            f" {points(comparison['difference'])} points may be chance (exact test p"
+            f" {p_words(comparison['p_value'])}, {interval})."
         )
     verb = "wins" if comparison["difference"] > 0 else "loses"
     return (

@@ -77,7 +77,7 @@ def test_a_win_over_the_others_takes_a_sentence_each() -> None:
                 "p_value": 0.7,
             },
             "A and B are too close to call: 85.7 % and 85.5 % right, and a difference of +0.2 points may be chance"
-            " (95 % interval −0.3 to +0.8).",
+            " (exact test p 0.7000, 95 % interval −0.3 to +0.8).",
         ),
         (
             {"difference": 0.0, "accuracy": 0.855, "difference_low": -0.01, "difference_high": 0.01, "p_value": 1.0},
