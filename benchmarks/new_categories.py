@@ -12,6 +12,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,8 +119,8 @@ def hold_out(name: str, options: Options) -> tuple[Bundle, list[str]]:
 def probe(bundle: Bundle, folder: Path, cache_dir: Path) -> Seen:
     """Look at the old categories' validation rows and at all rows of the new ones."""
     classifier = load_classifier(bundle.path)
-    head_probe = HeadProbe(bundle, widen_classifier(classifier, bundle.taxonomy.num_leaves, 1), cache_dir)
-    with Rejects(None) as rejects:
+    wide = widen_classifier(classifier, bundle.taxonomy.num_leaves, 1)
+    with closing(HeadProbe(bundle, wide, cache_dir)) as head_probe, Rejects(None) as rejects:
         old, new = (head_probe.probe(folder / f"{name}.csv", {}, rejects, _MAX_ROWS) for name in ("val", "new"))
     labels = np.array([bundle.taxonomy.class_of(row.category) for row in old.rows])
     return Seen(HeadColumns.of(bundle, classifier), LabelledRows(labels, old.presence, old.views), new)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -149,10 +150,9 @@ def _probed(
     job: AddCategoryJob, bundle: Bundle, taxonomy: Taxonomy, classifier: keras.Model
 ) -> tuple[LabelledRows, LabelledRows]:
     """Examples and validation rows, with labels in the new tree."""
-    probe = HeadProbe(bundle, classifier, job.cache_dir)
     labels = LabelSpace(taxonomy, "the bundle's tree and the new categories")
     num_old = bundle.taxonomy.num_leaves
-    with Rejects(job.rejects) as rejects:
+    with closing(HeadProbe(bundle, classifier, job.cache_dir)) as probe, Rejects(job.rejects) as rejects:
         examples = _labelled(probe, job.catalog, job, labels, rejects)
         for i, leaf in enumerate(taxonomy.leaves[num_old:], start=num_old):
             num_examples = int((examples.labels == i).sum())

@@ -70,7 +70,7 @@ class ProbedRows:
 
 
 class HeadProbe:
-    """Looks at catalogs through a widened classifier.
+    """Looks at catalogs through a widened classifier; to be closed.
 
     Args:
         classifier: `widen_classifier`'s, its new columns zero.
@@ -80,6 +80,10 @@ class HeadProbe:
         engine = open_engine(bundle.path)
         self._predictor = Predictor(bundle, _ProbeEngine(engine, classifier, bundle))
         self._cache_dir = cache_dir
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._predictor.close()
 
     def probe(self, catalog: Path, columns: Mapping[str, str], rejects: Rejects, max_rows: int) -> ProbedRows:
         """Look at a catalog's rows; those that cannot be answered are rejected.
