@@ -39,15 +39,18 @@ class LinearHead:
 class LinearVote:
     """What the linear scores add to the network's joint logits: `weight` times what each lacks to `cap`, as a malus.
 
-    Scores above the cap are all the same to it: among them the network decides.
+    Args:
+        slope: share that scores above the cap keep; with 0 they are all the same, and the network decides among them.
     """
 
     weight: float
     cap: float
+    slope: float
 
     def of(self, scores: np.ndarray) -> np.ndarray:
-        """(N, K) float32 scores to (N, K) float32, 0 or less."""
-        return np.float32(-self.weight) * np.maximum(np.float32(self.cap) - scores, np.float32(0))
+        """(N, K) float32 scores to (N, K) float32."""
+        lack = np.float32(self.cap) - scores
+        return np.float32(-self.weight) * np.maximum(lack, np.float32(self.slope) * lack)
 
 
 def add_linear_head(classifier: keras.Model, shape: ClassifierShape, head: LinearHead, vote: LinearVote) -> keras.Model:
@@ -61,7 +64,7 @@ def add_linear_head(classifier: keras.Model, shape: ClassifierShape, head: Linea
     inputs = {tensor.name: tensor for tensor in classifier.inputs}
     logits = _linear_logits(inputs, shape, head)
     lack = keras.layers.Rescaling(-1.0, vote.cap, dtype="float32", name="linear_cap")(logits)
-    lack = keras.layers.ReLU(dtype="float32", name="linear_lack")(lack)
+    lack = keras.layers.LeakyReLU(vote.slope, dtype="float32", name="linear_lack")(lack)
     malus = keras.layers.Rescaling(-vote.weight, dtype="float32", name="linear_vote")(lack)
     own = keras.layers.Activation("linear", dtype="float32", name="network_logits")(
         classifier.get_layer("joint_classes").output

@@ -58,7 +58,8 @@ def judge(
         scores = linear_scores(linear, val.catalog)
         vote = fit_expert_weights(network, scores, labels, seed).vote
         assert vote is not None
-        _log.info("linear head: its scores up to %.2f count %.3g times beside the network's", vote.cap, vote.weight)
+        told = "linear head: its scores count %.3g times beside the network's, above %.2f %.1f of that"
+        _log.info(told, vote.weight, vote.cap, vote.slope)
         classifier = add_linear_head(classifier, shape, linear, vote)
         del logits["joint"]  # comes last
         logits |= {"linear": scores, "joint": network + vote.of(scores)}
