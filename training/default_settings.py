@@ -22,6 +22,9 @@ _FEW_ROWS: dict[str, dict[str, Any]] = {
     "tokenizer": {"hash_buckets": 65_536, "ngram_min_count": 1, "character_orders": (1, 2, 3, 4)},
     "training": {"batch_size": _BATCH_SIZE, "learning_rate": 3e-3},
 }
+# So few that a class has a handful of rows: parents and lone fields in the linear head then cost more than they give.
+_VERY_FEW_ROWS = 5_000
+_LINEAR_OF_VERY_FEW = {"linear_parent_weight": 0.0, "linear_single_field_weight": 0.1}
 _FEW_TEXTS: dict[str, dict[str, Any]] = {
     "tokenizer": {"name_ngrams": 256},
     "model": {"ngram_dropout_rate": 0.0, "modality_dropout_rate": 0.05},
@@ -78,6 +81,8 @@ def default_settings(size: CatalogSize) -> Settings:
     for chosen in (_FEW_ROWS, special):
         for group, entries in chosen.items():
             values[group] |= entries
+    if size.num_rows < _VERY_FEW_ROWS:
+        values["linear"] |= _LINEAR_OF_VERY_FEW
     steps_an_epoch = max(size.num_rows, 1) / _BATCH_SIZE
     epochs = min(_MOST_EPOCHS, max(_LEAST_EPOCHS[kind], math.ceil(_LEAST_STEPS[kind] / steps_an_epoch)))
     values["training"] |= {"epochs": epochs, "patience": epochs}  # the learning rate has to reach its end

@@ -27,6 +27,13 @@ def test_pictures_call_for_dropout_on_the_name():
     assert with_pictures.name_dropout_rate > without.name_dropout_rate
 
 
+def test_of_very_few_rows_the_linear_head_learns_leaves_and_little_of_lone_fields():
+    few, usual = default_settings(CatalogSize(1_000, has_pictures=False)).linear, Settings().linear
+    assert few.linear_parent_weight == 0 < usual.linear_parent_weight
+    assert 0 < few.linear_single_field_weight < usual.linear_single_field_weight
+    assert default_settings(CatalogSize(10_000, has_pictures=False)).linear == usual
+
+
 def test_the_size_is_counted_with_mapped_columns(tmp_path: Path):
     catalog = tmp_path / "shop.csv"
     catalog.write_text("sku,title,photo\n1,red shirt,a.jpg\n2,blue shirt,\n,no id,b.jpg\n", encoding="utf-8")
