@@ -58,6 +58,10 @@ class Mutator:
             request.model = rng.choice(_ODD_TEXTS)
         if rng.random() < 0.02:
             request.model_version = rng.choice(_ODD_TEXTS)
+        if rng.random() < 0.02:
+            request.mask_parent = rng.choice(_ODD_TEXTS)
+        request.include_evidence = rng.random() < 0.1
+        request.include_words = rng.random() < 0.05
         content = request.SerializeToString()
         return _mutated(content, rng) if rng.random() < 0.25 else content
 
