@@ -1,13 +1,18 @@
 """How each contender is spoken to: products to request bytes, a connection, answer bytes to categories."""
 
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Literal, Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
 
 import aiohttp
 import grpc
 import msgpack
 import numpy as np
+from google.protobuf import message_factory
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.message import Message
 
 from benchmarks.peers.answering import TEXTS, TOP_K
 from client.channel import PLAIN_TEXT
@@ -15,8 +20,20 @@ from client.load.generator import Ask, grpc_connection
 from client.messages import product_message
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2
+from proto.generate import run_protoc
 
-_messages = grpc.protos("benchmarks/peers/open_inference.proto")
+
+def _messages_of(source: Path) -> dict[str, type[Message]]:
+    """The messages of a .proto file by full name, compiled by a process of its own: see `run_protoc`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        image = Path(scratch) / "image.binpb"
+        run_protoc(source.parent, [f"--descriptor_set_out={image}", source.name])
+        return message_factory.GetMessages(FileDescriptorSet.FromString(image.read_bytes()).file)
+
+
+_messages = _messages_of(Path(__file__).parent / "peers" / "open_inference.proto")
+_Request: Any = _messages["inference.ModelInferRequest"]
+_Response: Any = _messages["inference.ModelInferResponse"]
 
 #: The best categories of one product with their probabilities, best first.
 Answer: TypeAlias = list[tuple[str, float]]
@@ -66,7 +83,7 @@ class OpenInferenceProtocol:
         """A ModelInferRequest: texts (N, 4) and image (N, 1), both BYTES."""
         texts = [str(getattr(product, field)).encode() for product in products for field in TEXTS]
         images = [product.image or b"" for product in products]
-        request = _messages.ModelInferRequest(model_name="aisle", raw_input_contents=[_packed(texts), _packed(images)])
+        request = _Request(model_name="aisle", raw_input_contents=[_packed(texts), _packed(images)])
         for name, columns in (("texts", len(TEXTS)), ("image", 1)):
             request.inputs.add(name=name, datatype="BYTES", shape=[len(products), columns])
         return request.SerializeToString()
@@ -77,7 +94,7 @@ class OpenInferenceProtocol:
 
     def read(self, answer: bytes) -> list[Answer]:
         """A ModelInferResponse with categories (N, k) BYTES and probabilities (N, k) FP32, raw or not."""
-        response = _messages.ModelInferResponse.FromString(answer)
+        response = _Response.FromString(answer)
         places = {tensor.name: place for place, tensor in enumerate(response.outputs)}
         categories, probabilities = (response.outputs[places[name]] for name in ("categories", "probabilities"))
         num_products, top_k = categories.shape

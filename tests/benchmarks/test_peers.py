@@ -15,7 +15,7 @@ from benchmarks.peers import mlserver, mosec, triton
 from benchmarks.peers.answering import Answering, product
 from benchmarks.peers.launch import PeerModel, free_port
 from benchmarks.peers.tuning import TUNED, Tuning
-from benchmarks.protocols import PROTOCOLS, _messages, _packed, _unpacked
+from benchmarks.protocols import PROTOCOLS, _packed, _Request, _Response, _unpacked
 from benchmarks.right_answers import check_answers, reference_answers
 from benchmarks.serving import Options, half_rates, installed
 from benchmarks.serving_tables import latency_table
@@ -100,7 +100,7 @@ def test_bytes_tensors_keep_their_elements() -> None:
 
 
 def test_an_open_inference_request_has_texts_and_pictures() -> None:
-    request = _messages.ModelInferRequest.FromString(PROTOCOLS["open-inference"].encode([SHIRT, LAPTOP]))
+    request = _Request.FromString(PROTOCOLS["open-inference"].encode([SHIRT, LAPTOP]))
     assert {tensor.name: (tensor.datatype, list(tensor.shape)) for tensor in request.inputs} == {
         "texts": ("BYTES", [2, 4]),
         "image": ("BYTES", [2, 1]),
@@ -115,7 +115,7 @@ def test_an_open_inference_request_has_texts_and_pictures() -> None:
 @pytest.mark.parametrize("is_raw", [True, False])
 def test_an_open_inference_answer_is_read_raw_or_not(is_raw: bool) -> None:
     names, values = [b"A", b"B", b"C", "셔츠".encode()], [0.75, 0.25, 0.5, 0.5]
-    response = _messages.ModelInferResponse()
+    response = _Response()
     for name in ("probabilities", "categories"):
         response.outputs.add(name=name, shape=[2, 2])
     if is_raw:
