@@ -32,7 +32,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[TrainCommand]:
 def test_an_unknown_command_tells_the_known_ones(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert (
-        "usage: python -m training {train,predict,evaluate,quantize,export-onnx,tune,tune-worker} ..."
+        "usage: python -m training {train,predict,evaluate,quantize,add-category,export-onnx,tune,tune-worker} ..."
         in capsys.readouterr().err
     )
 
