@@ -82,6 +82,28 @@ class FieldFlag(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="aisle")
+class Affine(keras.layers.Layer):
+    """`scale` times the input plus `offset`. Keras's own Rescaling looks for TensorFlow on every backend.
+
+    Args:
+        scale, offset: of every element.
+    """
+
+    def __init__(self, scale: float, offset: float = 0.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.offset = offset
+
+    def call(self, inputs: Any) -> Any:
+        """Multiply and add."""
+        return inputs * ops.cast(self.scale, inputs.dtype) + ops.cast(self.offset, inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "scale": self.scale, "offset": self.offset}
+
+
+@keras.saving.register_keras_serializable(package="aisle")
 class BackbonePreprocessing(keras.layers.Layer):
     """The backbone's own `preprocess_input` inside the model, on (B, H, W, 3) pixels of 0 to 255.
 

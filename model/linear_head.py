@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from model.classifier import ClassifierShape
-from model.layers import FieldFlag
+from model.layers import Affine, FieldFlag
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def add_linear_head(classifier: keras.Model, shape: ClassifierShape, head: Linea
     """
     inputs = {tensor.name: tensor for tensor in classifier.inputs}
     logits = _linear_logits(inputs, shape, head)
-    lack = keras.layers.Rescaling(-1.0, vote.cap, dtype="float32", name="linear_cap")(logits)
+    lack = Affine(-1.0, vote.cap, dtype="float32", name="linear_cap")(logits)
     lack = keras.layers.LeakyReLU(vote.slope, dtype="float32", name="linear_lack")(lack)
-    malus = keras.layers.Rescaling(-vote.weight, dtype="float32", name="linear_vote")(lack)
+    malus = Affine(-vote.weight, dtype="float32", name="linear_vote")(lack)
     own = keras.layers.Activation("linear", dtype="float32", name="network_logits")(
         classifier.get_layer("joint_classes").output
     )
@@ -82,7 +82,7 @@ def _linear_logits(inputs: dict[str, Any], shape: ClassifierShape, head: LinearH
     classes = keras.layers.Dense(shape.num_classes, trainable=False, name="linear_classes")
     bags = []
     for field, field_weight in head.field_weights.items():
-        weights = keras.layers.Rescaling(field_weight, name=f"{field}_linear_weights")(inputs[f"{field}_ngram_weights"])
+        weights = Affine(field_weight, name=f"{field}_linear_weights")(inputs[f"{field}_ngram_weights"])
         vectors = table(inputs[f"{field}_ngram_ids"])
         bags.append(keras.layers.Dot(axes=1, name=f"{field}_linear_bag")([weights, vectors]))
     flags = [FieldFlag(shape.fields.index(field), name=f"{field}_is_given")(inputs["presence"]) for field in fields]
