@@ -9,7 +9,6 @@ from statistics import fmean, stdev
 from benchmarks.catalog_variants import draw_samples, read_rows, type_word_remover, write_rows
 from benchmarks.commands import run_training
 
-_CONFIGS = Path(__file__).parent / "configs"
 _WEIGHTS = "mobilenet_v2_1.0_224_notop.weights.h5"
 
 
@@ -72,7 +71,7 @@ class Line:
 def naver2019(place: Place) -> list[Line]:
     """167,728 Korean names, 107 categories."""
     catalogs = Catalogs.of(place.data / "naver2019")
-    metrics, train_s = train_and_evaluate(place, "naver2019", catalogs, config="naver2019")
+    metrics, train_s = train_and_evaluate(place, "naver2019", catalogs)
     bundle, answers = place.out / "naver2019", place.out / "naver2019.csv"
     predict_s, _ = run_training("predict", "--bundle", bundle, "--catalog", catalogs.train, "--out", answers)
     rate = metrics["baselines"]["num_rows_in_catalog"] / predict_s
@@ -87,7 +86,7 @@ def naver2019(place: Place) -> list[Line]:
 
 def mwpd2020(place: Place) -> list[Line]:
     """10,012 web offers, name and mall category."""
-    metrics, _ = train_and_evaluate(place, "mwpd2020", Catalogs.of(place.data / "mwpd2020"), config="mwpd2020")
+    metrics, _ = train_and_evaluate(place, "mwpd2020", Catalogs.of(place.data / "mwpd2020"))
     linear = metrics["baselines"]["baselines"]["tfidf_linear_svm"]["average_weighted_f1"]
     score = metrics["average_weighted_f1"]
     return [
@@ -99,13 +98,13 @@ def mwpd2020(place: Place) -> list[Line]:
 def fashion224(place: Place) -> list[Line]:
     """7,503 garments: the picture alone, and with names that do not say the type."""
     folder = place.data / "fashion224"
-    metrics, _ = train_and_evaluate(place, "fashion224", Catalogs.of(folder), config="fashion224", with_pictures=True)
+    metrics, _ = train_and_evaluate(place, "fashion224", Catalogs.of(folder), with_pictures=True)
     remove = type_word_remover(row["category"] for row in read_rows(folder / "train.csv"))
     for split in ("train", "val"):
         rows = [{**row, "product_name": remove(row["product_name"])} for row in read_rows(folder / f"{split}.csv")]
         write_rows(place.out / "hidden" / f"{split}.csv", rows)
     hidden = Catalogs.of(place.out / "hidden")
-    without, _ = train_and_evaluate(place, "fashion224-hidden", hidden, config="fashion224", with_pictures=True)
+    without, _ = train_and_evaluate(place, "fashion224-hidden", hidden, with_pictures=True)
     alone = {field: _alone(without, field) for field in ("name", "image")}
     told = ", ".join(f"{field} alone {value:.4f}" for field, value in alone.items())
     return [
@@ -153,20 +152,18 @@ def small_sample(place: Place, name: str, num_rows: int, num_val_rows: int, seed
 
 
 def train_and_evaluate(
-    place: Place, name: str, catalogs: Catalogs, config: str = "", seed: int = 0, with_pictures: bool = False
+    place: Place, name: str, catalogs: Catalogs, seed: int = 0, with_pictures: bool = False
 ) -> tuple[dict, float]:
     """Train a bundle and evaluate it beside the baselines and with the field grid.
 
     Args:
         name: of the bundle's folder.
-        config: one of benchmarks/configs; '' leaves the settings to Aisle.
     Returns:
         metrics and the seconds that training took.
     """
     bundle, report = place.out / name, place.out / f"{name}-report"
     bundle.parent.mkdir(parents=True, exist_ok=True)
     flags: list[str | Path] = ["--seed", str(seed), "--cache-dir", place.cache]
-    flags += ["--config", _CONFIGS / f"{config}.toml"] if config else []
     flags += ["--image-weights", place.weights / _WEIGHTS] if with_pictures else []
     train_s, _ = run_training("train", "--train", catalogs.train, "--val", catalogs.val, "--bundle", bundle, *flags)
     run_training(

@@ -21,7 +21,7 @@ from benchmarks.commands import run_training
 from benchmarks.leaves import compose_catalogs
 
 SETS = ("naver2019", "mwpd2020", "fashion224", "leaves")
-_CONFIGS = Path(__file__).parent / "configs"
+_LEAVES_CONFIG = Path(__file__).parent / "leaves.toml"
 _WEIGHTS = "mobilenet_v2_1.0_224_notop.weights.h5"
 
 
@@ -78,7 +78,9 @@ def measure(name: str, options: Options) -> Result:
             train, val = options.data / name / "train.csv", options.data / name / "val.csv"
         bundle = options.out / name
         bundle.parent.mkdir(parents=True, exist_ok=True)
-        flags = ["--config", str(_CONFIGS / f"{name}.toml"), "--cache-dir", str(cache)]
+        flags = ["--cache-dir", str(cache)]
+        if name == "leaves":
+            flags += ["--config", str(_LEAVES_CONFIG)]
         if name == "fashion224":
             flags += ["--image-weights", str(options.weights / _WEIGHTS)]
         train_s, peak_mib = run_training("train", "--train", train, "--val", val, "--bundle", bundle, *flags)

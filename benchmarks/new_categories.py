@@ -34,7 +34,6 @@ from training.rejects import Rejects
 SETS = {"fashion224": 4, "mwpd2020": 6}
 _MIN_TRAIN_ROWS, _MIN_VAL_ROWS = 20, 10
 _MAX_ROWS = 20_000
-_CONFIGS = Path(__file__).parent / "configs"
 _WEIGHTS = "mobilenet_v2_1.0_224_notop.weights.h5"
 
 
@@ -108,7 +107,7 @@ def hold_out(name: str, options: Options) -> tuple[Bundle, list[str]]:
     for split, rows in (("train", train), ("val", val)):
         write_rows(folder / f"{split}.csv", [row for row in rows if row["category"] not in chosen])
     if not (folder / "bundle").exists():
-        flags = ["--config", _CONFIGS / f"{name}.toml", "--seed", str(options.seed)]
+        flags: list[str | Path] = ["--seed", str(options.seed)]
         if name == "fashion224":
             flags += ["--image-weights", options.weights / _WEIGHTS]
         catalogs = ("--train", folder / "train.csv", "--val", folder / "val.csv")

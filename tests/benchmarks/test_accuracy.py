@@ -119,13 +119,12 @@ def test_training_and_evaluation_get_the_same_catalogs(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(accuracy_parts, "run_training", noting)
     catalogs = Catalogs(Path("t.csv"), Path("v.csv"), Path("m.csv"))
-    found = train_and_evaluate(Place(tmp_path, Path("w"), tmp_path), "set", catalogs, "mwpd2020", 4, with_pictures=True)
+    found = train_and_evaluate(Place(tmp_path, Path("w"), tmp_path), "set", catalogs, seed=4, with_pictures=True)
     assert found == ({"accuracy": 0.5}, 3.0)
     train, evaluate = calls
     assert train[train.index("--train") + 1] == evaluate[evaluate.index("--baseline") + 1] == "t.csv"
     assert train[train.index("--val") + 1] == "v.csv"
     assert evaluate[evaluate.index("--catalog") + 1] == "m.csv"
-    assert train[train.index("--config") + 1].endswith("benchmarks/configs/mwpd2020.toml")
     assert train[train.index("--seed") + 1] == "4"
     assert train[train.index("--image-weights") + 1].startswith("w/")
 
