@@ -13,6 +13,7 @@ from model.errors import SettingsError
 from proto.aisle.v1 import classifier_pb2
 from server.errors import status_reason
 from server.metrics import Metrics
+from server.unreadable import tolerant
 
 if TYPE_CHECKING:  # opentelemetry need not be installed
     from server.tracing import CallSpan, Tracing
@@ -44,12 +45,13 @@ class CallObserver(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
-        """Wrap the handler of a call."""
+        """Wrap the handler of a call, and let it see what is no message."""
         handler: Any = continuation(handler_call_details)
         method = _METHODS.get(handler_call_details.method)
         if handler is None or method is None:
             return handler
         metadata = handler_call_details.invocation_metadata
+        handler = handler._replace(request_deserializer=tolerant(handler.request_deserializer))
         if not handler.response_streaming:  # no method of the contract has streams one way only
             return handler._replace(unary_unary=self._answer_around(handler.unary_unary, method, metadata))
         return handler._replace(stream_stream=self._stream_around(handler.stream_stream, method, metadata))

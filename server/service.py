@@ -19,6 +19,7 @@ from server.request import parse_request
 from server.response import classify_response, model_response
 from server.settings import ServerSettings
 from server.stream import answer_in_order
+from server.unreadable import check_readable
 
 if TYPE_CHECKING:  # opentelemetry need not be installed
     from server.tracing import Tracing
@@ -47,6 +48,7 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
     ) -> classifier_pb2.ClassifyResponse:
         """See the contract."""
         try:
+            check_readable(request)
             with self.calls.enter(context) as call:
                 return self._classify(request, call)
         except Exception as error:
@@ -67,6 +69,7 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
     ) -> classifier_pb2.GetModelResponse:
         """See the contract."""
         try:
+            check_readable(request)
             with self.calls.enter(context), self._models.lease(request.model, request.model_version) as model:
                 return model_response(model, self._settings)
         except Exception as error:
@@ -86,6 +89,7 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
     ) -> Iterator[classifier_pb2.ClassifyStreamResponse]:
         def answer(message: classifier_pb2.ClassifyStreamRequest) -> classifier_pb2.ClassifyStreamResponse:
             try:
+                check_readable(message)
                 return classifier_pb2.ClassifyStreamResponse(response=self._classify(message.request, call))
             except Exception as error:
                 status = request_status(call.reason(error))

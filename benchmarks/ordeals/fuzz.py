@@ -13,7 +13,6 @@ from pathlib import Path
 
 import grpc
 import tyro
-from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from tqdm import tqdm
 
@@ -29,8 +28,6 @@ from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 _FORMAT = "{desc:12} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"
 _METHOD = "/aisle.v1.ProductClassifier/Classify"
 _IN_FLIGHT = 32
-#: What gRPC itself answers, by its own rules, where a message is no protobuf.
-_UNPARSABLE = "Exception deserializing request!"
 _PROPER = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
 
 
@@ -111,11 +108,11 @@ def ask_all(server: ServerProcess, mutator: Mutator, num_cases: int) -> Served:
         classify: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_METHOD)
         while server.is_running and (batch := list(islice(cases, _IN_FLIGHT))):
             calls = [classify.future(content, timeout=60) for _, content in batch]
-            for (number, content), call in zip(batch, calls, strict=True):
+            for (number, _), call in zip(batch, calls, strict=True):
                 code, details = call.code(), call.details() or ""
                 served.codes[code.name] += 1
                 answer = call.result() if code == grpc.StatusCode.OK else b""
-                if fault := status_fault(code, details, answer, content):
+                if fault := status_fault(code, details, answer):
                     served.faults[number] = fault
             if server.is_running:
                 served.rss_mib.append(server.usage.rss_mib)
@@ -134,14 +131,12 @@ def ask_good(server: ServerProcess, products: list[Product], truth: Truth) -> st
     return ""
 
 
-def status_fault(code: grpc.StatusCode, details: str, answer: bytes, content: bytes) -> str:
-    """What is wrong with how a server answered `content`, or one of the products in it; '' when nothing is.
+def status_fault(code: grpc.StatusCode, details: str, answer: bytes) -> str:
+    """What is wrong with how a server answered, or one of the products; '' when nothing is.
 
     Args:
         answer: a serialised ClassifyResponse, where the code is OK.
     """
-    if code == grpc.StatusCode.INTERNAL and details == _UNPARSABLE and not _is_request(content):
-        return ""
     if code not in _PROPER:
         return f"{code.name}: {details}"
     for classification in classifier_pb2.ClassifyResponse.FromString(answer).classifications:
@@ -149,14 +144,6 @@ def status_fault(code: grpc.StatusCode, details: str, answer: bytes, content: by
         if classification.HasField("error") and error.code != code_pb2.INVALID_ARGUMENT:
             return f"a product ended with {code_pb2.Code.Name(error.code)}: {error.message}"
     return ""
-
-
-def _is_request(content: bytes) -> bool:
-    try:
-        classifier_pb2.ClassifyRequest.FromString(content)
-    except DecodeError:
-        return False
-    return True
 
 
 def _faultless(what: str, num_cases: int, outcomes: Counter[str], faults: dict[int, str]) -> Promise:
