@@ -7,6 +7,7 @@ import signal
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
+from model.errors import TrainingError
 from model.linear_head import LinearHead
 from model.product import FIELDS, LINEAR_FIELDS
 from model.settings import LinearSettings
@@ -65,6 +67,8 @@ def fit_linear_head(
         fields: those that the model reads.
     Returns:
         None where `settings` or the data speak against it; the log says which.
+    Raises:
+        TrainingError: a process that fits was killed.
     """
     if settings.linear_head == "off":
         return None
@@ -168,8 +172,14 @@ def _fit_nodes(rows: _Rows, cost: float, seed: int) -> tuple[np.ndarray, np.ndar
     else:
         # Processes, for LIBLINEAR's threads would share one generator of random numbers.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(len(parts), context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-            fitted = list(pool.map(_fit_one_against_rest, *zip(*tasks, strict=True)))
+        try:
+            with ProcessPoolExecutor(len(parts), context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+                fitted = list(pool.map(_fit_one_against_rest, *zip(*tasks, strict=True)))
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                "a process that fits the linear head was killed, most likely for want of memory; the trained network is"
+                " kept: run the same command with --resume when there is more, or with --resume --linear-head off"
+            ) from error
     weights, biases = (np.concatenate(arrays) for arrays in zip(*fitted, strict=True))
     return nodes, weights, biases
 

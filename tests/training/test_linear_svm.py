@@ -2,11 +2,13 @@
 
 import dataclasses
 import logging
+import os
 
 import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
+from model.errors import TrainingError
 from model.linear_head import LinearHead
 from model.product import FIELDS
 from model.settings import LinearSettings
@@ -72,6 +74,19 @@ def test_two_processes_find_the_same(catalog: EncodedCatalog, monkeypatch: pytes
     monkeypatch.setattr(linear_svm, "_FEW_ROW_CATEGORIES", 0)
     monkeypatch.setattr(linear_svm, "usable_cores", lambda: [0, 1])
     np.testing.assert_allclose(linear_scores(fitted(catalog, PLAIN), catalog), linear_scores(alone, catalog), atol=1e-5)
+
+
+def die(*_: object) -> None:
+    """As a process that the system kills for want of memory."""
+    os._exit(9)
+
+
+def test_a_killed_process_ends_with_what_to_do(catalog: EncodedCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_svm, "_FEW_ROW_CATEGORIES", 0)
+    monkeypatch.setattr(linear_svm, "usable_cores", lambda: [0, 1])
+    monkeypatch.setattr(linear_svm, "_fit_one_against_rest", die)
+    with pytest.raises(TrainingError, match=r"was killed, .* is kept: run the same command with --resume"):
+        fitted(catalog, PLAIN)
 
 
 def test_fewer_dimensions_keep_the_directions_in_which_scores_differ(catalog: EncodedCatalog) -> None:
