@@ -41,6 +41,11 @@ def build_image_encoder(settings: ImageSettings, seed: int) -> keras.Model:
     return keras.Model(images, {"image_features": features}, name="image_encoder")
 
 
+def backbone_of(image_encoder: keras.Model) -> keras.Model:
+    """The backbone inside an image encoder that `build_image_encoder` made."""
+    return next(layer for layer in image_encoder.layers if isinstance(layer, keras.Model))
+
+
 def _is_backbone(candidate: Any) -> bool:
     return inspect.isfunction(candidate) and "include_top" in inspect.signature(inspect.unwrap(candidate)).parameters
 

@@ -95,15 +95,21 @@ class ImageSettings:
     image_weights: str = "imagenet"
     """`imagenet` (downloaded by Keras), `none` (random), or a .weights.h5 / .keras file."""
     finetune_layers: int = 0
-    """Last backbone layers trained with the rest: 0 freezes it (features are cached), -1 trains all."""
+    """Last backbone layers that learn the categories from the pictures alone, before the rest is trained on their
+    features: 0 none, -1 all."""
+    finetune_epochs: int = 6
+    """Passes over the pictures for that."""
+    finetune_learning_rate: float = 1e-3
+    """Highest learning rate for that; rises and decays as the network's does."""
     max_image_bytes: int = 20_000_000
     """A larger encoded picture is refused, bytes."""
     max_image_pixels: int = 50_000_000
     """A picture whose header announces more pixels is refused."""
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "max_image_bytes", "max_image_pixels"):
+        for name in ("image_size", "finetune_epochs", "max_image_bytes", "max_image_pixels"):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        require(self.finetune_learning_rate > 0, "finetune_learning_rate", "more than 0", self.finetune_learning_rate)
         require(self.finetune_layers >= -1, "finetune_layers", "-1 or more", self.finetune_layers)
 
 

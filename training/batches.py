@@ -1,4 +1,4 @@
-"""Encoded catalogs in batches for Keras: shuffled by seed and epoch, so a resumed run sees the same rows."""
+"""Encoded catalogs in batches for Keras."""
 
 import math
 from typing import Any
@@ -11,13 +11,40 @@ from model.product import FIELDS, head_rows
 from training.encoded_catalog import EncodedCatalog
 
 
-class CatalogBatches(keras.utils.PyDataset):
+class ShuffledBatches(keras.utils.PyDataset):
+    """Rows in batches, shuffled by seed and epoch, so that a resumed run sees the same ones.
+
+    Args:
+        shuffle_seed: None keeps the rows' order.
+    """
+
+    def __init__(self, num_rows: int, batch_size: int, shuffle_seed: int | None):
+        super().__init__()
+        self.num_rows = num_rows
+        self.batch_size = batch_size
+        self.shuffle_seed = shuffle_seed
+        self.start_at(0)
+
+    def __len__(self) -> int:
+        return math.ceil(self.num_rows / self.batch_size)
+
+    def start_at(self, epoch: int) -> None:
+        """Take the order of one epoch, counted from 0; without a seed all are the rows' own."""
+        self.epoch = epoch
+        self._order = np.arange(self.num_rows)
+        if self.shuffle_seed is not None:
+            np.random.default_rng((self.shuffle_seed, epoch)).shuffle(self._order)
+
+    def rows(self, index: int) -> np.ndarray:
+        """(B,) int64, the rows of one batch."""
+        # Sorted rows read the memory map forwards; the order inside a batch changes nothing.
+        return np.sort(self._order[index * self.batch_size : (index + 1) * self.batch_size])
+
+
+class CatalogBatches(ShuffledBatches):
     """Batches of (inputs, labels by head, sample weights by head).
 
     A head's weight is 0 on rows that lack its field: they teach it nothing.
-
-    Args:
-        shuffle_seed: None keeps the catalog's order.
     """
 
     def __init__(
@@ -27,41 +54,25 @@ class CatalogBatches(keras.utils.PyDataset):
         batch_size: int,
         shuffle_seed: int | None = None,
     ):
-        super().__init__()
+        super().__init__(len(catalog), batch_size, shuffle_seed)
         self.catalog = catalog
         self.shape = shape
-        self.batch_size = batch_size
-        self.shuffle_seed = shuffle_seed
         prefixes = tuple(f"{field}_" for field in shape.fields if field != "image")
         self._text_names = [name for name in catalog.arrays if name.startswith(prefixes)]
         self._positions = field_positions(shape.fields)
-        self.start_at(0)
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.catalog) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        # Sorted rows read the memory map forwards; the order inside a batch changes nothing.
-        rows = np.sort(self._order[index * self.batch_size : (index + 1) * self.batch_size])
+        rows = self.rows(index)
         arrays = self.catalog.arrays
         presence = arrays["presence"][rows]
         inputs = {name: arrays[name][rows] for name in self._text_names}
         inputs["presence"] = presence[:, self._positions]
-        if "images" in arrays and "image" in self.shape.fields:
-            inputs["images"] = arrays["images"][rows]
-        elif "image" in self.shape.fields:
+        if "image" in self.shape.fields:
             inputs["image_features"] = self._image_features(arrays["image_feature_rows"][rows])
         labels = arrays["labels"][rows]
         outputs = [f"{head}_logits" for head in self.shape.heads]
         weights = {f"{head}_logits": self.head_weight(presence, head) for head in self.shape.heads}
         return inputs, dict.fromkeys(outputs, labels), weights
-
-    def start_at(self, epoch: int) -> None:
-        """Take the order of one epoch, counted from 0; without a seed all are the catalog's own."""
-        self.epoch = epoch
-        self._order = np.arange(len(self.catalog))
-        if self.shuffle_seed is not None:
-            np.random.default_rng((self.shuffle_seed, epoch)).shuffle(self._order)
 
     def _image_features(self, rows: np.ndarray) -> np.ndarray:
         assert self.catalog.image_features is not None

@@ -13,7 +13,7 @@ import tyro
 
 from model.engine import EngineName, Precision
 from model.errors import AisleError, SettingsError, TaxonomyError
-from model.settings import Settings, load_settings
+from model.settings import ImageSettings, Settings, load_settings
 from model.sub_tree import SubTree, find_sub_tree
 from model.taxonomy import Taxonomy
 from training.catalog_columns import parse_columns
@@ -175,7 +175,7 @@ def _settings_by_size(arguments: Sequence[str]) -> Settings:
         size = catalog_size(Path(_value_of("--train", arguments)), columns)
     except (AisleError, OSError):  # which the command tells when it reads the catalog itself
         return Settings()
-    settings = default_settings(size)
+    settings = default_settings(size, _value_of("--backbone", arguments) or ImageSettings().backbone)
     _log.info("%s", told(size, settings))
     return settings
 

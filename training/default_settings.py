@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.product import FIELDS
-from model.settings import Settings, settings_from_dict, settings_to_dict
+from model.settings import ImageSettings, Settings, settings_from_dict, settings_to_dict
 from training.catalog import presence_flags, read_catalog
 
 #: Rows from which on the defaults of `Settings` fit: steps are many and classes well filled by then.
@@ -38,6 +38,10 @@ _FEW_PICTURES: dict[str, dict[str, Any]] = {
     },
     "training": {"ema_momentum": 0.99, "image_loss_weight": 2.0},
 }  # fmt: skip
+# Where the activations are small, so that what is trained costs little; other backbones stay frozen unless told.
+_FINETUNE_LAYERS = {"MobileNetV2": 65}
+_FINETUNE_STEPS, _FINETUNE_BATCH_SIZE = 700, 64
+_LEAST_FINETUNE_EPOCHS, _MOST_FINETUNE_EPOCHS = 3, 20
 _LEAST_STEPS = {"texts": 1_500, "pictures": 1_000}
 _LEAST_EPOCHS = {"texts": 12, "pictures": 10}
 
@@ -70,8 +74,12 @@ def catalog_size(catalog: Path, columns: Mapping[str, str]) -> CatalogSize:
     return CatalogSize(num_rows, num_rows > 0 and 2 * num_pictures >= num_rows)
 
 
-def default_settings(size: CatalogSize) -> Settings:
-    """Few rows get many small steps, finer n-grams and a dropout that suits them."""
+def default_settings(size: CatalogSize, backbone: str = ImageSettings().backbone) -> Settings:
+    """Few rows get many small steps, finer n-grams and a dropout that suits them; pictures a fine-tuned backbone.
+
+    Args:
+        backbone: the one that the settings will have.
+    """
     values = settings_to_dict(Settings())
     if size.num_rows >= MANY_ROWS:
         if size.num_rows >= _VERY_MANY_ROWS:
@@ -86,6 +94,12 @@ def default_settings(size: CatalogSize) -> Settings:
     steps_an_epoch = max(size.num_rows, 1) / _BATCH_SIZE
     epochs = min(_MOST_EPOCHS, max(_LEAST_EPOCHS[kind], math.ceil(_LEAST_STEPS[kind] / steps_an_epoch)))
     values["training"] |= {"epochs": epochs, "patience": epochs}  # the learning rate has to reach its end
+    if size.has_pictures and backbone in _FINETUNE_LAYERS:
+        passes = math.ceil(_FINETUNE_STEPS / math.ceil(max(size.num_rows, 1) / _FINETUNE_BATCH_SIZE))
+        values["image"] |= {
+            "finetune_layers": _FINETUNE_LAYERS[backbone],
+            "finetune_epochs": min(_MOST_FINETUNE_EPOCHS, max(_LEAST_FINETUNE_EPOCHS, passes)),
+        }
     return settings_from_dict(values, "defaults")
 
 

@@ -4,10 +4,8 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +20,14 @@ from training.array_store import ArrayWriter, has_arrays, open_arrays
 from training.catalog import CatalogRow, catalog_digest, catalog_text, presence_flags, read_catalog
 from training.file_lock import exclusive
 from training.labels import LabelSpace
-from training.picture_decoding import UNREADABLE, decode_or_error, picture_fault
+from training.picture_decoding import UNREADABLE, picture_fault
 from training.picture_encoding import PictureEncoder
 from training.picture_source import PictureSource, PictureSourceSettings
 from training.rejects import Rejects
 from training.text_encoding import Texts, encode_texts
 
 #: Part of the cache key; raise it when the arrays change their names or meaning.
-ENCODING_VERSION = 1
+ENCODING_VERSION = 2
 
 _log = logging.getLogger("aisle.encode")
 _PICTURE_CHUNK_ROWS = 512
@@ -44,8 +42,8 @@ class EncodedCatalog:
 
     Args:
         arrays: the text inputs of `model/engine.py`, "presence" (N, 5) float32 over FIELDS, "labels" (N,)
-            int32, and either "image_feature_rows" (N,) int64 or "images" (N, H, W, 3) uint8.
-        image_features: (M, F) float32 that `image_feature_rows` points into, -1 for none.
+            int32, and with pictures "image_feature_rows" (N,) int64.
+        image_features: (M, F) that `image_feature_rows` points into, -1 for none.
         num_rejects: rows left out.
         digest: hexadecimal, equal for equal rows encoded in the same way.
     """
@@ -69,8 +67,7 @@ class CatalogEncoder:
     Args:
         tokenizer_dir: where `tokenizer` is saved.
         fields: those the model reads.
-        pictures: embeds pictures; None when pixels are kept (fine-tuning) or pictures are not read.
-        keep_pixels: store decoded pixels.
+        pictures: embeds pictures; None when they are not read.
     """
 
     tokenizer: Tokenizer
@@ -80,7 +77,6 @@ class CatalogEncoder:
     fields: tuple[str, ...]
     image: ImageSettings
     pictures: PictureEncoder | None
-    keep_pixels: bool
     cache_dir: Path
 
     def encode(self, catalog: Path, rejects_path: Path) -> EncodedCatalog:
@@ -126,7 +122,7 @@ class CatalogEncoder:
         return bool((self.pictures.cache.rows(keys)[keys != _NO_PICTURE] >= 0).all())
 
     def _write(self, catalog: Path, writer: ArrayWriter, rejects: Rejects) -> None:
-        chunk_rows = _PICTURE_CHUNK_ROWS if self.keep_pixels or self.pictures else 8192
+        chunk_rows = _PICTURE_CHUNK_ROWS if self.pictures else 8192
         chunks = self._chunks(catalog, rejects, chunk_rows)
         with tqdm(desc=f"Encode {catalog.name}", unit=" rows", unit_scale=True) as bar:
             for encoded, arrays in encode_texts(self.tokenizer, self.tokenizer_dir, chunks):
@@ -139,10 +135,10 @@ class CatalogEncoder:
         limits = PictureSourceSettings(max_image_bytes=self.image.max_image_bytes)
         text_fields = [field for field in self.fields if field in TEXT_FIELDS]
         source = PictureSource(catalog.parent, self.cache_dir / "pictures", limits)
-        with source, ThreadPoolExecutor(os.cpu_count()) as pool:
+        with source:
             for rows in read_catalog(catalog, self.columns, chunk_rows=chunk_rows, rejects=rejects):
                 kept, labels = self._labelled(catalog, rows, rejects)
-                kept, labels, arrays = self._with_pictures(catalog, kept, labels, rejects, source, pool)
+                kept, labels, arrays = self._with_pictures(catalog, kept, labels, rejects, source)
                 if kept:
                     arrays["labels"] = np.array(labels, np.int32)
                     arrays["presence"] = presence_flags(kept)
@@ -166,33 +162,19 @@ class CatalogEncoder:
         labels: list[int],
         rejects: Rejects,
         source: PictureSource,
-        pool: ThreadPoolExecutor,
     ) -> tuple[list[CatalogRow], list[int], dict[str, np.ndarray]]:
-        """Drop rows whose picture is unreadable; give the others their pixels or feature keys."""
-        if not (self.pictures or self.keep_pixels):
+        """Drop rows whose picture is unreadable; give the others their feature keys."""
+        if not self.pictures:
             return rows, labels, {}
         with_image = [i for i, row in enumerate(rows) if row.image]
         encoded = source.read_many([rows[i].image for i in with_image])
-        if self.pictures:
-            found: list = self.pictures.embed(encoded)
-        else:
-            found = list(pool.map(lambda picture: decode_or_error(picture, self.image), encoded))
-        values = dict(zip(with_image, found, strict=True))
+        values = dict(zip(with_image, self.pictures.embed(encoded), strict=True))
         bad = {i for i, value in values.items() if isinstance(value, PictureError)}
         for i in sorted(bad):
             rejects.add(catalog, rows[i].line, rows[i].product_id, picture_fault(rows[i].image, values[i]))
         good = [i for i in range(len(rows)) if i not in bad]
-        return [rows[i] for i in good], [labels[i] for i in good], self._picture_arrays(good, values)
-
-    def _picture_arrays(self, good: list[int], values: dict[int, int | np.ndarray]) -> dict[str, np.ndarray]:
-        if self.pictures:
-            return {"image_keys": np.array([values.get(i, _NO_PICTURE) for i in good], np.uint64)}
-        size = self.image.image_size
-        images = np.zeros((len(good), size, size, 3), np.uint8)
-        for position, i in enumerate(good):
-            if i in values:
-                images[position] = values[i]
-        return {"images": images}
+        keys = np.array([values.get(i, _NO_PICTURE) for i in good], np.uint64)
+        return [rows[i] for i in good], [labels[i] for i in good], {"image_keys": keys}
 
     def _key(self, catalog: Path) -> str:
         parts = {
@@ -204,6 +186,5 @@ class CatalogEncoder:
             "tokenizer": self.tokenizer.digest,
             "taxonomy": self.label_space.taxonomy.checksum,
             "pictures": self.pictures.digest if self.pictures else "",
-            "pixels": dataclasses.asdict(self.image) if self.keep_pixels else "",
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]

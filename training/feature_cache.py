@@ -15,11 +15,13 @@ class FeatureCache:
     Args:
         folder: one per image encoder.
         feature_dim: width F.
+        dtype: of a feature.
     """
 
-    def __init__(self, folder: Path, feature_dim: int):
+    def __init__(self, folder: Path, feature_dim: int, dtype: type = np.float32):
         folder.mkdir(parents=True, exist_ok=True)
         self.feature_dim = feature_dim
+        self.dtype = np.dtype(dtype)
         self._keys_path = folder / "keys.bin"
         self._features_path = folder / "features.bin"
         for path in (self._keys_path, self._features_path):
@@ -51,21 +53,21 @@ class FeatureCache:
         return np.where(self._sorted_keys[position] == wanted, self._order[position], -1)
 
     def append(self, keys: Sequence[int], features: np.ndarray) -> None:
-        """Store (N, F) float32 features; features first, so that a key never lacks its row."""
+        """Store (N, F) features; features first, so that a key never lacks its row."""
         new_keys = np.array(keys, np.uint64)
         with exclusive(self._lock_path):
             self._load()
             with self._features_path.open("ab") as file:
-                file.write(np.ascontiguousarray(features, np.float32).data)
+                file.write(np.ascontiguousarray(features, self.dtype).data)
             with self._keys_path.open("ab") as file:
                 file.write(new_keys.data)
         self._keys = np.concatenate([self._keys, new_keys])
         self._sort()
 
     def features(self) -> np.ndarray:
-        """(rows, F) float32, a read-only memory map."""
+        """(rows, F) of `dtype`, a read-only memory map."""
         form = (len(self._keys), self.feature_dim)
-        return np.memmap(self._features_path, np.float32, "r", shape=form) if len(self) else np.zeros(form, np.float32)
+        return np.memmap(self._features_path, self.dtype, "r", shape=form) if len(self) else np.zeros(form, self.dtype)
 
     def _sort(self) -> None:
         self._order = np.argsort(self._keys, kind="stable")
@@ -79,7 +81,7 @@ class FeatureCache:
 
     def _drop_torn_rows(self) -> None:
         """Cut both files to the rows that are whole in both."""
-        row_bytes = 4 * self.feature_dim
+        row_bytes = self.dtype.itemsize * self.feature_dim
         count = min(self._keys_path.stat().st_size // 8, self._features_path.stat().st_size // row_bytes)
         for path, size in ((self._keys_path, count * 8), (self._features_path, count * row_bytes)):
             with path.open("r+b") as file:

@@ -1,4 +1,4 @@
-"""The training loop: epochs with a bar, early stopping on the joint score, a state after each epoch."""
+"""The training loop: epochs with a bar, early stopping on the last head's score, a state after each epoch."""
 
 import contextlib
 import math
@@ -11,29 +11,29 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from model.classifier import ClassifierShape
 from model.errors import TrainingError
-from model.settings import Settings
-from training.batches import CatalogBatches
+from model.settings import TrainingSettings
+from training.batches import ShuffledBatches
 from training.network import compile_network
 from training.train_state import Progress, TrainState
-
-SCORE = "val_joint_accuracy"
 
 
 def fit(
     model: keras.Model,
-    shape: ClassifierShape,
-    batches: tuple[CatalogBatches, CatalogBatches],
-    settings: Settings,
+    heads: Sequence[str],
+    batches: tuple[ShuffledBatches, ShuffledBatches],
+    settings: TrainingSettings,
     state: TrainState,
     resume: bool,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Progress:
-    """Train until the epochs are over or the joint validation accuracy stops rising; best weights stay in `model`.
+    """Train until the epochs are over or the last head's validation accuracy stops rising.
+
+    The best weights stay in `model`.
 
     Args:
-        model: the model of `training.network.join_programs`.
+        model: its outputs are the logits of `heads`, "<head>_logits".
+        heads: the last one, the joint where there are several, says what is best.
         batches: training and validation.
         resume: go on from `state`; the result equals that of an uninterrupted run.
         callbacks: further ones; each sees an epoch before the state keeps it.
@@ -41,24 +41,24 @@ def fit(
         TrainingError: the loss is not finite, or the state cannot be read or written.
     """
     train, val = batches
-    compile_network(model, shape, settings.training, steps=len(train) * settings.training.epochs)
+    compile_network(model, heads, settings, steps=len(train) * settings.epochs)
     if resume and state.exists():
         progress = state.restore(model)
     else:
         state.clear()
         progress = Progress()
-    keeper = _StateKeeper(state, progress, settings.training.patience, len(val.catalog))
-    if not keeper.is_finished(settings.training.epochs):
+    keeper = _StateKeeper(state, progress, heads, settings.patience, val.num_rows)
+    if not keeper.is_finished(settings.epochs):
         # Keras ends epochs of a data set also where it only looked at it, so that it cannot count them.
         order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: train.start_at(epoch))
-        bar = _Bar(shape.heads, len(train))
+        bar = _Bar(heads, len(train))
         try:
             with _interrupt_between_steps(keeper):
                 # The keeper comes first, to see the average before it leaves the model again.
-                averaged = [keras.callbacks.SwapEMAWeights()] if settings.training.ema_momentum else []
+                averaged = [keras.callbacks.SwapEMAWeights()] if settings.ema_momentum else []
                 model.fit(
                     train,
-                    epochs=settings.training.epochs,
+                    epochs=settings.epochs,
                     initial_epoch=progress.epoch,
                     validation_data=val,
                     shuffle=False,
@@ -87,8 +87,9 @@ def _interrupt_between_steps(keeper: "_StateKeeper") -> Iterator[None]:
 class _StateKeeper(keras.callbacks.Callback):
     """Saves after every epoch, notes the best one, stops early or when the loss is not finite."""
 
-    def __init__(self, state: TrainState, progress: Progress, patience: int, num_val: int):
+    def __init__(self, state: TrainState, progress: Progress, heads: Sequence[str], patience: int, num_val: int):
         super().__init__()
+        self.heads = heads
         self.num_val = num_val
         self.is_interrupted = False
         self.state = state
@@ -115,14 +116,15 @@ class _StateKeeper(keras.callbacks.Callback):
         # The last step's update shows only here.
         self._check_loss((logs or {}).get("val_loss", 0.0), "the validation loss became {} at the end")
         progress = self.progress
-        row = by_head(logs)
+        row = by_head(logs, self.heads)
+        score = row[f"val_{self.heads[-1]}_accuracy"]
         progress.epoch = epoch + 1
         progress.history.append({"epoch": epoch + 1, **row})
-        is_best = row[SCORE] >= progress.best_score - self._noise(progress.best_score)
+        is_best = score >= progress.best_score - self._noise(progress.best_score)
         if is_best:
             progress.best_epoch = epoch + 1
-        if row[SCORE] > progress.best_score:
-            progress.best_score, progress.last_rise_epoch = row[SCORE], epoch + 1
+        if score > progress.best_score:
+            progress.best_score, progress.last_rise_epoch = score, epoch + 1
         self.state.save(self.model, progress, self._validated if is_best else None)
         self.model.stop_training = self.model.stop_training or self.is_finished(epoch + 2)
 
@@ -143,7 +145,7 @@ class _StateKeeper(keras.callbacks.Callback):
 class _Bar(keras.callbacks.Callback):
     """A bar an epoch with the time left, then a line with loss and accuracy of every head."""
 
-    def __init__(self, heads: tuple[str, ...], num_steps: int):
+    def __init__(self, heads: Sequence[str], num_steps: int):
         super().__init__()
         self.heads = heads
         self.num_steps = num_steps
@@ -160,13 +162,13 @@ class _Bar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the bar."""
         self.bar.update()
-        row = by_head(logs)
-        self.bar.set_postfix_str(f"loss {row['loss']:.4f}, joint {row['joint_accuracy']:.4f}", refresh=False)
+        row, head = by_head(logs, self.heads), self.heads[-1]
+        self.bar.set_postfix_str(f"loss {row['loss']:.4f}, {head} {row[f'{head}_accuracy']:.4f}", refresh=False)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Close the bar and tell each head."""
         self.bar.close()
-        row = by_head(logs)
+        row = by_head(logs, self.heads)
         for head in self.heads:
             tqdm.write(
                 f"  {head:<14} loss {row[f'{head}_loss']:.4f}  accuracy {row[f'{head}_accuracy']:.4f}"
@@ -174,11 +176,12 @@ class _Bar(keras.callbacks.Callback):
             )
 
 
-def by_head(logs: dict[str, Any] | None) -> dict[str, float]:
+def by_head(logs: dict[str, Any] | None, heads: Sequence[str]) -> dict[str, float]:
     """Keras' figures as "[val_]<head>_loss" and "..._accuracy"; of a lone head Keras leaves the name out."""
+    lone = heads[-1]
     row = {name.replace("_logits", ""): float(value) for name, value in (logs or {}).items()}
     for split in ("", "val_"):
         if f"{split}accuracy" in row:
-            row[f"{split}joint_accuracy"] = row.pop(f"{split}accuracy")
-            row[f"{split}joint_loss"] = row[f"{split}loss"]
+            row[f"{split}{lone}_accuracy"] = row.pop(f"{split}accuracy")
+            row[f"{split}{lone}_loss"] = row[f"{split}loss"]
     return row

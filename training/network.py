@@ -1,39 +1,27 @@
-"""The network as it is trained: one or two programs joined, a loss and an optimizer on top."""
+"""The network as it is trained: a loss and an optimizer on top."""
+
+from collections.abc import Sequence
 
 import keras
 
-from model.classifier import ClassifierShape
-from model.settings import Settings, TrainingSettings
+from model.settings import TrainingSettings
 from training.losses import SmoothedCrossEntropy
 
 
-def join_programs(classifier: keras.Model, image_encoder: keras.Model | None, settings: Settings) -> keras.Model:
-    """The trainable model over logits; takes pixels instead of features when the backbone is fine-tuned."""
-    if image_encoder is None or settings.image.finetune_layers == 0:
-        outputs = dict(classifier.output)
-        inputs = {tensor.name: tensor for tensor in classifier.inputs}
-    else:
-        size = settings.image.image_size
-        inputs = {
-            tensor.name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name)
-            for tensor in classifier.inputs
-            if tensor.name != "image_features"
-        }
-        inputs["images"] = keras.Input((size, size, 3), dtype="uint8", name="images")
-        features = image_encoder(_augment(inputs["images"], settings.training.seed))["image_features"]
-        texts = {name: tensor for name, tensor in inputs.items() if name != "images"}
-        outputs = dict(classifier({**texts, "image_features": features}))
+def over_logits(classifier: keras.Model) -> keras.Model:
+    """The trainable model: the classifier without the embedding, which has no loss."""
+    outputs = dict(classifier.output)
     del outputs["embedding"]
-    return keras.Model(inputs, outputs, name="trained")
+    return keras.Model({tensor.name: tensor for tensor in classifier.inputs}, outputs, name="trained")
 
 
-def compile_network(model: keras.Model, shape: ClassifierShape, settings: TrainingSettings, steps: int) -> None:
+def compile_network(model: keras.Model, heads: Sequence[str], settings: TrainingSettings, steps: int) -> None:
     """Attach losses, per-head accuracy and the optimizer, whose learning rate ends at 0 after `steps`."""
-    outputs = [f"{head}_logits" for head in shape.heads]
+    outputs = [f"{head}_logits" for head in heads]
     model.compile(
         optimizer=build_optimizer(settings, steps),
         loss={output: SmoothedCrossEntropy(settings.label_smoothing) for output in outputs},
-        loss_weights={f"{head}_logits": getattr(settings, f"{head}_loss_weight") for head in shape.heads},
+        loss_weights={f"{head}_logits": getattr(settings, f"{head}_loss_weight") for head in heads},
         weighted_metrics={output: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for output in outputs},
     )
 
@@ -56,9 +44,3 @@ def build_optimizer(settings: TrainingSettings, steps: int) -> keras.optimizers.
     return optimizers[settings.optimizer](
         learning_rate=schedule, use_ema=settings.ema_momentum > 0, ema_momentum=settings.ema_momentum
     )
-
-
-def _augment(images: keras.KerasTensor, seed: int) -> keras.KerasTensor:
-    """Mirror and shift, in training only."""
-    flipped = keras.layers.RandomFlip("horizontal", seed=seed, name="mirror")(images)
-    return keras.layers.RandomTranslation(0.1, 0.1, fill_mode="nearest", seed=seed, name="shift")(flipped)

@@ -29,13 +29,25 @@ class PictureEncoder:
     Args:
         image_encoder: Keras model from pixels to features.
         cache_dir: holds one folder per encoder and settings.
+        dtype: that keeps a feature.
+        is_mirrored: whether the features of the mirrored picture follow those of the picture.
     """
 
-    def __init__(self, image_encoder: keras.Model, settings: ImageSettings, cache_dir: Path):
+    def __init__(
+        self,
+        image_encoder: keras.Model,
+        settings: ImageSettings,
+        cache_dir: Path,
+        dtype: type = np.float32,
+        is_mirrored: bool = False,
+    ):
         self.settings = settings
-        self.digest = _encoder_digest(image_encoder, settings)
+        self.is_mirrored = is_mirrored
+        kind = f"{settings.backbone} {settings.image_size} {np.dtype(dtype)}{' mirrored' if is_mirrored else ''}"
+        self.digest = _encoder_digest(image_encoder, kind)
         folder = cache_dir / "features" / self.digest
-        self.cache = FeatureCache(folder, image_encoder.outputs[0].shape[-1])
+        width = image_encoder.outputs[0].shape[-1]
+        self.cache = FeatureCache(folder, 2 * width if is_mirrored else width, dtype)
         program = folder / "image_encoder.xml"
         if not program.exists():
             _export(image_encoder, program)
@@ -68,15 +80,16 @@ class PictureEncoder:
         return failed
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """(N, H, W, 3) uint8 pixels to (N, F) float32 features."""
-        return self._program.run({"images": images})["image_features"]
+        """(N, H, W, 3) uint8 pixels to (N, F) features."""
+        views = [images, images[:, :, ::-1]] if self.is_mirrored else [images]
+        return np.concatenate([self._program.run({"images": view})["image_features"] for view in views], axis=1)
 
     def _embed(self, batch: list[tuple[int, np.ndarray]]) -> None:
         self.cache.append([key for key, _ in batch], self.run(np.stack([pixels for _, pixels in batch])))
 
 
-def _encoder_digest(image_encoder: keras.Model, settings: ImageSettings) -> str:
-    digest = hashlib.sha256(f"{settings.backbone} {settings.image_size} float32".encode())
+def _encoder_digest(image_encoder: keras.Model, kind: str) -> str:
+    digest = hashlib.sha256(kind.encode())
     for weights in image_encoder.get_weights():
         digest.update(np.ascontiguousarray(weights).data)
     return digest.hexdigest()[:24]

@@ -1,5 +1,6 @@
 """From two catalogs and the settings to what a network is built from and trained on."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,15 +10,17 @@ import keras
 from model.classifier import ClassifierShape
 from model.errors import SettingsError, TrainingError
 from model.image_encoder import build_image_encoder
-from model.settings import ImageSettings, Settings
+from model.settings import Settings
 from tokenizer.tokenizer import Tokenizer
+from training.backbone_cut import cut_backbone
 from training.encoded_catalog import CatalogEncoder, EncodedCatalog
 from training.labels import LabelSpace, read_labels
 from training.picture_encoding import PictureEncoder
+from training.picture_tuning import tune_pictures, tuning_key
 from training.survey import survey_fields
 from training.word_store import fitted_tokenizer
 
-#: Frozen image encoders kept in memory; each is some tens of megabytes.
+#: Image encoders kept in memory; each is some tens of megabytes.
 _NUM_KEPT = 2
 
 
@@ -41,8 +44,8 @@ class Prepared:
     """What training needs.
 
     Args:
-        image_encoder: None without pictures.
-        pictures: the frozen image encoder as it embeds; None without pictures and in fine-tuning.
+        image_encoder: fine-tuned, where the settings say so; None without pictures.
+        pictures: the same as it embeds.
         train, val: the two catalogs, each with at least one row.
     """
 
@@ -67,7 +70,7 @@ class Preparation:
         self.catalogs = catalogs
         self.work_dir = work_dir
         self.cache_dir = cache_dir
-        self._frozen: dict[tuple[ImageSettings, int], tuple[keras.Model, PictureEncoder]] = {}
+        self._image_encoders: dict[str, tuple[keras.Model, PictureEncoder]] = {}
 
     @cached_property
     def catalog_fields(self) -> tuple[str, ...]:
@@ -90,37 +93,43 @@ class Preparation:
         tokenizer, tokenizer_dir = fitted_tokenizer(
             where.train, where.columns, fields, settings.tokenizer, seed, self.cache_dir
         )
-        image_encoder, pictures = self._image_encoder(settings.image, seed) if "image" in fields else (None, None)
-        encoder = CatalogEncoder(
-            tokenizer,
-            tokenizer_dir,
-            self.labels,
-            where.columns,
-            fields,
-            settings.image,
-            pictures,
-            keep_pixels=image_encoder is not None and pictures is None,
-            cache_dir=self.cache_dir,
+        texts = CatalogEncoder(
+            tokenizer, tokenizer_dir, self.labels, where.columns, fields, settings.image, None, self.cache_dir
         )
+        image_encoder = pictures = None
+        if "image" in fields:
+            image_encoder, pictures = self._image_encoder(texts, settings)
+        train, val = self._encode(dataclasses.replace(texts, pictures=pictures))
+        width = image_encoder.outputs[0].shape[-1] if image_encoder is not None else 0
+        shape = ClassifierShape(fields, self.labels.taxonomy.num_leaves, width)
+        return Prepared(shape, self.labels, tokenizer, image_encoder, pictures, train, val)
+
+    def _encode(self, encoder: CatalogEncoder) -> tuple[EncodedCatalog, EncodedCatalog]:
+        where = self.catalogs
         train = encoder.encode(where.train, self.work_dir / "rejects-train.csv")
         val = encoder.encode(where.val, self.work_dir / "rejects-val.csv")
         for catalog, path in ((train, where.train), (val, where.val)):
             if not len(catalog):
                 raise TrainingError(f"{path} has no usable row; the reasons are in {self.work_dir}/rejects-*.csv")
-        width = image_encoder.outputs[0].shape[-1] if image_encoder is not None else 0
-        shape = ClassifierShape(fields, self.labels.taxonomy.num_leaves, width)
-        return Prepared(shape, self.labels, tokenizer, image_encoder, pictures, train, val)
+        return train, val
 
-    def _image_encoder(self, settings: ImageSettings, seed: int) -> tuple[keras.Model, PictureEncoder | None]:
-        if settings.finetune_layers != 0:
-            return build_image_encoder(settings, seed), None  # training changes it, so that each run needs its own
-        key = (settings, seed)
-        if key not in self._frozen:
-            if len(self._frozen) == _NUM_KEPT:
-                del self._frozen[next(iter(self._frozen))]
-            image_encoder = build_image_encoder(settings, seed)
-            self._frozen[key] = image_encoder, PictureEncoder(image_encoder, settings, self.cache_dir)
-        return self._frozen[key]
+    def _image_encoder(self, texts: CatalogEncoder, settings: Settings) -> tuple[keras.Model, PictureEncoder]:
+        """The image encoder, fine-tuned where the settings say so, and as it embeds; the last few are kept."""
+        kept, key = self._image_encoders, tuning_key(settings)
+        if key not in kept:
+            if len(kept) == _NUM_KEPT:
+                del kept[next(iter(kept))]
+            image_encoder = build_image_encoder(settings.image, settings.training.seed)
+            if image_encoder.trainable_weights:
+                self._tune(image_encoder, texts, settings)
+            kept[key] = image_encoder, PictureEncoder(image_encoder, settings.image, self.cache_dir)
+        return kept[key]
+
+    def _tune(self, image_encoder: keras.Model, texts: CatalogEncoder, settings: Settings) -> None:
+        cut = cut_backbone(image_encoder)
+        frozen = PictureEncoder(cut.frozen, settings.image, self.cache_dir, cut.dtype, not cut.is_at_pixels)
+        catalogs = self._encode(dataclasses.replace(texts, fields=("image",), pictures=frozen))
+        tune_pictures(cut, catalogs, self.labels.taxonomy.num_leaves, settings, self.cache_dir)
 
 
 def chosen_fields(catalog_fields: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:

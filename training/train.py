@@ -19,7 +19,7 @@ from training.catalog import read_catalog
 from training.fit import fit
 from training.judgement import Judgement, judge
 from training.model_card import model_card
-from training.network import join_programs
+from training.network import over_logits
 from training.preparation import Catalogs, Preparation, Prepared
 from training.train_state import TrainState
 
@@ -67,7 +67,7 @@ def train(job: TrainJob, settings: Settings) -> dict:
     trained, classifier, batches = build_network(prepared, settings)
     state = TrainState(job.work_dir / "state", run_key(settings, prepared))
     logs = keras.callbacks.TensorBoard(job.work_dir / "tensorboard", write_graph=False)
-    progress = fit(trained, prepared.shape, batches, settings, state, job.resume, [logs])
+    progress = fit(trained, prepared.shape.heads, batches, settings.training, state, job.resume, [logs])
     judged = judge(trained, classifier, prepared, batches[1], settings)
     contents = _contents(judged, prepared, settings, progress.history)
     write_bundle(
@@ -89,7 +89,7 @@ def build_network(
         CatalogBatches(prepared.train, shape, training.batch_size, shuffle_seed=training.seed),
         CatalogBatches(prepared.val, shape, training.batch_size),
     )
-    return join_programs(classifier, prepared.image_encoder, settings), classifier, batches
+    return over_logits(classifier), classifier, batches
 
 
 def run_key(settings: Settings, prepared: Prepared) -> str:

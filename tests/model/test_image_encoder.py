@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.errors import SettingsError
-from model.image_encoder import backbone_names, build_image_encoder
+from model.image_encoder import backbone_names, backbone_of, build_image_encoder
 from model.settings import ImageSettings
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
@@ -15,10 +15,6 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint
 
 def settings(**changes: object) -> ImageSettings:
     return ImageSettings(**{"image_size": 32, "image_weights": "none", **changes})
-
-
-def backbone_of(encoder: keras.Model) -> keras.Model:
-    return next(layer for layer in encoder.layers if isinstance(layer, keras.Model))
 
 
 @pytest.mark.parametrize(("backbone", "width"), [("MobileNetV2", 1280), ("ResNet50", 2048), ("EfficientNetB0", 1280)])

@@ -36,7 +36,7 @@ from model.classifier import ClassifierShape, build_classifier
 from model.export import write_programs
 from model.keras_engine import KerasEngine
 from training.picture_encoding import PictureEncoder
-from training.network import compile_network, join_programs
+from training.network import compile_network, over_logits
 
 bundle_dir, folder = map(pathlib.Path, sys.argv[1:3])
 given = dict(np.load(folder / "given.npz"))
@@ -52,8 +52,8 @@ np.save(folder / "embedded.npy", pictures.cache.features())
 
 shape = ClassifierShape(bundle.fields, bundle.taxonomy.num_leaves, bundle.image_feature_dim)
 classifier = build_classifier(shape, bundle.settings.model, bundle.tokenizer, seed=0)
-network = join_programs(classifier, None, bundle.settings)
-compile_network(network, shape, dataclasses.replace(bundle.settings.training, warmup_steps=0), steps=2)
+network = over_logits(classifier)
+compile_network(network, shape.heads, dataclasses.replace(bundle.settings.training, warmup_steps=0), steps=2)
 labels = {f"{head}_logits": np.arange(len(images), dtype=np.int32) % 3 for head in shape.heads}
 losses = [float(network.train_on_batch(given, labels)[0]) for _ in range(2)]
 write_programs(folder / "bundle", classifier, None)

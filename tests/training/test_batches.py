@@ -96,13 +96,3 @@ def test_labels_weights_and_inputs_stay_together_when_shuffled(seed: int) -> Non
         np.testing.assert_array_equal(labels["joint_logits"], rows % 5)
         np.testing.assert_array_equal(weights["name_logits"], PRESENCE[rows % 3, 0])
         np.testing.assert_array_equal(inputs["image_features"][:, 0], np.array([2.0, 0.0, 6.0])[rows % 3])
-
-
-def test_pixels_go_in_as_they_are() -> None:
-    catalog = encoded(4)
-    del catalog.arrays["image_feature_rows"]
-    catalog.arrays["images"] = np.arange(4 * 12, dtype=np.uint8).reshape(4, 2, 2, 3)
-    inputs, _, _ = CatalogBatches(catalog, SHAPE, 3)[1]
-    np.testing.assert_array_equal(inputs["images"], catalog.arrays["images"][3:])
-    assert inputs["images"].dtype == np.uint8
-    assert "image_features" not in inputs

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from model.settings import Settings
+from model.settings import ImageSettings, Settings
 from training.default_settings import CatalogSize, catalog_size, default_settings, told
 
 
@@ -25,6 +25,14 @@ def test_fewer_rows_get_more_passes_so_that_the_steps_suffice(has_pictures: bool
 def test_pictures_call_for_dropout_on_the_name():
     with_pictures, without = (default_settings(CatalogSize(5_000, shown)).model for shown in (True, False))
     assert with_pictures.name_dropout_rate > without.name_dropout_rate
+
+
+def test_pictures_fine_tune_the_backbone_that_is_cheap_to_train():
+    epochs = [default_settings(CatalogSize(rows, True)).image.finetune_epochs for rows in (1, 1_000, 7_500, 40_000)]
+    assert epochs == [20, 20, 6, 3]
+    assert default_settings(CatalogSize(1_000, True)).image.finetune_layers == 65
+    assert default_settings(CatalogSize(1_000, False)).image == ImageSettings()
+    assert default_settings(CatalogSize(1_000, True), "ResNet50").image == ImageSettings()
 
 
 def test_of_very_few_rows_the_linear_head_learns_leaves_and_little_of_lone_fields():

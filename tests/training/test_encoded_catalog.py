@@ -56,7 +56,7 @@ def new_encoder(toy_tokenizer: tuple[Tokenizer, Path], mean_color: MeanColor, tm
         cache = tmp_path / "cache"
         pictures = PictureEncoder(*mean_color, cache)
         fields = ("name", "brand", "image")
-        encoder = CatalogEncoder(*toy_tokenizer, LABELS, {}, fields, mean_color[1], pictures, False, cache)
+        encoder = CatalogEncoder(*toy_tokenizer, LABELS, {}, fields, mean_color[1], pictures, cache)
         return replace(encoder, **changes)  # type: ignore[arg-type]
 
     return new
@@ -85,18 +85,6 @@ def test_rows_become_arrays(rows: list[dict[str, str]], new_encoder: NewEncoder,
     assert found.image_features is not None
     expected = [(200, 10, 10), (10, 10, 202), (200, 10, 13), (10, 10, 205)]
     np.testing.assert_allclose(found.image_features[picture_rows[picture_rows >= 0]], expected, rtol=0.01)
-
-
-def test_pixels_are_kept_for_fine_tuning(rows: list[dict[str, str]], new_encoder: NewEncoder, tmp_path: Path) -> None:
-    catalog = write_catalog(tmp_path / "shop.csv", rows)
-    found = new_encoder(pictures=None, keep_pixels=True).encode(catalog, tmp_path / "rejects.csv")
-    images = found.arrays["images"]
-    assert images.shape == (6, 8, 8, 3)
-    assert images.dtype == np.uint8
-    np.testing.assert_array_equal(
-        images[:, 4, 4], [(200, 10, 10), (0, 0, 0), (10, 10, 202), (200, 10, 13), (0, 0, 0), (10, 10, 205)]
-    )
-    assert found.image_features is None
 
 
 def test_equal_content_is_found_again(
@@ -134,16 +122,14 @@ def test_whatever_shapes_it_gives_another_entry(
         {"tokenizer": shorter},
         {"label_space": LabelSpace(Taxonomy([*COLORS, "c"]), "another tree")},
         {"pictures": None, "fields": ("name", "brand")},
-        {"pictures": None, "keep_pixels": True},
     ]
     digests = [new_encoder(**change).encode(catalog, tmp_path / "rejects.csv").digest for change in changes]
     digests.append(new_encoder().encode(other_catalog, tmp_path / "rejects.csv").digest)
     assert len(set(digests)) == len(digests)
 
 
-@pytest.mark.parametrize("keep_pixels", [False, True])
 def test_rejects_are_counted_and_cost_no_neighbour(
-    rows: list[dict[str, str]], new_encoder: NewEncoder, tmp_path: Path, keep_pixels: bool
+    rows: list[dict[str, str]], new_encoder: NewEncoder, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     bad = [
@@ -156,8 +142,7 @@ def test_rejects_are_counted_and_cost_no_neighbour(
     ]
     mixed = [row for pair in zip(rows, bad, strict=True) for row in pair]
     catalog = write_catalog(tmp_path / "shop.csv", mixed)
-    encoder = new_encoder(pictures=None, keep_pixels=True) if keep_pixels else new_encoder()
-    found = encoder.encode(catalog, tmp_path / "rejects.csv")
+    found = new_encoder().encode(catalog, tmp_path / "rejects.csv")
     assert found.num_rejects == 6
     np.testing.assert_array_equal(found.arrays["labels"], [0, 1, 2, 0, 1, 2])
     reasons = reject_reasons(tmp_path / "rejects.csv")

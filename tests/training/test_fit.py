@@ -18,7 +18,7 @@ from training import fit as fit_module
 from training.batches import CatalogBatches
 from training.encoded_catalog import EncodedCatalog
 from training.fit import fit
-from training.network import join_programs
+from training.network import over_logits
 from training.train_state import Progress, TrainState
 
 WORDS = ("셔츠 반팔", "바지 데님", "노트북 gram")
@@ -53,13 +53,13 @@ class Run:
         """Build afresh, as a new process would, and train."""
         keras.utils.set_random_seed(99)  # whatever ran before in this process
         shape = ClassifierShape(self.fields, 3, 0)
-        model = join_programs(build_classifier(shape, self.settings.model, self.tokenizer, 0), None, self.settings)
+        model = over_logits(build_classifier(shape, self.settings.model, self.tokenizer, 0))
         size = self.settings.training.batch_size
         batches = (
             CatalogBatches(encoded(self.tokenizer, self.fields, 1), shape, size, shuffle_seed=0),
             CatalogBatches(encoded(self.tokenizer, self.fields, 0), shape, size),
         )
-        progress = fit(model, shape, batches, self.settings, self.state, resume)
+        progress = fit(model, shape.heads, batches, self.settings.training, self.state, resume)
         return model, progress
 
 
@@ -238,7 +238,7 @@ def scripted(tmp_path: Path) -> Scripted:
     model.compile("sgd", "mse")
     model.stop_training = False
     state = TrainState(tmp_path, "key")
-    keeper = fit_module._StateKeeper(state, Progress(), 2, 10_000)
+    keeper = fit_module._StateKeeper(state, Progress(), ("joint",), 2, 10_000)
     keeper.set_model(model)
     return Scripted(keeper, model, state)
 

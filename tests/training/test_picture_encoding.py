@@ -70,6 +70,21 @@ def test_a_broken_picture_costs_no_neighbour(mean_color: MeanColor, tmp_path: Pa
     assert runs.rows == [2]
 
 
+def test_the_mirrored_picture_follows(mean_color: MeanColor, tmp_path: Path, runs: Runs) -> None:
+    images = keras.Input((8, 8, 3), dtype="uint8", name="images")
+    left = keras.layers.Flatten()(keras.layers.Rescaling(1.0)(keras.layers.Cropping2D(((0, 7), (0, 7)))(images)))
+    corner = keras.Model(images, {"image_features": keras.layers.Activation("linear", name="image_features")(left)})
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[0, 0], pixels[0, 7] = (1, 2, 3), (4, 5, 6)  # BGR
+    picture = cv2.imencode(".png", pixels)[1].tobytes()
+    encoder = PictureEncoder(corner, mean_color[1], tmp_path, np.uint8, is_mirrored=True)
+    found = features(encoder, encoder.embed([picture]))
+    assert found.tolist() == [[3, 2, 1, 6, 5, 4]]
+    assert found.dtype == np.uint8
+    assert runs.rows == [1, 1]
+    assert PictureEncoder(corner, mean_color[1], tmp_path, np.uint8).digest != encoder.digest
+
+
 def test_nothing_to_embed(mean_color: MeanColor, tmp_path: Path, runs: Runs) -> None:
     assert PictureEncoder(*mean_color, tmp_path).embed([]) == []
     assert runs.rows == []

@@ -85,7 +85,8 @@ def load_space(path: Path, base: Settings, catalog_fields: Sequence[str], num_se
 
     Plain values in it replace the base's. Dimensions of fields that no trial reads are left out, those of fields
     that some trials read count in these only. Left out are, too, variants whose fields the catalog lacks, and the
-    backbone where its weights come from a file.
+    backbone where its weights come from a file. Where backbones are compared they are frozen, unless the file says how
+    many layers to fine-tune: what suits one would take hours with another.
 
     Args:
         catalog_fields: those that the training catalog has.
@@ -110,6 +111,9 @@ def load_space(path: Path, base: Settings, catalog_fields: Sequence[str], num_se
         dimensions.append(Dimension("seed", "seed", "training", "choice", tuple(seeds)))
     if base.image.image_weights not in ("imagenet", "none"):  # a file of weights fits one backbone
         dimensions = [dimension for dimension in dimensions if dimension.name != "backbone"]
+    names = {dimension.name for dimension in dimensions}
+    if "backbone" in names and "finetune_layers" not in names | fixed.get("image", {}).keys():
+        base = dataclasses.replace(base, image=dataclasses.replace(base.image, finetune_layers=0))
     variants = {name: part for name, part in variants.items() if set(_fields(part, base)) <= set(catalog_fields)}
     if variants:
         dimensions.insert(0, Dimension(VARIANT, VARIANT, "", "choice", tuple(variants)))

@@ -80,7 +80,15 @@ class TrialTraining:
             order.epochs if order.keeps_state else None,
             self.states_dir / order.parent if order.parent else None,
         )
-        progress = fit(model, prepared.shape, (train, val), settings, state, resume=True, callbacks=[epoch_objective])
+        progress = fit(
+            model,
+            prepared.shape.heads,
+            (train, val),
+            settings.training,
+            state,
+            resume=True,
+            callbacks=[epoch_objective],
+        )
         is_trained = time.monotonic()
         figures: dict[str, Any] = measure_objectives(model, val, prepared.labels.taxonomy)
         figures["num_val"] = len(prepared.val)
@@ -111,6 +119,7 @@ class EpochObjective(keras.callbacks.Callback):
         self.training = training
         self.val = val
         self.taxonomy = prepared.labels.taxonomy
+        self.heads = prepared.shape.heads
         self.epochs = epochs
         self.averages = averages
         self._validated: list[np.ndarray] = []
@@ -126,7 +135,7 @@ class EpochObjective(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Report."""
-        row = by_head(logs)
+        row = by_head(logs, self.heads)
         is_known = self.training.objective == "joint_accuracy"
         figures = {"joint_accuracy": row["val_joint_accuracy"]} if is_known else self._measured()
         figures |= {"loss": row["loss"], "val_loss": row["val_loss"]}
@@ -172,17 +181,16 @@ def _speed(classifier: keras.Model, prepared: Prepared, val: CatalogBatches) -> 
         inputs[tensor.name] = np.zeros(form, tensor.dtype) if source is None else source[rows]
     inputs["presence"] = np.ones((_LATENCY_ROWS, len(prepared.shape.fields)), np.float32)
     figures = {"latency_ms": 1000 * _least_s(lambda: classifier.predict_on_batch(inputs), _LATENCY_CALLS) / len(rows)}
-    if prepared.image_encoder is not None:
-        figures["images_per_s"] = _images_per_s(prepared.image_encoder, prepared.pictures)
+    if prepared.pictures is not None:
+        figures["images_per_s"] = _images_per_s(prepared.pictures)
         figures["latency_ms"] += 1000 / figures["images_per_s"]
     return figures
 
 
-def _images_per_s(image_encoder: keras.Model, pictures: PictureEncoder | None) -> float:
-    form = (_PICTURE_ROWS, *image_encoder.inputs[0].shape[1:])
-    pixels = np.random.default_rng(0).integers(0, 256, form).astype(np.uint8)
-    run = (lambda: pictures.run(pixels)) if pictures is not None else (lambda: image_encoder.predict_on_batch(pixels))
-    return _PICTURE_ROWS / _least_s(run, _PICTURE_CALLS)
+def _images_per_s(pictures: PictureEncoder) -> float:
+    size = pictures.settings.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (_PICTURE_ROWS, size, size, 3)).astype(np.uint8)
+    return _PICTURE_ROWS / _least_s(lambda: pictures.run(pixels), _PICTURE_CALLS)
 
 
 def _least_s(call: Callable[[], Any], num_calls: int) -> float:

@@ -72,6 +72,17 @@ def test_ranges_of_fields_that_the_catalog_lacks_are_left_out(tmp_path: Path) ->
     assert {name for dimension in everything.dimensions for name in dimension.when} == {"optimizer"}
 
 
+def test_backbones_are_compared_frozen_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    tuned = replace(Settings(), image=ImageSettings(finetune_layers=65))
+    backbones = '[image]\nbackbone = { choice = ["MobileNetV2", "ResNet50"] }\n'
+    assert load(tmp_path, backbones, tuned).base.image.finetune_layers == 0
+    assert load(tmp_path, f"{backbones}finetune_layers = 9\n", tuned).base.image.finetune_layers == 9
+    assert load(tmp_path, f"{backbones}finetune_layers = {{ choice = [0, 9] }}\n", tuned).dimensions
+    from_file = replace(tuned, image=replace(tuned.image, image_weights="own.weights.h5"))
+    sizes = "image_size = { choice = [96, 224] }\n"
+    assert load(tmp_path, backbones + sizes, from_file).base.image.finetune_layers == 65
+
+
 def test_a_file_of_weights_fits_one_backbone() -> None:
     base = Settings(image=ImageSettings(image_weights="weights.h5"))
     found = names(load_space(ready_space("default"), base, ALL_FIELDS))
