@@ -65,6 +65,32 @@ class ModalityDropout(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="aisle")
+class SharedRows(keras.layers.Layer):
+    """Ids of many buckets to rows of a smaller table: neighbours share one. (B, G) int32 in and out.
+
+    Args:
+        num_sharing: buckets that share a row.
+    """
+
+    def __init__(self, num_sharing: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.num_sharing = num_sharing
+
+    def call(self, ids: Any) -> Any:
+        """Divide."""
+        return ops.floor_divide(ids, self.num_sharing)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "num_sharing": self.num_sharing}
+
+
+def shared_rows(ids: Any, num_sharing: int, name: str) -> Any:
+    """`SharedRows` where buckets share a row, else the ids."""
+    return SharedRows(num_sharing, name=name)(ids) if num_sharing > 1 else ids
+
+
+@keras.saving.register_keras_serializable(package="aisle")
 class FieldFlag(keras.layers.Layer):
     """Takes one field's column (B, 1) out of the presence flags (B, F)."""
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from model.classifier import ClassifierShape
-from model.layers import Affine, FieldFlag
+from model.layers import Affine, FieldFlag, shared_rows
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,17 @@ class LinearHead:
     """A linear classifier as a table and a dense layer; both are frozen.
 
     Args:
-        vectors: (hash_buckets, R) float32, a row for each bucket of the tokenizer.
+        vectors: (hash_buckets / num_sharing, R) float16, a row for so many buckets of the tokenizer.
         kernel: (R, K) float32; with `vectors` the classifier's weights, exactly where R is K.
         biases: (K,) float32.
+        num_sharing: neighbouring buckets that share a row.
         field_weights: field to what its n-grams count, for each text field that the model reads.
     """
 
     vectors: np.ndarray
     kernel: np.ndarray
     biases: np.ndarray
+    num_sharing: int
     field_weights: Mapping[str, float]
 
 
@@ -78,12 +80,14 @@ def add_linear_head(classifier: keras.Model, shape: ClassifierShape, head: Linea
 
 def _linear_logits(inputs: dict[str, Any], shape: ClassifierShape, head: LinearHead) -> Any:
     fields = list(head.field_weights)
-    table = keras.layers.Embedding(*head.vectors.shape, trainable=False, name="linear_vectors")
+    # Half precision, for the table is most of the bundle; the sums are float32.
+    table = keras.layers.Embedding(*head.vectors.shape, trainable=False, dtype="float16", name="linear_vectors")
     classes = keras.layers.Dense(shape.num_classes, trainable=False, name="linear_classes")
     bags = []
     for field, field_weight in head.field_weights.items():
         weights = Affine(field_weight, name=f"{field}_linear_weights")(inputs[f"{field}_ngram_weights"])
-        vectors = table(inputs[f"{field}_ngram_ids"])
+        ids = shared_rows(inputs[f"{field}_ngram_ids"], head.num_sharing, f"{field}_linear_rows")
+        vectors = keras.layers.Activation("linear", dtype="float32", name=f"{field}_linear_vectors")(table(ids))
         bags.append(keras.layers.Dot(axes=1, name=f"{field}_linear_bag")([weights, vectors]))
     flags = [FieldFlag(shape.fields.index(field), name=f"{field}_is_given")(inputs["presence"]) for field in fields]
     many = len(fields) > 1

@@ -2,7 +2,7 @@
 
 A text becomes ' word word ' (everything that is neither letter nor digit is a space). Character
 n-grams run over it, spaces included, so that they know where words begin; word n-grams run over
-its words. Each is hashed into one of `hash_buckets` rows (feature hashing, Weinberger et al. 2009).
+its words. Each is hashed into one of `hash_buckets` (feature hashing, Weinberger et al. 2009).
 """
 
 from collections.abc import Sequence

@@ -30,8 +30,8 @@ class TokenizerSettings:
     """Orders of the hashed word n-grams."""
     character_orders: tuple[int, ...] = (1, 2, 3)
     """Orders of the hashed character n-grams."""
-    hash_buckets: int = 131_072
-    """Rows of the n-gram table, a power of two."""
+    hash_buckets: int = 524_288
+    """Buckets that n-grams are hashed into, a power of two."""
     ngram_min_count: int = 2
     """An n-gram in fewer training texts than this carries no weight."""
     name_ngrams: int = 128

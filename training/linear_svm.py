@@ -25,8 +25,10 @@ from training.encoded_catalog import EncodedCatalog
 
 #: Rows times categories that `auto` takes on; 20 million took 2 minutes on one core.
 MAX_ROW_CATEGORIES = 60_000_000
-#: N-grams times categories that `auto` takes on; each is a weight of 8 bytes while it is fitted.
+#: N-grams times categories that `auto` takes on; each is a weight of 8 bytes while it is fitted. Where there are more,
+#: neighbouring buckets share a row, down to so many.
 MAX_WEIGHTS = 100_000_000
+_LEAST_BUCKETS = 65_536
 #: Fewer rows times categories are fitted right here: processes would take longer to start.
 _FEW_ROW_CATEGORIES = 2_000_000
 _REST = -1
@@ -82,6 +84,14 @@ def fit_linear_head(
     if num_found < 2:
         _log.info("no linear head: expected texts of 2 categories or more, found %d", num_found)
         return None
+    num_sharing = 1
+    while (
+        settings.linear_head == "auto"
+        and rows.ngrams.shape[1] > _LEAST_BUCKETS
+        and np.count_nonzero(rows.ngrams.getnnz(axis=0)) * taxonomy.num_leaves > MAX_WEIGHTS
+    ):
+        num_sharing *= 2
+        rows = dataclasses.replace(rows, ngrams=_shared(rows.ngrams, 2))
     used = np.flatnonzero(rows.ngrams.getnnz(axis=0))
     numbers = f"{len(rows.labels)} rows, {taxonomy.num_leaves} categories and {len(used)} n-grams"
     work, size = (count * taxonomy.num_leaves for count in (len(rows.labels), len(used)))
@@ -92,15 +102,15 @@ def fit_linear_head(
     rows = dataclasses.replace(rows, ngrams=rows.ngrams[:, used])
     weights, biases = _fit_levels(rows, taxonomy, settings, seed)
     table, kernel, lost = _compress(rows.ngrams, weights, min(settings.linear_rank, taxonomy.num_leaves))
-    vectors = np.zeros((hash_buckets, table.shape[1]), np.float32)
+    vectors = np.zeros((hash_buckets // num_sharing, table.shape[1]), np.float16)
     vectors[used] = table
-    return LinearHead(vectors, kernel, biases + lost, field_weights)
+    return LinearHead(vectors, kernel, biases + lost, num_sharing, field_weights)
 
 
 def linear_scores(head: LinearHead, catalog: EncodedCatalog) -> np.ndarray:
     """(N, K) float32, what the head's program answers for the rows of a catalog."""
-    ngrams = ngram_matrix(catalog, head.field_weights, len(head.vectors))
-    scores = ngrams @ head.vectors @ head.kernel + head.biases
+    ngrams = ngram_matrix(catalog, head.field_weights, len(head.vectors) * head.num_sharing)
+    scores = _shared(ngrams, head.num_sharing) @ head.vectors.astype(np.float32) @ head.kernel + head.biases
     presence = np.asarray(catalog.arrays["presence"])
     has_text = np.asarray(presence[:, [FIELDS.index(field) for field in head.field_weights]].max(axis=1) > 0)
     return np.asarray(scores * has_text[:, None], np.float32)
@@ -116,6 +126,16 @@ def ngram_matrix(catalog: EncodedCatalog, field_weights: Mapping[str, float], ha
         ends = np.concatenate([[0], kept.sum(axis=1).cumsum()])
         total += sparse.csr_matrix((np.float32(field_weight) * weights[kept], ids[kept], ends), shape=total.shape)
     return total
+
+
+def _shared(ngrams: sparse.csr_matrix, num_sharing: int) -> sparse.csr_matrix:
+    """(N, U) to (N, U / num_sharing): neighbouring columns added up."""
+    if num_sharing == 1:
+        return ngrams
+    form = (ngrams.shape[0], ngrams.shape[1] // num_sharing)
+    shared = sparse.csr_matrix((ngrams.data, ngrams.indices // num_sharing, ngrams.indptr), form, copy=True)
+    shared.sum_duplicates()
+    return shared
 
 
 def _rows(

@@ -1,5 +1,6 @@
 """The linear head inside the program, against the same sums done by hand in numpy."""
 
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -16,19 +17,24 @@ VOTE = LinearVote(weight=2.5, cap=-0.1, slope=0.2)
 FIELD_WEIGHTS = {"name": 1.0, "mall_category": 0.5, "brand": 1.0, "maker": 1.0}
 
 
-def linear_head(fields: tuple[str, ...] = TEXT_FIELDS, rank: int = 2) -> LinearHead:
+def linear_head(fields: tuple[str, ...] = TEXT_FIELDS, rank: int = 2, num_sharing: int = 1) -> LinearHead:
     random = np.random.default_rng(5)
     return LinearHead(
-        random.normal(size=(16, rank)).astype(np.float32),
+        random.normal(size=(16 // num_sharing, rank)).astype(np.float16),
         random.normal(size=(rank, 3)).astype(np.float32),
         random.normal(size=3).astype(np.float32),
+        num_sharing,
         {field: FIELD_WEIGHTS[field] for field in fields},
     )
 
 
 def by_hand(head: LinearHead, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    table = head.vectors.astype(np.float32)
     bag = sum(
-        weight * np.einsum("bg,bgr->br", inputs[f"{field}_ngram_weights"], head.vectors[inputs[f"{field}_ngram_ids"]])
+        weight
+        * np.einsum(
+            "bg,bgr->br", inputs[f"{field}_ngram_weights"], table[inputs[f"{field}_ngram_ids"] // head.num_sharing]
+        )
         for field, weight in head.field_weights.items()
     )
     return np.asarray(bag @ head.kernel + head.biases)
@@ -82,11 +88,13 @@ def test_nothing_of_it_is_trained(programs: tuple[keras.Model, keras.Model]) -> 
     assert whole.count_params() - network.count_params() == 16 * 2 + 2 * 3 + 3
 
 
-def test_one_text_field(tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_sharing", [1, 2])
+def test_one_text_field(tmp_path: Path, num_sharing: int) -> None:
     """The file comes back alike, and so does its export."""
     shape = ClassifierShape(("name",), 3, 0)
-    head = linear_head(("name",), rank=3)
-    whole = add_linear_head(build_classifier(shape, SETTINGS, TOKENIZER, seed=0), shape, head, VOTE)
+    head = linear_head(("name",), rank=3, num_sharing=num_sharing)
+    settings = dataclasses.replace(SETTINGS, ngram_rows=4)  # a table of its own
+    whole = add_linear_head(build_classifier(shape, settings, TOKENIZER, seed=0), shape, head, VOTE)
     inputs = features(3, ("name",))
     expected = run(whole, inputs)
     np.testing.assert_allclose(expected["linear_logits"], by_hand(head, inputs), rtol=0, atol=1e-5)

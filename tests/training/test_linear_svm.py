@@ -147,6 +147,23 @@ def test_where_there_is_none(
     assert message in caplog.text
 
 
+def test_neighbouring_buckets_share_a_row_where_there_are_too_many(
+    catalog: EncodedCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ngrams = ngram_matrix(catalog, dict.fromkeys(NAMES, 1.0), BUCKETS)[:57].toarray()
+    merged = ngrams.reshape(57, BUCKETS // 4, 4).sum(axis=2)
+    monkeypatch.setattr(linear_svm, "MAX_WEIGHTS", 3 * np.count_nonzero(merged.any(axis=0)))
+    monkeypatch.setattr(linear_svm, "_LEAST_BUCKETS", 16)
+    head = fitted(catalog, PLAIN)
+    assert (head.vectors.shape, head.num_sharing) == ((BUCKETS // 4, 3), 4)
+    machine = LinearSVC(tol=1e-6, max_iter=10_000).fit(merged, catalog.arrays["labels"][:57])
+    np.testing.assert_allclose(linear_scores(head, catalog)[:57], machine.decision_function(merged), rtol=0, atol=0.01)
+    told = dataclasses.replace(PLAIN, linear_head="on")
+    assert fitted(catalog, told).num_sharing == 1  # whoever wants it gets it whole
+    monkeypatch.setattr(linear_svm, "_LEAST_BUCKETS", BUCKETS)
+    assert fit_linear_head(catalog, NAMES, LEAVES, BUCKETS, PLAIN, 0) is None
+
+
 def test_too_many_rows_and_categories(
     catalog: EncodedCatalog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
