@@ -24,7 +24,7 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto proto-check lint format train tune serve load-test bench-serving bench-accuracy peers soak chaos fuzz image clean
+.PHONY: help demo test proto proto-check lint format train tune serve load-test bench-serving bench-accuracy peers soak chaos overload fuzz image clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,10 @@ soak: proto ## BUNDLE=DIR CATALOG=FILE: 10 minutes at 70 % load; memory level, n
 chaos: proto ## BUNDLE=DIR CATALOG=FILE: break a server in every way; no wrong answer, none lost, quick recovery
 	@test -n "$(CATALOG)" || { echo "expected make chaos CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.ordeals.chaos --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
+
+overload: proto ## BUNDLE=DIR CATALOG=FILE: 5 times the load that it bears, then a new version under load; it goes on
+	@test -n "$(CATALOG)" || { echo "expected make overload CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.ordeals.overload --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
 
 fuzz: proto ## BUNDLE=DIR CATALOG=FILE: 100,000 mutated requests and pictures; no crash, no leak
 	@test -n "$(CATALOG)" || { echo "expected make fuzz CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }

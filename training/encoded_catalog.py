@@ -183,7 +183,7 @@ class CatalogEncoder:
             "folder": str(catalog.parent.resolve()),
             "columns": dict(self.columns),
             "fields": self.fields,
-            "tokenizer": self.tokenizer.digest,
+            "tokenizer": self.tokenizer.digest if set(self.fields) & set(TEXT_FIELDS) else "",
             "taxonomy": self.label_space.taxonomy.checksum,
             "pictures": self.pictures.digest if self.pictures else "",
         }

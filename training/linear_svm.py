@@ -84,18 +84,13 @@ def fit_linear_head(
     if num_found < 2:
         _log.info("no linear head: expected texts of 2 categories or more, found %d", num_found)
         return None
-    num_sharing = 1
-    while (
-        settings.linear_head == "auto"
-        and rows.ngrams.shape[1] > _LEAST_BUCKETS
-        and np.count_nonzero(rows.ngrams.getnnz(axis=0)) * taxonomy.num_leaves > MAX_WEIGHTS
-    ):
-        num_sharing *= 2
-        rows = dataclasses.replace(rows, ngrams=_shared(rows.ngrams, 2))
+    is_bounded = settings.linear_head == "auto"
+    num_sharing = _num_sharing(rows.ngrams, taxonomy.num_leaves) if is_bounded else 1
+    rows = dataclasses.replace(rows, ngrams=_shared(rows.ngrams, num_sharing))
     used = np.flatnonzero(rows.ngrams.getnnz(axis=0))
     numbers = f"{len(rows.labels)} rows, {taxonomy.num_leaves} categories and {len(used)} n-grams"
     work, size = (count * taxonomy.num_leaves for count in (len(rows.labels), len(used)))
-    if settings.linear_head == "auto" and (work > MAX_ROW_CATEGORIES or size > MAX_WEIGHTS):
+    if is_bounded and (work > MAX_ROW_CATEGORIES or size > MAX_WEIGHTS):
         _log.info("no linear head: %s are too many; --linear-head on fits it all the same", numbers)
         return None
     _log.info("linear head: %s", numbers)
@@ -126,6 +121,14 @@ def ngram_matrix(catalog: EncodedCatalog, field_weights: Mapping[str, float], ha
         ends = np.concatenate([[0], kept.sum(axis=1).cumsum()])
         total += sparse.csr_matrix((np.float32(field_weight) * weights[kept], ids[kept], ends), shape=total.shape)
     return total
+
+
+def _num_sharing(ngrams: sparse.csr_matrix, num_leaves: int) -> int:
+    """How many neighbouring columns have to be added up, so that the weights are not too many; a power of two."""
+    num_sharing = 1
+    while ngrams.shape[1] > _LEAST_BUCKETS and np.count_nonzero(ngrams.getnnz(axis=0)) * num_leaves > MAX_WEIGHTS:
+        ngrams, num_sharing = _shared(ngrams, 2), 2 * num_sharing
+    return num_sharing
 
 
 def _shared(ngrams: sparse.csr_matrix, num_sharing: int) -> sparse.csr_matrix:

@@ -128,6 +128,23 @@ def test_whatever_shapes_it_gives_another_entry(
     assert len(set(digests)) == len(digests)
 
 
+def test_pictures_alone_are_found_again_whatever_the_tokenizer(
+    rows: list[dict[str, str]], new_encoder: NewEncoder, tmp_path: Path, toy_tokenizer: tuple[Tokenizer, Path]
+) -> None:
+    catalog = write_catalog(tmp_path / "shop.csv", rows)
+    tokenizer, _ = toy_tokenizer
+    settings = replace(tokenizer.settings, name_length=7)
+    shorter = Tokenizer(
+        settings, tokenizer.tokens, tokenizer.word_vectors, tokenizer.ngram_frequencies, tokenizer.num_texts
+    )
+    found = [
+        new_encoder(fields=("image",), tokenizer=one).encode(catalog, tmp_path / "rejects.csv")
+        for one in (tokenizer, shorter)
+    ]
+    assert found[0].digest == found[1].digest
+    assert found[0].arrays.keys() == {"labels", "presence", "image_feature_rows"}
+
+
 def test_rejects_are_counted_and_cost_no_neighbour(
     rows: list[dict[str, str]], new_encoder: NewEncoder, tmp_path: Path
 ) -> None:
