@@ -5,7 +5,7 @@
 
 Parts: naver2019, mwpd2020, fashion224 and samples (1,000 random rows of fashion224 and mwpd2020), all with the settings
 that Aisle chooses by itself. TF-IDF + linear SVM is trained on the same rows as Aisle and answers the same val.csv.
-All parts together train 14 bundles, for an hour or two on 2 cores. A set that is missing is skipped with a sentence.
+All parts together train 18 bundles, for two hours on 2 cores. A set that is missing is skipped with a sentence.
 """
 
 import dataclasses

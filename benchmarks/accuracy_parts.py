@@ -1,7 +1,7 @@
 """What `benchmarks.accuracy` measures, part by part; each trains with the commands a user has."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -92,6 +92,7 @@ def mwpd2020(place: Place) -> list[Line]:
     return [
         Line("mwpd2020: average weighted F1", 0.875, score, baseline=linear, note="aim 0.886"),
         *_trust_lines("mwpd2020", metrics, 0.65),
+        *_absent_lines(place, "mwpd2020", metrics, ("name", "mall_category")),
     ]
 
 
@@ -115,6 +116,7 @@ def fashion224(place: Place) -> list[Line]:
             without["accuracy"] - max(alone.values()),
             note=f"joint {without['accuracy']:.4f}, {told}",
         ),
+        *_absent_lines(place, "fashion224", metrics, ("name", "image")),
     ]
 
 
@@ -152,12 +154,18 @@ def small_sample(place: Place, name: str, num_rows: int, num_val_rows: int, seed
 
 
 def train_and_evaluate(
-    place: Place, name: str, catalogs: Catalogs, seed: int = 0, with_pictures: bool = False
+    place: Place,
+    name: str,
+    catalogs: Catalogs,
+    seed: int = 0,
+    with_pictures: bool = False,
+    fields: Sequence[str] = (),
 ) -> tuple[dict, float]:
     """Train a bundle and evaluate it beside the baselines and with the field grid.
 
     Args:
         name: of the bundle's folder.
+        fields: those that the model reads; empty for all.
     Returns:
         metrics and the seconds that training took.
     """
@@ -165,6 +173,7 @@ def train_and_evaluate(
     bundle.parent.mkdir(parents=True, exist_ok=True)
     flags: list[str | Path] = ["--seed", str(seed), "--cache-dir", place.cache]
     flags += ["--image-weights", place.weights / _WEIGHTS] if with_pictures else []
+    flags += ["--fields", *fields] if fields else []
     train_s, _ = run_training("train", "--train", catalogs.train, "--val", catalogs.val, "--bundle", bundle, *flags)
     run_training(
         "evaluate", "--bundle", bundle, "--catalog", catalogs.measured_on, "--report", report,
@@ -204,10 +213,43 @@ def _trust_lines(name: str, metrics: dict, coverage_asked: float) -> list[Line]:
     ]
 
 
+def _absent_lines(place: Place, name: str, metrics: dict, fields: Sequence[str]) -> list[Line]:
+    """What each field's absence costs the joint head, against a model that never had the field.
+
+    Args:
+        metrics: of the bundle that reads all `fields`.
+    """
+    lines = []
+    for absent in fields:
+        others = [field for field in fields if field != absent]
+        without, _ = train_and_evaluate(
+            place,
+            f"{name}-without-{absent}",
+            Catalogs.of(place.data / name),
+            with_pictures="image" in others,
+            fields=others,
+        )
+        joint = _given(metrics, others)["accuracy"]
+        lines.append(
+            Line(
+                f"{name}: {absent} absent, joint over a model trained without it",
+                -0.01,
+                joint - without["accuracy"],
+                note=f"{joint:.4f} and {without['accuracy']:.4f}",
+            )
+        )
+    return lines
+
+
+def _given(metrics: dict, fields: Sequence[str]) -> dict:
+    """The field grid's entry for exactly these fields."""
+    (entry,) = (entry for entry in metrics["field_grid"]["given"] if entry["fields"] == list(fields))
+    return dict(entry)
+
+
 def _alone(metrics: dict, field: str) -> float:
     """Accuracy with one field: its own head, or the joint head shown nothing else; the better."""
-    (given,) = (entry for entry in metrics["field_grid"]["given"] if entry["fields"] == [field])
-    return max(given["accuracy"], metrics["heads"][field]["accuracy"])
+    return max(_given(metrics, [field])["accuracy"], metrics["heads"][field]["accuracy"])
 
 
 def _figure(value: float | None) -> str:

@@ -72,15 +72,29 @@ def metrics(accuracy: float, difference: float) -> dict[str, Any]:
         "baselines": {"baselines": {"tfidf_linear_svm": svm}},
         "calibration": {"cross_fitted": fitted, "stored": {"expected_calibration_error": 0.01}},
         "contract": {"leaf_accepted_share": 0.72, "leaf_accepted_precision": 0.99},
+        "field_grid": {
+            "given": [
+                {"fields": ["name"], "accuracy": accuracy - 0.02},
+                {"fields": ["mall_category"], "accuracy": 0.7},
+                {"fields": ["name", "mall_category"], "accuracy": accuracy},
+            ]
+        },
     }
 
 
 def test_lines_of_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accuracy_parts, "train_and_evaluate", lambda *_, **__: (metrics(0.84, -0.01), 10.0))
-    f1, error, coverage = mwpd2020(Place(tmp_path, tmp_path, tmp_path))
+    def trained(_: Place, name: str, *__: Any, **flags: Any) -> tuple[dict, float]:
+        lacks = {"mwpd2020": [], "mwpd2020-without-name": ["mall_category"], "mwpd2020-without-mall_category": ["name"]}
+        assert list(flags.get("fields", ())) == lacks[name]
+        return metrics({"mwpd2020-without-name": 0.715}.get(name, 0.84), -0.01), 10.0
+
+    monkeypatch.setattr(accuracy_parts, "train_and_evaluate", trained)
+    f1, error, coverage, no_name, no_mall_category = mwpd2020(Place(tmp_path, tmp_path, tmp_path))
     assert (f1.measured, f1.baseline, f1.is_met) == (0.88, 0.865, True)
     assert (error.measured, error.is_met) == (0.03, False)
     assert (coverage.measured, coverage.baseline, coverage.is_met) == (0.7, 0.55, True)
+    assert (round(no_name.measured, 4), no_name.is_met, no_name.note) == (-0.015, False, "0.7000 and 0.7150")
+    assert (round(no_mall_category.measured, 4), no_mall_category.is_met) == (-0.02, False)
     assert coverage.note == "precision none; stored thresholds 0.7200 at 0.9900; SVM with hindsight"
 
 
@@ -121,12 +135,15 @@ def test_training_and_evaluation_get_the_same_catalogs(tmp_path: Path, monkeypat
     catalogs = Catalogs(Path("t.csv"), Path("v.csv"), Path("m.csv"))
     found = train_and_evaluate(Place(tmp_path, Path("w"), tmp_path), "set", catalogs, seed=4, with_pictures=True)
     assert found == ({"accuracy": 0.5}, 3.0)
+    assert "--fields" not in calls[0]
     train, evaluate = calls
     assert train[train.index("--train") + 1] == evaluate[evaluate.index("--baseline") + 1] == "t.csv"
     assert train[train.index("--val") + 1] == "v.csv"
     assert evaluate[evaluate.index("--catalog") + 1] == "m.csv"
     assert train[train.index("--seed") + 1] == "4"
     assert train[train.index("--image-weights") + 1].startswith("w/")
+    train_and_evaluate(Place(tmp_path, Path("w"), tmp_path), "set", catalogs, fields=("name", "brand"))
+    assert calls[2][calls[2].index("--fields") :] == ["--fields", "name", "brand"]
 
 
 def test_missing_data_is_told_in_a_sentence(
