@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 
-from model.layers import FieldFlag, MissingValue, ModalityDropout
+from model.layers import FieldFlag, MissingValue, ModalityDropout, shared_rows
 from model.product import FIELDS, HEAD_FIELDS, HEADS
 from model.settings import ModelSettings
 from tokenizer.tokenizer import SEQUENCE_FIELDS, Tokenizer
@@ -66,8 +66,10 @@ class _Builder:
         self.bags: dict[str, Any] = {}
         text = [field for field in shape.fields if field != "image"]
         if text:
+            num_rows = min(settings.ngram_rows, tokenizer.settings.hash_buckets)
+            self.num_sharing = tokenizer.settings.hash_buckets // num_rows
             self.ngram_table = keras.layers.Embedding(
-                tokenizer.settings.hash_buckets,
+                num_rows,
                 settings.ngram_dim,
                 embeddings_initializer=keras.initializers.RandomUniform(-0.05, 0.05, seed=seed),
                 name="ngram_vectors",
@@ -132,7 +134,8 @@ class _Builder:
         ids = self._input(f"{field}_ngram_ids", (count,), "int32")
         weights = self._input(f"{field}_ngram_weights", (count,), "float32")
         kept = keras.layers.Dropout(self.settings.ngram_dropout_rate, name=f"{field}_ngram_dropout")(weights)
-        self.bags[field] = keras.layers.Dot(axes=1, name=f"{field}_bag")([kept, self.ngram_table(ids)])
+        rows = shared_rows(ids, self.num_sharing, f"{field}_ngram_rows")
+        self.bags[field] = keras.layers.Dot(axes=1, name=f"{field}_bag")([kept, self.ngram_table(rows)])
         return self.bags[field]
 
     def _join(self, encodings: dict[str, Any]) -> tuple[Any, list[Any]]:

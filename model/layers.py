@@ -85,6 +85,11 @@ class SharedRows(keras.layers.Layer):
         return {**super().get_config(), "num_sharing": self.num_sharing}
 
 
+def shared_rows(ids: Any, num_sharing: int, name: str) -> Any:
+    """`SharedRows` where buckets share a row, else the ids."""
+    return SharedRows(num_sharing, name=name)(ids) if num_sharing > 1 else ids
+
+
 @keras.saving.register_keras_serializable(package="aisle")
 class FieldFlag(keras.layers.Layer):
     """Takes one field's column (B, 1) out of the presence flags (B, F)."""

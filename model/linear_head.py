@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from model.classifier import ClassifierShape
-from model.layers import Affine, FieldFlag, SharedRows
+from model.layers import Affine, FieldFlag, shared_rows
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,7 @@ def _linear_logits(inputs: dict[str, Any], shape: ClassifierShape, head: LinearH
     bags = []
     for field, field_weight in head.field_weights.items():
         weights = Affine(field_weight, name=f"{field}_linear_weights")(inputs[f"{field}_ngram_weights"])
-        ids = inputs[f"{field}_ngram_ids"]
-        if head.num_sharing > 1:
-            ids = SharedRows(head.num_sharing, name=f"{field}_linear_rows")(ids)
+        ids = shared_rows(inputs[f"{field}_ngram_ids"], head.num_sharing, f"{field}_linear_rows")
         vectors = keras.layers.Activation("linear", dtype="float32", name=f"{field}_linear_vectors")(table(ids))
         bags.append(keras.layers.Dot(axes=1, name=f"{field}_linear_bag")([weights, vectors]))
     flags = [FieldFlag(shape.fields.index(field), name=f"{field}_is_given")(inputs["presence"]) for field in fields]

@@ -39,6 +39,8 @@ class ModelSettings:
     """Activation after the dense layers."""
     ngram_dim: int = 128
     """Dimensions of an n-gram's vector."""
+    ngram_rows: int = 131_072
+    """Most rows of the network's n-gram table, a power of two; of more hash buckets neighbours share one."""
     name_dropout_rate: float = 0.4
     """Dropout in the name branch, 0 to 1."""
     mall_category_dropout_rate: float = 0.4
@@ -55,6 +57,8 @@ class ModelSettings:
     def __post_init__(self) -> None:
         for name in ("hidden_dim", "fcl_dim", "ngram_dim"):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        is_power = self.ngram_rows > 0 and self.ngram_rows & (self.ngram_rows - 1) == 0
+        require(is_power, "ngram_rows", "a power of two", self.ngram_rows)
         for name in (entry.name for entry in dataclasses.fields(self) if entry.name.endswith("_dropout_rate")):
             require(0 <= getattr(self, name) < 1, name, "0 to below 1", getattr(self, name))
 

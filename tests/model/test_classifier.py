@@ -68,6 +68,19 @@ def test_word_vectors_are_loaded_into_both_channels() -> None:
     assert '"Constant"' not in model.to_json()  # it would be longer than the weights
 
 
+def test_neighbouring_buckets_share_a_row_of_a_smaller_table() -> None:
+    """Of 16 buckets 4 share each of 4 rows; with ids of one row exchanged nothing changes."""
+    model = build_classifier(SHAPE, dataclasses.replace(SETTINGS, ngram_rows=4), TOKENIZER, seed=0)
+    assert model.get_layer("ngram_vectors").get_weights()[0].shape == (4, 3)
+    inputs = features(3)
+    moved = {name: values ^ 3 if name.endswith("_ngram_ids") else values for name, values in inputs.items()}
+    expected, found = run(model, inputs), run(model, moved)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+    moved["name_ngram_ids"] = inputs["name_ngram_ids"] ^ 4
+    assert not np.allclose(run(model, moved)["name_logits"], expected["name_logits"])
+
+
 def test_outputs_and_their_shapes(classifier: keras.Model) -> None:
     outputs = run(classifier, features(4))
     assert {name: (values.shape, values.dtype.name) for name, values in outputs.items()} == {

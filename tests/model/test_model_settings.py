@@ -106,6 +106,8 @@ def test_every_setting_is_explained() -> None:
         ("tokenizer", "name_length", 0, "name_length: expected 1 or more, found 0"),
         ("tokenizer", "word_orders", [0], r"word_orders: expected orders of 1 or more, found \(0,\)"),
         ("model", "name_dropout_rate", 1.5, "name_dropout_rate: expected 0 to below 1, found 1.5"),
+        ("model", "ngram_rows", 0, "ngram_rows: expected a power of two, found 0"),
+        ("model", "ngram_rows", 48, "ngram_rows: expected a power of two, found 48"),
         ("model", "fcl_dim", 0, "fcl_dim: expected 1 or more, found 0"),
         ("linear", "linear_cost", 0.0, "linear_cost: expected more than 0, found 0.0"),
         ("linear", "linear_rank", 0, "linear_rank: expected 1 or more, found 0"),
