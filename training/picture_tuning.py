@@ -30,7 +30,7 @@ _log = logging.getLogger("aisle.pictures")
 
 
 class PictureBatches(ShuffledBatches):
-    """Batches of (activations, labels, weights) of the rows that have a picture.
+    """Batches of (activations, labels by head) of the rows that have a picture.
 
     Args:
         catalog: its features are those of `cut.frozen`, stored twice, the mirrored picture's second, unless the cut is
