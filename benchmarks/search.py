@@ -36,7 +36,7 @@ class Options:
     """Which of them."""
     rows: int = 20_000
     """Training rows of a trial."""
-    val_rows: int = 2_000
+    val_rows: int = 5_000
     """Held-back rows that choose between trials."""
     budget_minutes: float = 30.0
     """For each search."""
