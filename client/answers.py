@@ -1,6 +1,7 @@
 """Answers beside their questions: rows of the table and of the CSV file, and how many were right."""
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from model.answer import Prediction
 from model.taxonomy import normalize_path
 
 _COLUMNS = ("product_id", "category", "category_id", "probability", "accepted", "needs_review", "error", "truth")
+_LINE_END = b"\r\n"  # as the csv module writes it
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,26 @@ class Score:
 class AnswerFile:
     """A CSV file of answers, a row a product.
 
+    Args:
+        resume: whether the rows of a file that is there are kept, but for a last one that was cut off.
+    Attributes:
+        num_kept: how many were.
+        last_id: product id of the last of them; '' without any.
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or holds something else than answers.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, resume: bool = False):
         try:
-            self._file = path.open("w", encoding="utf-8", newline="")
+            kept = _keep_whole_rows(path) if resume and path.exists() else []
+            self._file = path.open("a" if kept else "w", encoding="utf-8", newline="")
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        self.num_kept = len(kept)
+        self.last_id = kept[-1]["product_id"] if kept else ""
         self._writer = csv.DictWriter(self._file, _COLUMNS)
-        self._writer.writeheader()
+        if not kept:
+            self._writer.writeheader()
 
     def add(self, answer: Answer) -> None:
         """Write one row."""
@@ -105,6 +116,18 @@ class AnswerFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def _keep_whole_rows(path: Path) -> list[dict[str, str]]:
+    """Cut off a row whose writing was interrupted; returns the others."""
+    heading = ",".join(_COLUMNS).encode() + _LINE_END
+    with path.open("r+b") as file:
+        content = file.read()
+        if content[: len(heading)] != heading[: len(content)]:
+            raise InputError(f"{path} cannot be gone on with: expected the columns {', '.join(_COLUMNS)}, found others")
+        whole = content[: content.rfind(_LINE_END) + len(_LINE_END)] if _LINE_END in content else b""
+        file.truncate(len(whole))
+    return list(csv.DictReader(io.StringIO(whole.decode(), newline="")))
 
 
 def answer_table(answers: list[Answer]) -> Table:

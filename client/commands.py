@@ -42,6 +42,8 @@ class ClassifyCommand:
     """Most rows of the catalog to ask about."""
     out: Path | None = None
     """CSV file for the answers."""
+    resume: bool = False
+    """Go on behind the last answer in --out, where there is one."""
     show: int = 50
     """Most answers to print."""
     mask_parent: str = ""
@@ -82,7 +84,7 @@ def classify(command: ClassifyCommand, console: Console) -> None:
     items = _items(command)
     shown: list[Answer] = []
     score = Score()
-    answer_file = AnswerFile(command.out) if command.out else contextlib.nullcontext()
+    answer_file = AnswerFile(command.out, command.resume) if command.out else contextlib.nullcontext()
     with (
         AisleClient(
             command.target,
@@ -92,6 +94,8 @@ def classify(command: ClassifyCommand, console: Console) -> None:
         ) as client,
         answer_file as file,
     ):
+        if file is not None and file.num_kept:
+            _skip(items, file, console)
         for answer in _answers(client, items, command):
             score.add(answer)
             if file is not None:
@@ -121,6 +125,8 @@ def _items(command: ClassifyCommand) -> Iterator[CatalogItem]:
     if has_product == (command.catalog is not None):
         found = "both" if has_product else "neither"
         raise InputError(f"expected one product (--name, --image, ...) or --catalog FILE, found {found}")
+    if command.resume and (command.catalog is None or command.out is None):
+        raise InputError("--resume: expected --catalog FILE and --out FILE with it")
     if command.max_retries < 0:
         raise InputError(f"--max-retries: expected 0 or more, found {command.max_retries}")
     if command.limit is not None and command.limit < 0:
@@ -129,6 +135,18 @@ def _items(command: ClassifyCommand) -> Iterator[CatalogItem]:
         return itertools.islice(read_catalog(command.catalog), command.limit)
     image = read_image(command.image) if command.image is not None else None
     return iter([CatalogItem(Product("", *texts, image=image), "", "")])
+
+
+def _skip(items: Iterator[CatalogItem], file: AnswerFile, console: Console) -> None:
+    """Pass over what is answered already."""
+    last = next(itertools.islice(items, file.num_kept - 1, None), None)
+    found = "fewer rows" if last is None else f"the product {last.product.product_id!r}"
+    if last is None or last.product.product_id != file.last_id:
+        raise InputError(
+            f"cannot resume: expected the product {file.last_id!r} in row {file.num_kept} of the catalog, as in --out,"
+            f" found {found}; leave out --resume to begin anew"
+        )
+    console.print(f"{file.num_kept} products are answered already; going on behind {file.last_id!r}")
 
 
 def _answers(client: AisleClient, items: Iterable[CatalogItem], command: ClassifyCommand) -> Iterator[Answer]:

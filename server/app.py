@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 from model.errors import AisleError
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.auth import token_checks
+from server.call_limit import CallLimit
 from server.credentials import server_credentials
 from server.decoder import Decoder
 from server.health import Health
@@ -172,7 +173,11 @@ class AisleServer:
         settings = self.settings
         server = grpc.server(
             self._pool,
-            interceptors=[CallObserver(self._metrics, self._tracing), *self._token_checks],
+            interceptors=[
+                CallObserver(self._metrics, self._tracing),
+                *self._token_checks,
+                CallLimit(self._service.calls, SERVICE_NAME),
+            ],
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", -1),

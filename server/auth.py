@@ -4,14 +4,13 @@ import hashlib
 import hmac
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 
 from server.credentials import CredentialsError
-from server.errors import UnauthenticatedError, abort
+from server.errors import UnauthenticatedError, refusal
 from server.settings import ServerSettings
 from server.watched_files import WatchedFiles
 
@@ -106,15 +105,10 @@ def token_checks(settings: ServerSettings) -> list[grpc.ServerInterceptor]:
     return [TokenCheck(TokenFile(settings.token_file))]
 
 
-def _refusal(text: str) -> grpc.RpcMethodHandler:
-    def refuse(_messages: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-        abort(context, UnauthenticatedError(text))
-
-    return grpc.stream_stream_rpc_method_handler(refuse)  # a stream, because it begins without a message
-
-
-_REFUSE_WITHOUT = _refusal("expected the metadata 'authorization: Bearer TOKEN', found none")
-_REFUSE_OTHER = _refusal("the metadata 'authorization' holds no token that this server knows; ask its operator for one")
+_REFUSE_WITHOUT = refusal(UnauthenticatedError("expected the metadata 'authorization: Bearer TOKEN', found none"))
+_REFUSE_OTHER = refusal(
+    UnauthenticatedError("the metadata 'authorization' holds no token that this server knows; ask its operator for one")
+)
 
 
 def _digest(token: bytes) -> bytes:

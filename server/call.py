@@ -98,7 +98,7 @@ class Calls:
         call = Call(time.perf_counter() + context.time_remaining())
         with self._changed:
             is_closed = self._is_closed
-            is_full = len(self._calls) >= self._max_calls
+            is_full = self.is_full
             if is_closed:
                 self._num_refused += 1
             elif not is_full:
@@ -107,8 +107,7 @@ class Calls:
             self._may_refuse.wait(_MAX_HOLD_S)
             raise StoppingError("the server is stopping; send the request to another one")
         if is_full:
-            text = f"{self._max_calls} calls are in flight, the most this server takes; wait and send it again"
-            raise TooManyCallsError(text, _RETRY_AFTER_S)
+            raise self.too_many()
         try:
             if not context.add_callback(call.abandon):
                 call.abandon()
@@ -124,6 +123,16 @@ class Calls:
     def num_in_flight(self) -> int:
         """How many calls are being answered."""
         return len(self._calls)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a call that came now would be one too many; after `close` other words are told."""
+        return len(self._calls) >= self._max_calls and not self._is_closed
+
+    def too_many(self) -> TooManyCallsError:
+        """What a refused caller is told."""
+        text = f"{self._max_calls} calls are in flight, the most this server takes; wait and send it again"
+        return TooManyCallsError(text, _RETRY_AFTER_S)
 
     def close(self) -> None:
         """Refuse every new call."""

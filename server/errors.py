@@ -21,9 +21,9 @@ An error of the server itself is logged with its traceback; the caller gets a nu
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import any_pb2, message
@@ -166,6 +166,17 @@ def status_reason(status: status_pb2.Status) -> str:
     error_info = error_details_pb2.ErrorInfo()
     status.details[0].Unpack(error_info)
     return error_info.reason
+
+
+def refusal(error: Exception) -> grpc.RpcMethodHandler:
+    """A handler for calls of any kind that ends them with the status of an error and does not read their messages."""
+    status = rpc_status.to_status(request_status(error))
+
+    def refuse(_messages: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        context.abort_with_status(status)
+        yield  # never reached; makes it a stream
+
+    return grpc.stream_stream_rpc_method_handler(refuse)  # a stream, because it begins without a message
 
 
 def abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:

@@ -71,6 +71,39 @@ def test_a_limit_ends_the_catalog_early(target: str, catalog: Path):
         printed(classify, ClassifyCommand(target=target, catalog=catalog, limit=-1))
 
 
+def test_an_interrupted_catalog_is_gone_on_with(target: str, catalog: Path):
+    command = ClassifyCommand(target=target, catalog=catalog, out=catalog.with_name("out.csv"), show=1)
+    printed(classify, command)
+    whole = command.out.read_bytes()
+    resumed = replace(command, resume=True)
+    for cut in (len(whole) // 2, 20, 0):
+        command.out.write_bytes(whole[:cut])
+        text = printed(classify, resumed)
+        assert ("answered already; going on behind" in text) == (cut > 100)
+        assert command.out.read_bytes() == whole
+    assert "0 products" in printed(classify, resumed)
+    assert command.out.read_bytes() == whole
+
+
+def test_only_answers_to_the_same_catalog_are_gone_on_with(target: str, catalog: Path):
+    command = ClassifyCommand(target=target, catalog=catalog, out=catalog.with_name("out.csv"), resume=True, limit=9)
+    printed(classify, command)
+    lines = catalog.read_text().splitlines(keepends=True)
+    catalog.write_text("".join([lines[0], *lines[2:]]))
+    with pytest.raises(InputError, match="expected the product '8' in row 9 of the catalog, as in --out, found the"):
+        printed(classify, command)
+    catalog.write_text("".join(lines[:4]))
+    with pytest.raises(InputError, match="found fewer rows; leave out --resume to begin anew"):
+        printed(classify, command)
+    other = catalog.with_name("other.csv")
+    other.write_bytes(b"a,b\r\n1,2")
+    with pytest.raises(InputError, match="cannot be gone on with: expected the columns product_id, category, "):
+        printed(classify, replace(command, out=other))
+    assert other.read_bytes() == b"a,b\r\n1,2"
+    with pytest.raises(InputError, match="--resume: expected --catalog FILE and --out FILE with it"):
+        printed(classify, replace(command, out=None))
+
+
 @pytest.mark.parametrize(
     ("values", "found"), [({}, "neither"), ({"name": "a", "catalog": Path("a.csv")}, "both")], ids=["neither", "both"]
 )
