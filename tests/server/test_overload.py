@@ -13,11 +13,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from model.engine import Engine
 from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
-from server.app import AisleServer
+from server.app import SERVICE_NAME, AisleServer
 from server.settings import ServerSettings
 from tests.server.support import Stub, named, open_channel, retry_delay_s, wait_for
 
 FIRST_RUN_S = 0.5
+SERVICE = f"/{SERVICE_NAME}"
 
 
 class SlowProgram:
@@ -74,6 +75,12 @@ def engine(tight_server: AisleServer) -> Engine:
     return next(iter(tight_server.models)).predictor.engine
 
 
+def _endless() -> Iterator[bytes]:
+    while True:
+        time.sleep(0.05)
+        yield b""
+
+
 def later(stub: Stub, *products: pb.Product, timeout_s: float = 30) -> Any:
     return stub.Classify.future(pb.ClassifyRequest(products=products), timeout=timeout_s)
 
@@ -115,6 +122,21 @@ def test_a_call_over_the_limit_is_refused_at_once_and_health_still_answers(
     assert health.Check(health_pb2.HealthCheckRequest(), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
     slow.release()
     assert [len(call.result(30).classifications) for call in calls if call is not refused] == [1] * 5
+
+
+def test_a_call_over_the_limit_is_refused_before_its_message_is_read(
+    tight_server: AisleServer, tight_channel: grpc.Channel
+):
+    held = [tight_channel.stream_stream(f"{SERVICE}/ClassifyStream")(_endless()) for _ in range(5)]
+    wait_for(lambda: tight_server._service.calls.num_in_flight == 5)
+    unreadable = tight_channel.unary_unary(f"{SERVICE}/Classify").future(b"\xff" * 9, timeout=20)
+    assert unreadable.code() == grpc.StatusCode.RESOURCE_EXHAUSTED  # not INVALID_ARGUMENT
+    assert retry_delay_s(unreadable) > 0
+    for stream in held:
+        stream.cancel()
+    wait_for(lambda: tight_server._service.calls.num_in_flight == 0)
+    read = tight_channel.unary_unary(f"{SERVICE}/Classify").future(b"\xff" * 9, timeout=20)
+    assert read.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_text_does_not_wait_for_pictures(
