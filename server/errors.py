@@ -174,7 +174,6 @@ def refusal(error: Exception) -> grpc.RpcMethodHandler:
 
     def refuse(_messages: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         context.abort_with_status(status)
-        yield  # never reached; makes it a stream
 
     return grpc.stream_stream_rpc_method_handler(refuse)  # a stream, because it begins without a message
 
