@@ -13,7 +13,7 @@ from model.bundle import BundleContents, check_bundle_target, write_bundle
 from model.classifier import build_classifier
 from model.export import write_programs
 from model.product import FIELDS
-from model.settings import LinearSettings, Settings, settings_to_dict
+from model.settings import Settings, settings_to_dict
 from training.batches import CatalogBatches
 from training.catalog import read_catalog
 from training.fit import fit
@@ -95,7 +95,10 @@ def build_network(
 def run_key(settings: Settings, prepared: Prepared) -> str:
     """Digest of all that a resumed run must share with the interrupted one."""
     digests = [prepared.train.digest, prepared.val.digest]
-    settings = dataclasses.replace(settings, linear=LinearSettings())  # fitted afterwards, so that they may change
+    usual = Settings()
+    contract = {name: getattr(usual.training, name) for name in ("precision_target", "precision_confidence")}
+    training = dataclasses.replace(settings.training, **contract)
+    settings = dataclasses.replace(settings, linear=usual.linear, training=training)  # they shape what comes afterwards
     parts = [settings_to_dict(settings), dataclasses.asdict(prepared.shape), digests, FIELDS, keras.backend.backend()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

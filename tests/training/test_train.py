@@ -155,7 +155,7 @@ def test_a_validation_catalog_of_rejects_is_refused(job: TrainJob, tmp_path: Pat
     assert not job.bundle.exists()
 
 
-def test_other_settings_do_not_resume(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_settings_do_not_resume_but_another_contract_does(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -166,8 +166,11 @@ def test_other_settings_do_not_resume(job: TrainJob, monkeypatch: pytest.MonkeyP
     with pytest.raises(TrainingError, match="was made with other data or settings"):
         train(replace(job, resume=True), TEXT_ONLY)
     assert not job.bundle.exists()
-    train(replace(job, resume=True), replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, epochs=1)))
-    assert [row["epoch"] for row in load_bundle(job.bundle).history] == [1]
+    promised = replace(TEXT_ONLY.training, epochs=1, precision_target=0.9, precision_confidence=0.8)
+    train(replace(job, resume=True), replace(TEXT_ONLY, training=promised))
+    bundle = load_bundle(job.bundle)
+    assert [row["epoch"] for row in bundle.history] == [1]
+    assert (bundle.calibration.precision_target, bundle.calibration.precision_confidence) == (0.9, 0.8)
 
 
 def test_the_model_card_says_what_a_bundle_says(toy_bundle: Path) -> None:
