@@ -65,6 +65,13 @@ class Mutator:
         content = request.SerializeToString()
         return _mutated(content, rng) if rng.random() < 0.25 else content
 
+    def model_request(self, number: int) -> bytes:
+        """The bytes of a GetModelRequest, or of what once was one."""
+        rng = random.Random(f"{self._seed}-model-{number}")
+        names = [rng.choice(("", *_ODD_TEXTS)) for _ in range(2)]
+        content = classifier_pb2.GetModelRequest(model=names[0], model_version=names[1]).SerializeToString()
+        return _mutated(content, rng) if rng.random() < 0.5 else content
+
     def _product(self, rng: random.Random) -> classifier_pb2.Product:
         message = product_message(rng.choice(self._products))
         kind = rng.random()

@@ -9,9 +9,9 @@ import grpc
 import pytest
 from google.rpc import code_pb2
 
-from benchmarks.ordeals.fuzz import status_fault
 from benchmarks.ordeals.mutations import Mutator
 from benchmarks.ordeals.parse_process import ParseProcess, growth_mib, outcome
+from benchmarks.ordeals.served_cases import status_fault
 from benchmarks.ordeals.truth import read_products
 from client.messages import product_message
 from model.bundle import load_bundle
@@ -34,7 +34,9 @@ def test_a_short_fuzz(toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_pat
     assert report["seed"] == 7
     assert sum(report["outcomes"].values()) == 1500
     assert set(report["outcomes"]) == {"no protobuf", "wrong requests", "with a wrong product", "good"}
-    assert set(report["codes"]) == {"OK", "INVALID_ARGUMENT"}
+    for method in ("Classify", "ClassifyStream", "GetModel"):
+        assert set(report["codes"][method]) == {"OK", "INVALID_ARGUMENT"}
+        assert sum(report["codes"][method].values()) == 400
     assert not failures.exists()
 
 
