@@ -35,6 +35,10 @@ class Calibration:
     coverages: tuple[float, ...] = ()
     unproven: tuple[str, ...] = ()
 
+    def attainable_thresholds(self) -> list[tuple[int, float]]:
+        """Depths where something may be accepted, with their thresholds; summing up a level costs time."""
+        return [(depth, least) for depth, least in enumerate(self.thresholds, start=1) if least <= 1]
+
 
 @dataclass(frozen=True)
 class ScoredCategory:
@@ -217,7 +221,7 @@ def _deepest_accepted(
     probabilities: np.ndarray, taxonomy: Taxonomy, calibration: Calibration
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     depths, nodes, accepted = _nothing_accepted(len(probabilities))
-    for depth, threshold in enumerate(calibration.thresholds, start=1):
+    for depth, threshold in calibration.attainable_thresholds():
         level = taxonomy.node_probabilities(probabilities, depth)
         best = level.argmax(axis=1)
         best_probability = level[np.arange(len(level)), best]
@@ -238,7 +242,7 @@ def _accepted_within(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """At each depth what is accepted in the whole tree and lies in the sub-tree, with its probability there."""
     depths, nodes, accepted = _nothing_accepted(len(probabilities))
-    for depth, threshold in enumerate(calibration.thresholds, start=1):
+    for depth, threshold in calibration.attainable_thresholds():
         level = taxonomy.node_probabilities(probabilities, depth)
         best = level.argmax(axis=1)
         passed = (level[np.arange(len(level)), best] >= threshold) & sub_tree.holds(taxonomy, depth)[best]

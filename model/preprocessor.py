@@ -31,7 +31,7 @@ class Preprocessor:
         """Raise ProductError when the product has nothing this model reads, or features that do not fit."""
         if product.is_empty:
             raise ProductError("expected a name, a mall category, a brand, a maker or a picture; every field is empty")
-        if not self.presence([product]).any():
+        if not any(self._flags(product)):
             raise ProductError(f"this model reads only {', '.join(self.fields)}; the product has none of them")
         if product.image_features is None or "image" not in self.fields:
             return
@@ -43,11 +43,11 @@ class Preprocessor:
 
     def presence(self, products: Sequence[Product]) -> np.ndarray:
         """(N, number of fields) float32, 1.0 where a product has the field."""
-        flags = [
-            [product.has_image if field == "image" else has_text(product.text(field)) for field in self.fields]
-            for product in products
-        ]
+        flags = [self._flags(product) for product in products]
         return np.array(flags, dtype=np.float32).reshape(len(products), len(self.fields))
+
+    def _flags(self, product: Product) -> list[bool]:
+        return [product.has_image if field == "image" else has_text(product.text(field)) for field in self.fields]
 
     def decode(self, product: Product) -> np.ndarray | None:
         """(H, W, 3) uint8 pixels, or None when the product brings no picture or the model reads none.
