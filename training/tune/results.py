@@ -29,12 +29,14 @@ class Accounting:
         training: training and evaluation.
         preparing: tokenising, encoding and embedding what a trial's own settings ask for.
         lost: attempts that were interrupted or failed.
-        overhead: the rest: starting, choosing, waiting.
+        waiting: for the trials of the other workers, where nothing was left to begin.
+        overhead: the rest: starting, choosing.
     """
 
     training: float
     preparing: float
     lost: float
+    waiting: float
     overhead: float
 
 
@@ -82,8 +84,26 @@ def account(trials: Sequence[SearchTrial], seconds: float, num_workers: int) -> 
         spent = trial.figures.get("seconds", {})
         training += spent.get("train", 0.0) + spent.get("evaluate", 0.0)
         preparing += spent.get("prepare", 0.0)
-    overhead = max(0.0, whole - training - preparing - lost)
-    return Accounting(training / whole, preparing / whole, lost / whole, overhead / whole)
+    rest = max(0.0, whole - training - preparing - lost)
+    waiting = min(rest, _waiting_s(trials))
+    return Accounting(training / whole, preparing / whole, lost / whole, waiting / whole, (rest - waiting) / whole)
+
+
+def _waiting_s(trials: Sequence[SearchTrial]) -> float:
+    """Seconds that workers were idle while others had trials.
+
+    After each attempt, until its worker began the next one or, where there was none, until those had ended that ran at
+    that moment.
+    """
+    attempts = [(a.started_at, a.ended_at, a) for trial in trials for a in trial.attempts if a.ended_at is not None]
+    seconds = 0.0
+    for _, ended_at, attempt in attempts:
+        next_began = min((s for s, _, a in attempts if a.worker == attempt.worker and s >= ended_at), default=None)
+        if next_began is None and attempt.outcome == "lost":  # whoever came in its place has another name
+            continue
+        others_end = max((e for s, e, a in attempts if a is not attempt and s < ended_at < e), default=ended_at)
+        seconds += (others_end if next_began is None else min(next_began, others_end)) - ended_at
+    return seconds
 
 
 def verdict(job: SearchJob, result: SearchResult, study: str | None) -> list[str]:
@@ -106,8 +126,8 @@ def verdict(job: SearchJob, result: SearchResult, study: str | None) -> list[str
         shares = account(trials, result.seconds, job.num_workers)
         lines.append(
             f"Of the workers' time {shares.training:.1%} went into training and evaluation, {shares.preparing:.1%} into"
-            f" preparing data, {shares.lost:.1%} into attempts that failed or were interrupted; {shares.overhead:.1%}"
-            " is the search's own, starting included."
+            f" preparing data, {shares.lost:.1%} into attempts that failed or were interrupted, {shares.waiting:.1%}"
+            f" into waiting for other workers' trials; {shares.overhead:.1%} is the search's own, starting included."
         )
     return lines
 

@@ -109,7 +109,21 @@ def test_where_the_time_went() -> None:
     assert shares.training == pytest.approx(48 / 200)
     assert shares.preparing == pytest.approx(6 / 200)
     assert shares.lost == pytest.approx(40 / 200)
+    assert shares.waiting == 0
     assert shares.overhead == pytest.approx(106 / 200)
+
+
+def test_a_worker_that_waits_for_another_one_is_no_overhead() -> None:
+    """The first waits 5 s for the round's end and 20 s for the last trial, another one died meanwhile."""
+    found = [made(i, 0.5) for i in range(4)]
+    found[0].attempts = [Attempt("local-0", 1000.0, 1030.0, "completed")]
+    found[1].attempts = [Attempt("local-1", 1000.0, 1035.0, "completed")]
+    found[2].attempts = [Attempt("local-0", 1035.0, 1065.0, "completed")]
+    found[3].attempts = [Attempt("local-1", 1035.0, 1050.0, "lost"), Attempt("local-2", 1055.0, 1085.0, "completed")]
+    shares = account(found, 85.0, 2)
+    assert shares.training == pytest.approx(96 / 170)
+    assert shares.waiting == pytest.approx(25 / 170)
+    assert shares.overhead == pytest.approx((170 - 96 - 12 - 15 - 25) / 170)
 
 
 def test_the_live_table_and_the_lines_without_a_terminal() -> None:
