@@ -3,7 +3,8 @@
     python -m benchmarks.ordeals.overload --bundle DIR --catalog FILE
 
 First a closed loop finds the highest rate. Then requests leave at random times at a multiple of it, and at last at a
-share of it, while a copy of the bundle arrives as the next version.
+share of it, while a copy of the bundle arrives as the next version. Callers on the server's own cores take the more of
+them the more they send; how much is told, too.
 """
 
 import itertools
@@ -12,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +34,7 @@ from client.load.arrivals import poisson_arrivals
 from client.load.generator import LoadGenerator, grpc_connection
 from client.load.mix import Mix
 from client.load.progress import Progress
+from model.cores import usable_cores
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
 _NEW_VERSION = "2"
@@ -88,7 +91,20 @@ class Swap:
 
 
 class TimedOutcomes(CheckedOutcomes):
-    """Outcomes whose latencies can be told apart by when the requests were due."""
+    """Outcomes whose latencies can be told apart by when the requests were due.
+
+    Attributes:
+        caller_cores: how many cores' time the sending of the requests took.
+    """
+
+    caller_cores = 0.0
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Around the run: what this process takes of the processor is the callers'."""
+        began_s, used_s = time.perf_counter(), time.process_time()
+        yield
+        self.caller_cores = (time.process_time() - used_s) / (time.perf_counter() - began_s)
 
     def p99_ms(self, begin_s: float, end_s: float) -> float:
         """Of answered requests due in that time; nan without any."""
@@ -114,6 +130,7 @@ def main() -> None:
         "highest_rps": search.achieved_rps(),
         "overload_rps": overload.achieved_rps(),
         "overload_codes": dict(overload.codes),
+        "caller_cores": {"search": search.caller_cores, "overload": overload.caller_cores},
         "swap_seconds": swap.served_s - swap.begun_s,
     }
     title = f"{options.overload:g} times {search.achieved_rps():.0f} requests/s, then {options.load_share:g} times"
@@ -125,6 +142,8 @@ def promises(
 ) -> list[Promise]:
     """What became of each promise."""
     goodput = overload.achieved_rps() / search.achieved_rps()
+    cores = usable_cores()
+    left = (cores - overload.caller_cores) / (cores - search.caller_cores)
     accepted_ms = overload.p99_ms(options.overload_s / 3, options.overload_s)
     usual_ms, swap_ms = arrival.p99_ms(1.0, swap.begun_s), arrival.p99_ms(swap.begun_s, swap.served_s + 1.0)
     unexpected = Counter({code: n for code, n in overload.codes.items() if code not in _REFUSALS})
@@ -133,7 +152,8 @@ def promises(
     return [
         Promise(
             f"goodput of {options.min_goodput:g} of the highest rate at {options.overload:g} times the load",
-            f"{goodput:.2f} ({overload.achieved_rps():.0f} answers/s, {dict(overload.codes)})",
+            f"{goodput:.2f} ({overload.achieved_rps():.0f} answers/s, {dict(overload.codes)}); the callers leave the server"
+            f" {left:.2f} of the processor it had, of which that is {goodput / left:.2f}",
             goodput >= options.min_goodput,
         ),
         Promise(
@@ -160,14 +180,16 @@ def _run(
     with Progress(options.search_s + options.overload_s + options.swap_s) as progress:
         search = TimedOutcomes(options.search_s / 3, options.search_s * 2 / 3, truth)
         progress.begin("highest rate")
-        load.run_closed(options.concurrency, options.search_s, search, progress)
+        with search.timed():
+            load.run_closed(options.concurrency, options.search_s, search, progress)
         highest_rps = search.achieved_rps()
         if not highest_rps:
             raise SystemExit(f"no request was answered: {dict(search.codes)}; the server's log:\n{server.log_tail()}")
         overload = TimedOutcomes(options.overload_s / 3, options.overload_s * 2 / 3, truth)
         progress.begin(f"{options.overload * highest_rps:.0f} requests/s")
         arrivals_s = poisson_arrivals(options.overload * highest_rps, options.overload_s, overload_rng)
-        load.run_open(arrivals_s, overload, progress)
+        with overload.timed():
+            load.run_open(arrivals_s, overload, progress)
         arrival = TimedOutcomes(0.0, options.swap_s, truth)
         progress.begin("a version arrives")
         arrivals_s = poisson_arrivals(options.load_share * highest_rps, options.swap_s, swap_rng)

@@ -9,6 +9,7 @@ import grpc
 
 from benchmarks.ordeals.overload import Options, Swap, TimedOutcomes, promises
 from benchmarks.ordeals.truth import Truth, read_products
+from model.cores import usable_cores
 
 SHORT = ["--search-s", "2", "--overload-s", "3", "--swap-s", "14", "--concurrency", "4", "--limit", "12"]
 
@@ -40,9 +41,11 @@ def test_each_promise_can_be_broken(toy_bundle: Path, toy_catalogs: tuple[Path, 
     overload.add(5.0, 5.0, 5.1, grpc.StatusCode.RESOURCE_EXHAUSTED)
     overload.add(5.0, 5.0, 5.1, grpc.StatusCode.UNAVAILABLE)
     overload.faults.append("product 7 has no answer")
+    overload.caller_cores = usable_cores() / 2
     found = promises(options, search, overload, arrival, Swap(5.0, 6.0))
     assert [promise.is_kept for promise in found] == [False] * 5
     assert found[0].found.startswith("0.20 (0 answers/s")
+    assert found[0].found.endswith("leave the server 0.50 of the processor it had, of which that is 0.40")
     assert found[1].found == "3000 ms"
     assert found[2].found == "2.00 (200 against 100 ms, 1.0 s)"
     assert found[3].found == "{'UNAVAILABLE': 1}"
