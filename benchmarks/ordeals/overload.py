@@ -152,8 +152,8 @@ def promises(
     return [
         Promise(
             f"goodput of {options.min_goodput:g} of the highest rate at {options.overload:g} times the load",
-            f"{goodput:.2f} ({overload.achieved_rps():.0f} answers/s, {dict(overload.codes)}); the callers leave the server"
-            f" {left:.2f} of the processor it had, of which that is {goodput / left:.2f}",
+            f"{goodput:.2f} ({overload.achieved_rps():.0f} answers/s, {dict(overload.codes)}); the callers leave the"
+            f" server {left:.2f} of the processor it had, of which that is {goodput / left:.2f}",
             goodput >= options.min_goodput,
         ),
         Promise(
