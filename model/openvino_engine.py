@@ -139,12 +139,13 @@ class OpenVinoEngine(ProgramEngine):
                     f"expected {FILES.openvino_image_encoder_int8} in bundle {bundle_dir}, found none; write a"
                     " bundle that has it with python -m training quantize, or choose another precision"
                 )
-        how = (self.precision, threads, self.num_streams)
+        how = (self.precision, threads)
         classifier = bundle_dir / FILES.openvino_classifier
         super().__init__(
             Programs(
+                # One run at a time on all threads: so quick that two runs beside each other cost more than they give.
                 OpenVinoProgram(classifier, *how),
-                OpenVinoProgram(encoder, *how) if encoder.exists() else None,
+                OpenVinoProgram(encoder, *how, self.num_streams) if encoder.exists() else None,
                 OpenVinoProgram(classifier, *how, outputs=_JOINT_OUTPUTS),
             )
         )
