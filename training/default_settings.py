@@ -19,9 +19,11 @@ _MOST_EPOCHS = 60
 
 # Chosen on held-back rows of the training files of mwpd2020 and fashion224, see benchmarks/RESULTS.md.
 _FEW_ROWS: dict[str, dict[str, Any]] = {
-    "tokenizer": {"hash_buckets": 65_536, "ngram_min_count": 1, "character_orders": (1, 2, 3, 4)},
+    "tokenizer": {"ngram_min_count": 1, "character_orders": (1, 2, 3, 4)},
     "training": {"batch_size": _BATCH_SIZE, "learning_rate": 3e-3},
 }
+# Below this, n-grams are so few that more buckets gave nothing; with 20,000 rows they gave nearly a point.
+_ROWS_FOR_MANY_BUCKETS, _FEW_BUCKETS = 15_000, 65_536
 # So few that a class has a handful of rows: parents and lone fields in the linear head then cost more than they give.
 _VERY_FEW_ROWS = 5_000
 _LINEAR_OF_VERY_FEW = {"linear_parent_weight": 0.0, "linear_single_field_weight": 0.1}
@@ -89,6 +91,8 @@ def default_settings(size: CatalogSize, backbone: str = ImageSettings().backbone
     for chosen in (_FEW_ROWS, special):
         for group, entries in chosen.items():
             values[group] |= entries
+    if size.num_rows < _ROWS_FOR_MANY_BUCKETS:
+        values["tokenizer"]["hash_buckets"] = _FEW_BUCKETS
     if size.num_rows < _VERY_FEW_ROWS:
         values["linear"] |= _LINEAR_OF_VERY_FEW
     steps_an_epoch = max(size.num_rows, 1) / _BATCH_SIZE

@@ -42,6 +42,11 @@ def test_of_very_few_rows_the_linear_head_learns_leaves_and_little_of_lone_field
     assert default_settings(CatalogSize(10_000, has_pictures=False)).linear == usual
 
 
+def test_buckets_grow_with_the_n_grams():
+    buckets = [default_settings(CatalogSize(rows, False)).tokenizer.hash_buckets for rows in (1_000, 14_999, 15_000)]
+    assert buckets == [65_536, 65_536, Settings().tokenizer.hash_buckets]
+
+
 def test_the_size_is_counted_with_mapped_columns(tmp_path: Path):
     catalog = tmp_path / "shop.csv"
     catalog.write_text("sku,title,photo\n1,red shirt,a.jpg\n2,blue shirt,\n,no id,b.jpg\n", encoding="utf-8")
