@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -17,6 +17,8 @@ _CAP_QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
 _SLOPES = (0.0, 0.2)
 #: Rows that a fit of two numbers needs at most.
 _MAX_ROWS = 3000
+#: Numbers of the rows, so many or fewer, by which caps and slopes are compared: they differ by a few answers only.
+_MAX_COMPARED = 5_000_000
 _NUM_FOLDS = 5
 
 
@@ -54,20 +56,35 @@ def fit_expert_weights(
         linear: (N, K) float32 scores of the linear head, or None.
         labels: (N,) int32.
     """
-    if len(labels) > _MAX_ROWS:
-        rows = np.random.default_rng(seed).choice(len(labels), _MAX_ROWS, replace=False)
-        network, linear, labels = network[rows], None if linear is None else linear[rows], labels[rows]
+    order = np.random.default_rng(seed).permutation(len(labels))
+    few, many = order[:_MAX_ROWS], order[: max(_MAX_ROWS, _MAX_COMPARED // network.shape[1])]
     if linear is None:
-        (weight,), loss = _fit([network], labels)
+        (weight,), loss = _fit([network[few]], labels[few])
         return ExpertWeights(weight, None, loss)
-    tried: list[tuple[float, ExpertWeights]] = []
-    for cap, slope in itertools.product(np.unique(np.quantile(linear.max(axis=1), _CAP_QUANTILES)).tolist(), _SLOPES):
-        (weight, of_linear), loss = _fit([network, LinearVote(1.0, cap, slope).of(linear)], labels)
-        found = ExpertWeights(weight, LinearVote(of_linear / weight, cap, slope), loss)
-        tried.append((float((found.join(network, linear).argmax(axis=1) == labels).mean()), found))
+    fitted, compared = (network[few], linear[few], labels[few]), (network[many], linear[many], labels[many])
+    caps = np.unique(np.quantile(fitted[1].max(axis=1), _CAP_QUANTILES)).tolist()
+    tried = [_try(LinearVote(1.0, cap, slope), fitted, compared) for cap, slope in itertools.product(caps, _SLOPES)]
     best = max(accuracy for accuracy, _ in tried)
-    least = best - 0.5 * math.sqrt(best * (1 - best) / len(labels))
+    least = best - 0.5 * math.sqrt(best * (1 - best) / len(many))
     return min((found for accuracy, found in tried if accuracy >= least), key=lambda found: found.loss)
+
+
+def _try(
+    vote: LinearVote,
+    fitted: tuple[np.ndarray, np.ndarray, np.ndarray],
+    compared: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> tuple[float, ExpertWeights]:
+    """Weights for one cap and slope from some rows, and the accuracy they have, and their loss, on more."""
+    network, linear, labels = fitted
+    (weight, of_linear), _ = _fit([network, vote.of(linear)], labels)
+    network, linear, labels = compared
+    found = ExpertWeights(weight, LinearVote(of_linear / weight, vote.cap, vote.slope), 0.0)
+    logits = found.join(network, linear)
+    accuracy = float((logits.argmax(axis=1) == labels).mean())
+    logits -= logits.max(axis=1, keepdims=True)
+    own = logits[np.arange(len(labels)), labels]
+    loss = float((np.log(np.exp(logits).sum(axis=1)) - own).mean())
+    return accuracy, replace(found, loss=loss)
 
 
 def cross_fitted_logits(network: np.ndarray, linear: np.ndarray | None, labels: np.ndarray, seed: int) -> np.ndarray:

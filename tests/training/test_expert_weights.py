@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from training import expert_weights
 from training.expert_weights import cross_fitted_logits, fit_expert_weights
@@ -30,6 +31,17 @@ def test_known_weights_and_the_cap_are_found(monkeypatch: pytest.MonkeyPatch) ->
     assert without.vote is None
     assert without.loss > found.loss
     np.testing.assert_allclose(without.join(first, None), without.network * first, rtol=1e-6)
+
+
+def test_caps_are_compared_on_more_rows_than_weights_are_fitted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expert_weights, "_MAX_ROWS", 100)
+    first, second, labels = experts(4000)
+    found = fit_expert_weights(first, second, labels)
+    logits = found.join(first, second)
+    expected = -log_softmax(logits, axis=1)[np.arange(4000), labels].mean()
+    assert found.loss == pytest.approx(expected, rel=1e-4)
+    monkeypatch.setattr(expert_weights, "_MAX_COMPARED", 400)
+    assert fit_expert_weights(first, second, labels).loss != pytest.approx(expected, rel=1e-4)
 
 
 def test_an_expert_that_knows_nothing_or_the_opposite_has_little_say() -> None:
