@@ -31,7 +31,7 @@ SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].f
 
 #: Every call in flight has a thread, so that none waits where no deadline is looked at; these tell the
 #: calls over the limit when to come back. In a flood grpc itself refuses the rest, more cheaply.
-_REFUSAL_THREADS = 32
+_REFUSAL_THREADS = 8
 
 _LAST_WORDS_S = 2.0  # for the last statuses to reach their callers
 

@@ -67,7 +67,7 @@ class ServerSettings:
     """Threads of the engine on the CPU, each with runs of its own; 0 means one a core."""
     decode_threads: int = 0
     """Threads that decode pictures; 0 means one a core."""
-    max_concurrent_rpcs: int = 256
+    max_concurrent_rpcs: int = 128
     """Calls in flight, each on a thread of its own; more are refused with RESOURCE_EXHAUSTED."""
     max_message_bytes: int = 64 * 1024 * 1024
     """Largest request message, bytes."""

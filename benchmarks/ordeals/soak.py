@@ -47,7 +47,7 @@ class Options:
     """Open loop before memory is looked at, seconds."""
     search_s: float = 10.0
     """Closed loop that finds the highest rate, seconds."""
-    concurrency: int = 256
+    concurrency: int = 128
     """Callers of the closed loop; more than are ever in flight later, so that it makes every thread made on demand."""
     load_share: float = 0.7
     """Share of that rate in the open loop."""
