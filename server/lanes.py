@@ -1,5 +1,6 @@
 """The two ways through one opened bundle, each behind a batcher of its own: products with a picture, and without."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -74,9 +75,11 @@ class Lanes:
         """Why they take no more work."""
         return self.text.fault or self.picture.fault
 
-    def warm_up(self) -> None:
+    def warm_up(self, rest: float = 0.0) -> None:
         """Run batches of every size on every stream: engines prepare on the first of a kind, and no caller shall wait.
 
+        Args:
+            rest: pause after each batch, times what it took, for those who are served meanwhile.
         Raises:
             Exception: what the engine raised.
         """
@@ -86,10 +89,12 @@ class Lanes:
             batches += [pictures * size for size in buckets(self._max_images)]
         with ThreadPoolExecutor(self._num_streams) as pool:
             for batch in batches:
+                began_s = time.perf_counter()
                 together = Barrier(self._num_streams)
                 runs = [pool.submit(self._warm_up_with, batch, together) for _ in range(self._num_streams)]
                 for run in runs:
                     run.result()
+                time.sleep(rest * (time.perf_counter() - began_s))
 
     def watch(self, seconds: float) -> AisleError | None:
         """Halt both when one has halted or hangs; to be called again and again.

@@ -17,6 +17,8 @@ from server.settings import ServerSettings
 #: Added to the niceness of loading beside calls: about a third of a contended core. Not more: such a thread may
 #: hold the interpreter's lock while it waits for a core, and then every call waits with it.
 _NICENESS = 5
+#: Pauses between the batches of a warm-up beside calls, times their length: without, p99 doubled meanwhile.
+_REST = 3.0
 
 
 class ModelLoader:
@@ -48,7 +50,7 @@ class ModelLoader:
             engine = open_engine(path, settings.engine, settings.precision, settings.engine_threads, many_callers=True)
             pipeline = Pipeline(Predictor(bundle, engine), self._decoder, settings)
             try:
-                pool.submit(pipeline.warm_up).result()
+                pool.submit(pipeline.warm_up, _REST if is_beside_calls else 0.0).result()
             except BaseException:
                 pipeline.close()
                 raise

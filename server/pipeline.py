@@ -63,9 +63,13 @@ class Pipeline:
         """Whether requests are answered; False while the engine is down, and after `close`."""
         return self.lanes.fault is None
 
-    def warm_up(self) -> None:
-        """Run batches of every size, because engines prepare on the first of a kind and no caller shall wait."""
-        self.lanes.warm_up()
+    def warm_up(self, rest: float = 0.0) -> None:
+        """Run batches of every size, because engines prepare on the first of a kind and no caller shall wait.
+
+        Args:
+            rest: see `Lanes.warm_up`.
+        """
+        self.lanes.warm_up(rest)
 
     def reopen(self) -> None:
         """Put newly opened lanes in the place of halted ones, when they have run once.

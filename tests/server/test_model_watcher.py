@@ -210,7 +210,7 @@ def test_a_version_that_changes_while_it_is_read_is_not_served(
     watcher.poll()
     with monkeypatch.context() as patch:
         warm_up = Pipeline.warm_up
-        patch.setattr(Pipeline, "warm_up", lambda pipeline: (warm_up(pipeline), damage(models / "shop/2")))
+        patch.setattr(Pipeline, "warm_up", lambda pipeline, rest: (warm_up(pipeline, rest), damage(models / "shop/2")))
         watcher.poll()
     assert registry.states == [VersionState("shop", "1", "serving")]
     _poll(watcher, 2)
