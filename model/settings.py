@@ -12,9 +12,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import tyro
+from typing import Any, Literal
 
 from model.errors import SettingsError
 from model.product import HEADS
@@ -153,10 +151,10 @@ class TrainingSettings:
     """Keras dtype policy."""
     backend: Literal["tensorflow", "jax", "torch"] = "tensorflow"
     """Keras backend that trains; KERAS_BACKEND in the environment wins."""
-    precision_target: Annotated[float, tyro.conf.arg(aliases=("--precision",))] = 0.98
-    """Precision the contract promises for accepted answers, 0 to 1."""
-    precision_confidence: Annotated[float, tyro.conf.arg(aliases=("--confidence",))] = 0.95
-    """Confidence with which the promise holds, 0 to 1."""
+    precision_target: float = 0.98
+    """Precision the contract promises for accepted answers, 0 to 1; --precision for short."""
+    precision_confidence: float = 0.95
+    """Confidence with which the promise holds, 0 to 1; --confidence for short."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "patience"):

@@ -22,6 +22,9 @@ from training.default_settings import catalog_size, default_settings, told
 from training.evaluate_command import EvaluateCommand, run_evaluate
 from training.tune.command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 
+#: In commands that train; elsewhere --precision is the engine's arithmetic.
+_SHORT_FLAGS = {"--precision": "--precision-target", "--confidence": "--precision-confidence"}
+
 _log = logging.getLogger("aisle.train")
 
 
@@ -146,8 +149,9 @@ def main(arguments: Sequence[str]) -> int:
     form, run = commands[name]
     try:
         takes_config = form in (TrainCommand, TuneCommand)
-        default = _defaults(form, arguments[1:]) if takes_config else tyro.MISSING_NONPROP
-        run(tyro.cli(form, prog=f"python -m training {name}", args=list(arguments[1:]), default=default))
+        flags = _spelled_out(arguments[1:]) if takes_config else list(arguments[1:])
+        default = _defaults(form, flags) if takes_config else tyro.MISSING_NONPROP
+        run(tyro.cli(form, prog=f"python -m training {name}", args=flags, default=default))
     except AisleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -159,6 +163,12 @@ def main(arguments: Sequence[str]) -> int:
         print(f"interrupted; what was finished is kept. {how}", file=sys.stderr)
         return 130
     return 0
+
+
+def _spelled_out(flags: Sequence[str]) -> list[str]:
+    """The flags with their settings' names in the place of the short ones."""
+    names = (flag.partition("=") for flag in flags)
+    return [_SHORT_FLAGS.get(name, name) + equals + value for name, equals, value in names]
 
 
 def _defaults(form: type, arguments: Sequence[str]) -> Any:

@@ -112,7 +112,7 @@ def test_settings_of_every_type_are_read(given: list[TrainCommand]) -> None:
 
 
 def test_the_precision_contract_has_short_flags(given: list[TrainCommand]) -> None:
-    assert main([*TRAIN, "--precision", "0.97", "--confidence", "0.9"]) == 0
+    assert main([*TRAIN, "--precision", "0.97", "--confidence=0.9"]) == 0
     assert main([*TRAIN, "--precision-target", "0.97", "--precision-confidence", "0.9"]) == 0
     assert {(c.settings.training.precision_target, c.settings.training.precision_confidence) for c in given} == {
         (0.97, 0.9)
