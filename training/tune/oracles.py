@@ -92,7 +92,14 @@ class BayesianOracle(_Kept, keras_tuner.oracles.BayesianOptimizationOracle):
 
 
 class GridOracle(_Kept, keras_tuner.oracles.GridSearchOracle):
-    """Every combination; keras-tuner forgets where it stood, which is mended here."""
+    """Every combination; keras-tuner forgets where it stood, and waits for ends, which is mended here."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """The next combination is known without the result of this one, so that any number of workers have trials."""
+        found: dict[str, Any] = super().populate_space(trial_id)
+        if found["values"] is not None:
+            self._populate_next.append(trial_id)
+        return found
 
     def get_state(self) -> dict[str, Any]:
         """With the order of trials and those whose next combination is due."""

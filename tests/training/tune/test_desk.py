@@ -217,6 +217,21 @@ def test_an_interrupted_search_chooses_as_it_would_have(open_desk: OpenDesk, tmp
     assert {trial.attempts[0].outcome for trial in desk.snapshot()} == {"interrupted"}
 
 
+@pytest.mark.parametrize("tuner", ["random", "grid"])
+def test_any_number_of_workers_have_trials_at_the_same_time(open_desk: OpenDesk, tuner: Tuner) -> None:
+    desk = open_desk(tuner, num_trials=6)
+    leases = [desk.create_trial(f"worker-{i}") for i in range(4)]
+    assert [lease.status for lease in leases] == ["RUNNING"] * 4
+    end(desk, leases[3])
+    end(desk, leases[0])
+    leases += [desk.create_trial("worker-3"), desk.create_trial("worker-0")]
+    for lease in (*leases[1:3], *leases[4:]):
+        end(desk, lease)
+    trials = desk.snapshot()
+    assert len({json.dumps(trial.values) for trial in trials}) == len(trials) == 6
+    assert desk.is_done
+
+
 def test_a_worker_elsewhere_outlives_the_chief(open_desk: OpenDesk) -> None:
     lease = open_desk().create_trial("far-away")
     desk = open_desk()  # the chief was killed and started again
