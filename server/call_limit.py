@@ -9,7 +9,7 @@ from server.errors import refusal
 
 
 class CallLimit(grpc.ServerInterceptor):
-    """Refuses the service's calls that `Calls.enter` would refuse, at a third of the cost.
+    """Refuses the service's calls that `Calls.enter` would refuse, at two thirds of the cost.
 
     A message that is not read costs neither a parse nor a copy, and in a flood nearly every call is refused.
     `enter` still counts: calls that pass here at the same moment may be more than there is room for.

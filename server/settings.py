@@ -64,7 +64,7 @@ class ServerSettings:
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it: quicker, and picture
     features differ by some percent from those that the model was calibrated on."""
     engine_threads: int = 0
-    """Threads of the engine on the CPU, each with runs of its own; 0 means one a core."""
+    """Threads of the engine on the CPU; each encodes pictures of its own. 0 means one a core."""
     decode_threads: int = 0
     """Threads that decode pictures; 0 means one a core."""
     max_concurrent_rpcs: int = 128

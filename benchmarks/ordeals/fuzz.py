@@ -7,6 +7,7 @@ through a real server. A case that breaks a promise is written to a file; its se
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,13 +20,11 @@ from benchmarks.ordeals.mutations import Mutator
 from benchmarks.ordeals.parse_process import ParseProcess, growth_mib
 from benchmarks.ordeals.process import OWN_CONNECTION, ServerProcess
 from benchmarks.ordeals.promises import Promise, conclude
-from benchmarks.ordeals.served_cases import ServedCases
+from benchmarks.ordeals.served_cases import BAR_FORMAT, ServedCases
 from benchmarks.ordeals.truth import TOP_K, Truth, read_products
 from client.messages import product_message
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
-
-_FORMAT = "{desc:12} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def main() -> None:
     truth = Truth(options.bundle, products)
     mutator = Mutator(products, options.seed)
     process = ParseProcess(options.bundle, products, options.seed)
-    with tqdm(total=options.num_cases, desc="in a process", bar_format=_FORMAT, disable=None) as bar:
+    with tqdm(total=options.num_cases, desc="in a process", bar_format=BAR_FORMAT, disable=None) as bar:
         for num_done in process.run(options.num_cases):
             bar.update(num_done - bar.n)
     with ServerProcess("--bundle", str(options.bundle)) as server:
@@ -77,9 +76,9 @@ def main() -> None:
         _level("no leak of the server", served.rss_mib, options.max_growth_mib),
         Promise("right answers afterwards", wrong or f"{len(products)} of {len(products)}", not wrong),
     ]
-    _save(options, mutator, process.faults)
-    for faults in served.faults.values():
-        _save(options, mutator, faults)
+    save_cases(options, "parsed", mutator.request, process.faults)
+    for method, faults in served.faults.items():
+        save_cases(options, method, mutator.model_request if method == "GetModel" else mutator.request, faults)
     figures = {"seed": options.seed, "outcomes": process.outcomes, "codes": served.codes}
     figures |= {"rss_mib": process.rss_mib, "server_rss_mib": served.rss_mib}
     conclude(f"fuzz: {options.num_cases} cases, seed {options.seed}", promises, figures, options.json)
@@ -107,11 +106,12 @@ def _level(what: str, rss_mib: list[float], most_mib: float) -> Promise:
     return Promise(f"{what}: at most {most_mib:g} MiB more", f"{growth:+.1f} MiB", growth <= most_mib)
 
 
-def _save(options: Options, mutator: Mutator, faults: dict[int, str]) -> None:
+def save_cases(options: Options, how: str, request: Callable[[int], bytes], faults: dict[int, str]) -> None:
+    """Keep the bytes of the cases that broke a promise, and how."""
     for number, fault in faults.items():
         options.failures.mkdir(parents=True, exist_ok=True)
-        case = options.failures / f"seed-{options.seed}-case-{number}.bin"
-        case.write_bytes(mutator.request(number))
+        case = options.failures / f"seed-{options.seed}-{how}-{number}.bin"
+        case.write_bytes(request(number))
         case.with_suffix(".txt").write_text(fault + "\n", encoding="utf-8")
 
 

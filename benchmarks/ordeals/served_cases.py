@@ -12,7 +12,7 @@ from benchmarks.ordeals.mutations import Mutator
 from benchmarks.ordeals.process import OWN_CONNECTION, ServerProcess
 from proto.aisle.v1 import classifier_pb2
 
-_FORMAT = "{desc:12} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"
+BAR_FORMAT = "{desc:12} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"
 _SERVICE = "/aisle.v1.ProductClassifier"
 _IN_FLIGHT = 32
 _TIMEOUT_S = 60
@@ -39,7 +39,7 @@ class ServedCases:
         """Every case by Classify and by ClassifyStream, and for each a question of its own by GetModel."""
         with (
             grpc.insecure_channel(self._server.target, options=OWN_CONNECTION) as channel,
-            tqdm(total=num_cases, desc="served", bar_format=_FORMAT, disable=None) as bar,
+            tqdm(total=num_cases, desc="served", bar_format=BAR_FORMAT, disable=None) as bar,
         ):
             for first in range(0, num_cases, _IN_FLIGHT):
                 numbers = range(first, min(first + _IN_FLIGHT, num_cases))

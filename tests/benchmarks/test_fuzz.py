@@ -9,6 +9,7 @@ import grpc
 import pytest
 from google.rpc import code_pb2
 
+from benchmarks.ordeals.fuzz import Options, save_cases
 from benchmarks.ordeals.mutations import Mutator
 from benchmarks.ordeals.parse_process import ParseProcess, growth_mib, outcome
 from benchmarks.ordeals.served_cases import status_fault
@@ -47,6 +48,20 @@ def test_a_case_is_made_again_from_its_seed_and_number(toy_catalogs: tuple[Path,
     assert [again.request(number) for number in reversed(range(50))] == cases[::-1]
     assert len(set(cases)) > 40
     assert Mutator(products, seed=4).request(0) != cases[0]
+
+
+def test_a_case_that_broke_a_promise_is_kept_with_its_own_bytes(tmp_path: Path) -> None:
+    mutator = Mutator([Product("0", "shirt")], seed=3)
+    options = Options(tmp_path, tmp_path, seed=3, failures=tmp_path / "failures")
+    save_cases(options, "Classify", mutator.request, {7: "INTERNAL"})
+    save_cases(options, "GetModel", mutator.model_request, {7: "UNKNOWN"})
+    kept = {path.name: path.read_bytes() for path in options.failures.iterdir()}
+    assert kept == {
+        "seed-3-Classify-7.bin": mutator.request(7),
+        "seed-3-Classify-7.txt": b"INTERNAL\n",
+        "seed-3-GetModel-7.bin": mutator.model_request(7),
+        "seed-3-GetModel-7.txt": b"UNKNOWN\n",
+    }
 
 
 def test_what_cases_come_to(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:
