@@ -1,9 +1,9 @@
 """Builds, starts and stops the gRPC server."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
@@ -15,6 +15,7 @@ from server.auth import token_checks
 from server.call_limit import CallLimit
 from server.credentials import server_credentials
 from server.decoder import Decoder
+from server.event_loop import EventLoop
 from server.health import Health
 from server.metrics import Metrics
 from server.metrics_port import MetricsPort
@@ -28,10 +29,6 @@ from server.settings import ServerSettings
 from server.supervisor import Supervisor
 
 SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].full_name
-
-#: Every call in flight has a thread, so that none waits where no deadline is looked at; these tell the
-#: calls over the limit when to come back. In a flood grpc itself refuses the rest, more cheaply.
-_REFUSAL_THREADS = 8
 
 _LAST_WORDS_S = 2.0  # for the last statuses to reach their callers
 
@@ -75,15 +72,15 @@ class AisleServer:
         self._decoder = Decoder(settings.decode_threads, settings.max_queue_images, settings.max_queue_bytes)
         self.models = ModelRegistry()
         self._watcher = self._load_models()
-        self._service = ProductClassifier(self.models, settings, self._metrics, self._tracing)
+        self._event_loop = EventLoop("rpc")
+        self._service = ProductClassifier(self.models, settings, self._event_loop, self._metrics, self._tracing)
         collector = ServerCollector(self._metrics, self.models, self._decoder, self._service.calls)
         self._metrics.registry.register(collector)
         self._metrics_server: MetricsPort | None = None
-        self._health = Health(_health_names(self.models.names))
-        self._pool = ThreadPoolExecutor(settings.max_concurrent_rpcs + _REFUSAL_THREADS, thread_name_prefix="rpc")
+        self._health = Health(_health_names(self.models.names), self._event_loop)
         try:
             self._listen_for_metrics()
-            self._server = self._listen()
+            self._server = self._event_loop.run(self._listen())
         except ListenError:
             self._free()
             raise
@@ -106,20 +103,15 @@ class AisleServer:
         if self._is_stopped:
             return
         self._is_stopped = True
-        calls = self._service.calls
         self._health.stop()
         _log.info("not serving any more; new calls are refused in %g s", drain_delay_s)
         time.sleep(drain_delay_s)
-        self._service.stop()
         _log.info("stopping; running calls have %g s to end", grace_s)
-        if not calls.wait_until_none(grace_s):
+        if not self._event_loop.run(self._service.stop(grace_s)):
             _log.warning("cutting off the calls that still run")
-            calls.cut()
         self._supervisor.stop()
         self._health.end_watches()
-        with calls.hold_refusals():
-            stopped = self._server.stop(_LAST_WORDS_S)
-        stopped.wait()
+        self._event_loop.run(self._stop_listening())
         self._free()
         _log.info("stopped")
 
@@ -150,8 +142,7 @@ class AisleServer:
         self.models.close()
         self._decoder.close()
         self._service.close()
-        self._health.close()
-        self._pool.shutdown()
+        self._event_loop.close()
         if self._metrics_server is not None:
             self._metrics_server.close()
         if self._tracing is not None:
@@ -169,10 +160,9 @@ class AisleServer:
         self.metrics_port = self._metrics_server.port
         _log.info("metrics on http://%s:%d/metrics", host, self.metrics_port)
 
-    def _listen(self) -> grpc.Server:
+    async def _listen(self) -> grpc.aio.Server:
         settings = self.settings
-        server = grpc.server(
-            self._pool,
+        server = grpc.aio.server(
             interceptors=[
                 CallObserver(self._metrics, self._tracing),
                 *self._token_checks,
@@ -183,7 +173,6 @@ class AisleServer:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
             ],
-            maximum_concurrent_rpcs=settings.max_concurrent_rpcs + _REFUSAL_THREADS,
         )
         classifier_pb2_grpc.add_ProductClassifierServicer_to_server(self._service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -196,8 +185,17 @@ class AisleServer:
                 self.port = server.add_secure_port(address, self._credentials)
         except RuntimeError as error:
             raise ListenError(f"cannot listen on {address}: {error}; choose another --port or --host") from error
-        server.start()
+        await server.start()
         return server
+
+    async def _stop_listening(self) -> None:
+        calls = self._service.calls
+        calls.cut()
+        await calls.hold_refusals()
+        stopping = asyncio.create_task(self._server.stop(_LAST_WORDS_S))
+        await asyncio.sleep(0)  # from here on grpc takes no more calls
+        calls.let_refusals_go()
+        await stopping
 
 
 def _health_names(models: list[str]) -> list[str]:

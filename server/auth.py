@@ -4,8 +4,9 @@ import hashlib
 import hmac
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -69,30 +70,30 @@ class TokenFile:
         self._digests = [_digest(token) for _, token in tokens]
 
 
-class TokenCheck(grpc.ServerInterceptor):
+class TokenCheck(grpc.aio.ServerInterceptor):
     """Answers calls without a token of the file with UNAUTHENTICATED, before their messages are read."""
 
     def __init__(self, tokens: TokenFile):
         self._tokens = tokens
 
-    def intercept_service(
+    async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> Any:
         """Pass the call on or refuse it."""
         if handler_call_details.method.startswith(_OPEN_METHODS):
-            return continuation(handler_call_details)
+            return await continuation(handler_call_details)
         header = dict(handler_call_details.invocation_metadata).get("authorization", "")
         if not header or not isinstance(header, str):
             return _REFUSE_WITHOUT
         is_bearer = header[: len(_SCHEME)].lower() == _SCHEME
         if is_bearer and self._tokens.holds(header[len(_SCHEME) :].strip()):
-            return continuation(handler_call_details)
+            return await continuation(handler_call_details)
         return _REFUSE_OTHER
 
 
-def token_checks(settings: ServerSettings) -> list[grpc.ServerInterceptor]:
+def token_checks(settings: ServerSettings) -> list[grpc.aio.ServerInterceptor]:
     """The interceptors of the server; none where everybody may call.
 
     Raises:

@@ -1,17 +1,14 @@
-"""The calls in flight, and what each of them waits for."""
+"""The calls in flight. All of it runs on the event loop, but for what says otherwise."""
 
-import threading
+import asyncio
+import math
 import time
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
-from typing import TypeVar
+from functools import partial
 
 import grpc
 
 from server.errors import StoppingError, TooManyCallsError
-
-T = TypeVar("T")
+from server.event_loop import EventLoop
 
 _RETRY_AFTER_S = 1.0
 _QUIET_S = 0.05
@@ -19,56 +16,37 @@ _MAX_HOLD_S = 0.5
 
 
 class Call:
-    """One call's open futures; when the caller leaves, they are cancelled and their work is not done.
+    """One call, and what it waits for.
 
     Args:
         deadline_s: when the caller will have left at the latest, on the clock of `time.perf_counter`.
+        event_loop: where it is answered.
     """
 
-    def __init__(self, deadline_s: float):
+    def __init__(self, deadline_s: float, event_loop: EventLoop):
         self.deadline_s = deadline_s
-        self._lock = threading.Lock()
-        self._open: set[Future] = set()
-        self._is_abandoned = False
+        self._event_loop = event_loop
+        self._waiting: set[asyncio.Future[None]] = set()
         self._is_cut = False
 
-    def track(self, future: Future[T]) -> Future[T]:
-        """Cancel `future` together with the call, until it is done."""
-        with self._lock:
-            self._open.add(future)
-            is_abandoned = self._is_abandoned
-        future.add_done_callback(self._forget)
-        if is_abandoned:
-            future.cancel()
+    def expect(self) -> "asyncio.Future[None]":
+        """A future for `finish`; when the call is cut it raises StoppingError."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+        if self._is_cut:
+            _finish(future, _cut())
         return future
 
-    def abandon(self) -> None:
-        """Cancel every open future, now and from now on."""
-        with self._lock:
-            self._is_abandoned = True
-            open_futures = list(self._open)
-        for future in open_futures:
-            future.cancel()
+    def finish(self, future: "asyncio.Future[None]", error: Exception | None = None) -> None:
+        """End the wait for a future, from any thread; one that has ended stays as it is."""
+        self._event_loop.call(partial(_finish, future, error))
 
     def cut(self) -> None:
-        """Abandon the call though its caller waits for it, because the server cannot wait longer."""
+        """End every wait, now and from now on, because the server cannot wait longer."""
         self._is_cut = True
-        self.abandon()
-
-    def reason(self, error: Exception) -> Exception:
-        """What ended the call, where its handler met `error`: a call that was cut meets CancelledError."""
-        if self._is_cut and isinstance(error, CancelledError):
-            return StoppingError("the server had to stop before the answer was ready; send the request to another one")
-        return error
-
-    def check(self) -> None:
-        """Raise CancelledError when the caller has left."""
-        if self._is_abandoned:
-            raise CancelledError
-
-    def _forget(self, future: Future) -> None:
-        with self._lock:
-            self._open.discard(future)
+        for future in list(self._waiting):
+            _finish(future, _cut())
 
 
 class Calls:
@@ -78,50 +56,43 @@ class Calls:
         max_calls: most at the same time.
     """
 
-    def __init__(self, max_calls: int):
+    def __init__(self, max_calls: int, event_loop: EventLoop):
         self._max_calls = max_calls
-        self._changed = threading.Condition()
+        self._event_loop = event_loop
         self._calls: set[Call] = set()
         self._is_closed = False
         self._num_refused = 0
-        self._may_refuse = threading.Event()
+        self._none_left = asyncio.Event()
+        self._may_refuse = asyncio.Event()
         self._may_refuse.set()
 
-    @contextmanager
-    def enter(self, context: grpc.ServicerContext) -> Iterator[Call]:
-        """Around all that is done for an RPC; its call is abandoned when the RPC ends, early or not.
+    async def enter(self, context: grpc.aio.ServicerContext) -> Call:
+        """A call for an RPC, to be given to `leave` when that ends.
 
         Raises:
             TooManyCallsError: `max_calls` are in flight.
             StoppingError: after `close`.
         """
-        call = Call(time.perf_counter() + context.time_remaining())
-        with self._changed:
-            is_closed = self._is_closed
-            is_full = self.is_full
-            if is_closed:
-                self._num_refused += 1
-            elif not is_full:
-                self._calls.add(call)
-        if is_closed:
-            self._may_refuse.wait(_MAX_HOLD_S)
+        if self._is_closed:
+            self._num_refused += 1
+            await self._may_refuse.wait()
             raise StoppingError("the server is stopping; send the request to another one")
-        if is_full:
+        if self.is_full:
             raise self.too_many()
-        try:
-            if not context.add_callback(call.abandon):
-                call.abandon()
-            yield call
-        except CancelledError as error:
-            raise call.reason(error) from None
-        finally:
-            with self._changed:
-                self._calls.discard(call)
-                self._changed.notify_all()
+        left_s = context.time_remaining()
+        call = Call(math.inf if left_s is None else time.perf_counter() + left_s, self._event_loop)
+        self._calls.add(call)
+        return call
+
+    def leave(self, call: Call) -> None:
+        """Count the call no more."""
+        self._calls.discard(call)
+        if not self._calls:
+            self._none_left.set()
 
     @property
     def num_in_flight(self) -> int:
-        """How many calls are being answered."""
+        """How many calls are being answered; for any thread."""
         return len(self._calls)
 
     @property
@@ -134,37 +105,49 @@ class Calls:
         text = f"{self._max_calls} calls are in flight, the most this server takes; wait and send it again"
         return TooManyCallsError(text, _RETRY_AFTER_S)
 
-    def close(self) -> None:
-        """Refuse every new call."""
-        with self._changed:
-            self._is_closed = True
-
-    def wait_until_none(self, timeout_s: float) -> bool:
-        """Wait for the calls in flight to end; False when the time was too short."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._calls, timeout_s)
+    async def close(self, timeout_s: float) -> bool:
+        """Refuse every new call and wait for those in flight to end; False when the time was too short."""
+        self._is_closed = True
+        if not self._calls:
+            return True
+        self._none_left.clear()
+        try:
+            await asyncio.wait_for(self._none_left.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
 
     def cut(self) -> None:
         """End the calls in flight, with StoppingError."""
-        with self._changed:
-            calls = list(self._calls)
-        for call in calls:
+        for call in list(self._calls):
             call.cut()
 
-    @contextmanager
-    def hold_refusals(self) -> Iterator[None]:
-        """Around the moment when grpc closes the connections.
+    async def hold_refusals(self) -> None:
+        """Keep callers who ask again and again waiting, until `let_refusals_go`.
 
-        grpc answers CANCELLED to a call that arrives in that very moment. So callers who ask again
-        and again are kept waiting from a little before until it is over.
+        grpc answers CANCELLED to a call that arrives in the very moment when it closes the connections. So
+        this is for a little before; it returns when nobody asks.
         """
         self._may_refuse.clear()
         end_s = time.perf_counter() + _MAX_HOLD_S
         num_refused = -1
         while self._num_refused != num_refused and time.perf_counter() < end_s:
             num_refused = self._num_refused
-            time.sleep(_QUIET_S)
-        try:
-            yield
-        finally:
-            self._may_refuse.set()
+            await asyncio.sleep(_QUIET_S)
+
+    def let_refusals_go(self) -> None:
+        """Answer those who were kept waiting."""
+        self._may_refuse.set()
+
+
+def _finish(future: "asyncio.Future[None]", error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
+def _cut() -> StoppingError:
+    return StoppingError("the server had to stop before the answer was ready; send the request to another one")

@@ -11,7 +11,7 @@ A request's path, and the error that may arise on each part of it:
           |               +-- ProductError               INVALID_ARGUMENT, this product alone
           +-- RequestError                               INVALID_ARGUMENT, the whole request
 
-    anywhere: CancelledError (the caller has left)  CANCELLED;  StoppingError, EngineDownError  UNAVAILABLE
+    anywhere: StoppingError, EngineDownError  UNAVAILABLE;  where the caller has left the call's task is cancelled
     before the bytes: UnauthenticatedError  UNAUTHENTICATED
 
 A status that asks the caller to come again carries a google.rpc.RetryInfo that says when.
@@ -21,14 +21,12 @@ An error of the server itself is logged with its traceback; the caller gets a nu
 
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError
-from typing import Any, NoReturn
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import grpc
 from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 from model.errors import AisleError, PictureError, ProductError
 
@@ -139,8 +137,8 @@ def request_status(error: Exception) -> status_pb2.Status:
         case TooLateError() | UnauthenticatedError() | StoppingError() | EngineDownError():
             code, reason = _CODES[type(error)]
             return _status(code, str(error), reason)
-        case CancelledError():
-            return _status(code_pb2.CANCELLED, "the caller has left", "CALLER_LEFT")
+        case Refusal():
+            return error.status
     return _internal(error)
 
 
@@ -168,20 +166,26 @@ def status_reason(status: status_pb2.Status) -> str:
     return error_info.reason
 
 
+class Refusal(Exception):  # noqa: N818
+    """An error with the status made beforehand, for those who are refused in a flood."""
+
+    def __init__(self, error: Exception):
+        super().__init__(str(error))
+        self.status = request_status(error)
+
+
 def refusal(error: Exception) -> grpc.RpcMethodHandler:
-    """A handler for calls of any kind that ends them with the status of an error and does not read their messages."""
-    status = rpc_status.to_status(request_status(error))
+    """A handler for calls of any kind that raises an error and does not read their messages."""
+    refused = Refusal(error)
 
-    def refuse(_messages: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-        context.abort_with_status(status)
+    async def refuse(_messages: Any, _context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+        yield _raise(refused)  # the handler of a stream, because those begin without a message
 
-    return grpc.stream_stream_rpc_method_handler(refuse)  # a stream, because it begins without a message
+    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
-    """End a call with the status of an error."""
-    context.abort_with_status(rpc_status.to_status(request_status(error)))
-    raise AssertionError("abort_with_status always raises")
+def _raise(error: Exception) -> Any:
+    raise error.with_traceback(None)
 
 
 def _product_status(error: Exception, path: str, reason: str) -> status_pb2.Status:

@@ -1,37 +1,36 @@
-"""grpc.health.v1, answered on threads of its own so that a busy server still tells that it lives."""
+"""grpc.health.v1: what probes and load balancers are told."""
 
+import asyncio
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import AsyncIterator
+from functools import partial
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from server.event_loop import EventLoop
 
 _Response = health_pb2.HealthCheckResponse
 
 
 class Health(health_pb2_grpc.HealthServicer):
-    """Health of the server ('') and of the names given; NOT_SERVING until `serve`.
+    """Health of the server ('') and of the names given; NOT_SERVING until `serve`. To be told from any thread.
 
-    Not the servicer of grpcio-health-checking: that one sends under a lock which it also takes when
-    a watch ends, so a watcher who leaves while a status changes can lock the whole server up. Here
-    one thread sends, in order, and nobody waits for it.
+    Not the servicer of grpcio-health-checking: its asyncio one can only be told from the loop, and keeps a
+    watcher who reads slowly from hearing of changes in order.
 
     Args:
         names: services and models that a caller may ask about.
+        event_loop: where callers are answered.
     """
 
-    def __init__(self, names: list[str]):
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="health")
-        self._sender = ThreadPoolExecutor(1, thread_name_prefix="health-sender")
+    def __init__(self, names: list[str], event_loop: EventLoop):
+        self._event_loop = event_loop
         self._lock = threading.Lock()
         self._statuses: dict[str, int] = dict.fromkeys(["", *names], _Response.NOT_SERVING)
-        self._watches: dict[Callable[[Any], None], str] = {}
+        self._watches: dict[asyncio.Queue[int | None], str] = {}
         self._is_final = False
         self._watches_end = False
-        self.Check = _OnPool(self._check, self._pool)  # type: ignore[method-assign]
-        self.Watch = _OnPool(self._watch, self._pool)  # type: ignore[method-assign]
 
     def serve(self) -> None:
         """Tell SERVING for every name."""
@@ -64,58 +63,44 @@ class Health(health_pb2_grpc.HealthServicer):
         """End every watch, now and from now on; they would hold up the stop of the server."""
         with self._lock:
             self._watches_end = True
-            for send in self._watches:
-                self._sender.submit(send, None)
+            for watch in self._watches:
+                self._send(watch, None)
 
-    def close(self) -> None:
-        """Free the threads."""
-        self._pool.shutdown()
-        self._sender.shutdown()
-
-    def _set(self, name: str, status: int) -> None:
-        """The caller holds the lock."""
-        if self._is_final or self._statuses.get(name) == status:
-            return
-        self._statuses[name] = status
-        for send, watched in self._watches.items():
-            if watched == name:
-                self._sender.submit(send, _Response(status=status))
-
-    def _check(self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext) -> _Response:
+    async def Check(  # noqa: N802
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+    ) -> _Response:
+        """See grpc.health.v1."""
         status = self._statuses.get(request.service)
         if status is None:
             context.set_code(grpc.StatusCode.NOT_FOUND)
             return _Response()
         return _Response(status=status)
 
-    def _watch(
-        self,
-        request: health_pb2.HealthCheckRequest,
-        context: grpc.ServicerContext,
-        send_response_callback: Callable[[Any], None],
-    ) -> None:
+    async def Watch(  # noqa: N802
+        self, request: health_pb2.HealthCheckRequest, _context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[_Response]:
+        """See grpc.health.v1."""
+        watch: asyncio.Queue[int | None] = asyncio.Queue()
         with self._lock:
-            status = self._statuses.get(request.service, _Response.SERVICE_UNKNOWN)
-            self._watches[send_response_callback] = request.service
-            self._sender.submit(send_response_callback, _Response(status=status))
+            self._watches[watch] = request.service
+            self._send(watch, self._statuses.get(request.service, _Response.SERVICE_UNKNOWN))
             if self._watches_end:
-                self._sender.submit(send_response_callback, None)
-        if not context.add_callback(lambda: self._forget(send_response_callback)):
-            self._forget(send_response_callback)
+                self._send(watch, None)
+        try:
+            while (status := await watch.get()) is not None:
+                yield _Response(status=status)
+        finally:
+            with self._lock:
+                del self._watches[watch]
 
-    def _forget(self, send: Callable[[Any], None]) -> None:
-        with self._lock:
-            self._watches.pop(send, None)
+    def _set(self, name: str, status: int) -> None:
+        """The caller holds the lock."""
+        if self._is_final or self._statuses.get(name) == status:
+            return
+        self._statuses[name] = status
+        for watch, watched in self._watches.items():
+            if watched == name:
+                self._send(watch, status)
 
-
-class _OnPool:
-    """A handler that grpc runs on the pool given instead of the one of all calls."""
-
-    experimental_non_blocking = True
-
-    def __init__(self, handler: Callable[..., Any], pool: ThreadPoolExecutor):
-        self.experimental_thread_pool = pool
-        self._handler = handler
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        return self._handler(*arguments, **options)
+    def _send(self, watch: "asyncio.Queue[int | None]", status: int | None) -> None:
+        self._event_loop.call(partial(watch.put_nowait, status))

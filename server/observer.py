@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from google.rpc import status_pb2
+from grpc_status import rpc_status
 
 from model.errors import SettingsError
 from proto.aisle.v1 import classifier_pb2
-from server.errors import status_reason
+from server.errors import request_status, status_reason
 from server.metrics import Metrics
 from server.unreadable import tolerant
 
 if TYPE_CHECKING:  # opentelemetry need not be installed
-    from server.tracing import CallSpan, Tracing
+    from server.tracing import Tracing
 
 _SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"]
 #: A set, because callers may make up names without end. Others, such as health checks, are not counted.
 _METHODS = {f"/{_SERVICE.full_name}/{method.name}": method.name for method in _SERVICE.methods}
-_STATUS_KEY = "grpc-status-details-bin"
 
 Behaviour = Callable[[Any, Any], Any]
 
 
-class CallObserver(grpc.ServerInterceptor):
-    """Counts calls by code, rejections by reason, and puts a span around each call.
+class CallObserver(grpc.aio.ServerInterceptor):
+    """Ends calls with the status of the error that their handler raises, counts them, and puts a span around each.
 
     To be the first interceptor, so that it sees what the others refuse. What grpc refuses by itself
     (a message over the limit, say) is seen by no interceptor.
@@ -40,55 +39,90 @@ class CallObserver(grpc.ServerInterceptor):
         self._metrics = metrics
         self._tracing = tracing
 
-    def intercept_service(
+    async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> Any:
         """Wrap the handler of a call, and let it see what is no message."""
-        handler: Any = continuation(handler_call_details)
-        method = _METHODS.get(handler_call_details.method)
-        if handler is None or method is None:
-            return handler
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = _METHODS.get(handler_call_details.method, "")
         metadata = handler_call_details.invocation_metadata
-        handler = handler._replace(request_deserializer=tolerant(handler.request_deserializer))
-        if not handler.response_streaming:  # no method of the contract has streams one way only
+        if method:
+            handler = handler._replace(request_deserializer=tolerant(handler.request_deserializer))
+        if handler.unary_unary:
             return handler._replace(unary_unary=self._answer_around(handler.unary_unary, method, metadata))
+        if handler.unary_stream:
+            return handler._replace(unary_stream=self._stream_around(handler.unary_stream, method, metadata))
         return handler._replace(stream_stream=self._stream_around(handler.stream_stream, method, metadata))
 
     def _answer_around(self, behaviour: Behaviour, method: str, metadata: Any) -> Behaviour:
-        def answer(request: Any, context: Any) -> Any:
-            with self._observed(method, metadata, context) as span, span.entered() if span else nullcontext():
-                return behaviour(request, context)
+        async def answer(request: Any, context: Any) -> Any:
+            observed = _Observed(self._metrics, self._tracing, method, metadata)
+            try:
+                with observed.entered():
+                    response = await behaviour(request, context)
+            except BaseException as error:
+                await observed.fail(error, context)
+                raise
+            observed.end(context.code() or grpc.StatusCode.OK)
+            return response
 
         return answer
 
     def _stream_around(self, behaviour: Behaviour, method: str, metadata: Any) -> Behaviour:
-        def stream(requests: Any, context: Any) -> Iterator[Any]:
-            with self._observed(method, metadata, context) as span:
-                if span is None:
-                    yield from behaviour(requests, context)
-                else:
-                    yield from span.entered_at_each(behaviour(requests, context))
+        async def stream(requests: Any, context: Any) -> AsyncIterator[Any]:
+            observed = _Observed(self._metrics, self._tracing, method, metadata)
+            responses = behaviour(requests, context)
+            try:
+                while True:  # entered only while a response is made: it may be the last one that grpc takes
+                    with observed.entered():
+                        try:
+                            response = await anext(responses)
+                        except StopAsyncIteration:
+                            break
+                    yield response
+            except BaseException as error:
+                await observed.fail(error, context)
+                raise
+            finally:
+                await responses.aclose()
+            observed.end(context.code() or grpc.StatusCode.OK)
 
         return stream
 
-    @contextmanager
-    def _observed(self, method: str, metadata: Any, context: Any) -> Iterator[CallSpan | None]:
-        span = self._tracing.begin(_SERVICE.full_name, method, metadata) if self._tracing else None
-        code = grpc.StatusCode.CANCELLED  # grpc drops the stream of a caller who has left
-        try:
-            yield span
-            code = context.code() or (grpc.StatusCode.OK if context.is_active() else grpc.StatusCode.CANCELLED)
-        except Exception:
-            code = context.code() or grpc.StatusCode.UNKNOWN
-            raise
-        finally:
-            self._metrics.count_call(method, code.name)
-            if code != grpc.StatusCode.OK:
-                self._metrics.count_rejection(_reason(context, code))
-            if span is not None:
-                span.end(code)
+
+class _Observed:
+    """One call; `method` is '' where it is not counted."""
+
+    def __init__(self, metrics: Metrics, tracing: Tracing | None, method: str, metadata: Any):
+        self._metrics = metrics
+        self._method = method
+        self._span = tracing.begin(_SERVICE.full_name, method, metadata) if tracing and method else None
+
+    def entered(self) -> AbstractContextManager[Any]:
+        return self._span.entered() if self._span else nullcontext()
+
+    async def fail(self, error: BaseException, context: Any) -> None:
+        """End the call with the status of an error; where the caller has left there is nobody to tell."""
+        if not isinstance(error, Exception):
+            self.end(grpc.StatusCode.CANCELLED, "CALLER_LEFT")
+            return
+        status = request_status(error)
+        told = rpc_status.to_status(status)
+        self.end(told.code, status_reason(status))
+        await context.abort_with_status(told)
+
+    def end(self, code: grpc.StatusCode, reason: str = "") -> None:
+        if not self._method:
+            return
+        self._metrics.count_call(self._method, code.name)
+        if code != grpc.StatusCode.OK:
+            self._metrics.count_rejection(reason or code.name)
+        if self._span is not None:
+            self._span.end(code)
 
 
 def open_tracing(otlp_endpoint: str | None) -> Tracing | None:
@@ -107,11 +141,3 @@ def open_tracing(otlp_endpoint: str | None) -> Tracing | None:
             " opentelemetry-exporter-otlp-proto-grpc, or leave the flag out"
         ) from error
     return Tracing(otlp_exporter(otlp_endpoint))
-
-
-def _reason(context: Any, code: grpc.StatusCode) -> str:
-    """The reason of the status that a handler gave; the code where it gave none."""
-    for key, value in context.trailing_metadata() or ():
-        if key == _STATUS_KEY:
-            return status_reason(status_pb2.Status.FromString(value))
-    return "CALLER_LEFT" if code == grpc.StatusCode.CANCELLED else code.name

@@ -105,7 +105,7 @@ class Pipeline:
         picture_s = self.decoder.wait_s() + self.lanes.picture.wait_s(num_pictures) if num_pictures else 0.0
         return max(text_s, picture_s)
 
-    def answer(self, question: Question, call: Call) -> Answered:
+    async def answer(self, question: Question, call: Call) -> Answered:
         """Answer what can be answered; items that are errors already stay what they are.
 
         Raises:
@@ -113,7 +113,8 @@ class Pipeline:
             OverloadError: no room, or no answer before the deadline; nothing of the request stays in a queue.
             TooLateError: the deadline passed in a queue.
             EngineDownError: the engine has failed or hangs.
-            CancelledError: the caller has left.
+            StoppingError: the call was cut.
+            asyncio.CancelledError: the caller has left.
         """
         lanes = self.lanes  # to the end: other lanes may be of another state of the bundle
         sub_tree = _sub_tree(lanes.predictor.bundle.taxonomy, question.mask_parent) if question.mask_parent else None
@@ -137,7 +138,7 @@ class Pipeline:
                 texts[i] = replace(item, image=None, image_features=features)
         self._check_wait(len(texts), len(pictures), call)
         run = RequestRun(lanes, self.decoder, question, call, sub_tree)
-        outcomes.update(run.answer(texts, pictures))
+        outcomes.update(await run.answer(texts, pictures))
         ordered = [outcomes[i] for i in range(len(question.items))]
         return Answered(ordered, run.decode_s, run.queue_s, run.inference_s)
 

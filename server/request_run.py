@@ -1,11 +1,11 @@
 """One request on its way: what of it is where, and when all of it is answered."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
@@ -14,18 +14,17 @@ from model.product import Product
 from model.sub_tree import SubTree
 from server.call import Call
 from server.decoder import Decoder
+from server.errors import StoppingError
 from server.lanes import Item, Lanes
 from server.request import Question
 from server.work import Batched
-
-T = TypeVar("T")
 
 
 class RequestRun:
     """Sends products down their lanes and gathers what comes back.
 
-    The caller's thread sleeps until the last product is answered; on the way from decoder to
-    engine to answer, the thread that has done one step hands on to the next.
+    On the way from decoder to engine to answer, the thread that has done one step hands on to the next; only
+    the last product of a request wakes the event loop.
 
     Args:
         sub_tree: what the answers are restricted to; None is the whole tree.
@@ -46,15 +45,15 @@ class RequestRun:
         self._outcomes: dict[int, Prediction | Exception] = {}
         self._num_open = 0
         self._futures: list[Future] = []
-        self._finished: Future[None] = Future()
+        self._finished: asyncio.Future[None]
 
-    def answer(
+    async def answer(
         self, texts: Mapping[int, Product], pictures: Mapping[int, Product]
     ) -> dict[int, Prediction | Exception]:
         """The outcomes of checked products by their keys.
 
         Raises:
-            OverloadError, StoppingError, EngineDownError, TooLateError, CancelledError: nothing of the
+            OverloadError, StoppingError, EngineDownError, TooLateError, asyncio.CancelledError: nothing of the
                 request stays in a queue.
         """
         self._num_open = len(texts) + len(pictures)
@@ -64,15 +63,16 @@ class RequestRun:
         num_bytes = sum(map(self._picture_bytes, pictures.values()))
         if pictures:
             places.take(len(pictures), num_bytes)
+        self._finished = self._call.expect()
         try:
-            self._call.track(self._finished)
             for i, product in pictures.items():
-                decoding = self._track(self._decoder.submit(self._lanes.predictor.decode, product))
+                decoding = self._decoder.submit(self._lanes.predictor.decode, product)
+                self._futures.append(decoding)
                 decoding.add_done_callback(partial(self._decoded, i, product))
             if texts:
                 num_text_bytes = sum(map(_text_bytes, texts.values()))
                 self._submit(list(texts), [self._item(product) for product in texts.values()], num_text_bytes)
-            self._finished.result()
+            await self._finished
         except BaseException:
             with self._lock:
                 self._num_open = -1
@@ -90,6 +90,7 @@ class RequestRun:
             pixels = decoding.result()
             self.decode_s = max(self.decode_s, time.perf_counter() - self._started_s)
         except CancelledError:
+            self._fail(_closed())
             return
         except Exception as error:
             self._settle([i], [error])
@@ -104,13 +105,17 @@ class RequestRun:
 
     def _submit(self, keys: Sequence[int], items: Sequence[Item], num_bytes: int) -> None:
         lane = self._lanes.text if items[0].pixels is None else self._lanes.picture
-        future = self._track(lane.submit(items, num_bytes, self._call.deadline_s))
+        future = lane.submit(items, num_bytes, self._call.deadline_s)
+        self._futures.append(future)
         future.add_done_callback(partial(self._batched, keys))
+        if self._num_open < 0:  # ended meanwhile
+            future.cancel()
 
     def _batched(self, keys: Sequence[int], future: "Future[Batched[Prediction]]") -> None:
         try:
             batched = future.result()
         except CancelledError:
+            self._fail(_closed())
             return
         except Exception as error:
             self._fail(error)
@@ -130,16 +135,16 @@ class RequestRun:
             self.queue_s, self.inference_s = max(self.queue_s, queue_s), max(self.inference_s, inference_s)
             self._num_open -= len(keys)
             is_last = self._num_open == 0
-        if is_last and self._finished.set_running_or_notify_cancel():
-            self._finished.set_result(None)
+        if is_last:
+            self._call.finish(self._finished)
 
     def _fail(self, error: Exception) -> None:
         """End the whole request; nothing is counted any more, so that nobody else ends it."""
         with self._lock:
             is_first = self._num_open > 0
             self._num_open = -1
-        if is_first and self._finished.set_running_or_notify_cancel():
-            self._finished.set_exception(error)
+        if is_first:
+            self._call.finish(self._finished, error)
 
     def _item(self, product: Product, pixels: np.ndarray | None = None) -> Item:
         question = self._question
@@ -151,9 +156,9 @@ class RequestRun:
         size = self._lanes.predictor.bundle.settings.image.image_size
         return len(product.image) + size * size * 3
 
-    def _track(self, future: "Future[T]") -> "Future[T]":
-        self._futures.append(future)
-        return self._call.track(future)
+
+def _closed() -> StoppingError:
+    return StoppingError("the server stopped before the answer was ready; send the request to another one")
 
 
 def _text_bytes(product: Product) -> int:

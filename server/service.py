@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.call import Call, Calls
-from server.errors import abort, request_status, status_reason
+from server.errors import request_status, status_reason
+from server.event_loop import EventLoop
 from server.metrics import Metrics
 from server.models import ModelRegistry
 from server.request import parse_request
@@ -24,91 +25,115 @@ from server.unreadable import check_readable
 if TYPE_CHECKING:  # opentelemetry need not be installed
     from server.tracing import Tracing
 
+T = TypeVar("T")
+
+#: Requests of more products are read and answered on a thread, or all others would wait for them: a product
+#: takes some 30 us of Python.
+_MAX_PRODUCTS_AT_ONCE = 64
+
 
 class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
-    """Answers the RPCs with the models of a registry.
+    """Answers the RPCs with the models of a registry; its errors are for `CallObserver`.
 
     Args:
+        event_loop: where the RPCs are answered.
         tracing: None when nobody collects spans.
     Attributes:
         calls: those in flight.
     """
 
-    def __init__(self, models: ModelRegistry, settings: ServerSettings, metrics: Metrics, tracing: Tracing | None):
+    def __init__(
+        self,
+        models: ModelRegistry,
+        settings: ServerSettings,
+        event_loop: EventLoop,
+        metrics: Metrics,
+        tracing: Tracing | None,
+    ):
         self._models = models
         self._settings = settings
         self._metrics = metrics
         self._tracing = tracing
-        self._is_stopping = threading.Event()
-        self.calls = Calls(settings.max_concurrent_rpcs)
-        self._stream_pool = ThreadPoolExecutor(settings.max_concurrent_rpcs, thread_name_prefix="stream")
+        self._stopping = asyncio.Event()
+        self._large_requests = ThreadPoolExecutor(1, thread_name_prefix="large-request")
+        self.calls = Calls(settings.max_concurrent_rpcs, event_loop)
 
-    def Classify(  # noqa: N802
-        self, request: classifier_pb2.ClassifyRequest, context: grpc.ServicerContext
+    async def Classify(  # noqa: N802
+        self, request: classifier_pb2.ClassifyRequest, context: grpc.aio.ServicerContext
     ) -> classifier_pb2.ClassifyResponse:
         """See the contract."""
+        check_readable(request)
+        call = await self.calls.enter(context)
         try:
-            check_readable(request)
-            with self.calls.enter(context) as call:
-                return self._classify(request, call)
-        except Exception as error:
-            abort(context, error)
+            return await self._classify(request, call)
+        finally:
+            self.calls.leave(call)
 
-    def ClassifyStream(  # noqa: N802
-        self, request_iterator: Iterator[classifier_pb2.ClassifyStreamRequest], context: grpc.ServicerContext
-    ) -> Iterator[classifier_pb2.ClassifyStreamResponse]:
+    async def ClassifyStream(  # noqa: N802
+        self, request_iterator: AsyncIterator[classifier_pb2.ClassifyStreamRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[classifier_pb2.ClassifyStreamResponse]:
         """See the contract."""
-        try:
-            with self.calls.enter(context) as call:
-                yield from self._classify_stream(request_iterator, call)
-        except Exception as error:
-            abort(context, error)
+        call = await self.calls.enter(context)
 
-    def GetModel(  # noqa: N802
-        self, request: classifier_pb2.GetModelRequest, context: grpc.ServicerContext
-    ) -> classifier_pb2.GetModelResponse:
-        """See the contract."""
-        try:
-            check_readable(request)
-            with self.calls.enter(context), self._models.lease(request.model, request.model_version) as model:
-                return model_response(model, self._settings)
-        except Exception as error:
-            abort(context, error)
-
-    def stop(self) -> None:
-        """Refuse new calls and let every stream end after the messages it has read."""
-        self.calls.close()
-        self._is_stopping.set()
-
-    def close(self) -> None:
-        """Free the threads; after the last call has ended."""
-        self._stream_pool.shutdown(cancel_futures=True)
-
-    def _classify_stream(
-        self, messages: Iterator[classifier_pb2.ClassifyStreamRequest], call: Call
-    ) -> Iterator[classifier_pb2.ClassifyStreamResponse]:
-        def answer(message: classifier_pb2.ClassifyStreamRequest) -> classifier_pb2.ClassifyStreamResponse:
+        async def answer(message: classifier_pb2.ClassifyStreamRequest) -> classifier_pb2.ClassifyStreamResponse:
             try:
                 check_readable(message)
-                return classifier_pb2.ClassifyStreamResponse(response=self._classify(message.request, call))
+                return classifier_pb2.ClassifyStreamResponse(response=await self._classify(message.request, call))
             except Exception as error:
-                status = request_status(call.reason(error))
+                status = request_status(error)
                 self._metrics.count_rejection(status_reason(status))
                 return classifier_pb2.ClassifyStreamResponse(error=status)
 
-        window = self._settings.stream_window
-        carried = self._tracing.carried(answer) if self._tracing else answer
-        yield from answer_in_order(messages, carried, window, self._stream_pool, self._is_stopping)
+        try:
+            async for response in answer_in_order(
+                request_iterator, answer, self._settings.stream_window, self._stopping
+            ):
+                yield response
+        finally:
+            self.calls.leave(call)
 
-    def _classify(self, request: classifier_pb2.ClassifyRequest, call: Call) -> classifier_pb2.ClassifyResponse:
+    async def GetModel(  # noqa: N802
+        self, request: classifier_pb2.GetModelRequest, context: grpc.aio.ServicerContext
+    ) -> classifier_pb2.GetModelResponse:
+        """See the contract."""
+        check_readable(request)
+        call = await self.calls.enter(context)
+        try:
+            with self._models.lease(request.model, request.model_version) as model:
+                return model_response(model, self._settings)
+        finally:
+            self.calls.leave(call)
+
+    async def stop(self, grace_s: float) -> bool:
+        """Refuse new calls, end every stream after the messages it has read, and wait for the calls to end.
+
+        Returns:
+            False when some still run after `grace_s` seconds.
+        """
+        self._stopping.set()
+        return await self.calls.close(grace_s)
+
+    def close(self) -> None:
+        """Free the threads; after the last call has ended."""
+        self._large_requests.shutdown(cancel_futures=True)
+
+    async def _classify(self, request: classifier_pb2.ClassifyRequest, call: Call) -> classifier_pb2.ClassifyResponse:
         started_s = time.perf_counter()
-        call.check()
+        num_products = len(request.products)
         with self._models.lease(request.model, request.model_version) as model:
-            question = parse_request(request, self._settings)
-            answered = model.pipeline.answer(question, call)
+            question = await self._away(num_products, lambda: parse_request(request, self._settings))
+            answered = await model.pipeline.answer(question, call)
             total_s = time.perf_counter() - started_s
-            response = classify_response(request, question, model, answered, total_s)
+            response = await self._away(
+                num_products, lambda: classify_response(request, question, model, answered, total_s)
+            )
             self._metrics.observe(model, answered, response, total_s)
             if self._tracing:
                 self._tracing.add_phases(answered, total_s)
             return response
+
+    async def _away(self, num_products: int, function: Callable[[], T]) -> T:
+        """What a function returns; of a large request it runs beside the event loop."""
+        if num_products <= _MAX_PRODUCTS_AT_ONCE:
+            return function()
+        return await asyncio.get_running_loop().run_in_executor(self._large_requests, function)

@@ -1,9 +1,7 @@
 """Answers a stream of messages in order, a few at a time."""
 
-import queue
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from server.errors import StoppingError
@@ -11,59 +9,60 @@ from server.errors import StoppingError
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-_POLL_S = 0.2
 
-
-def answer_in_order(
-    requests: Iterator[Request],
-    answer: Callable[[Request], Response],
+async def answer_in_order(
+    requests: AsyncIterator[Request],
+    answer: Callable[[Request], Awaitable[Response]],
     window: int,
-    pool: Executor,
-    is_stopping: threading.Event,
-) -> Iterator[Response]:
+    stopping: asyncio.Event,
+) -> AsyncIterator[Response]:
     """Answer each message as it comes, in order.
 
     At most `window` messages are read and not yet given back, so a caller who takes answers slowly
     is read slowly. A caller may wait for each answer before it sends the next message.
 
     Args:
-        pool: where `answer` runs.
-        is_stopping: when set, what was read is answered and no more is read.
+        stopping: when set, what was read is answered and no more is read.
     Raises:
-        StoppingError: `is_stopping` was set before the last message.
+        StoppingError: `stopping` was set before the last message.
     """
-    places = threading.Semaphore(window)
-    answers: queue.SimpleQueue[Future[Response] | None] = queue.SimpleQueue()
-    is_closed = threading.Event()
+    places = asyncio.Semaphore(window)
+    answers: asyncio.Queue[asyncio.Task[Response] | None] = asyncio.Queue()
+    tasks: set[asyncio.Task] = set()
 
-    def read() -> None:
+    async def one(request: Request) -> Response:
+        return await answer(request)
+
+    async def read() -> None:
         try:
-            for request in requests:
-                places.acquire()
-                if is_closed.is_set():
-                    return
-                answers.put(pool.submit(answer, request))
-        except Exception:  # grpc ends the iterator this way when the caller has left
-            is_closed.set()
+            async for request in requests:
+                await places.acquire()
+                task = asyncio.create_task(one(request))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                answers.put_nowait(task)
         finally:
-            answers.put(None)
+            answers.put_nowait(None)
 
-    threading.Thread(target=read, name="stream-reader", daemon=True).start()
+    reading = asyncio.create_task(read())
+    stopped = asyncio.create_task(stopping.wait())
     try:
-        while (future := _next_answer(answers, is_stopping)) is not None:
-            yield future.result()
+        while (task := await _next_answer(answers, stopped)) is not None:
+            yield await task
             places.release()
     finally:
-        is_closed.set()
-        places.release()
+        for open_task in (reading, stopped, *tasks):
+            open_task.cancel()
 
 
-def _next_answer(
-    answers: "queue.SimpleQueue[Future[Response] | None]", is_stopping: threading.Event
-) -> "Future[Response] | None":
-    while True:
-        try:
-            return answers.get(timeout=_POLL_S)
-        except queue.Empty:
-            if is_stopping.is_set():
-                raise StoppingError("the server is stopping; send what has no answer yet to another one") from None
+async def _next_answer(
+    answers: "asyncio.Queue[asyncio.Task[Response] | None]", stopped: "asyncio.Task[bool]"
+) -> "asyncio.Task[Response] | None":
+    coming = asyncio.create_task(answers.get())
+    try:
+        await asyncio.wait((coming, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if coming.done():
+            return coming.result()
+    finally:
+        coming.cancel()
+    raise StoppingError("the server is stopping; send what has no answer yet to another one")

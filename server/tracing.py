@@ -4,9 +4,8 @@ Sampling and batching follow OpenTelemetry's own environment variables, such as 
 """
 
 import time
-from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from opentelemetry import context as otel_context
@@ -18,10 +17,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from server.pipeline import Answered
-
-T = TypeVar("T")
-Request = TypeVar("Request")
-Response = TypeVar("Response")
 
 _TIMEOUT_S = 5.0
 
@@ -43,21 +38,8 @@ class CallSpan:
         self._span = span
 
     def entered(self) -> AbstractContextManager[Any]:
-        """Make it the parent of the spans that this thread begins within the `with`."""
+        """Make it the parent of the spans begun within the `with`."""
         return trace.use_span(self._span, record_exception=False, set_status_on_exception=False)
-
-    def entered_at_each(self, responses: Iterator[T]) -> Iterator[T]:
-        """Give the responses on, the span entered only while the next one is made.
-
-        Not around the whole loop, for between two responses the thread may serve other calls.
-        """
-        end = object()
-        while True:
-            with self.entered():
-                response = next(responses, end)
-            if response is end:
-                return
-            yield response  # type: ignore[misc]
 
     def end(self, code: grpc.StatusCode) -> None:
         """End it with the status of the call."""
@@ -105,19 +87,6 @@ class Tracing:
                 span = self._tracer.start_span(name, start_time=start_ns)
                 start_ns += round(seconds * 1e9)
                 span.end(start_ns)
-
-    def carried(self, answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
-        """`answer`, for other threads, with this thread's current span as theirs."""
-        context = otel_context.get_current()
-
-        def carried_answer(request: Request) -> Response:
-            token = otel_context.attach(context)
-            try:
-                return answer(request)
-            finally:
-                otel_context.detach(token)
-
-        return carried_answer
 
     def close(self) -> None:
         """Send what has not been sent yet."""

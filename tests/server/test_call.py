@@ -1,65 +1,103 @@
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+import asyncio
+import math
+import time
+from collections.abc import Iterator
 
 import pytest
 
 from server.call import Call, Calls
-from server.errors import TooManyCallsError
+from server.errors import StoppingError, TooManyCallsError
+from server.event_loop import EventLoop
 
 
 class Context:
     """What a call asks of grpc's context."""
 
-    def __init__(self, is_ended: bool = False):
-        self.callbacks: list[Callable[[], None]] = []
-        self._is_ended = is_ended
+    def __init__(self, left_s: float | None = 5.0):
+        self._left_s = left_s
 
-    def time_remaining(self) -> float:
-        return 5.0
-
-    def add_callback(self, callback: Callable[[], None]) -> bool:
-        self.callbacks.append(callback)
-        return not self._is_ended
+    def time_remaining(self) -> float | None:
+        return self._left_s
 
 
-def test_leaving_cancels_what_is_open_and_what_comes_later():
-    call = Call(deadline_s=0)
-    done: Future[int] = call.track(Future())
-    done.set_result(1)
-    waiting: Future[int] = call.track(Future())
-    call.check()
-    call.abandon()
-    late: Future[int] = call.track(Future())
-    assert (done.cancelled(), waiting.cancelled(), late.cancelled()) == (False, True, True)
-    with pytest.raises(CancelledError):
-        call.check()
+@pytest.fixture
+def event_loop() -> Iterator[EventLoop]:
+    event_loop = EventLoop("test")
+    yield event_loop
+    event_loop.close()
 
 
-def test_a_call_forgets_what_is_done():
-    """A stream tracks futures for as long as it lasts."""
-    call = Call(deadline_s=0)
-    for _ in range(1000):
-        call.track(Future()).set_result(None)
-    assert not call._open
+def test_a_wait_ends_from_any_thread_and_only_once(event_loop: EventLoop):
+    async def wait() -> list[str]:
+        call = Call(0, event_loop)
+        done, failed = call.expect(), call.expect()
+        call.finish(done)
+        call.finish(done, ValueError("too late"))
+        await asyncio.to_thread(call.finish, failed, ValueError("broken"))
+        told = await asyncio.gather(done, failed, return_exceptions=True)
+        assert not call._waiting  # a stream waits again and again for as long as it lasts
+        return [str(one) for one in told]
+
+    assert event_loop.run(wait()) == ["None", "broken"]
 
 
-def test_a_call_over_the_limit_is_refused_until_another_ends():
-    calls = Calls(max_calls=1)
-    expected = "1 calls are in flight, the most this server takes; wait and send it again"
-    with calls.enter(Context()), pytest.raises(TooManyCallsError, match=expected), calls.enter(Context()):
-        pass
-    with calls.enter(Context()) as call:
-        call.check()
+def test_a_call_that_is_cut_waits_no_more(event_loop: EventLoop):
+    async def cut() -> list[BaseException | None]:
+        call = Call(0, event_loop)
+        waiting = call.expect()
+        call.cut()
+        return list(await asyncio.gather(waiting, call.expect(), return_exceptions=True))
+
+    for error in event_loop.run(cut()):
+        assert isinstance(error, StoppingError)
+        assert "had to stop before the answer was ready" in str(error)
 
 
-def test_a_call_is_abandoned_when_its_rpc_ends_even_before_it_began():
-    calls = Calls(max_calls=1)
-    context = Context()
-    with calls.enter(context) as call:
-        call.check()
-        [callback] = context.callbacks
-        callback()
-        with pytest.raises(CancelledError):
-            call.check()
-    with calls.enter(Context(is_ended=True)) as call, pytest.raises(CancelledError):
-        call.check()
+def test_a_call_over_the_limit_is_refused_until_another_ends(event_loop: EventLoop):
+    async def enter() -> None:
+        calls = Calls(1, event_loop)
+        call = await calls.enter(Context())
+        expected = "1 calls are in flight, the most this server takes; wait and send it again"
+        with pytest.raises(TooManyCallsError, match=expected):
+            await calls.enter(Context())
+        calls.leave(call)
+        await calls.enter(Context())
+
+    event_loop.run(enter())
+
+
+@pytest.mark.parametrize("left_s", [None, 5.0])
+def test_a_call_knows_its_deadline(event_loop: EventLoop, left_s: float | None):
+    async def deadline_s() -> float:
+        return (await Calls(1, event_loop).enter(Context(left_s))).deadline_s
+
+    expected = math.inf if left_s is None else time.perf_counter() + left_s
+    assert event_loop.run(deadline_s()) == pytest.approx(expected, abs=1)
+
+
+def test_a_closed_server_waits_for_its_calls_and_takes_no_more(event_loop: EventLoop):
+    async def close() -> list[bool]:
+        calls = Calls(2, event_loop)
+        call = await calls.enter(Context())
+        in_time = [await calls.close(timeout_s=0.01)]
+        with pytest.raises(StoppingError, match="the server is stopping; send the request to another one"):
+            await calls.enter(Context())
+        asyncio.get_running_loop().call_later(0.01, calls.leave, call)
+        return [*in_time, await calls.close(timeout_s=10), await calls.close(timeout_s=0)]
+
+    assert event_loop.run(close()) == [False, True, True]
+
+
+def test_refusals_are_held_while_the_connections_close(event_loop: EventLoop):
+    async def hold() -> None:
+        calls = Calls(1, event_loop)
+        await calls.close(0)
+        await calls.hold_refusals()
+        refused = asyncio.ensure_future(calls.enter(Context()))
+        await asyncio.sleep(0.01)
+        assert not refused.done()
+        calls.let_refusals_go()
+        with pytest.raises(StoppingError):
+            await refused
+
+    event_loop.run(hold())

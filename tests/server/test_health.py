@@ -1,11 +1,11 @@
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from server.event_loop import EventLoop
 from server.health import Health
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -14,24 +14,33 @@ SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 @pytest.fixture
-def health() -> Iterator[Health]:
-    health = Health(["shop"])
-    yield health
-    health.close()
+def event_loop() -> Iterator[EventLoop]:
+    event_loop = EventLoop("test")
+    yield event_loop
+    event_loop.close()
 
 
 @pytest.fixture
-def stub(health: Health) -> Iterator[health_pb2_grpc.HealthStub]:
+def health(event_loop: EventLoop) -> Health:
+    return Health(["shop"], event_loop)
+
+
+@pytest.fixture
+def stub(health: Health, event_loop: EventLoop) -> Iterator[health_pb2_grpc.HealthStub]:
     """Of a real server with nothing but health."""
-    with ThreadPoolExecutor(1) as pool:
-        server = grpc.server(pool)
+
+    async def start() -> tuple[grpc.aio.Server, int]:
+        server = grpc.aio.server()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield health_pb2_grpc.HealthStub(channel)
-        health.end_watches()
-        server.stop(10).wait()
+        await server.start()
+        return server, port
+
+    server, port = event_loop.run(start())
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield health_pb2_grpc.HealthStub(channel)
+    health.end_watches()
+    event_loop.run(server.stop(10))
 
 
 def of(name: str) -> health_pb2.HealthCheckRequest:

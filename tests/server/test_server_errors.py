@@ -1,5 +1,4 @@
 import re
-from concurrent.futures import CancelledError
 
 import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -46,7 +45,6 @@ def violations(status: status_pb2.Status) -> list[tuple[str, str]]:
         (UnauthenticatedError("no token"), code_pb2.UNAUTHENTICATED, "INVALID_TOKEN"),
         (StoppingError("stopping"), code_pb2.UNAVAILABLE, "STOPPING"),
         (EngineDownError("down"), code_pb2.UNAVAILABLE, "ENGINE_DOWN"),
-        (CancelledError(), code_pb2.CANCELLED, "CALLER_LEFT"),
         (EngineError("secret"), code_pb2.INTERNAL, "INTERNAL"),
         (ZeroDivisionError("secret"), code_pb2.INTERNAL, "INTERNAL"),
     ],

@@ -1,9 +1,8 @@
 """Spans of a real server, as a collector gets them by OTLP."""
 
+import asyncio
 import itertools
 import sys
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -130,21 +129,22 @@ def test_a_fault_of_the_server_is_an_error(exporter: InMemorySpanExporter):
     assert exporter.get_finished_spans()[0].status.description == "INTERNAL"
 
 
-def test_a_span_is_current_only_while_a_response_is_made(exporter: InMemorySpanExporter):
+def test_a_span_is_the_parent_of_what_begins_while_it_is_entered(exporter: InMemorySpanExporter):
     tracing = Tracing(exporter)
     call = tracing.begin("service", "Method", [])
     answered = Answered([], 0.0, 0.0, 0.001)
 
-    def responses() -> Iterator[int]:
+    async def add_phases() -> None:
         tracing.add_phases(answered, 0.002)
-        carried = tracing.carried(lambda total_s: tracing.add_phases(answered, total_s))
-        thread = threading.Thread(target=carried, args=(0.002,))
-        thread.start()
-        thread.join()
-        yield 1
 
-    for _ in call.entered_at_each(responses()):
-        tracing.add_phases(answered, 0.002)
+    async def run() -> None:
+        with call.entered():
+            await add_phases()
+            task = asyncio.create_task(add_phases())
+        await task
+        await add_phases()
+
+    asyncio.run(run())
     call.end(grpc.StatusCode.OK)
     tracing.close()
     *phases, span = exporter.get_finished_spans()

@@ -1,0 +1,63 @@
+"""The thread on which calls are answered: an asyncio loop that other threads hand their results to."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class EventLoop:
+    """A loop that runs on a thread of its own until `close`.
+
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str):
+        self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        self._calls: list[Callable[[], object]] = []
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What the coroutine returns or raises; from any other thread, which waits."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call a function on the loop, soon and in order; from any thread. After `close` nothing is called.
+
+        A batch ends many calls at once: what comes before the loop has woken does not wake it again.
+        """
+        with self._lock:
+            if self._is_closed:
+                return
+            self._calls.append(function)
+            if len(self._calls) == 1:
+                self._loop.call_soon_threadsafe(self._run_calls)
+
+    def close(self) -> None:
+        """Cancel what still runs on the loop, and end the thread."""
+        with self._lock:
+            self._is_closed = True
+        self.run(_cancel_others())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    def _run_calls(self) -> None:
+        with self._lock:
+            calls, self._calls = self._calls, []
+        for function in calls:
+            function()
+
+
+async def _cancel_others() -> None:
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
