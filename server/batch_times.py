@@ -16,6 +16,7 @@ class BatchTimes:
     def __init__(self, max_batch_items: int):
         self._max_batch_items = max_batch_items
         self._seconds: dict[int, float] = {}
+        self._expected = [0.0] * (_size(max_batch_items) + 1)
         self._num_batches = [0] * (_size(max_batch_items) + 1)
         self._num_items = 0
 
@@ -24,6 +25,7 @@ class BatchTimes:
         size = _size(num_items)
         before = self._seconds.get(size, seconds)
         self._seconds[size] = before + _NEWEST_SHARE * (seconds - before)
+        self._expected = [self._expect(size) for size in range(len(self._expected))]
         self._num_batches[size] += 1
         self._num_items += num_items
 
@@ -34,15 +36,12 @@ class BatchTimes:
     def seconds(self, num_items: int) -> float:
         """The time that items take, in as many batches as they need; 0 before anything was run."""
         num_full, rest = divmod(num_items, self._max_batch_items)
-        return num_full * self._batch_s(self._max_batch_items) + (self._batch_s(rest) if rest else 0.0)
+        return num_full * self._expected[-1] + (self._expected[_size(rest)] if rest else 0.0)
 
-    def _batch_s(self, num_items: int) -> float:
+    def _expect(self, size: int) -> float:
         """By the next larger size that was seen, which takes as long at most; else by the largest one."""
-        seen = sorted(self._seconds.copy().items())
-        for size, seconds in seen:
-            if size >= _size(num_items):
-                return seconds
-        return seen[-1][1] if seen else 0.0
+        seen = sorted(self._seconds)
+        return self._seconds[next((larger for larger in seen if larger >= size), seen[-1])]
 
 
 def _size(num_items: int) -> int:

@@ -141,7 +141,8 @@ class Batcher(Generic[Item, Result]):
                 raise self._refusal
             self._places.take(len(items), len(items) * work.item_bytes)
             self._queue.append(work)
-            self._changed.notify()
+            if self._limits.max_delay_s or self._is_due():  # or an idle worker would wake for nothing
+                self._changed.notify()
         return work.future
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from server.feature_cache import FeatureCache
 from server.settings import ServerSettings
 
 _SPARE_WORKERS = 2  # while the streams run, these make the next pictures ready and hand out the last answers
-_MIN_TEXT_SHARE = 16  # fewer take two workers nearly as long each as one of them takes for all; a text is cheap
+_MIN_TEXT_SHARE = 64  # fewer take two workers nearly as long each as one of them takes for all; a text is cheap
 
 _WARM_UP = Product("", product_name="warm up")
 

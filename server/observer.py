@@ -16,7 +16,7 @@ from server.metrics import Metrics
 from server.unreadable import tolerant
 
 if TYPE_CHECKING:  # opentelemetry need not be installed
-    from server.tracing import Tracing
+    from server.tracing import CallSpan, Tracing
 
 _SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"]
 #: A set, because callers may make up names without end. Others, such as health checks, are not counted.
@@ -38,6 +38,7 @@ class CallObserver(grpc.aio.ServerInterceptor):
     def __init__(self, metrics: Metrics, tracing: Tracing | None):
         self._metrics = metrics
         self._tracing = tracing
+        self._wrapped: dict[tuple[str, Any], Any] = {}
 
     async def intercept_service(
         self,
@@ -49,18 +50,23 @@ class CallObserver(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = _METHODS.get(handler_call_details.method, "")
-        metadata = handler_call_details.invocation_metadata
+        wrapped = self._wrapped.get((method, handler))
+        if wrapped is None:  # there are as many as methods and ways to refuse
+            wrapped = self._wrapped[method, handler] = self._around(handler, method)
+        return wrapped
+
+    def _around(self, handler: Any, method: str) -> Any:
         if method:
             handler = handler._replace(request_deserializer=tolerant(handler.request_deserializer))
         if handler.unary_unary:
-            return handler._replace(unary_unary=self._answer_around(handler.unary_unary, method, metadata))
+            return handler._replace(unary_unary=self._answer_around(handler.unary_unary, method))
         if handler.unary_stream:
-            return handler._replace(unary_stream=self._stream_around(handler.unary_stream, method, metadata))
-        return handler._replace(stream_stream=self._stream_around(handler.stream_stream, method, metadata))
+            return handler._replace(unary_stream=self._stream_around(handler.unary_stream, method))
+        return handler._replace(stream_stream=self._stream_around(handler.stream_stream, method))
 
-    def _answer_around(self, behaviour: Behaviour, method: str, metadata: Any) -> Behaviour:
+    def _answer_around(self, behaviour: Behaviour, method: str) -> Behaviour:
         async def answer(request: Any, context: Any) -> Any:
-            observed = _Observed(self._metrics, self._tracing, method, metadata)
+            observed = _Observed(self._metrics, self._tracing, method, context)
             try:
                 with observed.entered():
                     response = await behaviour(request, context)
@@ -72,9 +78,9 @@ class CallObserver(grpc.aio.ServerInterceptor):
 
         return answer
 
-    def _stream_around(self, behaviour: Behaviour, method: str, metadata: Any) -> Behaviour:
+    def _stream_around(self, behaviour: Behaviour, method: str) -> Behaviour:
         async def stream(requests: Any, context: Any) -> AsyncIterator[Any]:
-            observed = _Observed(self._metrics, self._tracing, method, metadata)
+            observed = _Observed(self._metrics, self._tracing, method, context)
             responses = behaviour(requests, context)
             try:
                 while True:  # entered only while a response is made: it may be the last one that grpc takes
@@ -97,10 +103,12 @@ class CallObserver(grpc.aio.ServerInterceptor):
 class _Observed:
     """One call; `method` is '' where it is not counted."""
 
-    def __init__(self, metrics: Metrics, tracing: Tracing | None, method: str, metadata: Any):
+    def __init__(self, metrics: Metrics, tracing: Tracing | None, method: str, context: Any):
         self._metrics = metrics
         self._method = method
-        self._span = tracing.begin(_SERVICE.full_name, method, metadata) if tracing and method else None
+        self._span: CallSpan | None = None
+        if tracing and method:
+            self._span = tracing.begin(_SERVICE.full_name, method, context.invocation_metadata())
 
     def entered(self) -> AbstractContextManager[Any]:
         return self._span.entered() if self._span else nullcontext()

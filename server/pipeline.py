@@ -154,9 +154,11 @@ class Pipeline:
         What need not wait is always tried, however long it took before: the next estimate learns from it.
         """
         wait_s = self.wait_s(num_texts > 0, num_pictures > 0)
+        if not wait_s:
+            return
         answer_s = self.answer_s(num_texts, num_pictures)
         left_s = call.deadline_s - time.perf_counter()
-        if wait_s and answer_s * _ESTIMATE_MARGIN > left_s:
+        if answer_s * _ESTIMATE_MARGIN > left_s:
             raise WaitTooLongError(
                 f"expected to answer in {answer_s:.3f} s, most of it waiting, the deadline is in {left_s:.3f} s; send"
                 " the request again later, or allow more time",
