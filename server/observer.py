@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,12 @@ class _Observed:
         status = request_status(error)
         told = rpc_status.to_status(status)
         self.end(told.code, status_reason(status))
-        await context.abort_with_status(told)
+        try:
+            await context.abort_with_status(told)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as unsent:  # one of grpc's own, where the caller has left in this moment
+            raise asyncio.CancelledError from unsent
 
     def end(self, code: grpc.StatusCode, reason: str = "") -> None:
         if not self._method:
