@@ -26,6 +26,7 @@ openvino.Type.f32.to_dtype()
 openvino.Tensor(np.zeros(1, np.float32))
 
 _JOINT_OUTPUTS = ("joint_logits", "embedding")
+_FEW_ROWS = 4
 
 
 def processor_capabilities() -> list[str]:
@@ -57,6 +58,7 @@ class OpenVinoProgram:
     """One compiled program; thread-safe, for no two calls at the same time share an inference request.
 
     Args:
+        program: its file, or what `read_program` made of that, whose weights all who compile it share.
         precision: a resolved one, see `resolve_precision`.
         threads: most threads; 0 means all cores.
         num_streams: runs that go on at the same time, each on its share of the threads; further ones wait.
@@ -67,7 +69,7 @@ class OpenVinoProgram:
 
     def __init__(
         self,
-        path: Path,
+        program: Path | openvino.Model,
         precision: Precision = "float32",
         threads: int = 0,
         num_streams: int = 1,
@@ -80,18 +82,15 @@ class OpenVinoProgram:
             # By default the threads of every process on a machine are tied to the same first cores.
             hints.enable_cpu_pinning: False,
         }
-        core = openvino.Core()
-        # Read, not mapped: a program that uses the file's own pages dies when they are cut off on the disk.
-        core.set_property({properties.enable_mmap: False})
+        read = read_program(program) if isinstance(program, Path) else program
+        if outputs:
+            kept = [output.get_node() for output in read.outputs if _name(output) in outputs]
+            read = openvino.Model(kept, read.get_parameters(), read.get_friendly_name())
         try:
-            program = core.read_model(str(path))
-            if outputs:
-                kept = [output.get_node() for output in program.outputs if _name(output) in outputs]
-                program = openvino.Model(kept, program.get_parameters(), program.get_friendly_name())
-            self._compiled = core.compile_model(program, "CPU", config)
-            self._idle_requests: deque[openvino.InferRequest] = deque()
+            self._compiled = openvino.Core().compile_model(read, "CPU", config)
         except RuntimeError as error:
-            raise EngineError(f"OpenVINO cannot run {path}: {error}") from error
+            raise EngineError(f"OpenVINO cannot compile {read.get_friendly_name()}: {error}") from error
+        self._idle_requests: deque[openvino.InferRequest] = deque()
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Inputs and outputs by name, (B, ...) each."""
@@ -108,8 +107,41 @@ class OpenVinoProgram:
         return outputs
 
 
+def read_program(path: Path) -> openvino.Model:
+    """A program to compile, once or more often.
+
+    Raises:
+        EngineError: the file is missing or no program.
+    """
+    core = openvino.Core()
+    # Read, not mapped: a program that uses the file's own pages dies when they are cut off on the disk.
+    core.set_property({properties.enable_mmap: False})
+    try:
+        program = core.read_model(str(path))
+    except RuntimeError as error:
+        raise EngineError(f"OpenVINO cannot read {path}: {error}") from error
+    for node in program.get_ops():
+        # The processor reads no float16. Widened here, or each program compiled from this one would keep a copy.
+        if node.get_type_name() == "Constant" and node.get_element_type() == openvino.Type.f16:
+            node.output(0).replace(openvino.op.Constant(node.data.astype(np.float32)).output(0))
+    program.validate_nodes_and_infer_types()
+    return program
+
+
 def _name(output: Any) -> str:
     return str(output.get_node().get_friendly_name())
+
+
+class _ByBatchSize:
+    """Two ways to run one program: batches of up to `most` rows one way, larger ones the other."""
+
+    def __init__(self, small: OpenVinoProgram, large: OpenVinoProgram, most: int):
+        self._small, self._large, self._most = small, large, most
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Inputs and outputs by name, (B, ...) each."""
+        is_small = len(next(iter(inputs.values()))) <= self._most
+        return (self._small if is_small else self._large).run(inputs)
 
 
 class OpenVinoEngine(ProgramEngine):
@@ -140,12 +172,15 @@ class OpenVinoEngine(ProgramEngine):
                     " bundle that has it with python -m training quantize, or choose another precision"
                 )
         how = (self.precision, threads)
-        classifier = bundle_dir / FILES.openvino_classifier
+        classifier = read_program(bundle_dir / FILES.openvino_classifier)
+        # One run at a time on all threads: so quick that two runs beside each other cost more than they give. But a
+        # few rows are done before a second thread has woken, which then costs more than the rest.
+        few = OpenVinoProgram(classifier, *how, threads, _JOINT_OUTPUTS)
+        many = OpenVinoProgram(classifier, *how, outputs=_JOINT_OUTPUTS)
         super().__init__(
             Programs(
-                # One run at a time on all threads: so quick that two runs beside each other cost more than they give.
                 OpenVinoProgram(classifier, *how),
                 OpenVinoProgram(encoder, *how, self.num_streams) if encoder.exists() else None,
-                OpenVinoProgram(classifier, *how, outputs=_JOINT_OUTPUTS),
+                _ByBatchSize(few, many, _FEW_ROWS),
             )
         )

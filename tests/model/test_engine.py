@@ -224,10 +224,21 @@ def test_an_unknown_engine_or_precision(toy_bundle: Path) -> None:
 
 
 def test_programs_that_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"OpenVINO cannot run .*nowhere.xml"):
+    with pytest.raises(EngineError, match=r"OpenVINO cannot read .*nowhere.xml"):
         OpenVinoProgram(tmp_path / "nowhere.xml")
     with pytest.raises(EngineError, match=r"Keras cannot load .*classifier.keras: "):
         KerasEngine(tmp_path)
+
+
+def test_few_rows_and_many_give_the_same_logits(toy_bundle: Path, features: Features) -> None:
+    """They run on different programs."""
+    engine = OpenVinoEngine(toy_bundle, threads=2, many_callers=True)
+    many = {name: np.repeat(values[:1], 9, axis=0) for name, values in features.items()}
+    expected = engine.classify(many, all_heads=False)
+    for count in range(1, 9):
+        few = {name: values[:count] for name, values in many.items()}
+        for name, values in engine.classify(few, all_heads=False).items():
+            np.testing.assert_allclose(values, expected[name][:count], atol=1e-5)
 
 
 def test_a_bundle_without_pictures_says_so(toy_bundle: Path, tmp_path: Path, features: Features) -> None:
