@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from model.bundle_files import FILES
 from model.cores import usable_cores
 from model.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
+from model.thread_priority import lower_thread_priority
 
 #: Arithmetic outside the integers of an int8 program is float32.
 _TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "int8": openvino.Type.f32}
@@ -27,6 +29,7 @@ openvino.Tensor(np.zeros(1, np.float32))
 
 _JOINT_OUTPUTS = ("joint_logits", "embedding")
 _FEW_ROWS = 4
+_ENCODER_NICENESS = 5
 
 
 def processor_capabilities() -> list[str]:
@@ -177,10 +180,16 @@ class OpenVinoEngine(ProgramEngine):
         # few rows are done before a second thread has woken, which then costs more than the rest.
         few = OpenVinoProgram(classifier, *how, threads, _JOINT_OUTPUTS)
         many = OpenVinoProgram(classifier, *how, outputs=_JOINT_OUTPUTS)
+        image_encoder: OpenVinoProgram | None = None
+        if encoder.exists():
+            # Its streams take every core for as long as there are pictures; who calls and what they call goes first.
+            niceness = _ENCODER_NICENESS if many_callers else 0
+            with ThreadPoolExecutor(1, initializer=lower_thread_priority, initargs=(niceness,)) as pool:
+                image_encoder = pool.submit(OpenVinoProgram, encoder, *how, self.num_streams).result()
         super().__init__(
             Programs(
                 OpenVinoProgram(classifier, *how),
-                OpenVinoProgram(encoder, *how, self.num_streams) if encoder.exists() else None,
+                image_encoder,
                 _ByBatchSize(few, many, _FEW_ROWS),
             )
         )

@@ -22,13 +22,17 @@ from server.metrics_port import MetricsPort
 from server.model_loader import ModelLoader
 from server.model_watcher import ModelWatcher
 from server.models import ModelRegistry
-from server.observer import CallObserver, open_tracing
+from server.observer import CallObserver, Gate, open_tracing
 from server.scrape import ServerCollector
 from server.service import ProductClassifier
 from server.settings import ServerSettings
 from server.supervisor import Supervisor
 
 SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].full_name
+
+#: Beside the calls that are answered: those whose message is still on its way, which nobody else counts, those that
+#: are just refused, and watches of health. Over this grpc refuses calls by itself, for half messages fill memory, too.
+_OTHER_CALLS = 256
 
 _LAST_WORDS_S = 2.0  # for the last statuses to reach their callers
 
@@ -162,17 +166,15 @@ class AisleServer:
 
     async def _listen(self) -> grpc.aio.Server:
         settings = self.settings
+        gates: list[Gate] = [*self._token_checks, CallLimit(self._service.calls, SERVICE_NAME)]
         server = grpc.aio.server(
-            interceptors=[
-                CallObserver(self._metrics, self._tracing),
-                *self._token_checks,
-                CallLimit(self._service.calls, SERVICE_NAME),
-            ],
+            interceptors=[CallObserver(self._metrics, self._tracing, gates)],
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
             ],
+            maximum_concurrent_rpcs=settings.max_concurrent_rpcs + _OTHER_CALLS,
         )
         classifier_pb2_grpc.add_ProductClassifierServicer_to_server(self._service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

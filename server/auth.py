@@ -4,14 +4,12 @@ import hashlib
 import hmac
 import logging
 import threading
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 
 from server.credentials import CredentialsError
-from server.errors import UnauthenticatedError, refusal
+from server.errors import Refusal, UnauthenticatedError
 from server.settings import ServerSettings
 from server.watched_files import WatchedFiles
 
@@ -70,31 +68,30 @@ class TokenFile:
         self._digests = [_digest(token) for _, token in tokens]
 
 
-class TokenCheck(grpc.aio.ServerInterceptor):
-    """Answers calls without a token of the file with UNAUTHENTICATED, before their messages are read."""
+class TokenCheck:
+    """Answers calls without a token of the file with UNAUTHENTICATED, before their messages are read.
+
+    See `server.observer.Gate`.
+    """
 
     def __init__(self, tokens: TokenFile):
         self._tokens = tokens
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Pass the call on or refuse it."""
-        if handler_call_details.method.startswith(_OPEN_METHODS):
-            return await continuation(handler_call_details)
-        header = dict(handler_call_details.invocation_metadata).get("authorization", "")
+    def refusal(self, call: grpc.HandlerCallDetails) -> Refusal | None:
+        """Why the call ends here; None where it goes on."""
+        if call.method.startswith(_OPEN_METHODS):
+            return None
+        header = dict(call.invocation_metadata).get("authorization", "")
         if not header or not isinstance(header, str):
             return _REFUSE_WITHOUT
         is_bearer = header[: len(_SCHEME)].lower() == _SCHEME
         if is_bearer and self._tokens.holds(header[len(_SCHEME) :].strip()):
-            return await continuation(handler_call_details)
+            return None
         return _REFUSE_OTHER
 
 
-def token_checks(settings: ServerSettings) -> list[grpc.aio.ServerInterceptor]:
-    """The interceptors of the server; none where everybody may call.
+def token_checks(settings: ServerSettings) -> list[TokenCheck]:
+    """What stands before every call; nothing where everybody may call.
 
     Raises:
         CredentialsError: the token file cannot be used.
@@ -106,8 +103,8 @@ def token_checks(settings: ServerSettings) -> list[grpc.aio.ServerInterceptor]:
     return [TokenCheck(TokenFile(settings.token_file))]
 
 
-_REFUSE_WITHOUT = refusal(UnauthenticatedError("expected the metadata 'authorization: Bearer TOKEN', found none"))
-_REFUSE_OTHER = refusal(
+_REFUSE_WITHOUT = Refusal(UnauthenticatedError("expected the metadata 'authorization: Bearer TOKEN', found none"))
+_REFUSE_OTHER = Refusal(
     UnauthenticatedError("the metadata 'authorization' holds no token that this server knows; ask its operator for one")
 )
 

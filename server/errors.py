@@ -21,12 +21,12 @@ An error of the server itself is logged with its traceback; the caller gets a nu
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import grpc
 from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from model.errors import AisleError, PictureError, ProductError
 
@@ -137,8 +137,6 @@ def request_status(error: Exception) -> status_pb2.Status:
         case TooLateError() | UnauthenticatedError() | StoppingError() | EngineDownError():
             code, reason = _CODES[type(error)]
             return _status(code, str(error), reason)
-        case Refusal():
-            return error.status
     return _internal(error)
 
 
@@ -166,26 +164,18 @@ def status_reason(status: status_pb2.Status) -> str:
     return error_info.reason
 
 
-class Refusal(Exception):  # noqa: N818
-    """An error with the status made beforehand, for those who are refused in a flood."""
+class Refusal:
+    """A status made beforehand, for those who are turned away at the door: in a flood that is nearly everybody.
+
+    Attributes:
+        reason: as in its ErrorInfo.
+        grpc_status: what the caller gets.
+    """
 
     def __init__(self, error: Exception):
-        super().__init__(str(error))
-        self.status = request_status(error)
-
-
-def refusal(error: Exception) -> grpc.RpcMethodHandler:
-    """A handler for calls of any kind that raises an error and does not read their messages."""
-    refused = Refusal(error)
-
-    async def refuse(_messages: Any, _context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-        yield _raise(refused)  # the handler of a stream, because those begin without a message
-
-    return grpc.stream_stream_rpc_method_handler(refuse)
-
-
-def _raise(error: Exception) -> Any:
-    raise error.with_traceback(None)
+        status = request_status(error)
+        self.reason = status_reason(status)
+        self.grpc_status: grpc.Status = rpc_status.to_status(status)
 
 
 def _product_status(error: Exception, path: str, reason: str) -> status_pb2.Status:

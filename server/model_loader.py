@@ -1,22 +1,20 @@
 """Opens one version of a model: verified, compiled and warmed up, ready for calls."""
 
-import os
-import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from model.bundle import Bundle, load_bundle
 from model.engine_choice import open_engine
 from model.predictor import Predictor
+from model.thread_priority import lower_thread_priority
 from server.decoder import Decoder
 from server.models import ServedModel
 from server.pipeline import Pipeline
 from server.settings import ServerSettings
 
-#: Added to the niceness of loading beside calls: about a third of a contended core. Not more: such a thread may
-#: hold the interpreter's lock while it waits for a core, and then every call waits with it.
-_NICENESS = 5
+#: Of loading beside calls, 5 more than that of the encoder: about a third of a core contended by it. Not more: such a
+#: thread may hold the interpreter's lock while it waits for a core, and then every call waits with it.
+_NICENESS = 10
 #: Pauses between the batches of a warm-up beside calls, times their length: without, p99 doubled meanwhile.
 _REST = 3.0
 
@@ -45,7 +43,7 @@ class ModelLoader:
         settings = self._settings
         # The threads end with the loading, for a priority once lowered may not be raised again. What lives
         # on (the engine with its threads, the batchers) is made by this thread and keeps its priority.
-        with ThreadPoolExecutor(1, "loader", _give_way if is_beside_calls else None) as pool:
+        with ThreadPoolExecutor(1, "loader", lower_thread_priority, (_NICENESS if is_beside_calls else 0,)) as pool:
             bundle = pool.submit(_read, path).result()
             engine = open_engine(path, settings.engine, settings.precision, settings.engine_threads, many_callers=True)
             pipeline = Pipeline(Predictor(bundle, engine), self._decoder, settings)
@@ -63,9 +61,3 @@ def _read(path: Path) -> Bundle:
     bundle = load_bundle(path)
     _ = bundle.preprocessor  # read now, on this thread
     return bundle
-
-
-def _give_way() -> None:
-    if sys.platform == "linux":  # where a thread has a priority of its own, and hands it on to its threads
-        thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS, 19))

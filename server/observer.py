@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 from grpc_status import rpc_status
 
 from model.errors import SettingsError
 from proto.aisle.v1 import classifier_pb2
-from server.errors import request_status, status_reason
+from server.errors import Refusal, request_status, status_reason
 from server.metrics import Metrics
 from server.unreadable import tolerant
 
@@ -26,19 +26,29 @@ _METHODS = {f"/{_SERVICE.full_name}/{method.name}": method.name for method in _S
 Behaviour = Callable[[Any, Any], Any]
 
 
-class CallObserver(grpc.aio.ServerInterceptor):
-    """Ends calls with the status of the error that their handler raises, counts them, and puts a span around each.
+class Gate(Protocol):
+    """Stands before every call."""
 
-    To be the first interceptor, so that it sees what the others refuse. What grpc refuses by itself
-    (a message over the limit, say) is seen by no interceptor.
+    def refusal(self, call: grpc.HandlerCallDetails) -> Refusal | None:
+        """Why the call ends here, before its message is read; None where it goes on."""
+        ...
+
+
+class CallObserver(grpc.aio.ServerInterceptor):
+    """Lets calls through gates, ends them with the status of the error that their handler raises, and counts them.
+
+    Around each is a span where somebody collects them. What grpc itself refuses (a message over the
+    limit, say) is not seen.
 
     Args:
         tracing: None when nobody collects spans.
+        gates: asked in order.
     """
 
-    def __init__(self, metrics: Metrics, tracing: Tracing | None):
+    def __init__(self, metrics: Metrics, tracing: Tracing | None, gates: Sequence[Gate]):
         self._metrics = metrics
         self._tracing = tracing
+        self._gates = tuple(gates)
         self._wrapped: dict[tuple[str, Any], Any] = {}
 
     async def intercept_service(
@@ -47,14 +57,26 @@ class CallObserver(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         """Wrap the handler of a call, and let it see what is no message."""
-        handler = await continuation(handler_call_details)
+        method = _METHODS.get(handler_call_details.method, "")
+        refused: Refusal | None = None
+        for gate in self._gates:
+            if (refused := gate.refusal(handler_call_details)) is not None:
+                break
+        handler = refused or await continuation(handler_call_details)
         if handler is None:
             return None
-        method = _METHODS.get(handler_call_details.method, "")
         wrapped = self._wrapped.get((method, handler))
         if wrapped is None:  # there are as many as methods and ways to refuse
-            wrapped = self._wrapped[method, handler] = self._around(handler, method)
+            make = self._refusing if refused else self._around
+            wrapped = self._wrapped[method, handler] = make(handler, method)
         return wrapped
+
+    def _refusing(self, refused: Refusal, method: str) -> grpc.RpcMethodHandler:
+        async def refuse(_messages: Any, context: Any) -> None:
+            observed = _Observed(self._metrics, self._tracing, method, context)
+            await observed.abort(refused.grpc_status, refused.reason, context)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)  # a stream, because it begins without a message
 
     def _around(self, handler: Any, method: str) -> Any:
         if method:
@@ -120,10 +142,13 @@ class _Observed:
             self.end(grpc.StatusCode.CANCELLED, "CALLER_LEFT")
             return
         status = request_status(error)
-        told = rpc_status.to_status(status)
-        self.end(told.code, status_reason(status))
+        await self.abort(rpc_status.to_status(status), status_reason(status), context)
+
+    async def abort(self, status: grpc.Status, reason: str, context: Any) -> None:
+        """End the call with a status; always raises."""
+        self.end(status.code, reason)
         try:
-            await context.abort_with_status(told)
+            await context.abort_with_status(status)
         except grpc.aio.AbortError:
             raise
         except Exception as unsent:  # one of grpc's own, where the caller has left in this moment
