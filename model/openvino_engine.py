@@ -29,7 +29,7 @@ openvino.Tensor(np.zeros(1, np.float32))
 
 _JOINT_OUTPUTS = ("joint_logits", "embedding")
 _FEW_ROWS = 4
-_ENCODER_NICENESS = 5
+_ENCODER_NICENESS = 3
 
 
 def processor_capabilities() -> list[str]:

@@ -12,9 +12,9 @@ from server.models import ServedModel
 from server.pipeline import Pipeline
 from server.settings import ServerSettings
 
-#: Of loading beside calls, 5 more than that of the encoder: about a third of a core contended by it. Not more: such a
+#: Of loading beside calls, more than the picture encoder's 3: a fifth to a third of a contended core. Not more: such a
 #: thread may hold the interpreter's lock while it waits for a core, and then every call waits with it.
-_NICENESS = 10
+_NICENESS = 6
 #: Pauses between the batches of a warm-up beside calls, times their length: without, p99 doubled meanwhile.
 _REST = 3.0
 
