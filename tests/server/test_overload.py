@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,35 @@ def test_places_of_pictures_come_back_whatever_became_of_them(
     wait_for(lambda: places.items == 0)
     slow.release()
     assert places.num_bytes == 0
+
+
+def test_calls_whose_message_never_comes_are_bounded(settings: ServerSettings, monkeypatch: pytest.MonkeyPatch):
+    """They are in no count of the service's own, for that begins when a message is there."""
+    monkeypatch.setattr("server.app._OTHER_CALLS", 1)
+    server = AisleServer(replace(settings, max_concurrent_rpcs=1))
+    server.start()
+    with open_channel(server) as channel:
+        silent = channel.stream_unary(f"{SERVICE}/Classify")
+        is_over = threading.Event()
+        calls = [silent.future(_nothing_until(is_over), timeout=60) for _ in range(3)]
+        wait_for(lambda: any(call.done() for call in calls))
+        refused = next(call for call in calls if call.done())
+        assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        for call in calls:
+            call.cancel()
+        wait_for(lambda: _is_answered(channel))
+        is_over.set()
+    server.stop(grace_s=0)
+
+
+def _is_answered(channel: grpc.Channel) -> bool:
+    try:
+        classifier_pb2_grpc.ProductClassifierStub(channel).GetModel(pb.GetModelRequest(), timeout=30)
+    except grpc.RpcError:
+        return False
+    return True
+
+
+def _nothing_until(is_over: threading.Event) -> Iterator[bytes]:
+    is_over.wait(60)
+    yield from ()
