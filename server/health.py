@@ -16,8 +16,8 @@ _Response = health_pb2.HealthCheckResponse
 class Health(health_pb2_grpc.HealthServicer):
     """Health of the server ('') and of the names given; NOT_SERVING until `serve`. To be told from any thread.
 
-    Not the servicer of grpcio-health-checking: its asyncio one can only be told from the loop, and keeps a
-    watcher who reads slowly from hearing of changes in order.
+    Not the servicer of grpcio-health-checking: its asyncio one writes to a watcher under the lock that a change of
+    status takes, so that one who does not read holds up the others; and watches cannot be ended.
 
     Args:
         names: services and models that a caller may ask about.

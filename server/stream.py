@@ -1,8 +1,8 @@
 """Answers a stream of messages in order, a few at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
 from server.errors import StoppingError
 
@@ -12,7 +12,7 @@ Response = TypeVar("Response")
 
 async def answer_in_order(
     requests: AsyncIterator[Request],
-    answer: Callable[[Request], Awaitable[Response]],
+    answer: Callable[[Request], Coroutine[Any, Any, Response]],
     window: int,
     stopping: asyncio.Event,
 ) -> AsyncIterator[Response]:
@@ -30,14 +30,11 @@ async def answer_in_order(
     answers: asyncio.Queue[asyncio.Task[Response] | None] = asyncio.Queue()
     tasks: set[asyncio.Task] = set()
 
-    async def one(request: Request) -> Response:
-        return await answer(request)
-
     async def read() -> None:
         try:
             async for request in requests:
                 await places.acquire()
-                task = asyncio.create_task(one(request))
+                task = asyncio.create_task(answer(request))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
                 answers.put_nowait(task)
