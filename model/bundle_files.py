@@ -21,6 +21,7 @@ class BundleFiles:
     openvino_classifier: str = "openvino/classifier.xml"
     openvino_image_encoder: str = "openvino/image_encoder.xml"
     openvino_image_encoder_int8: str = "openvino/image_encoder_int8.xml"
+    neighbors: str = "neighbors.npz"
     onnx_classifier: str = "onnx/classifier.onnx"
     onnx_image_encoder: str = "onnx/image_encoder.onnx"
     quantization: str = "quantization.json"

@@ -1,11 +1,16 @@
 """The seam between a bundle and whatever runs it: two programs, arrays in, arrays out."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from model.bundle_files import FILES
 from model.errors import EngineError
+
+if TYPE_CHECKING:
+    from model.neighbors import NeighborIndex
 
 EngineName = Literal["auto", "openvino", "onnx", "keras"]
 #: Arithmetic inside an engine; arrays go in and come out float32 all the same. auto takes bfloat16 where the
@@ -81,12 +86,17 @@ class Programs:
 
 
 class ProgramEngine:
-    """What the engines share once their programs are loaded."""
+    """What the engines share once their programs are loaded.
+
+    Args:
+        bundle_dir: where the neighbours are, if the bundle has some.
+    """
 
     num_streams = 1
     max_images = 16
 
-    def __init__(self, programs: Programs):
+    def __init__(self, bundle_dir: Path, programs: Programs):
+        self._neighbors = read_neighbors(bundle_dir)
         self._programs: Programs | None = programs
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
@@ -108,7 +118,13 @@ class ProgramEngine:
         """
         programs = self._opened()
         joint = None if all_heads else programs.joint_classifier
-        return (joint or programs.classifier).run(features)
+        outputs = (joint or programs.classifier).run(features)
+        if self._neighbors is not None:
+            votes = self._neighbors.votes(features, outputs["joint_logits"].shape[1])
+            outputs["joint_logits"] = outputs["joint_logits"] + np.float32(self._neighbors.weight) * votes
+            if all_heads:
+                outputs["neighbors_logits"] = votes
+        return outputs
 
     def close(self) -> None:
         """Drop the programs; a call under way ends as usual."""
@@ -119,3 +135,17 @@ class ProgramEngine:
         if programs is None:
             raise EngineError("this engine is closed; open the bundle again")
         return programs
+
+
+def read_neighbors(bundle_dir: Path) -> "NeighborIndex | None":
+    """The neighbours of a bundle; None where it has none.
+
+    Raises:
+        BundleError: their file cannot be read.
+    """
+    path = bundle_dir / FILES.neighbors
+    if not path.exists():
+        return None
+    from model.neighbors import NeighborIndex  # needs SciPy, which other bundles do without
+
+    return NeighborIndex.load(path)

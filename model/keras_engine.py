@@ -51,8 +51,9 @@ class KerasEngine(ProgramEngine):
             self.max_images = MAX_IMAGES
             self.num_streams = 2  # one batch travels while the other is computed
         super().__init__(
+            bundle_dir,
             Programs(
                 KerasProgram(bundle_dir / FILES.classifier, precision, MAX_ROWS),
                 KerasProgram(encoder, precision, MAX_IMAGES) if encoder.exists() else None,
-            )
+            ),
         )

@@ -79,4 +79,5 @@ class OnnxEngine(ProgramEngine):
         self.device = kind if kind == provider else f"{kind} ({provider})"
         self.max_images = MAX_IMAGES if kind == "CPU" else MAX_IMAGES_ON_GPU
         encoder = bundle_dir / FILES.onnx_image_encoder
-        super().__init__(Programs(classifier, OnnxProgram(encoder, threads) if encoder.exists() else None))
+        programs = Programs(classifier, OnnxProgram(encoder, threads) if encoder.exists() else None)
+        super().__init__(bundle_dir, programs)

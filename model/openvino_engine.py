@@ -187,9 +187,10 @@ class OpenVinoEngine(ProgramEngine):
             with ThreadPoolExecutor(1, initializer=lower_thread_priority, initargs=(niceness,)) as pool:
                 image_encoder = pool.submit(OpenVinoProgram, encoder, *how, self.num_streams).result()
         super().__init__(
+            bundle_dir,
             Programs(
                 OpenVinoProgram(classifier, *how),
                 image_encoder,
                 _ByBatchSize(few, many, _FEW_ROWS),
-            )
+            ),
         )

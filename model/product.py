@@ -11,8 +11,8 @@ TEXT_FIELDS = ("name", "mall_category", "brand", "maker")
 #: Fields that have a softmax head of their own; the last head that is trained with the network is "joint".
 HEAD_FIELDS = ("name", "mall_category", "image")
 HEADS = (*HEAD_FIELDS, "joint")
-#: What the head "linear" reads; see `model/linear_head.py`.
-LINEAR_FIELDS = TEXT_FIELDS
+#: Heads that read all texts; see `model/linear_head.py` and `model/neighbors.py`.
+TEXT_HEADS = ("linear", "neighbors")
 
 
 def has_text(text: str) -> bool:
@@ -30,7 +30,7 @@ def head_rows(head: str, presence: np.ndarray, fields: Sequence[str]) -> np.ndar
     """
     if head == "joint":
         return np.ones(len(presence), bool)
-    read = LINEAR_FIELDS if head == "linear" else (head,)
+    read = TEXT_FIELDS if head in TEXT_HEADS else (head,)
     positions = [position for position, field in enumerate(fields) if field in read]
     return np.asarray((presence[:, positions] > 0).any(axis=1))
 

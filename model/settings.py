@@ -89,6 +89,22 @@ class LinearSettings:
 
 
 @dataclass(frozen=True)
+class NeighborSettings:
+    """The vote of those training products whose text is most like a product's."""
+
+    neighbor_head: Literal["auto", "on", "off"] = "auto"
+    """`auto` keeps their vote where it answers clearly more of the validation catalog right beside a linear head."""
+    neighbor_count: int = 50
+    """Training products that vote, the most similar ones."""
+    neighbor_max_frequency: int = 300
+    """N-grams that more training products have are not compared: they take time and say little."""
+
+    def __post_init__(self) -> None:
+        require(self.neighbor_count >= 1, "neighbor_count", "1 or more", self.neighbor_count)
+        require(self.neighbor_max_frequency >= 2, "neighbor_max_frequency", "2 or more", self.neighbor_max_frequency)
+
+
+@dataclass(frozen=True)
 class ImageSettings:
     """The picture branch."""
 
@@ -177,6 +193,7 @@ class Settings:
     image: ImageSettings = field(default_factory=ImageSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     linear: LinearSettings = field(default_factory=LinearSettings)
+    neighbors: NeighborSettings = field(default_factory=NeighborSettings)
 
 
 def settings_to_dict(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from model.settings import ImageSettings, ModelSettings, Settings, TrainingSettings
+from model.settings import ImageSettings, ModelSettings, NeighborSettings, Settings, TrainingSettings
 from tokenizer.settings import TokenizerSettings
 
 COLUMNS = ("product_id", "product_name", "mall_category", "brand", "maker", "image", "category")
@@ -29,6 +29,7 @@ TOY_SETTINGS = Settings(
     ModelSettings(hidden_dim=8, fcl_dim=16, ngram_dim=8, modality_dropout_rate=0.3),
     ImageSettings(image_size=32, image_weights="none"),
     TrainingSettings(batch_size=16, epochs=6, learning_rate=0.02, warmup_steps=2, patience=6, label_smoothing=0.0),
+    neighbors=NeighborSettings(neighbor_head="on"),
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from model.bundle import Bundle
-from model.engine import Engine, Features, Precision
+from model.engine import Engine, Features, Precision, read_neighbors
 from model.engine_choice import open_engine
 from model.predictor import Predictor
 from training.answering import answer_catalog
@@ -126,6 +126,18 @@ def _views(arrays: Mapping[str, np.ndarray]) -> dict[str, HeadView]:
     return {name: HeadView(**{kind: arrays[f"{name}/{kind}"] for kind in _KINDS}) for name in names}
 
 
+def _alone(features: Features, field: str, position: int) -> Features:
+    """The rows with one field only; `position` is that of its flag."""
+    presence = np.zeros_like(features["presence"])
+    presence[:, position] = features["presence"][:, position]
+    without = {
+        name: np.zeros_like(values)
+        for name, values in features.items()
+        if name.endswith("_ngram_weights") and name != f"{field}_ngram_weights"
+    }
+    return {**features, **without, "presence": presence}
+
+
 class _ProbeEngine:
     """The bundle's engine for pictures, the widened network for the rest; outputs are "<view>/<part of a HeadView>"."""
 
@@ -137,7 +149,9 @@ class _ProbeEngine:
         self._engine = engine
         self._bundle = bundle
         outputs = {}
-        for head in bundle.heads:
+        self._neighbors = read_neighbors(bundle.path)
+        self._heads = [head for head in bundle.heads if head != "neighbors"]  # those with columns
+        for head in self._heads:
             outputs[f"{head}/inputs"] = classifier.get_layer(f"{head}_classes").input
             outputs[f"{head}/logits"] = classifier.get_layer(f"{head}_logits").output
         self._program = keras.Model(classifier.input, outputs)
@@ -150,15 +164,13 @@ class _ProbeEngine:
 
     def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:  # noqa: ARG002
         """See the class."""
-        presence = features["presence"]
         found = self._run(features)
         outputs = {"joint_logits": found["joint/logits"][:, : self._bundle.taxonomy.num_leaves]}
-        for head in self._bundle.heads:
+        for head in self._heads:
             outputs |= self._view(head, head, found)
         for position, field in enumerate(self._bundle.fields if len(self._bundle.fields) > 1 else ()):
-            alone = np.zeros_like(presence)
-            alone[:, position] = presence[:, position]
-            outputs |= self._view(f"joint:{field}", "joint", self._run({**features, "presence": alone}))
+            alone = self._run(_alone(features, field, position))
+            outputs |= self._view(f"joint:{field}", "joint", alone)
         return outputs
 
     def close(self) -> None:
@@ -166,8 +178,12 @@ class _ProbeEngine:
         self._engine.close()
 
     def _run(self, features: Features) -> dict[str, np.ndarray]:
-        found = self._program(features, training=False)
-        return {name: ops.convert_to_numpy(values) for name, values in found.items()}
+        found = {k: ops.convert_to_numpy(values) for k, values in self._program(features, training=False).items()}
+        if self._neighbors is not None:  # they know old classes only
+            logits = found["joint/logits"]
+            votes = self._neighbors.votes(features, logits.shape[1])
+            found["joint/logits"] = logits + np.float32(self._neighbors.weight) * votes
+        return found
 
     def _view(self, view: str, head: str, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         num_old = self._bundle.taxonomy.num_leaves

@@ -1,25 +1,27 @@
-"""A trained network is completed by the linear head, calibrated, and measured on the validation split."""
+"""A trained network is completed by linear head and neighbours, calibrated, and measured on the validation split."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
 from model.answer import Calibration, answer, softmax
 from model.classifier import field_positions
-from model.linear_head import add_linear_head
+from model.linear_head import LinearHead, add_linear_head
+from model.neighbors import NeighborIndex
 from model.settings import Settings
 from training.batches import CatalogBatches
 from training.calibrate import calibrate
 from training.confidence import expected_calibration_error
-from training.expert_weights import cross_fitted_logits, fit_expert_weights
-from training.linear_svm import fit_linear_head, linear_scores
+from training.expert_weights import Experts, answers_more, cross_fitted_logits, fit_expert_weights
+from training.linear_svm import fit_linear_head, linear_scores, ngram_field_weights
 from training.metrics import evaluation_metrics
+from training.neighbor_votes import index_neighbors, neighbor_votes
 from training.outcomes import Outcomes
 from training.preparation import Prepared
 
-_log = logging.getLogger("aisle.linear")
+_log = logging.getLogger("aisle.train")
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,14 @@ class Judgement:
 
     Args:
         classifier: with the linear head, where there is one.
+        neighbors: what votes beside it, or None.
         heads: the classifier's, "joint" last.
         metrics: as of `training.metrics.evaluation_metrics`, and "cross_fitted_calibration_error": of
             probabilities that were calibrated on other rows than they are measured on.
     """
 
     classifier: keras.Model
+    neighbors: NeighborIndex | None
     heads: tuple[str, ...]
     calibration: Calibration
     metrics: dict
@@ -51,22 +55,55 @@ def judge(
     shape, seed = prepared.shape, settings.training.seed
     logits = {name.removesuffix("_logits"): values for name, values in trained.predict(val, verbose=0).items()}
     labels = np.asarray(val.catalog.arrays["labels"])
-    network, scores = logits["joint"], None
-    buckets = prepared.tokenizer.settings.hash_buckets
-    linear = fit_linear_head(prepared.train, shape.fields, prepared.labels.taxonomy, buckets, settings.linear, seed)
-    if linear is not None:
-        scores = linear_scores(linear, val.catalog)
-        vote = fit_expert_weights(network, scores, labels, seed).vote
-        assert vote is not None
+    network = logits.pop("joint")  # comes last
+    linear = _fitted_linear_head(prepared, settings)
+    scores = None if linear is None else linear_scores(linear, val.catalog)
+    neighbors, votes = _chosen_neighbors(Experts(network, scores), labels, prepared, val, settings)
+    experts = Experts(network, scores, votes)
+    weights = fit_expert_weights(experts, labels, seed)
+    if linear is not None and scores is not None:
+        assert weights.vote is not None
         told = "linear head: its scores count %.3g times beside the network's, above %.2f %.1f of that"
-        _log.info(told, vote.weight, vote.cap, vote.slope)
-        classifier = add_linear_head(classifier, shape, linear, vote)
-        del logits["joint"]  # comes last
-        logits |= {"linear": scores, "joint": network + vote.of(scores)}
+        _log.info(told, weights.vote.weight, weights.vote.cap, weights.vote.slope)
+        classifier = add_linear_head(classifier, shape, linear, weights.vote)
+        logits["linear"] = scores
+    if neighbors is not None and votes is not None:
+        _log.info("neighbours: their votes count %.3g times beside the network's", weights.neighbors)
+        neighbors = replace(neighbors, weight=weights.neighbors)
+        logits["neighbors"] = votes
+    logits["joint"] = weights.logits(experts)
     calibration, metrics = _measure(logits, prepared, val, settings)
-    unseen = Outcomes.of(labels, softmax(cross_fitted_logits(network, scores, labels, seed)))
+    unseen = Outcomes.of(labels, softmax(cross_fitted_logits(experts, labels, seed)))
     metrics["cross_fitted_calibration_error"] = expected_calibration_error(unseen)
-    return Judgement(classifier, tuple(logits), calibration, metrics)
+    return Judgement(classifier, neighbors, tuple(logits), calibration, metrics)
+
+
+def _fitted_linear_head(prepared: Prepared, settings: Settings) -> LinearHead | None:
+    buckets, seed = prepared.tokenizer.settings.hash_buckets, settings.training.seed
+    return fit_linear_head(
+        prepared.train, prepared.shape.fields, prepared.labels.taxonomy, buckets, settings.linear, seed
+    )
+
+
+def _chosen_neighbors(
+    others: Experts, labels: np.ndarray, prepared: Prepared, val: CatalogBatches, settings: Settings
+) -> tuple[NeighborIndex, np.ndarray] | tuple[None, None]:
+    """The neighbours and their votes on the validation rows; None where settings or these rows speak against them."""
+    mode = settings.neighbors.neighbor_head
+    field_weights = ngram_field_weights(prepared.shape.fields, settings.linear)
+    if mode == "off" or not field_weights or (mode == "auto" and others.linear is None):
+        return None, None
+    buckets = prepared.tokenizer.settings.hash_buckets
+    index = index_neighbors(prepared.train, field_weights, buckets, settings.neighbors)
+    if index is None:
+        return None, None
+    votes = neighbor_votes(index, val.catalog, prepared.shape.num_classes)
+    experts = replace(others, neighbors=votes)
+    weights = fit_expert_weights(experts, labels, settings.training.seed)
+    if mode == "auto" and not answers_more(experts, weights, labels):
+        _log.info("no neighbours: they would answer no more products right; --neighbor-head on keeps them anyway")
+        return None, None
+    return index, votes
 
 
 def _measure(

@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 
 from model.errors import TrainingError
 from model.linear_head import LinearHead
-from model.product import FIELDS, LINEAR_FIELDS
+from model.product import FIELDS, TEXT_FIELDS
 from model.settings import LinearSettings
 from model.taxonomy import Taxonomy
 from training.cores import usable_cores
@@ -74,11 +74,7 @@ def fit_linear_head(
     """
     if settings.linear_head == "off":
         return None
-    field_weights = {
-        field: settings.linear_mall_category_weight if field == "mall_category" else 1.0
-        for field in fields
-        if field in LINEAR_FIELDS
-    }
+    field_weights = ngram_field_weights(fields, settings)
     rows = _rows(catalog, field_weights, hash_buckets, settings.linear_single_field_weight)
     num_found = len(np.unique(rows.labels))
     if num_found < 2:
@@ -100,6 +96,15 @@ def fit_linear_head(
     vectors = np.zeros((hash_buckets // num_sharing, table.shape[1]), np.float16)
     vectors[used] = table
     return LinearHead(vectors, kernel, biases + lost, num_sharing, field_weights)
+
+
+def ngram_field_weights(fields: Sequence[str], settings: LinearSettings) -> dict[str, float]:
+    """What the n-grams of each text field count."""
+    return {
+        field: settings.linear_mall_category_weight if field == "mall_category" else 1.0
+        for field in fields
+        if field in TEXT_FIELDS
+    }
 
 
 def linear_scores(head: LinearHead, catalog: EncodedCatalog) -> np.ndarray:

@@ -131,7 +131,7 @@ def evaluation_metrics(
     """Everything that metrics.json holds.
 
     Args:
-        outcomes_by_head: of the same N rows, under "joint", "linear" and any of `field_names`; a single
+        outcomes_by_head: of the same N rows, under "joint", "linear", "neighbors" and any of `field_names`; a single
             head is judged by the rows that have what it reads.
         answers: of the N rows.
         presence: (N, len(field_names)) flags, above 0 where the row has the field.

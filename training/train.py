@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from model.bundle import BundleContents, check_bundle_target, write_bundle
+from model.bundle_files import FILES
 from model.classifier import build_classifier
 from model.export import write_programs
 from model.product import FIELDS
@@ -74,9 +75,15 @@ def train(job: TrainJob, settings: Settings) -> dict:
         job.bundle,
         contents,
         prepared.tokenizer,
-        lambda folder: write_programs(folder, judged.classifier, prepared.image_encoder),
+        lambda folder: _write_model(folder, judged, prepared),
     )
     return contents.metrics
+
+
+def _write_model(folder: Path, judged: Judgement, prepared: Prepared) -> None:
+    if judged.neighbors is not None:
+        judged.neighbors.save(folder / FILES.neighbors)
+    write_programs(folder, judged.classifier, prepared.image_encoder)
 
 
 def build_network(
@@ -98,7 +105,8 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     usual = Settings()
     contract = {name: getattr(usual.training, name) for name in ("precision_target", "precision_confidence")}
     training = dataclasses.replace(settings.training, **contract)
-    settings = dataclasses.replace(settings, linear=usual.linear, training=training)  # they shape what comes afterwards
+    # These shape what comes after the network.
+    settings = dataclasses.replace(settings, linear=usual.linear, neighbors=usual.neighbors, training=training)
     parts = [settings_to_dict(settings), dataclasses.asdict(prepared.shape), digests, FIELDS, keras.backend.backend()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -53,7 +53,7 @@ def test_products_are_answered_in_order_over_several_requests(call: Call, target
 
 def test_evidence_and_embedding_are_passed_on(call: Call, target: str):
     [result] = call(target, "classify", [Product("1", "red shirt")], include_evidence=True, include_embedding=True)
-    assert set(result.heads) == {"name", "linear"}
+    assert set(result.heads) == {"name", "linear", "neighbors"}
     assert np.linalg.norm(result.embedding) == pytest.approx(1, abs=1e-4)
 
 

@@ -93,7 +93,7 @@ def assert_same(found: np.ndarray, expected: np.ndarray, tolerance: float) -> No
 def test_the_engines_agree(opened: tuple[Engine, float, float], reference: Engine, features: Features) -> None:
     engine, of_outputs, of_features = opened
     expected, found = reference.classify(features), engine.classify(features)
-    heads = ("name", "mall_category", "image", "linear", "joint")
+    heads = ("name", "mall_category", "image", "linear", "neighbors", "joint")
     assert set(found) == {*(f"{head}_logits" for head in heads), "embedding"}
     for name, values in expected.items():
         assert_same(found[name], values, of_outputs)

@@ -50,10 +50,10 @@ def test_a_whole_number_will_do_for_a_float() -> None:
     [
         (
             {"tokeniser": {}},
-            "f: unknown table [tokeniser]; the tables are tokenizer, model, image, training, linear;"
+            "f: unknown table [tokeniser]; the tables are tokenizer, model, image, training, linear, neighbors;"
             " did you mean 'tokenizer'?",
         ),
-        ({"zzz": {}}, "f: unknown table [zzz]; the tables are tokenizer, model, image, training, linear"),
+        ({"zzz": {}}, "f: unknown table [zzz]; the tables are tokenizer, model, image, training, linear, neighbors"),
         ({"tokenizer": 3}, "f: 'tokenizer' has to be a table of settings, found 3"),
         ({"training": {"epoch": 3}}, "f: [training]: unknown setting 'epoch'; did you mean 'epochs'?"),
         ({"training": {"zzz": 3}}, "f: [training]: unknown setting 'zzz'"),

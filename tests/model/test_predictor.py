@@ -59,7 +59,7 @@ def test_a_trained_bundle_knows_its_shop(predictor: Predictor) -> None:
         assert sum(scored.probability for scored in found.categories) == pytest.approx(1, abs=1e-5)
         assert np.linalg.norm(found.embedding) == pytest.approx(1, rel=1e-5)
         assert found.embedding.shape == (16,)
-        assert set(found.heads) == {"name", "mall_category", "linear"}
+        assert set(found.heads) == {"name", "mall_category", "linear", "neighbors"}
         assert found.heads["name"].category == product.product_id
 
 
@@ -70,7 +70,7 @@ def test_any_subset_of_fields_is_answered(predictor: Predictor, fields: tuple[st
     texts = {"product_name" if f == "name" else f: FULL.text(f) for f in fields if f != "image"}
     product = Product("p", **texts, image=FULL.image if "image" in fields else None)
     found = predictions(predictor.predict([product]))[0]
-    of_text = {"linear"} if set(fields) - {"image"} else set()
+    of_text = {"linear", "neighbors"} if set(fields) - {"image"} else set()
     assert set(found.heads) == set(fields) & {"name", "mall_category", "image"} | of_text
     assert np.isfinite([scored.probability for scored in found.categories]).all()
     assert np.isfinite(found.embedding).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.product import FIELDS, HEADS, TEXT_FIELDS, Product, has_text, head_rows
+from model.product import FIELDS, HEADS, TEXT_FIELDS, TEXT_HEADS, Product, has_text, head_rows
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,12 @@ def test_fields_and_heads_have_a_fixed_order() -> None:
 def test_rows_of_a_head() -> None:
     presence = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     fields = ("name", "brand", "image")
-    found = {head: head_rows(head, presence, fields).tolist() for head in ("name", "image", "linear", "joint")}
+    found = {head: head_rows(head, presence, fields).tolist() for head in ("name", "image", *TEXT_HEADS, "joint")}
     assert found == {
         "name": [True, False, False],
         "image": [False, False, True],
         "linear": [True, True, False],  # any text
+        "neighbors": [True, True, False],
         "joint": [True, True, True],
     }
 

@@ -85,7 +85,7 @@ def test_evidence_and_embedding_come_on_request_only(server: AisleServer, stub: 
     plain = ask(stub, product).classifications[0].prediction
     assert (len(plain.heads), len(plain.embedding)) == (0, 0)
     full = ask(stub, product, include_evidence=True, include_embedding=True).classifications[0].prediction
-    assert {answer.head for answer in full.heads} == {"name", "image", "linear"}
+    assert {answer.head for answer in full.heads} == {"name", "image", "linear", "neighbors"}
     assert all(0 < answer.category.probability <= 1 for answer in full.heads)
     assert np.linalg.norm(full.embedding) == pytest.approx(1, abs=1e-4)
 

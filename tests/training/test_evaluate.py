@@ -71,7 +71,7 @@ def test_figures_equal_scikit_learn_on_what_predict_writes(
     confidences = [answers[i]["probability"] for i in labels]
     assert metrics["mean_confidence"] == pytest.approx(np.mean(confidences), abs=1e-5)
     assert metrics["top_3_accuracy"] == 1.0
-    assert set(metrics["heads"]) == {"name", "mall_category", "image", "linear", "joint"}
+    assert set(metrics["heads"]) == {"name", "mall_category", "image", "linear", "neighbors", "joint"}
     assert metrics["heads"]["image"]["count"] == sum(bool(row[5]) for row in rows if row[0] in labels)
 
 

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from model.answer import Prediction
 from model.bundle import load_bundle
+from model.predictor import Predictor
+from model.product import Product
 from model.wider_classifier import load_classifier, widen_classifier
 from tests.conftest import TOY_SHOP
 from training.head_probe import HeadProbe
@@ -19,14 +22,17 @@ def test_views_tell_what_the_network_says(toy_bundle: Path, toy_catalogs: tuple[
         rows = probe.probe(toy_catalogs[1], {}, rejects, max_rows=1000)
         some = probe.probe(toy_catalogs[1], {}, rejects, max_rows=10)
     assert len(rows) == 45
-    assert set(rows.views) == {*bundle.heads, *(f"joint:{field}" for field in bundle.fields)}
-    kernel, biases = wide.get_layer("joint_classes").get_weights()
+    assert set(rows.views) == {*bundle.heads} - {"neighbors"} | {*(f"joint:{field}" for field in bundle.fields)}
     joint = rows.views["joint"]
-    logits = (joint.inputs @ kernel + biases) / bundle.calibration.temperature
-    if "linear" not in bundle.heads:  # else it has its say in them
-        np.testing.assert_allclose(joint.old_scores, np.logaddexp.reduce(logits[:, :num_old], axis=1), rtol=1e-3)
-        np.testing.assert_allclose(joint.fixed, 0, atol=1e-6)
     assert (joint.best_old == [bundle.taxonomy.class_of(row.category) for row in rows.rows]).mean() > 0.9
+    texts = [i for i, row in enumerate(rows.rows) if not row.image]
+    products = [
+        Product(row.product_id, row.product_name, row.mall_category, row.brand, row.maker)
+        for row in (rows.rows[i] for i in texts)
+    ]
+    answers = [one for one in Predictor.open(toy_bundle).predict(products) if isinstance(one, Prediction)]
+    served = [answer.categories[0].probability for answer in answers]  # by all heads, the neighbours among them
+    np.testing.assert_allclose(np.exp(joint.best_old_logits - joint.old_scores)[texts], served, rtol=1e-3)
     only_names = rows.presence.sum(axis=1) == rows.presence[:, 0]
     np.testing.assert_allclose(joint.old_scores[only_names], rows.views["joint:name"].old_scores[only_names], rtol=1e-4)
 

@@ -48,7 +48,7 @@ def assert_nothing_was_done(job: TrainJob) -> None:
 def test_the_toy_bundle_is_whole(toy_bundle: Path) -> None:
     bundle = load_bundle(toy_bundle)
     assert bundle.fields == ("name", "mall_category", "brand", "maker", "image")
-    assert bundle.heads == ("name", "mall_category", "image", "linear", "joint")
+    assert bundle.heads == ("name", "mall_category", "image", "linear", "neighbors", "joint")
     assert set(bundle.taxonomy.leaves) == set(TOY_SHOP)
     assert bundle.metrics["count"] == 45
     assert bundle.metrics["rejects"] == 0
@@ -58,7 +58,7 @@ def test_the_toy_bundle_is_whole(toy_bundle: Path) -> None:
     assert len(bundle.history) == TOY_SETTINGS.training.epochs
     assert bundle.settings == TOY_SETTINGS
     assert bundle.calibration.temperature > 0
-    assert set(bundle.calibration.head_temperatures) == {"name", "mall_category", "image", "linear"}
+    assert set(bundle.calibration.head_temperatures) == {"name", "mall_category", "image", "linear", "neighbors"}
     assert 0 <= bundle.metrics["cross_fitted_calibration_error"] < 0.2
     assert bundle.calibration.thresholds == (2.0, 2.0, 2.0)  # 45 rows cannot prove 98 %
 
