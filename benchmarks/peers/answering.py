@@ -1,6 +1,6 @@
 """What every peer does with a batch: Aisle's own decoder, tokenizer, engine and answers, so that only serving differs.
 
-Runs in the peers' environments: imports nothing but `model` and NumPy.
+Runs in the peers' environments: imports nothing but `model`, what that needs and NumPy.
 """
 
 from collections.abc import Sequence
