@@ -28,7 +28,7 @@ openvino.Type.f32.to_dtype()
 openvino.Tensor(np.zeros(1, np.float32))
 
 _JOINT_OUTPUTS = ("joint_logits", "embedding")
-_FEW_ROWS = 4  # classified on one thread, see OpenVinoEngine
+_FEW_ROWS = 16  # classified on one thread, see OpenVinoEngine
 _ENCODER_NICENESS = 3  # added to that of the other threads of a server
 
 
