@@ -133,7 +133,7 @@ class NeighborIndex:
         if len(cosines) > self.count:
             nearest = np.argpartition(-cosines, self.count - 1)[: self.count]
             cosines, products = cosines[nearest], products[nearest]
-        counts = np.bincount(self.labels[products], cosines**_POWER, minlength=num_classes)
+        counts = np.bincount(self.labels[products], cosines.astype(np.float64) ** _POWER, minlength=num_classes)
         return np.asarray(counts / counts.sum())
 
 
