@@ -4,12 +4,14 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
 import pytest
 
 from model.bundle import load_bundle
+from model.bundle_files import FILES
 from model.errors import BundleError, CatalogError, TrainingError
 from model.predictor import Predictor
 from model.product import Product
@@ -86,6 +88,14 @@ def test_text_with_the_shop_s_tree_and_labels_as_ids(job: TrainJob, tmp_path: Pa
     (found,) = Predictor.open(job.bundle).predict([Product("1", "LG gram 노트북", "PC")])
     assert not isinstance(found, Exception)
     assert found.categories[0].category_id in {"c0", "c1", "c2", "c9"}
+
+
+@pytest.mark.parametrize("mode", ["auto", "off"])
+def test_neighbors_that_bring_nothing_stay_out(job: TrainJob, mode: Literal["auto", "off"]) -> None:
+    """The toy bundle, whose settings insist on them, has them."""
+    train(job, replace(TEXT_ONLY, neighbors=replace(TEXT_ONLY.neighbors, neighbor_head=mode)))
+    assert not (job.bundle / FILES.neighbors).exists()
+    assert "neighbors" not in load_bundle(job.bundle).heads
 
 
 def test_pixels_fine_tune_the_backbone_of_the_bundle(
