@@ -1,7 +1,8 @@
 """The second program: tokens, n-grams and picture features to head logits and the joint embedding.
 
     name ───────────┬ CNN widths 1-4 ┐
-                    └ n-gram bag ────┴ dense ─ head "name"          ─┐
+                    ├ n-gram bag ────┼ dense ─ head "name"          ─┐
+                    └ pretrained ────┘                               │
     mall_category ── the same ──────── dense ─ head "mall_category" ─┤ missing    ┌ head "joint"
     brand, maker ─── n-gram bag ────── dense ────────────────────────┤ values ─ dense
     image_features ─────────────────── dense ─ head "image" ─────────┘            └ embedding
@@ -20,6 +21,7 @@ import keras
 from model.layers import FieldFlag, MissingValue, ModalityDropout, shared_rows
 from model.product import FIELDS, HEAD_FIELDS, HEADS
 from model.settings import ModelSettings
+from tokenizer.pretrained_words import PRETRAINED_DIM
 from tokenizer.tokenizer import SEQUENCE_FIELDS, Tokenizer
 
 CONVOLUTION_WIDTHS = (1, 2, 3, 4)
@@ -108,6 +110,9 @@ class _Builder:
         else:
             parts = [self._cnn(field)] if field in SEQUENCE_FIELDS else []
             parts.append(self._bag(field))
+            if field in SEQUENCE_FIELDS and self.tokenizer.pretrained is not None:
+                vector = self._input(f"{field}_pretrained", (PRETRAINED_DIM,), "float32")
+                parts.append(keras.layers.LayerNormalization(name=f"{field}_pretrained_normalization")(vector))
         encoding = keras.layers.Concatenate(name=f"{field}_parts")(parts) if len(parts) > 1 else parts[0]
         encoding = keras.layers.Dropout(self._dropout_rate(field), name=f"{field}_dropout")(encoding)
         return self._dense(encoding, f"{field}_fcl")

@@ -22,6 +22,7 @@ Precision = Literal["auto", "float32", "bfloat16", "int8"]
 #: Inputs of fields that the bundle was not trained with do not exist.
 #:   name_token_ids (L,) int32            mall_category_token_ids (L,) int32
 #:   {name,mall_category,brand,maker}_ngram_ids (L,) int32, ..._ngram_weights (L,) float32
+#:   {name,mall_category}_pretrained (PRETRAINED_DIM,) float32, with pretrained words only
 #:   image_features (F,) float32          presence (number of fields,) float32, 1.0 where given
 Features = dict[str, np.ndarray]
 

@@ -2,6 +2,7 @@
 
     AisleError
     ├── AnalyzerError      a morpheme analyser cannot run here (tokenizer/errors.py)
+    ├── PretrainedWordsError   their encoder is missing, or another one than a bundle's (tokenizer/errors.py)
     ├── SettingsError      a knob is unknown or out of range
     ├── CatalogError       a catalog as a whole cannot be read (a bad row is a Reject, not an error)
     ├── TaxonomyError      a label or path is not in the tree, or the tree is contradictory
@@ -14,7 +15,7 @@
 Each message says what was expected, what was found and what to do.
 """
 
-from tokenizer.errors import AisleError, AnalyzerError, SettingsError
+from tokenizer.errors import AisleError, AnalyzerError, PretrainedWordsError, SettingsError
 
 __all__ = [
     "AisleError",
@@ -23,6 +24,7 @@ __all__ = [
     "CatalogError",
     "EngineError",
     "PictureError",
+    "PretrainedWordsError",
     "ProductError",
     "SettingsError",
     "TaxonomyError",

@@ -1,6 +1,7 @@
 """A linear head: the scores of a linear classifier over the hashed n-grams, beside the network and added to it.
 
-    n-grams of every text field ── frozen table ── sum ── frozen dense ── head "linear" ── capped, x weight ─┐
+    n-grams of every text field ── frozen table ─┬ sum ── frozen dense ── head "linear" ── capped, x weight ─┐
+    pretrained words, where there are some ──────┘                                                           │
     all fields ── network ──────────────────────────────────────────────────────────────────────────── + ── head "joint"
 
 On few rows a linear classifier of TF-IDF n-grams is hard to beat (Joachims 1998), and it errs elsewhere than the
@@ -27,7 +28,8 @@ class LinearHead:
         kernel: (R, K) float32; with `vectors` the classifier's weights, exactly where R is K.
         biases: (K,) float32.
         num_sharing: neighbouring buckets that share a row.
-        field_weights: field to what its n-grams count, for each text field that the model reads.
+        field_weights: field to what its n-grams and pretrained words count, for each text field that the model reads.
+        pretrained: field to (PRETRAINED_DIM, R) float32, for each that has pretrained words; empty without them.
     """
 
     vectors: np.ndarray
@@ -35,6 +37,7 @@ class LinearHead:
     biases: np.ndarray
     num_sharing: int
     field_weights: Mapping[str, float]
+    pretrained: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,13 @@ def _linear_logits(inputs: dict[str, Any], shape: ClassifierShape, head: LinearH
         ids = shared_rows(inputs[f"{field}_ngram_ids"], head.num_sharing, f"{field}_linear_rows")
         vectors = keras.layers.Activation("linear", dtype="float32", name=f"{field}_linear_vectors")(table(ids))
         bags.append(keras.layers.Dot(axes=1, name=f"{field}_linear_bag")([weights, vectors]))
+    for field, vectors in head.pretrained.items():
+        words = keras.layers.Dense(vectors.shape[1], use_bias=False, trainable=False, name=f"{field}_linear_pretrained")
+        bags.append(words(inputs[f"{field}_pretrained"]))
+        words.set_weights([np.float32(head.field_weights[field]) * vectors])
     flags = [FieldFlag(shape.fields.index(field), name=f"{field}_is_given")(inputs["presence"]) for field in fields]
-    many = len(fields) > 1
-    scores = classes(keras.layers.Add(name="linear_bag")(bags) if many else bags[0])
-    flag = keras.layers.Maximum(name="text_is_given")(flags) if many else flags[0]
+    scores = classes(keras.layers.Add(name="linear_bag")(bags) if len(bags) > 1 else bags[0])
+    flag = keras.layers.Maximum(name="text_is_given")(flags) if len(flags) > 1 else flags[0]
     table.set_weights([head.vectors])
     classes.set_weights([head.kernel, head.biases])
     return keras.layers.Multiply(name="linear_scores")([scores, flag])

@@ -9,6 +9,10 @@ class AnalyzerError(AisleError):
     """A morpheme analyser cannot run on this machine."""
 
 
+class PretrainedWordsError(AisleError):
+    """The encoder of pretrained words is missing, or another one than a bundle's."""
+
+
 class SettingsError(AisleError):
     """A setting is unknown, of the wrong type or out of range."""
 

@@ -22,6 +22,8 @@ class TokenizerSettings:
     """Passes of Word2Vec over the catalog's names and categories; 0 leaves random vectors."""
     word2vec_window: int = 5
     """Tokens to each side that Word2Vec looks at."""
+    pretrained_words: Literal["on", "off"] = "off"
+    """`on`: words of name and mall category also count by what they mean to a multilingual sentence encoder."""
     name_length: int = 30
     """Tokens of a name that the CNN reads."""
     mall_category_length: int = 15

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from tokenizer.analyzer import open_analyzer, tokenize_all
 from tokenizer.ngrams import hashed_ngrams
 from tokenizer.normalize import normalize_all
+from tokenizer.pretrained_words import PretrainedWords, words_of
 from tokenizer.settings import TokenizerSettings
 from tokenizer.word2vec import FIRST_WORD_ID, UNKNOWN_ID, train_word_vectors
 
@@ -29,6 +31,8 @@ class TokenizerFiles:
     vocabulary: str = "vocabulary.json"
     vectors: str = "word_vectors.npy"
     frequencies: str = "ngram_frequencies.npy"
+    pretrained_words: str = "pretrained_words.json"
+    pretrained_vectors: str = "pretrained_vectors.npy"
 
 
 FILES = TokenizerFiles()
@@ -42,6 +46,7 @@ class Tokenizer:
         word_vectors: (2 + len(tokens), vector_size) float32.
         ngram_frequencies: (hash_buckets,) int64, training texts in which the bucket occurs.
         num_texts: texts per field that the frequencies were counted over.
+        pretrained: None where the settings have them off.
     """
 
     def __init__(
@@ -51,12 +56,14 @@ class Tokenizer:
         word_vectors: np.ndarray,
         ngram_frequencies: np.ndarray,
         num_texts: Mapping[str, int],
+        pretrained: PretrainedWords | None = None,
     ):
         self.settings = settings
         self.tokens = tuple(tokens)
         self.word_vectors = word_vectors
         self.ngram_frequencies = ngram_frequencies
         self.num_texts = dict(num_texts)
+        self.pretrained = pretrained
         self._ids = {token: FIRST_WORD_ID + i for i, token in enumerate(self.tokens)}
         self._weights = {field: self._inverse_frequencies(field) for field in NGRAM_FIELDS}
         self._analyzer = open_analyzer(settings.analyzer)
@@ -72,6 +79,8 @@ class Tokenizer:
         parts = [dataclasses.asdict(self.settings), self.tokens, self.num_texts]
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
         digest.update(self.ngram_frequencies.tobytes())
+        if self.pretrained is not None:
+            digest.update(self.pretrained.digest())
         return digest.hexdigest()
 
     def length(self, field: str) -> int:
@@ -89,13 +98,16 @@ class Tokenizer:
             texts: field to N raw texts; '' where missing.
         Returns:
             "<field>_token_ids" (N, L) int32 for sequence fields, "<field>_ngram_ids" (N, G) int32 and
-            "<field>_ngram_weights" (N, G) float32 for all; ids 0 with weight 0 pad.
+            "<field>_ngram_weights" (N, G) float32 for all; ids 0 with weight 0 pad. With pretrained words also
+            "<field>_pretrained" (N, PRETRAINED_DIM) float32 for sequence fields.
         """
         encoded: dict[str, np.ndarray] = {}
         for field, raw in texts.items():
             normalized = normalize_all(raw)
             if field in SEQUENCE_FIELDS:
                 encoded[f"{field}_token_ids"] = self._token_ids(normalized, self.length(field))
+                if self.pretrained is not None:
+                    encoded[f"{field}_pretrained"] = self.pretrained.encode(normalized)
             ids, weights = self._weighted_ngrams(normalized, field)
             encoded[f"{field}_ngram_ids"], encoded[f"{field}_ngram_weights"] = ids, weights
         return encoded
@@ -144,18 +156,25 @@ class Tokenizer:
         (folder / FILES.vocabulary).write_text(json.dumps(self.tokens, ensure_ascii=False), encoding="utf-8")
         np.save(folder / FILES.vectors, self.word_vectors, allow_pickle=False)
         np.save(folder / FILES.frequencies, self.ngram_frequencies, allow_pickle=False)
+        if self.pretrained is not None:
+            self.pretrained.save(folder / FILES.pretrained_words, folder / FILES.pretrained_vectors)
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
         """Undo `save`; the same texts get the same ids."""
         header = json.loads((folder / FILES.settings).read_text(encoding="utf-8"))
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["settings"].items()}
+        settings = TokenizerSettings(**values)
+        pretrained = None
+        if settings.pretrained_words == "on":
+            pretrained = PretrainedWords.load(folder / FILES.pretrained_words, folder / FILES.pretrained_vectors)
         return cls(
-            TokenizerSettings(**values),
+            settings,
             json.loads((folder / FILES.vocabulary).read_text(encoding="utf-8")),
             np.load(folder / FILES.vectors, allow_pickle=False),
             np.load(folder / FILES.frequencies, allow_pickle=False),
             header["num_texts"],
+            pretrained,
         )
 
 
@@ -185,6 +204,7 @@ def fit_tokenizer(
     analyzer = open_analyzer(settings.analyzer)
     frequencies = np.zeros(settings.hash_buckets, np.int64)
     num_texts: dict[str, int] = {}
+    words: Counter[str] = Counter()
     with corpus.open("w", encoding="utf-8") as file:
         for chunk in chunks:
             for field, raw in chunk.items():
@@ -194,5 +214,7 @@ def fit_tokenizer(
                 frequencies += np.bincount(buckets, minlength=settings.hash_buckets)
                 if field in SEQUENCE_FIELDS:
                     file.writelines(" ".join(tokens) + "\n" for tokens in tokenize_all(analyzer, normalized))
+                    words.update(word for text in normalized for word in words_of(text))
     tokens, vectors = train_word_vectors(corpus, settings, seed)
-    return Tokenizer(settings, tokens, vectors, frequencies, num_texts)
+    pretrained = PretrainedWords.of(words) if settings.pretrained_words == "on" else None
+    return Tokenizer(settings, tokens, vectors, frequencies, num_texts, pretrained)

@@ -133,7 +133,7 @@ def _alone(features: Features, field: str, position: int) -> Features:
     without = {
         name: np.zeros_like(values)
         for name, values in features.items()
-        if name.endswith("_ngram_weights") and name != f"{field}_ngram_weights"
+        if name.endswith(("_ngram_weights", "_pretrained")) and not name.startswith(f"{field}_")
     }
     return {**features, **without, "presence": presence}
 

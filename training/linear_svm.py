@@ -1,4 +1,4 @@
-"""Fits the linear head: one support vector machine a category against the rest, over the hashed n-grams."""
+"""Fits the linear head: a support vector machine a category against the rest, over n-grams and pretrained words."""
 
 import dataclasses
 import logging
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -44,13 +45,20 @@ class _Rows:
 
     Args:
         ngrams: (N, U) weights of the n-grams.
+        pretrained: (N, D) vectors of the pretrained words of one field beside the next; D is 0 without them.
         labels: (N,) int.
         counts: (N,) what a row counts.
     """
 
     ngrams: sparse.csr_matrix
+    pretrained: sparse.csr_matrix
     labels: np.ndarray
     counts: np.ndarray
+
+    @cached_property
+    def inputs(self) -> sparse.csr_matrix:
+        """(N, U + D), all that the machines read."""
+        return sparse.hstack([self.ngrams, self.pretrained], format="csr")
 
 
 def fit_linear_head(
@@ -92,10 +100,12 @@ def fit_linear_head(
     _log.info("linear head: %s", numbers)
     rows = dataclasses.replace(rows, ngrams=rows.ngrams[:, used])
     weights, biases = _fit_levels(rows, taxonomy, settings, seed)
-    table, kernel, lost = _compress(rows.ngrams, weights, min(settings.linear_rank, taxonomy.num_leaves))
+    table, kernel, lost = _compress(rows.inputs, weights, min(settings.linear_rank, taxonomy.num_leaves))
     vectors = np.zeros((hash_buckets // num_sharing, table.shape[1]), np.float16)
-    vectors[used] = table
-    return LinearHead(vectors, kernel, biases + lost, num_sharing, field_weights)
+    vectors[used] = table[: len(used)]
+    words = _pretrained_fields(catalog, field_weights)
+    pretrained = dict(zip(words, np.split(table[len(used) :], len(words)), strict=True)) if words else {}
+    return LinearHead(vectors, kernel, biases + lost, num_sharing, field_weights, pretrained)
 
 
 def ngram_field_weights(fields: Sequence[str], settings: LinearSettings) -> dict[str, float]:
@@ -110,7 +120,10 @@ def ngram_field_weights(fields: Sequence[str], settings: LinearSettings) -> dict
 def linear_scores(head: LinearHead, catalog: EncodedCatalog) -> np.ndarray:
     """(N, K) float32, what the head's program answers for the rows of a catalog."""
     ngrams = ngram_matrix(catalog, head.field_weights, len(head.vectors) * head.num_sharing)
-    scores = _shared(ngrams, head.num_sharing) @ head.vectors.astype(np.float32) @ head.kernel + head.biases
+    bags = _shared(ngrams, head.num_sharing) @ head.vectors.astype(np.float32)
+    for field, vectors in head.pretrained.items():
+        bags += np.float32(head.field_weights[field]) * np.asarray(catalog.arrays[f"{field}_pretrained"]) @ vectors
+    scores = bags @ head.kernel + head.biases
     presence = np.asarray(catalog.arrays["presence"])
     has_text = np.asarray(presence[:, [FIELDS.index(field) for field in head.field_weights]].max(axis=1) > 0)
     return np.asarray(scores * has_text[:, None], np.float32)
@@ -153,20 +166,39 @@ def _rows(
     labels = np.asarray(catalog.arrays["labels"])
     given = np.asarray(catalog.arrays["presence"])[:, [FIELDS.index(field) for field in field_weights]] > 0
     kept = given.any(axis=1)
-    matrices, parts = [ngram_matrix(catalog, field_weights, hash_buckets)[kept]], [labels[kept]]
+    ngrams, parts = [ngram_matrix(catalog, field_weights, hash_buckets)[kept]], [labels[kept]]
+    pretrained = _pretrained_matrix(catalog, field_weights)
+    words = [pretrained[kept]]
     if single_field_weight > 0:
         for position, (field, field_weight) in enumerate(field_weights.items()):
             again = given[:, position] & (given.sum(axis=1) > 1)
-            matrices.append(ngram_matrix(catalog, {field: field_weight}, hash_buckets)[again])
+            ngrams.append(ngram_matrix(catalog, {field: field_weight}, hash_buckets)[again])
+            words.append(_pretrained_matrix(catalog, field_weights, only=field)[again])
             parts.append(labels[again])
     counts = np.full(sum(map(len, parts)), single_field_weight)
     counts[: len(parts[0])] = 1
-    return _Rows(sparse.vstack(matrices, format="csr"), np.concatenate(parts), counts)
+    return _Rows(sparse.vstack(ngrams, format="csr"), sparse.vstack(words, format="csr"), np.concatenate(parts), counts)
+
+
+def _pretrained_fields(catalog: EncodedCatalog, field_weights: Mapping[str, float]) -> list[str]:
+    return [field for field in field_weights if f"{field}_pretrained" in catalog.arrays]
+
+
+def _pretrained_matrix(
+    catalog: EncodedCatalog, field_weights: Mapping[str, float], only: str | None = None
+) -> sparse.csr_matrix:
+    """(N, PRETRAINED_DIM times the fields that have them) float32; of the other fields than `only` zeros."""
+    parts = [sparse.csr_matrix((len(catalog), 0), dtype=np.float32)]
+    for field in _pretrained_fields(catalog, field_weights):
+        vectors = np.asarray(catalog.arrays[f"{field}_pretrained"])
+        is_read = only in (None, field)
+        parts.append(sparse.csr_matrix(np.float32(field_weights[field] if is_read else 0) * vectors))
+    return sparse.hstack(parts, format="csr")
 
 
 def _fit_levels(rows: _Rows, taxonomy: Taxonomy, settings: LinearSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (K, number of n-grams) and biases (K,) of the leaves, their parents' share included."""
-    weights = np.zeros((taxonomy.num_leaves, rows.ngrams.shape[1]), np.float32)
+    """Weights (K, U + D) and biases (K,) of the leaves, their parents' share included."""
+    weights = np.zeros((taxonomy.num_leaves, rows.inputs.shape[1]), np.float32)
     biases = np.zeros(taxonomy.num_leaves, np.float32)
     for depth, node_of_leaf in enumerate(taxonomy.leaf_to_node, start=1):
         share = 1.0 if depth == taxonomy.depth else settings.linear_parent_weight
@@ -184,13 +216,13 @@ def _fit_levels(rows: _Rows, taxonomy: Taxonomy, settings: LinearSettings, seed:
 
 
 def _fit_nodes(rows: _Rows, cost: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The labels that occur (C,), their weights (C, number of n-grams) and biases (C,).
+    """The labels that occur (C,), their weights (C, U + D) and biases (C,).
 
     The labels are shared among the cores; each core fits some of them against all the rest.
     """
     nodes = np.unique(rows.labels)
     if len(nodes) == 1:
-        return nodes, np.zeros((1, rows.ngrams.shape[1]), np.float32), np.ones(1, np.float32)
+        return nodes, np.zeros((1, rows.inputs.shape[1]), np.float32), np.ones(1, np.float32)
     cores = len(usable_cores())
     parts = np.array_split(nodes, min(max(cores, 2), len(nodes)))
     labels = [np.where(np.isin(rows.labels, part), rows.labels, _REST) for part in parts]
@@ -216,19 +248,19 @@ def _fit_one_against_rest(rows: _Rows, cost: float, seed: int) -> tuple[np.ndarr
     """SVMs of the labels other than -1, the rest, each against all other rows; the rest and one other are there.
 
     Returns:
-        (C, U) float32 weights and (C,) float32 biases, a row for each label in ascending order.
+        (C, U + D) float32 weights and (C,) float32 biases, a row for each label in ascending order.
     """
     machine = LinearSVC(C=cost, dual=True, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few rows that still move do not change an answer
-        machine.fit(rows.ngrams, rows.labels, rows.counts)
+        machine.fit(rows.inputs, rows.labels, rows.counts)
     # Of two labels LIBLINEAR fits the second, of more it fits each; the rest comes first.
     first = 0 if len(machine.classes_) == 2 else 1
     return machine.coef_[first:].astype(np.float32), machine.intercept_[first:].astype(np.float32)
 
 
-def _compress(ngrams: sparse.csr_matrix, weights: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tables (U, rank) and (rank, K), whose product keeps the scores of the rows as well as that rank can.
+def _compress(inputs: sparse.csr_matrix, weights: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tables (U + D, rank) and (rank, K), whose product keeps the scores of the rows as well as that rank can.
 
     The principal axes of the scores are kept, not those of the weights: n-grams count as often as they occur.
 
@@ -237,7 +269,7 @@ def _compress(ngrams: sparse.csr_matrix, weights: np.ndarray, rank: int) -> tupl
     """
     if rank == len(weights):
         return weights.T, np.eye(rank, dtype=np.float32), np.zeros(rank, np.float32)
-    scores = ngrams @ weights.T
+    scores = inputs @ weights.T
     mean = scores.mean(axis=0)
     scores -= mean
     axes = np.linalg.eigh(scores.T.astype(np.float64) @ scores)[1][:, ::-1][:, :rank].astype(np.float32)

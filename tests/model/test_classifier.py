@@ -10,6 +10,7 @@ import pytest
 from model.classifier import ClassifierShape, build_classifier, field_positions
 from model.product import FIELDS
 from model.settings import ModelSettings
+from tokenizer.pretrained_words import PRETRAINED_DIM, PretrainedWords
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer
 
@@ -23,6 +24,14 @@ TOKENIZER = Tokenizer(
     np.ones(16, np.int64),
     {"name": 3, "mall_category": 3, "brand": 3, "maker": 3},
 )  # fmt: skip
+TOKENIZER_WITH_WORDS = Tokenizer(
+    TOKENIZER.settings,
+    TOKENIZER.tokens,
+    TOKENIZER.word_vectors,
+    TOKENIZER.ngram_frequencies,
+    TOKENIZER.num_texts,
+    PretrainedWords([], np.zeros((0, PRETRAINED_DIM), np.float16)),
+)
 SETTINGS = ModelSettings(hidden_dim=2, fcl_dim=5, ngram_dim=3)
 SHAPE = ClassifierShape(FIELDS, num_classes=3, image_feature_dim=6)
 

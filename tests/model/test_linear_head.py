@@ -11,13 +11,17 @@ from model.classifier import ClassifierShape, build_classifier
 from model.linear_head import LinearHead, LinearVote, add_linear_head
 from model.openvino_engine import OpenVinoProgram
 from model.product import FIELDS, TEXT_FIELDS
-from tests.model.test_classifier import SETTINGS, SHAPE, TOKENIZER, features, run
+from tests.model.test_classifier import SETTINGS, SHAPE, TOKENIZER, TOKENIZER_WITH_WORDS, features, run
+from tokenizer.pretrained_words import PRETRAINED_DIM
+from tokenizer.tokenizer import SEQUENCE_FIELDS
 
 VOTE = LinearVote(weight=2.5, cap=-0.1, slope=0.2)
 FIELD_WEIGHTS = {"name": 1.0, "mall_category": 0.5, "brand": 1.0, "maker": 1.0}
 
 
-def linear_head(fields: tuple[str, ...] = TEXT_FIELDS, rank: int = 2, num_sharing: int = 1) -> LinearHead:
+def linear_head(
+    fields: tuple[str, ...] = TEXT_FIELDS, rank: int = 2, num_sharing: int = 1, pretrained: tuple[str, ...] = ()
+) -> LinearHead:
     random = np.random.default_rng(5)
     return LinearHead(
         random.normal(size=(16 // num_sharing, rank)).astype(np.float16),
@@ -25,6 +29,7 @@ def linear_head(fields: tuple[str, ...] = TEXT_FIELDS, rank: int = 2, num_sharin
         random.normal(size=3).astype(np.float32),
         num_sharing,
         {field: FIELD_WEIGHTS[field] for field in fields},
+        {field: random.normal(size=(PRETRAINED_DIM, rank)).astype(np.float32) for field in pretrained},
     )
 
 
@@ -37,6 +42,7 @@ def by_hand(head: LinearHead, inputs: dict[str, np.ndarray]) -> np.ndarray:
         )
         for field, weight in head.field_weights.items()
     )
+    bag += sum(head.field_weights[field] * inputs[f"{field}_pretrained"] @ of for field, of in head.pretrained.items())
     return np.asarray(bag @ head.kernel + head.biases)
 
 
@@ -105,3 +111,25 @@ def test_one_text_field(tmp_path: Path, num_sharing: int) -> None:
     for name, values in expected.items():
         np.testing.assert_array_equal(run(loaded, inputs)[name], values)
         np.testing.assert_allclose(served[name], values, rtol=0, atol=0.01)  # weights in 16 bits
+
+
+@pytest.mark.parametrize("fields", [("name",), ("name", "mall_category", "brand", "image")])
+def test_pretrained_words_have_their_say(tmp_path: Path, fields: tuple[str, ...]) -> None:
+    """In the network and in the head, and in the export of both."""
+    shape = ClassifierShape(fields, 3, 6 if "image" in fields else 0)
+    read = tuple(field for field in fields if field in SEQUENCE_FIELDS)
+    head = linear_head(tuple(field for field in fields if field != "image"), pretrained=read)
+    network = build_classifier(shape, SETTINGS, TOKENIZER_WITH_WORDS, seed=0)
+    whole = add_linear_head(network, shape, head, VOTE)
+    inputs = features(3, fields)
+    random = np.random.default_rng(2)
+    for field in read:
+        inputs[f"{field}_pretrained"] = random.normal(size=(3, PRETRAINED_DIM)).astype(np.float32) / 20
+    expected = run(whole, inputs)
+    np.testing.assert_allclose(expected["linear_logits"], by_hand(head, inputs), rtol=0, atol=1e-4)
+    other = run(network, {**inputs, "name_pretrained": -inputs["name_pretrained"]})["joint_logits"]
+    assert np.abs(other - run(network, inputs)["joint_logits"]).max() > 1e-3
+    whole.export(str(tmp_path / "classifier.xml"), format="openvino", verbose=False)
+    served = OpenVinoProgram(tmp_path / "classifier.xml").run(inputs)
+    for name, values in expected.items():
+        np.testing.assert_allclose(served[name], values, rtol=0, atol=0.01)

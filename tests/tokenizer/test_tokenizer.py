@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tokenizer.normalize import normalize_all
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import NGRAM_FIELDS, SEQUENCE_FIELDS, Tokenizer, fit_tokenizer, text_ngrams
 
@@ -56,6 +57,26 @@ def test_shapes_and_dtypes(tokenizer: Tokenizer) -> None:
         "maker_ngram_weights": ((8, 20), "float32"),
     }
     assert encoded["name_ngram_ids"].max() < SETTINGS.hash_buckets
+
+
+def test_pretrained_words_are_encoded_saved_and_loaded(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    with_words = fit(tmp_path, dataclasses.replace(SETTINGS, pretrained_words="on"))
+    encoded = with_words.encode(dict.fromkeys(NGRAM_FIELDS, TEXTS))
+    assert encoded.keys() - tokenizer.encode(dict.fromkeys(NGRAM_FIELDS, TEXTS)).keys() == {
+        "name_pretrained", "mall_category_pretrained",
+    }  # fmt: skip
+    assert with_words.pretrained is not None
+    np.testing.assert_array_equal(encoded["name_pretrained"], with_words.pretrained.encode(normalize_all(TEXTS)))
+    with_words.save(tmp_path / "saved")
+    loaded = Tokenizer.load(tmp_path / "saved")
+    assert loaded.digest == with_words.digest != tokenizer.digest
+    np.testing.assert_array_equal(loaded.encode({"name": SHOP["name"]})["name_pretrained"][:2], encoded_names(loaded))
+
+
+def encoded_names(tokenizer: Tokenizer) -> np.ndarray:
+    """Of two known names."""
+    assert tokenizer.pretrained is not None
+    return tokenizer.pretrained.encode(["red cap", "red shoe"])
 
 
 def test_token_ids_by_eye(tokenizer: Tokenizer) -> None:

@@ -14,6 +14,7 @@ from model.product import FIELDS
 from model.settings import LinearSettings
 from model.taxonomy import Taxonomy
 from tests.conftest import TOY_SHOP
+from tokenizer.pretrained_words import PRETRAINED_DIM
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer, fit_tokenizer
 from training import linear_svm
@@ -67,6 +68,42 @@ def test_the_scores_are_those_of_scikit_learn(catalog: EncodedCatalog) -> None:
     np.testing.assert_allclose(found[:57], machine.decision_function(ngrams), rtol=0, atol=0.01)
     assert not found[57:].any()  # no text, no vote
     assert head.vectors.shape == (BUCKETS, 3)
+
+
+@pytest.fixture(scope="module")
+def catalog_with_words(catalog: EncodedCatalog) -> EncodedCatalog:
+    """The same with vectors that stand for pretrained words; zeros where there is no text."""
+    vectors = np.random.default_rng(3).normal(size=(2, 60, PRETRAINED_DIM)).astype(np.float32) / 20
+    given = catalog.arrays["presence"][:, :2].T[:, :, None]
+    words = {f"{field}_pretrained": values for field, values in zip(NAMES, vectors * given, strict=True)}
+    return dataclasses.replace(catalog, arrays={**catalog.arrays, **words})
+
+
+@pytest.mark.parametrize("rank", [3, 2])
+def test_pretrained_words_are_further_columns(catalog_with_words: EncodedCatalog, rank: int) -> None:
+    weights = {"name": 1.0, "mall_category": 0.25}
+    settings = dataclasses.replace(PLAIN, linear_mall_category_weight=0.25, linear_rank=rank)
+    head = fitted(catalog_with_words, settings)
+    assert {field: vectors.shape for field, vectors in head.pretrained.items()} == dict.fromkeys(
+        NAMES, (PRETRAINED_DIM, rank)
+    )
+    words = [weight * catalog_with_words.arrays[f"{field}_pretrained"] for field, weight in weights.items()]
+    inputs = np.concatenate([ngram_matrix(catalog_with_words, weights, BUCKETS).toarray(), *words], axis=1)[:57]
+    machine = LinearSVC(tol=1e-6, max_iter=10_000).fit(inputs, catalog_with_words.arrays["labels"][:57])
+    found = linear_scores(head, catalog_with_words)
+    np.testing.assert_allclose(found[:57], machine.decision_function(inputs), rtol=0, atol=0.02 if rank == 3 else 0.3)
+    assert not found[57:].any()
+
+
+def test_a_row_with_one_field_alone_has_that_field_s_words_only(catalog_with_words: EncodedCatalog) -> None:
+    rows = linear_svm._rows(catalog_with_words, dict.fromkeys(NAMES, 1.0), BUCKETS, single_field_weight=0.1)
+    both = np.flatnonzero(catalog_with_words.arrays["presence"][:57, 1] > 0)
+    words = rows.pretrained.toarray()
+    name, mall_category = (catalog_with_words.arrays[f"{field}_pretrained"][both] for field in NAMES)
+    none = np.zeros_like(name)
+    expected = [np.hstack([name, none]), np.hstack([none, mall_category])]
+    np.testing.assert_allclose(words[57:], np.concatenate(expected))
+    assert rows.inputs.shape == (57 + 2 * len(both), BUCKETS + 2 * PRETRAINED_DIM)
 
 
 def test_two_processes_find_the_same(catalog: EncodedCatalog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,18 @@ import keras
 import numpy as np
 import pytest
 
+from model.answer import Prediction, ScoredCategory
 from model.bundle import load_bundle
 from model.bundle_files import FILES
 from model.errors import BundleError, CatalogError, TrainingError
 from model.predictor import Predictor
 from model.product import Product
+from model.wider_classifier import load_classifier, widen_classifier
 from tests.conftest import TOY_SETTINGS, TOY_SHOP, toy_picture, toy_rows, write_catalog
 from training import train as train_module
+from training.head_probe import HeadProbe
 from training.model_card import model_card
+from training.rejects import Rejects
 from training.train import TrainJob, train
 
 TEXT_ONLY = replace(TOY_SETTINGS, training=replace(TOY_SETTINGS.training, epochs=2))
@@ -96,6 +100,35 @@ def test_neighbors_that_bring_nothing_stay_out(job: TrainJob, mode: Literal["aut
     train(job, replace(TEXT_ONLY, neighbors=replace(TEXT_ONLY.neighbors, neighbor_head=mode)))
     assert not (job.bundle / FILES.neighbors).exists()
     assert "neighbors" not in load_bundle(job.bundle).heads
+
+
+def test_pretrained_words_answer_names_in_words_never_seen(job: TrainJob) -> None:
+    """OpenVINO, Keras and the network that `add-category` looks through agree."""
+    tokenizer = replace(TOY_SETTINGS.tokenizer, pretrained_words="on")
+    train(job, replace(TOY_SETTINGS, tokenizer=tokenizer, training=replace(TOY_SETTINGS.training, epochs=12)))
+    bundle = load_bundle(job.bundle)
+    unseen = {
+        "macbook computer": "디지털>노트북",
+        "블라우스 셔츠": "의류>상의>티셔츠",
+        "leather trousers": "의류>하의>청바지",
+    }
+    products = [Product(name, name) for name in unseen]
+    found: dict[str, list[ScoredCategory]] = {}
+    for engine in ("openvino", "keras"):
+        answers = Predictor.open(job.bundle, engine).predict(products)
+        found[engine] = [answer.categories[0] for answer in answers if isinstance(answer, Prediction)]
+        assert [category.category for category in found[engine]] == list(unseen.values())
+    openvino, by_keras = ([category.probability for category in categories] for categories in found.values())
+    np.testing.assert_allclose(openvino, by_keras, atol=1e-3)
+    probe = HeadProbe(bundle, widen_classifier(load_classifier(job.bundle), len(TOY_SHOP), 1), job.cache_dir)
+    alone, whole = job.cache_dir / "alone.csv", job.cache_dir / "whole.csv"
+    rows = [{"product_id": name, "product_name": name, "category": category} for name, category in unseen.items()]
+    write_catalog(alone, rows)
+    write_catalog(whole, [{**row, "mall_category": "빵"} for row in rows])
+    with Rejects(None) as rejects:
+        one, more = (probe.probe(path, {}, rejects, max_rows=9).views for path in (alone, whole))
+    np.testing.assert_allclose(more["joint:name"].best_old_logits, one["joint"].best_old_logits, atol=1e-3)
+    assert np.abs(more["joint"].best_old_logits - one["joint"].best_old_logits).max() > 0.01
 
 
 def test_pixels_fine_tune_the_backbone_of_the_bundle(
