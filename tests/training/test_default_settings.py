@@ -47,6 +47,14 @@ def test_buckets_grow_with_the_n_grams():
     assert buckets == [65_536, 65_536, Settings().tokenizer.hash_buckets]
 
 
+@pytest.mark.parametrize(
+    ("num_rows", "has_pictures", "expected"),
+    [(1_000, False, "on"), (19_999, False, "on"), (20_000, False, "off"), (1_000, True, "off")],
+)
+def test_few_texts_are_read_with_pretrained_words(num_rows: int, has_pictures: bool, expected: str):
+    assert default_settings(CatalogSize(num_rows, has_pictures)).tokenizer.pretrained_words == expected
+
+
 def test_the_size_is_counted_with_mapped_columns(tmp_path: Path):
     catalog = tmp_path / "shop.csv"
     catalog.write_text("sku,title,photo\n1,red shirt,a.jpg\n2,blue shirt,\n,no id,b.jpg\n", encoding="utf-8")
