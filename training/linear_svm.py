@@ -21,6 +21,7 @@ from model.linear_head import LinearHead
 from model.product import FIELDS, TEXT_FIELDS
 from model.settings import LinearSettings
 from model.taxonomy import Taxonomy
+from tokenizer.pretrained_words import PRETRAINED_DIM
 from training.cores import usable_cores
 from training.encoded_catalog import EncodedCatalog
 
@@ -32,6 +33,9 @@ MAX_WEIGHTS = 100_000_000
 _LEAST_BUCKETS = 65_536
 #: Fewer rows times categories are fitted right here: processes would take longer to start.
 _FEW_ROW_CATEGORIES = 2_000_000
+#: Principal axes that are kept of the vectors of pretrained words; on mwpd2020 512, all of them, gave 0.8548 instead of
+#: 0.8533 with 128, in 168 instead of 92 s.
+_NUM_AXES = 192
 _REST = -1
 _TOLERANCE = 1e-3
 _MAX_ITERATIONS = 200
@@ -98,13 +102,14 @@ def fit_linear_head(
         _log.info("no linear head: %s are too many; --linear-head on fits it all the same", numbers)
         return None
     _log.info("linear head: %s", numbers)
-    rows = dataclasses.replace(rows, ngrams=rows.ngrams[:, used])
+    rows, axes = _on_main_axes(dataclasses.replace(rows, ngrams=rows.ngrams[:, used]))
     weights, biases = _fit_levels(rows, taxonomy, settings, seed)
     table, kernel, lost = _compress(rows.inputs, weights, min(settings.linear_rank, taxonomy.num_leaves))
     vectors = np.zeros((hash_buckets // num_sharing, table.shape[1]), np.float16)
     vectors[used] = table[: len(used)]
     words = _pretrained_fields(catalog, field_weights)
-    pretrained = dict(zip(words, np.split(table[len(used) :], len(words)), strict=True)) if words else {}
+    tables = np.split(table[len(used) :], len(words)) if words else []
+    pretrained = {field: axes @ rows_of_field for field, rows_of_field in zip(words, tables, strict=True)}
     return LinearHead(vectors, kernel, biases + lost, num_sharing, field_weights, pretrained)
 
 
@@ -194,6 +199,19 @@ def _pretrained_matrix(
         is_read = only in (None, field)
         parts.append(sparse.csr_matrix(np.float32(field_weights[field] if is_read else 0) * vectors))
     return sparse.hstack(parts, format="csr")
+
+
+def _on_main_axes(rows: _Rows) -> tuple[_Rows, np.ndarray]:
+    """Vectors of pretrained words on their principal axes, the same for all fields, so that fitting takes half as long.
+
+    Returns:
+        the rows, and (PRETRAINED_DIM, _NUM_AXES) float32 that turns a vector into what they have of it.
+    """
+    num_fields = rows.pretrained.shape[1] // PRETRAINED_DIM
+    vectors = rows.pretrained.toarray().reshape(-1, PRETRAINED_DIM)
+    axes = np.linalg.eigh(vectors.T @ vectors)[1][:, ::-1][:, :_NUM_AXES].astype(np.float32)
+    turned = (vectors @ axes).reshape(len(rows.labels), num_fields * _NUM_AXES)
+    return dataclasses.replace(rows, pretrained=sparse.csr_matrix(turned)), axes
 
 
 def _fit_levels(rows: _Rows, taxonomy: Taxonomy, settings: LinearSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
