@@ -32,7 +32,6 @@ _LINEAR_OF_VERY_FEW = {"linear_parent_weight": 0.0, "linear_single_field_weight"
 _FEW_TEXTS: dict[str, dict[str, Any]] = {
     "tokenizer": {"name_ngrams": 256},
     "model": {"ngram_dropout_rate": 0.0, "modality_dropout_rate": 0.05},
-    "training": {"label_smoothing": 0.0},
 }
 # Much dropout on the name, whose words often give the answer away, so that the joint head learns to look, too.
 _FEW_PICTURES: dict[str, dict[str, Any]] = {
