@@ -34,7 +34,7 @@ TOY_SETTINGS = Settings(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=4, help="times that the tests of the search kill a process of it")
+    parser.addoption("--kills", type=int, default=2, help="times that the tests of the search kill a process of it")
 
 
 def write_catalog(path: Path, rows: list[dict[str, str]]) -> Path:
