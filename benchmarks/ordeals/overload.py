@@ -39,6 +39,8 @@ from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
 _NEW_VERSION = "2"
 _POLL_S = 0.05
+#: How long a version may still come after the run, in which a slow processor has no time left to load it.
+_LATE_S = 60.0
 #: How a server may refuse what it cannot answer in time.
 _REFUSALS = ("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
 
@@ -223,7 +225,7 @@ class _Arrival:
         time.sleep(self._options.swap_s / 2)
         self._begun_s = time.perf_counter() - start_s
         write_version(self._options.bundle, self._model / _NEW_VERSION)
-        if any(version == _NEW_VERSION for version in self._versions(start_s + self._options.swap_s)):
+        if any(version == _NEW_VERSION for version in self._versions(start_s + self._options.swap_s + _LATE_S)):
             self._served_s = time.perf_counter() - start_s
 
     def _versions(self, end_s: float) -> Iterator[str]:
