@@ -12,9 +12,9 @@ from model.taxonomy import Taxonomy
 
 #: Threshold above every probability: nothing is accepted at that depth.
 NEVER = 2.0
-#: Coverages that the search for a threshold starts from; each has an equal part of the permitted error.
-_STARTS = (0.05, 0.25, 0.5, 0.75, 1.0)
-_NUM_STEPS = 200
+#: Coverages that are tried for a threshold, in parts of all rows, from the first of the starts on.
+_NUM_STEPS = 400
+_STARTS = (20, 100, 200, 300, 400)
 
 
 def calibrate(
@@ -80,10 +80,11 @@ def precision_threshold(
 ) -> tuple[float, float]:
     """The least threshold above which precision is at least `target` with the given confidence.
 
-    Walks from each of a few coverages to all rows, in steps fixed beforehand, as long as the exact binomial lower
-    bound (Clopper and Pearson 1934) reaches the target. A walk ends with its first failure, so however many steps it
-    takes, it errs no more often than its first wrong one; only the walks share the error (fixed sequence testing,
-    Bauer 1991; "Learn then Test", Angelopoulos et al. 2021).
+    Walks over coverages fixed beforehand, from the smallest to all rows. One qualifies if the exact binomial lower
+    bound (Clopper and Pearson 1934) reaches the target with the error permitted there: what the step before was
+    permitted, if it qualified, and at a start an equal part of the whole. So the parts of several starts add up as long
+    as nothing fails, and a walk that fails begins anew at the next start (fallback procedure, Wiens 2003; "Learn then
+    Test", Angelopoulos et al. 2021).
 
     Args:
         confidences: (N,) float32 probability of each row's answer.
@@ -93,17 +94,25 @@ def precision_threshold(
     """
     order = np.argsort(-confidences, kind="stable")
     ranked, hits = confidences[order], np.cumsum(is_correct[order])
-    level = (1 - confidence) / len(_STARTS)
-    best = 0
-    for start in _STARTS:
-        for count in np.unique(np.linspace(start * len(ranked), len(ranked), _NUM_STEPS).astype(int)):
-            if count == 0:
-                break
-            total = int(np.searchsorted(-ranked, -ranked[count - 1], side="right"))  # ties are accepted together
-            if precision_lower_bound(int(hits[total - 1]), total, level) < target:
-                break
-            best = max(best, total)
+    starts = _useful_starts(len(ranked), target, 1 - confidence)
+    best, level = 0, 0.0
+    for step in range(min(starts), _NUM_STEPS + 1):
+        level += (1 - confidence) / len(starts) if step in starts else 0.0
+        count = step * len(ranked) // _NUM_STEPS
+        total = int(np.searchsorted(-ranked, -ranked[count - 1], side="right")) if count else 0  # ties go together
+        if total and level and precision_lower_bound(int(hits[total - 1]), total, level) >= target:
+            best = total
+        else:
+            level = 0.0
     return (float(ranked[best - 1]), best / len(ranked)) if best else (NEVER, 0.0)
+
+
+def _useful_starts(num_rows: int, target: float, error: float) -> tuple[int, ...]:
+    """Without those whose rows are too few to show the target even if all are right."""
+    starts = _STARTS
+    while len(starts) > 1 and target ** (starts[0] * num_rows // _NUM_STEPS) > error / len(starts):
+        starts = starts[1:]
+    return starts
 
 
 def precision_lower_bound(hits: int, total: int, level: float) -> float:
