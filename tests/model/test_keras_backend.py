@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +145,25 @@ def test_the_environment_wins_and_the_policy_is_set(monkeypatch: pytest.MonkeyPa
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is kept with glibc only")
+def test_large_memory_is_used_again() -> None:
+    """40 times 64 MiB, one after the other, are 655,360 pages of 4 KiB if each comes from the system."""
+    program = """
+import resource
+from model.keras_backend import prepare_keras
+from model.settings import TrainingSettings
+prepare_keras(TrainingSettings())
+length = 2**26
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(40):
+    b"x" * length
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = run_python(program)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 2 * 2**14, "more than two of them were got from the system"
 
 
 def imports_of(file: Path) -> set[str]:
