@@ -7,7 +7,6 @@ import platform
 from model.errors import SettingsError
 from model.settings import TrainingSettings
 
-
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _MOST_KEPT_BYTES = 2**31 - 1

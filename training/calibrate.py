@@ -14,7 +14,7 @@ from model.taxonomy import Taxonomy
 NEVER = 2.0
 #: Coverages that are tried for a threshold, in parts of all rows, from the first of the starts on.
 _NUM_STEPS = 400
-_STARTS = (20, 100, 200, 300, 400)
+_STARTS: tuple[int, ...] = (20, 100, 200, 300, 400)
 
 
 def calibrate(
