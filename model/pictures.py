@@ -60,6 +60,11 @@ def decode_picture(data: bytes, settings: ImageSettings) -> np.ndarray:
     return resize(pixels, settings.image_size)
 
 
+def blank_jpeg(image_size: int) -> bytes:
+    """A black square, to warm up with and to see whether an engine is sound."""
+    return simplejpeg.encode_jpeg(np.zeros((image_size, image_size, 3), np.uint8))
+
+
 def resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
     """(H, W, 3) uint8 to (image_size, image_size, 3); averaging areas when it shrinks."""
     height, width = pixels.shape[:2]

@@ -63,8 +63,11 @@ class Predictor:
         return self.preprocessor.features(products, image_features)
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
-        """(B, H, W, 3) uint8 to (B, F) float32."""
-        return self.engine.encode_images(images)
+        """(B, H, W, 3) uint8 to (B, F) float32, in runs of as many pictures as the engine does best with."""
+        most = self.engine.max_images
+        if len(images) <= most:
+            return self.engine.encode_images(images)
+        return np.concatenate([self.engine.encode_images(images[i : i + most]) for i in range(0, len(images), most)])
 
     def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
         """Classifier inputs to head logits and embedding; see `Engine.classify`."""

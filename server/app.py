@@ -14,7 +14,6 @@ from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.auth import token_checks
 from server.call_limit import CallLimit
 from server.credentials import server_credentials
-from server.decoder import Decoder
 from server.event_loop import EventLoop
 from server.health import Health
 from server.metrics import Metrics
@@ -73,12 +72,11 @@ class AisleServer:
         self._token_checks = token_checks(settings)
         self._tracing = open_tracing(settings.otlp_endpoint)
         self._metrics = Metrics()
-        self._decoder = Decoder(settings.decode_threads, settings.max_queue_images, settings.max_queue_bytes)
         self.models = ModelRegistry()
         self._watcher = self._load_models()
         self._event_loop = EventLoop("rpc")
         self._service = ProductClassifier(self.models, settings, self._event_loop, self._metrics, self._tracing)
-        collector = ServerCollector(self._metrics, self.models, self._decoder, self._service.calls)
+        collector = ServerCollector(self._metrics, self.models, self._service.calls)
         self._metrics.registry.register(collector)
         self._metrics_server: MetricsPort | None = None
         self._health = Health(_health_names(self.models.names), self._event_loop)
@@ -122,7 +120,7 @@ class AisleServer:
     def _load_models(self) -> ModelWatcher | None:
         """Load what the settings name; the watcher of a folder of models, when it is one."""
         settings = self.settings
-        loader = ModelLoader(settings, self._decoder)
+        loader = ModelLoader(settings)
         if settings.models is None:
             assert settings.bundle is not None
             model = loader.open(settings.bundle)
@@ -144,7 +142,6 @@ class AisleServer:
         if self._watcher is not None:
             self._watcher.stop()
         self.models.close()
-        self._decoder.close()
         self._service.close()
         self._event_loop.close()
         if self._metrics_server is not None:

@@ -51,14 +51,15 @@ class Batcher(Generic[Item, Result]):
 
     Args:
         name: for logs, error texts and the threads.
-        run: one result for each item, in order; called from `num_workers` threads.
+        run: one result for each item, in order, or the exception that is its outcome; called from `num_workers`
+            threads.
         good_item: one that a sound `run` answers.
     """
 
     def __init__(
         self,
         name: str,
-        run: Callable[[list[Item]], Sequence[Result]],
+        run: Callable[[list[Item]], Sequence[Result | Exception]],
         limits: BatchLimits,
         good_item: Item,
         num_workers: int = 1,
@@ -288,7 +289,7 @@ class Batcher(Generic[Item, Result]):
             return False
         return True
 
-    def _run(self, items: list[Item]) -> Sequence[Result]:
+    def _run(self, items: list[Item]) -> Sequence[Result | Exception]:
         results = self._run_items(items)
         if len(results) != len(items):
             raise BatchError(f"the {self.name} engine was given {len(items)} items and gave back {len(results)}")

@@ -2,12 +2,12 @@
 
 A request's path, and the error that may arise on each part of it:
 
-    bytes --request.py--> products --check--> --decode--> --encode--> --classify--> --response.py--> bytes
-          |               |           |           |           |           |
-          |               |           |           |           +-----------+-- anything else   INTERNAL
-          |               |           |           |           +-----------+-- TooLateError    DEADLINE_EXCEEDED
-          |               |           +-----------+-----------+-----------+-- OverloadError   RESOURCE_EXHAUSTED
-          |               |           +-- PictureError   INVALID_ARGUMENT, this product alone
+    bytes --request.py--> products --check--> --queue--> --decode--> --encode--> --classify--> --response.py--> bytes
+          |               |           |          |           |           |           |
+          |               |           |          |           +-----------+-----------+-- anything else  INTERNAL
+          |               |           |          |           +-- PictureError   INVALID_ARGUMENT, this product alone
+          |               |           |          +-- TooLateError               DEADLINE_EXCEEDED
+          |               |           +----------+-- OverloadError              RESOURCE_EXHAUSTED
           |               +-- ProductError               INVALID_ARGUMENT, this product alone
           +-- RequestError                               INVALID_ARGUMENT, the whole request
 

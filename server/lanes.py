@@ -10,36 +10,40 @@ import numpy as np
 
 from model.answer import Prediction
 from model.batch_shapes import buckets
+from model.cores import usable_cores
+from model.engine import Engine
+from model.errors import PictureError
+from model.pictures import blank_jpeg
 from model.predictor import Predictor
 from model.product import Product
 from model.sub_tree import SubTree
 from server.batcher import Batcher, BatchLimits
+from server.decoder import Decoder
 from server.errors import AisleError, EngineDownError
 from server.feature_cache import FeatureCache
 from server.settings import ServerSettings
 
 _SPARE_WORKERS = 2  # while the streams run, these make the next pictures ready and hand out the last answers
+_ENCODER_RUNS = 2  # of one picture batch on a CPU, whose caches the encoder takes from all that comes after it
 _MIN_TEXT_SHARE = 64  # fewer take two workers nearly as long each as one of them takes for all; a text is cheap
 
-_WARM_UP = Product("", product_name="warm up")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Item:
     """A checked product on its way, and what its caller wants to know.
 
     Args:
-        pixels: (H, W, 3) uint8 of its picture; None in the text lane.
         all_heads, with_words: whether the prediction carries `heads` and `words`.
         sub_tree: what the answer is restricted to; None is the whole tree.
+        decode_s: what the pictures of its batch took to be decoded, seconds; noted by the lane.
     """
 
     product: Product
     top_k: int
     all_heads: bool
-    pixels: np.ndarray | None = None
     sub_tree: SubTree | None = None
     with_words: bool = False
+    decode_s: float = 0.0
 
 
 class Lanes:
@@ -48,24 +52,29 @@ class Lanes:
     Attributes:
         predictor: what answers in both.
         text: products without a picture, or with its features.
-        picture: products with pixels.
+        picture: products with a picture; its batches decode them.
         feature_cache: of the pictures that were encoded here.
     """
 
     def __init__(self, predictor: Predictor, settings: ServerSettings):
         self.predictor = predictor
         self.feature_cache = FeatureCache(settings.image_cache_bytes)
-        self._num_streams = predictor.engine.num_streams
-        self._max_images = max_images = settings.max_batch_images or predictor.engine.max_images
+        engine = predictor.engine
+        self._decoder = Decoder(predictor.decode, settings.decode_threads or _decode_threads(engine))
+        self._num_streams = engine.num_streams
+        max_images = settings.max_batch_images or _max_batch_images(engine)
+        self._max_encoded = min(max_images, engine.max_images)
         self._max_items = settings.max_batch_items
+        self._blank_picture = blank_jpeg(predictor.bundle.settings.image.image_size)
         text_limits = _limits(settings, self._max_items, settings.max_queue_items, _MIN_TEXT_SHARE)
-        self.text: Batcher[Item, Prediction] = Batcher(
-            "text", self._answer, text_limits, _good(None), self._num_streams
-        )
+        self.text: Batcher[Item, Prediction] = Batcher("text", self._answer, text_limits, _good(), self._num_streams)
         picture_limits = _limits(settings, max_images, settings.max_queue_images, min_share=1)
-        pixels = self._blank_picture() if "image" in predictor.bundle.fields else None
         self.picture: Batcher[Item, Prediction] = Batcher(
-            "picture", self._answer, picture_limits, _good(pixels), self._num_streams + _SPARE_WORKERS
+            "picture",
+            self._answer_pictures,
+            picture_limits,
+            _good(self._blank_picture),
+            self._num_streams + _SPARE_WORKERS,
         )
         self._timeout_s = settings.engine_timeout_s
         self._running_s: dict[tuple[str, int], float] = {}
@@ -83,10 +92,9 @@ class Lanes:
         Raises:
             Exception: what the engine raised.
         """
-        text, pictures = [_good(None)], [_good(self._blank_picture())]
-        batches = [text * size for size in buckets(self._max_items)]
+        batches = [[_good()] * size for size in buckets(self._max_items)]
         if "image" in self.predictor.bundle.fields:
-            batches += [pictures * size for size in buckets(self._max_images)]
+            batches += [[_good(self._blank_picture)] * size for size in buckets(self._max_encoded)]
         with ThreadPoolExecutor(self._num_streams) as pool:
             for batch in batches:
                 began_s = time.perf_counter()
@@ -123,38 +131,59 @@ class Lanes:
         """Stop both batchers and free the engine."""
         self.text.close()
         self.picture.close()
+        self._decoder.close()
         self.predictor.close()
 
     def _answer(self, items: Sequence[Item]) -> list[Prediction]:
         """Answer a batch as its most demanding item wants it; the others leave out what they do not need."""
-        products = [item.product for item in items]
-        pixels = {i: item.pixels for i, item in enumerate(items) if item.pixels is not None}
-        if pixels:
-            for i, features in zip(pixels, self.predictor.encode_images(np.stack(list(pixels.values()))), strict=True):
-                products[i] = self._encoded(products[i], features)
         top_k, all_heads = max(item.top_k for item in items), any(item.all_heads for item in items)
         sub_trees = [item.sub_tree for item in items]
         words = [i for i, item in enumerate(items) if item.with_words]
-        return self.predictor.predict_decoded(products, {}, top_k, all_heads, sub_trees, words)
+        return self.predictor.predict_decoded([item.product for item in items], {}, top_k, all_heads, sub_trees, words)
 
-    def _encoded(self, product: Product, features: np.ndarray) -> Product:
-        """A product with the features of its picture in the place of it."""
-        if product.image is not None:  # as the pictures of warm-up have none
-            self.feature_cache.put(product.image, features)
-        return replace(product, image=None, image_features=features)
+    def _answer_pictures(self, items: Sequence[Item]) -> list[Prediction | PictureError]:
+        """Answer a batch by its pictures, too; a broken one is the outcome of its own product."""
+        outcomes: dict[int, Prediction | PictureError] = {}
+        pixels: dict[int, np.ndarray] = {}
+        started_s = time.perf_counter()
+        decoded = self._decoder.decode([item.product for item in items])
+        decode_s = time.perf_counter() - started_s
+        for i, (item, found) in enumerate(zip(items, decoded, strict=True)):
+            item.decode_s = decode_s
+            if isinstance(found, PictureError):
+                outcomes[i] = found
+            else:
+                assert found is not None  # this lane's products have a picture, and the model reads it
+                pixels[i] = found
+        if pixels:
+            features = self.predictor.encode_images(np.stack(list(pixels.values())))
+            encoded = [self._encoded(items[i], row) for i, row in zip(pixels, features, strict=True)]
+            outcomes.update(zip(pixels, self._answer(encoded), strict=True))
+        return [outcomes[i] for i in range(len(items))]
+
+    def _encoded(self, item: Item, features: np.ndarray) -> Item:
+        """An item with the features of its product's picture in the place of it."""
+        assert item.product.image is not None
+        self.feature_cache.put(item.product.image, features)
+        return replace(item, product=replace(item.product, image=None, image_features=features))
 
     def _warm_up_with(self, batch: list[Item], together: Barrier) -> None:
         together.wait()  # runs at the same time are on different streams
-        self._answer(batch)
-        self.predictor.predict_decoded([item.product for item in batch], {}, top_k=1, all_heads=False)
-
-    def _blank_picture(self) -> np.ndarray:
-        size = self.predictor.bundle.settings.image.image_size
-        return np.zeros((size, size, 3), np.uint8)
+        run = self._answer if batch[0].product.image is None else self._answer_pictures
+        run(batch)
+        self._answer([replace(_good(), all_heads=False)] * len(batch))
 
 
-def _good(pixels: np.ndarray | None) -> Item:
-    return Item(_WARM_UP, top_k=1, all_heads=True, pixels=pixels)
+def _decode_threads(engine: Engine) -> int:
+    return 1 if engine.device == "CPU" else usable_cores()
+
+
+def _max_batch_images(engine: Engine) -> int:
+    return engine.max_images * (_ENCODER_RUNS if engine.device == "CPU" else 1)
+
+
+def _good(image: bytes | None = None) -> Item:
+    return Item(Product("", product_name="warm up", image=image), top_k=1, all_heads=True)
 
 
 def _limits(settings: ServerSettings, max_batch_items: int, max_queue_items: int, min_share: int) -> BatchLimits:

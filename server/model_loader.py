@@ -7,7 +7,6 @@ from model.bundle import Bundle, load_bundle
 from model.engine_choice import open_engine
 from model.predictor import Predictor
 from model.thread_priority import lower_thread_priority
-from server.decoder import Decoder
 from server.models import ServedModel
 from server.pipeline import Pipeline
 from server.settings import ServerSettings
@@ -20,15 +19,10 @@ _REST = 3.0
 
 
 class ModelLoader:
-    """Opens bundles for serving.
+    """Opens bundles for serving."""
 
-    Args:
-        decoder: shared by all models.
-    """
-
-    def __init__(self, settings: ServerSettings, decoder: Decoder):
+    def __init__(self, settings: ServerSettings):
         self._settings = settings
-        self._decoder = decoder
 
     def open(self, path: Path, name: str | None = None, *, is_beside_calls: bool = False) -> ServedModel:
         """Verify, compile and warm up one version.
@@ -46,7 +40,7 @@ class ModelLoader:
         with ThreadPoolExecutor(1, "loader", lower_thread_priority, (_NICENESS if is_beside_calls else 0,)) as pool:
             bundle = pool.submit(_read, path).result()
             engine = open_engine(path, settings.engine, settings.precision, settings.engine_threads, many_callers=True)
-            pipeline = Pipeline(Predictor(bundle, engine), self._decoder, settings)
+            pipeline = Pipeline(Predictor(bundle, engine), settings)
             try:
                 pool.submit(pipeline.warm_up, _REST if is_beside_calls else 0.0).result()
             except BaseException:

@@ -11,7 +11,6 @@ from model.product import Product
 from model.sub_tree import SubTree, find_sub_tree
 from model.taxonomy import Taxonomy
 from server.call import Call
-from server.decoder import Decoder
 from server.errors import FieldError, RequestError, WaitTooLongError
 from server.lanes import Lanes
 from server.request import Question
@@ -39,15 +38,12 @@ class Answered:
 class Pipeline:
     """The lanes of one model, and what goes on before and behind them.
 
-    Args:
-        decoder: shared by all models; not closed here.
     Attributes:
         lanes: what answers now; others take their place when the engine is opened again.
         is_closed: whether it is over.
     """
 
-    def __init__(self, predictor: Predictor, decoder: Decoder, settings: ServerSettings):
-        self.decoder = decoder
+    def __init__(self, predictor: Predictor, settings: ServerSettings):
         self.lanes = Lanes(predictor, settings)
         self._settings = settings
         self._lock = threading.Lock()
@@ -96,13 +92,13 @@ class Pipeline:
     def wait_s(self, has_texts: bool, has_pictures: bool) -> float:
         """How long a request that came now would wait, seconds."""
         text_s = self.lanes.text.wait_s() if has_texts else 0.0
-        picture_s = self.decoder.wait_s() + self.lanes.picture.wait_s() if has_pictures else 0.0
+        picture_s = self.lanes.picture.wait_s() if has_pictures else 0.0
         return max(text_s, picture_s)
 
     def answer_s(self, num_texts: int, num_pictures: int) -> float:
         """How long a request that came now would take, the wait included, seconds."""
         text_s = self.lanes.text.wait_s(num_texts) if num_texts else 0.0
-        picture_s = self.decoder.wait_s() + self.lanes.picture.wait_s(num_pictures) if num_pictures else 0.0
+        picture_s = self.lanes.picture.wait_s(num_pictures) if num_pictures else 0.0
         return max(text_s, picture_s)
 
     async def answer(self, question: Question, call: Call) -> Answered:
@@ -137,7 +133,7 @@ class Pipeline:
             else:
                 texts[i] = replace(item, image=None, image_features=features)
         self._check_wait(len(texts), len(pictures), call)
-        run = RequestRun(lanes, self.decoder, question, call, sub_tree)
+        run = RequestRun(lanes, question, call, sub_tree)
         outcomes.update(await run.answer(texts, pictures))
         ordered = [outcomes[i] for i in range(len(question.items))]
         return Answered(ordered, run.decode_s, run.queue_s, run.inference_s)

@@ -8,7 +8,6 @@ from prometheus_client.registry import Collector
 
 from server.batcher import Batcher
 from server.call import Calls
-from server.decoder import Decoder
 from server.metrics import Metrics
 from server.models import ModelRegistry, ServedModel
 
@@ -18,10 +17,9 @@ _MODEL = ("model", "version")
 class ServerCollector(Collector):
     """Reads what the server knows anyway, so that calls pay nothing for it."""
 
-    def __init__(self, metrics: Metrics, models: ModelRegistry, decoder: Decoder, calls: Calls):
+    def __init__(self, metrics: Metrics, models: ModelRegistry, calls: Calls):
         self._metrics = metrics
         self._models = models
-        self._decoder = decoder
         self._calls = calls
 
     def collect(self) -> Iterator[Metric]:
@@ -29,9 +27,6 @@ class ServerCollector(Collector):
         models = list(self._models)
         self._metrics.forget_unloaded({(model.name, model.version) for model in models})
         yield GaugeMetricFamily("aisle_calls_in_flight", "Calls being answered", value=self._calls.num_in_flight)
-        yield GaugeMetricFamily(
-            "aisle_pictures_in_flight", "Pictures between arrival and answer", value=self._decoder.places.items
-        )
         yield self._model_info(models)
         yield self._model_states()
         yield _model_up(models)

@@ -66,7 +66,7 @@ class ServerSettings:
     engine_threads: int = 0
     """Threads of the engine on the CPU; each encodes pictures of its own. 0 means one a core."""
     decode_threads: int = 0
-    """Threads that decode pictures; 0 means one a core."""
+    """Threads that decode the pictures of a batch; 0 means the batch's own on a CPU, one a core for a GPU."""
     max_concurrent_rpcs: int = 128
     """Calls in flight, each on a thread of its own; more are refused with RESOURCE_EXHAUSTED."""
     max_message_bytes: int = 64 * 1024 * 1024
@@ -84,9 +84,9 @@ class ServerSettings:
     max_queue_items: int = 8192
     """Products without a picture that wait; more are refused with RESOURCE_EXHAUSTED."""
     max_queue_images: int = 1024
-    """Pictures between arrival and answer, of all models; more are refused."""
+    """Products with a picture that wait; more are refused."""
     max_queue_bytes: int = 512 * 1024 * 1024
-    """Bytes that the products, and as many that the pictures of a queue may take up; more are refused."""
+    """Bytes that either of them may take up while they wait; more are refused."""
     image_cache_bytes: int = 0
     """Bytes for the features of pictures already seen, by their content, for each loaded version; a picture that
     comes again is neither decoded nor encoded. 0 keeps none."""

@@ -125,7 +125,7 @@ def test_the_pod_asks_for_no_right(pod: dict[str, Any], container: dict[str, Any
 
 def test_threads_of_the_engine_are_those_of_the_limit(container: dict[str, Any]):
     limit = int(container["resources"]["limits"]["cpu"])
-    assert (flags(container).engine_threads, flags(container).decode_threads) == (limit, limit)
+    assert flags(container).engine_threads == limit
 
 
 def test_every_mount_has_its_volume(pod: dict[str, Any], container: dict[str, Any]):

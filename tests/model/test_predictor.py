@@ -105,6 +105,7 @@ class ColourEngine:
 
     def __init__(self, engine: Engine):
         self.engine = engine
+        self.max_images = engine.max_images
         self.classify = engine.classify
         self.close = engine.close
 
@@ -135,6 +136,19 @@ def test_a_picture_and_its_features_answer_alike(predictor: Predictor) -> None:
     features = predictor.encode_images(pixels[None])[0]
     by_features = Product("full", "반팔 티셔츠 1", "패션 > 탑", "brand1", "maker", image_features=features)
     assert_same(*predictions(predictor.predict([by_features, FULL])))
+
+
+def test_many_pictures_are_encoded_in_runs_that_pay(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = predictor.decode(FULL)
+    assert pixels is not None
+    images = np.stack([np.roll(pixels, shift, axis=1) for shift in range(9)])
+    whole = predictor.engine.encode_images(images)
+    sizes: list[int] = []
+    encode = predictor.engine.encode_images
+    monkeypatch.setattr(predictor.engine, "max_images", 4)
+    monkeypatch.setattr(predictor.engine, "encode_images", lambda run: sizes.append(len(run)) or encode(run))
+    np.testing.assert_allclose(predictor.encode_images(images), whole, atol=1e-5)
+    assert sizes == [4, 4, 1]
 
 
 @pytest.mark.parametrize(("top_k", "expected"), [(1, 1), (2, 2), (3, 3), (500, 3)])

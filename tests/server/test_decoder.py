@@ -7,62 +7,48 @@ from model.errors import PictureError
 from model.product import Product
 from server.decoder import Decoder
 
-PRODUCT = Product("1", image=b"\x05")
+PRODUCTS = [Product("1", image=b"\x05"), Product("2", image=b""), Product("3", image=b"\x07"), Product("4")]
 
 
-def test_pictures_are_decoded_and_errors_come_back():
-    def decode(product: Product) -> np.ndarray:
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_pictures_come_back_in_order_and_a_broken_one_as_its_error(num_threads: int):
+    def decode(product: Product) -> np.ndarray | None:
         if product.image == b"":
             raise PictureError("no bytes")
-        return np.frombuffer(product.image or b"", np.uint8)
+        return None if product.image is None else np.frombuffer(product.image, np.uint8)
 
-    decoder = Decoder(num_threads=2, max_images=4, max_bytes=100)
-    good, bad = decoder.submit(decode, PRODUCT), decoder.submit(decode, Product("2", image=b""))
-    assert good.result(10) == np.array([5], np.uint8)
-    with pytest.raises(PictureError, match="no bytes"):
-        bad.result(10)
+    decoder = Decoder(decode, num_threads)
+    first, broken, third, none = decoder.decode(PRODUCTS)
+    decoder.close()
+    assert (first, third, none) == (np.array([5], np.uint8), np.array([7], np.uint8), None)
+    assert isinstance(broken, PictureError)
+    assert str(broken) == "no bytes"
+
+
+@pytest.mark.parametrize(("num_threads", "is_own"), [(1, True), (2, False)])
+def test_one_thread_is_the_callers(num_threads: int, is_own: bool):
+    threads: list[threading.Thread] = []
+    decoder = Decoder(lambda _: threads.append(threading.current_thread()), num_threads)
+    decoder.decode(PRODUCTS[:1])
+    decoder.close()
+    assert (threads == [threading.current_thread()]) is is_own
+
+
+def test_threads_of_its_own_decode_side_by_side():
+    together = threading.Barrier(2, timeout=30)
+
+    def decode(_: Product) -> None:
+        together.wait()  # breaks when the other does not come
+
+    decoder = Decoder(decode, 2)
+    assert decoder.decode(PRODUCTS[:2]) == [None, None]
     decoder.close()
 
 
-def test_pictures_that_were_left_are_not_decoded_and_nobody_waits_for_them():
-    release, entered = threading.Event(), threading.Event()
-    decoded = []
+def test_what_is_no_fault_of_the_picture_goes_up():
+    def decode(_: Product) -> None:
+        raise MemoryError("no memory")
 
-    def decode(product: Product) -> None:
-        entered.set()
-        assert release.wait(10)
-        decoded.append(product.product_id)
-
-    decoder = Decoder(num_threads=1, max_images=2, max_bytes=100)
-    running, left = decoder.submit(decode, PRODUCT), decoder.submit(decode, Product("2", image=b"\x05"))
-    assert entered.wait(10)
-    assert left.cancel()
-    release.set()
-    assert running.result(10) is None
-    last = decoder.submit(decode, Product("3", image=b"\x05"))
-    assert last.result(10) is None
-    decoder.close()
-    assert decoded == ["1", "3"]
-    assert decoder.wait_s() == 0.0
-
-
-def test_the_wait_counts_the_pictures_ahead():
-    release = threading.Event()
-
-    def decode(product: Product) -> None:
-        assert release.wait(10)
-
-    decoder = Decoder(num_threads=1, max_images=8, max_bytes=100)
-    release.set()
-    decoder.submit(decode, PRODUCT).result(10)
-    release.clear()
-    waiting = []
-    waits_s = []
-    for _ in range(3):
-        waiting.append(decoder.submit(decode, PRODUCT))
-        waits_s.append(decoder.wait_s())
-    release.set()
-    assert [future.result(10) for future in waiting] == [None] * 3
-    assert waits_s == pytest.approx([waits_s[0], 2 * waits_s[0], 3 * waits_s[0]])
-    assert waits_s[0] > 0
-    decoder.close()
+    decoder = Decoder(decode, 1)
+    with pytest.raises(MemoryError, match="no memory"):
+        decoder.decode(PRODUCTS)

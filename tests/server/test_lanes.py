@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from model.answer import Prediction
+from model.errors import PictureError
 from model.predictor import Predictor
 from model.product import Product
 from model.sub_tree import SubTree, find_sub_tree
@@ -82,3 +83,37 @@ def test_every_size_is_run_on_every_stream_before_the_first_caller(
     monkeypatch.setattr(engine, "encode_images", counted)
     lanes.warm_up()
     assert sorted(sizes) == sorted([*range(1, engine.max_images + 1)] * 2)
+
+
+def test_a_broken_picture_costs_no_neighbour_and_all_learn_what_decoding_took(lanes: Lanes, jpeg: bytes) -> None:
+    products = [Product(str(i), product_name="red shirt", image=jpeg) for i in range(3)]
+    products[1] = Product("1", product_name="red shirt", image=jpeg[: len(jpeg) // 2])
+    items = [Item(product, 1, False) for product in products]
+    first, broken, last = lanes.picture.submit(items, 10).result(30).results
+    assert isinstance(first, Prediction)
+    assert isinstance(last, Prediction)
+    assert (first.product_id, last.product_id) == ("0", "2")
+    np.testing.assert_array_equal(first.embedding, last.embedding)
+    assert isinstance(broken, PictureError)
+    assert min(one.decode_s for one in items) > 0
+
+
+def test_a_batch_of_broken_pictures_runs_no_program(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes.predictor.engine, "classify", None)
+    items = [Item(Product("", image=b"no picture"), 1, False)] * 2
+    results = lanes.picture.submit(items, 10).result(30).results
+    assert [type(result) for result in results] == [PictureError, PictureError]
+
+
+@pytest.mark.parametrize(("device", "expected"), [("CPU", 1), ("GPU (jax)", 16)])
+def test_a_gpu_is_fed_by_all_cores(
+    toy_bundle: Path, monkeypatch: pytest.MonkeyPatch, device: str, expected: int
+) -> None:
+    monkeypatch.setattr("server.lanes.usable_cores", lambda: 16)
+    predictor = Predictor.open(toy_bundle, "openvino")
+    monkeypatch.setattr(predictor.engine, "device", device)
+    asked: list[int] = []
+    monkeypatch.setattr("server.lanes.Decoder", lambda _, num_threads: asked.append(num_threads))
+    for decode_threads in (0, 3):
+        Lanes(predictor, ServerSettings(bundle=toy_bundle, decode_threads=decode_threads))
+    assert asked == [expected, 3]

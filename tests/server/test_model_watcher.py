@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from model.bundle_files import FILES
-from server.decoder import Decoder
 from server.model_loader import ModelLoader
 from server.model_watcher import ModelWatcher
 from server.models import ModelRegistry, VersionState
@@ -24,16 +23,9 @@ def registry() -> Iterator[ModelRegistry]:
 
 
 @pytest.fixture
-def decoder(watch_settings: ServerSettings) -> Iterator[Decoder]:
-    decoder = Decoder(1, watch_settings.max_queue_images, watch_settings.max_queue_bytes)
-    yield decoder
-    decoder.close()
-
-
-@pytest.fixture
-def watcher(watch_settings: ServerSettings, models: Path, registry: ModelRegistry, decoder: Decoder) -> ModelWatcher:
+def watcher(watch_settings: ServerSettings, models: Path, registry: ModelRegistry) -> ModelWatcher:
     """Has loaded version 1; the tests poll by hand."""
-    watcher = ModelWatcher(models, ModelLoader(watch_settings, decoder), registry, num_versions=1)
+    watcher = ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=1)
     watcher.load()
     return watcher
 
@@ -129,10 +121,10 @@ def test_a_version_written_again_is_loaded_again(
 
 
 def test_pinned_versions_stay_loaded_as_many_as_the_settings_say(
-    watch_settings: ServerSettings, models: Path, toy_bundle: Path, registry: ModelRegistry, decoder: Decoder
+    watch_settings: ServerSettings, models: Path, toy_bundle: Path, registry: ModelRegistry
 ):
     add_version(toy_bundle, models / "shop/2")
-    watcher = ModelWatcher(models, ModelLoader(watch_settings, decoder), registry, num_versions=2)
+    watcher = ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=2)
     watcher.load()
     kept = registry.loaded("shop")[0]
     add_version(toy_bundle, models / "shop/3")
@@ -218,11 +210,11 @@ def test_a_version_that_changes_while_it_is_read_is_not_served(
 
 
 def test_a_start_takes_the_newest_good_version(
-    watch_settings: ServerSettings, models: Path, toy_bundle: Path, registry: ModelRegistry, decoder: Decoder
+    watch_settings: ServerSettings, models: Path, toy_bundle: Path, registry: ModelRegistry
 ):
     add_version(toy_bundle, models / "shop/2")
     damage(models / "shop/2")
-    ModelWatcher(models, ModelLoader(watch_settings, decoder), registry, num_versions=1).load()
+    ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=1).load()
     assert [(state.version, state.state) for state in registry.states] == [("1", "serving"), ("2", "refused")]
 
 

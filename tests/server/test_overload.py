@@ -158,18 +158,20 @@ def test_text_does_not_wait_for_pictures(
 def test_places_of_pictures_come_back_whatever_became_of_them(
     tight_server: AisleServer, engine: Engine, tight_stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ):
-    places = next(iter(tight_server.models)).pipeline.decoder.places
+    lane = next(iter(tight_server.models)).pipeline.lanes.picture
     slow = SlowProgram(engine.encode_images)
     monkeypatch.setattr(engine, "encode_images", slow)
     broken = jpeg[: len(jpeg) // 2]
     assert later(tight_stub, pb.Product(image=jpeg), pb.Product(image=broken)).result(30)
+    running = [later(tight_stub, pb.Product(image=jpeg)) for _ in range(3)]
+    for _ in running:
+        slow.wait_until_busy()
     left = later(tight_stub, pb.Product(image=jpeg), pb.Product(image=jpeg))
-    slow.wait_until_busy()
-    assert (places.items, places.num_bytes) == (2, 2 * (len(jpeg) + 32 * 32 * 3))
+    wait_for(lambda: lane.num_queued == 2)
     left.cancel()
-    wait_for(lambda: places.items == 0)
+    wait_for(lambda: lane.num_queued == 0)
     slow.release()
-    assert places.num_bytes == 0
+    assert [len(call.result(30).classifications) for call in running] == [1, 1, 1]
 
 
 def test_calls_whose_message_never_comes_are_bounded(settings: ServerSettings, monkeypatch: pytest.MonkeyPatch):

@@ -30,6 +30,7 @@ class FaultyEngine:
 
     def __init__(self, engine: Engine):
         self.name = engine.name
+        self.device = engine.device
         self.num_streams = engine.num_streams
         self.max_images = engine.max_images
         self.raises = False
