@@ -17,6 +17,7 @@ def launch(environment: Path, folder: Path, port: int, model: PeerModel) -> Laun
         "grpc_port": port,
         "http_port": free_port(),
         "metrics_port": free_port(),
+        "metrics_dir": str(folder / "metrics"),  # by default a hidden one where it was started
         "parallel_workers": tuning.instances,
         "grpc_max_message_length": _MAX_MESSAGE_BYTES,
         "logging_settings": _LOGGING,
