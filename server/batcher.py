@@ -93,12 +93,6 @@ class Batcher(Generic[Item, Result]):
         return self._places.items
 
     @property
-    def running_batches(self) -> list[int]:
-        """A number of its own for each batch that runs now."""
-        with self._changed:
-            return list(self._running)
-
-    @property
     def fault(self) -> AisleError | None:
         """Why it takes no more work: StoppingError or EngineDownError; None while it does."""
         return self._refusal

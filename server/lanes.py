@@ -19,6 +19,7 @@ from model.product import Product
 from model.sub_tree import SubTree
 from server.batcher import Batcher, BatchLimits
 from server.decoder import Decoder
+from server.engine_runs import EngineRuns
 from server.errors import AisleError, EngineDownError
 from server.feature_cache import FeatureCache
 from server.settings import ServerSettings
@@ -67,7 +68,9 @@ class Lanes:
         self._max_items = settings.max_batch_items
         self._blank_picture = blank_jpeg(predictor.bundle.settings.image.image_size)
         text_limits = _limits(settings, self._max_items, settings.max_queue_items, _MIN_TEXT_SHARE)
-        self.text: Batcher[Item, Prediction] = Batcher("text", self._answer, text_limits, _good(), self._num_streams)
+        self.text: Batcher[Item, Prediction] = Batcher(
+            "text", self._answer_texts, text_limits, _good(), self._num_streams
+        )
         picture_limits = _limits(settings, max_images, settings.max_queue_images, min_share=1)
         self.picture: Batcher[Item, Prediction] = Batcher(
             "picture",
@@ -77,7 +80,7 @@ class Lanes:
             self._num_streams + _SPARE_WORKERS,
         )
         self._timeout_s = settings.engine_timeout_s
-        self._running_s: dict[tuple[str, int], float] = {}
+        self._engine_runs = EngineRuns()
 
     @property
     def fault(self) -> AisleError | None:
@@ -108,22 +111,16 @@ class Lanes:
         """Halt both when one has halted or hangs; to be called again and again.
 
         Args:
-            seconds: since the last call. Added up here, so that a pause of the whole process is no hang.
+            seconds: since the last call.
         Returns:
             the fault, None when they are sound.
         """
-        lanes = (self.text, self.picture)
-        self._running_s = {
-            (lane.name, batch): self._running_s.get((lane.name, batch), -seconds) + seconds
-            for lane in lanes
-            for batch in lane.running_batches
-        }
+        hanging = self._engine_runs.hanging(self._timeout_s, seconds)
         fault = self.fault
-        for (name, _), running_s in self._running_s.items():
-            if fault is None and running_s > self._timeout_s:
-                fault = EngineDownError(f"the {name} engine hangs and is being restarted; send the request again")
+        if fault is None and hanging:
+            fault = EngineDownError(f"the {hanging} engine hangs and is being restarted; send the request again")
         if isinstance(fault, EngineDownError):
-            for lane in lanes:
+            for lane in (self.text, self.picture):
                 lane.halt(fault)
         return fault
 
@@ -133,6 +130,10 @@ class Lanes:
         self.picture.close()
         self._decoder.close()
         self.predictor.close()
+
+    def _answer_texts(self, items: Sequence[Item]) -> list[Prediction]:
+        with self._engine_runs.run("text"):
+            return self._answer(items)
 
     def _answer(self, items: Sequence[Item]) -> list[Prediction]:
         """Answer a batch as its most demanding item wants it; the others leave out what they do not need."""
@@ -156,9 +157,10 @@ class Lanes:
                 assert found is not None  # this lane's products have a picture, and the model reads it
                 pixels[i] = found
         if pixels:
-            features = self.predictor.encode_images(np.stack(list(pixels.values())))
-            encoded = [self._encoded(items[i], row) for i, row in zip(pixels, features, strict=True)]
-            outcomes.update(zip(pixels, self._answer(encoded), strict=True))
+            with self._engine_runs.run("picture"):  # large pictures may take longer to be decoded than engines may
+                features = self.predictor.encode_images(np.stack(list(pixels.values())))
+                encoded = [self._encoded(items[i], row) for i, row in zip(pixels, features, strict=True)]
+                outcomes.update(zip(pixels, self._answer(encoded), strict=True))
         return [outcomes[i] for i in range(len(items))]
 
     def _encoded(self, item: Item, features: np.ndarray) -> Item:

@@ -1,5 +1,6 @@
 """What shares a batch and what does not."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,3 +118,24 @@ def test_a_gpu_is_fed_by_all_cores(
     for decode_threads in (0, 3):
         Lanes(predictor, ServerSettings(bundle=toy_bundle, decode_threads=decode_threads))
     assert asked == [expected, 3]
+
+
+def test_decoding_is_no_hang_however_long_it_takes(
+    toy_bundle: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor.open(toy_bundle, "openvino")
+    decode, entered, released = predictor.decode, threading.Event(), threading.Event()
+
+    def slow(product: Product) -> np.ndarray | None:
+        entered.set()
+        assert released.wait(60)
+        return decode(product)
+
+    monkeypatch.setattr(predictor, "decode", slow)
+    lanes = Lanes(predictor, ServerSettings(bundle=toy_bundle, engine_timeout_s=1.0))
+    future = lanes.picture.submit([Item(Product("", image=jpeg), 1, False)], 10)
+    assert entered.wait(10)
+    assert [lanes.watch(10.0) for _ in range(3)] == [None, None, None]
+    released.set()
+    assert isinstance(future.result(30).results[0], Prediction)
+    lanes.close()
