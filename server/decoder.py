@@ -12,8 +12,7 @@ from model.product import Product
 class Decoder:
     """Decodes on the thread that runs the batch, or on threads of its own.
 
-    Where the encoder runs on the same cores the batch's own thread is quickest: another one would drive the encoder
-    out of a core's caches. A GPU is fed by all cores.
+    Where the encoder runs on the same cores the batch's own thread is quickest (measured). A GPU is fed by all cores.
 
     Args:
         decode: pixels of one picture; None for a product without one.

@@ -101,8 +101,6 @@ def test_a_request_that_would_wait_past_its_deadline_is_refused_at_once(
     assert hurried.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "s, most of it waiting, the deadline is in 0." in hurried.details()
     assert retry_delay_s(hurried) >= 2 * FIRST_RUN_S
-    in_time = later(tight_stub, named("in time if nothing grows slower"), timeout_s=4.5 * FIRST_RUN_S)
-    assert in_time.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     calls.append(later(tight_stub, named("patient")))
     slow.release()
     assert [len(call.result(30).classifications) for call in calls] == [1, 2, 1]
