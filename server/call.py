@@ -7,6 +7,7 @@ from functools import partial
 
 import grpc
 
+from server.call_pace import CallPace
 from server.errors import StoppingError, TooManyCallsError
 from server.event_loop import EventLoop
 
@@ -21,10 +22,15 @@ class Call:
     Args:
         deadline_s: when the caller will have left at the latest, on the clock of `time.perf_counter`.
         event_loop: where it is answered.
+        is_stream: whether it has many answers.
+    Attributes:
+        is_answered: whether there is an answer for the caller.
     """
 
-    def __init__(self, deadline_s: float, event_loop: EventLoop):
+    def __init__(self, deadline_s: float, event_loop: EventLoop, is_stream: bool = False):
         self.deadline_s = deadline_s
+        self.is_stream = is_stream
+        self.is_answered = False
         self._event_loop = event_loop
         self._waiting: set[asyncio.Future[None]] = set()
         self._is_cut = False
@@ -50,14 +56,16 @@ class Call:
 
 
 class Calls:
-    """Counts the calls in flight and refuses those that are too many or too late.
+    """Counts the calls in flight and refuses those that are too many.
 
     Args:
         max_calls: most at the same time.
+        pace: what else limits them while many are in flight; streams last, and do not count there.
     """
 
-    def __init__(self, max_calls: int, event_loop: EventLoop):
+    def __init__(self, max_calls: int, event_loop: EventLoop, pace: CallPace | None = None):
         self._max_calls = max_calls
+        self._pace = pace or CallPace()
         self._event_loop = event_loop
         self._calls: set[Call] = set()
         self._is_closed = False
@@ -66,11 +74,11 @@ class Calls:
         self._may_refuse = asyncio.Event()
         self._may_refuse.set()
 
-    async def enter(self, context: grpc.aio.ServicerContext) -> Call:
+    async def enter(self, context: grpc.aio.ServicerContext, is_stream: bool = False) -> Call:
         """A call for an RPC, to be given to `leave` when that ends.
 
         Raises:
-            TooManyCallsError: `max_calls` are in flight.
+            TooManyCallsError: `max_calls` are in flight, or more than are answered in time.
             StoppingError: after `close`.
         """
         if self._is_closed:
@@ -80,13 +88,17 @@ class Calls:
         if self.is_full:
             raise self.too_many()
         left_s = context.time_remaining()
-        call = Call(math.inf if left_s is None else time.perf_counter() + left_s, self._event_loop)
+        call = Call(math.inf if left_s is None else time.perf_counter() + left_s, self._event_loop, is_stream)
         self._calls.add(call)
+        if not is_stream:
+            self._pace.begin(left_s)
         return call
 
     def leave(self, call: Call) -> None:
         """Count the call no more."""
         self._calls.discard(call)
+        if not call.is_stream:
+            self._pace.end(call.is_answered)
         if not self._calls:
             self._none_left.set()
 
@@ -98,11 +110,14 @@ class Calls:
     @property
     def is_full(self) -> bool:
         """Whether a call that came now would be one too many; after `close` other words are told."""
-        return len(self._calls) >= self._max_calls and not self._is_closed
+        return (len(self._calls) >= self._max_calls or self._pace.is_full) and not self._is_closed
 
     def too_many(self) -> TooManyCallsError:
         """What a refused caller is told."""
-        text = f"{self._max_calls} calls are in flight, the most this server takes; wait and send it again"
+        text = (
+            f"as many calls are in flight as this server takes ({self._max_calls}) or answers in time; wait and send it"
+            " again"
+        )
         return TooManyCallsError(text, _RETRY_AFTER_S)
 
     async def close(self, timeout_s: float) -> bool:

@@ -65,7 +65,9 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         check_readable(request)
         call = await self.calls.enter(context)
         try:
-            return await self._classify(request, call)
+            response = await self._classify(request, call)
+            call.is_answered = True
+            return response
         finally:
             self.calls.leave(call)
 
@@ -73,7 +75,7 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         self, request_iterator: AsyncIterator[classifier_pb2.ClassifyStreamRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[classifier_pb2.ClassifyStreamResponse]:
         """See the contract."""
-        call = await self.calls.enter(context)
+        call = await self.calls.enter(context, is_stream=True)
 
         async def answer(message: classifier_pb2.ClassifyStreamRequest) -> classifier_pb2.ClassifyStreamResponse:
             try:
@@ -100,7 +102,9 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         call = await self.calls.enter(context)
         try:
             with self._models.lease(request.model, request.model_version) as model:
-                return model_response(model, self._settings)
+                response = model_response(model, self._settings)
+                call.is_answered = True
+                return response
         finally:
             self.calls.leave(call)
 

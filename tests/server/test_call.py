@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from server.call import Call, Calls
+from server.call_pace import CallPace
 from server.errors import StoppingError, TooManyCallsError
 from server.event_loop import EventLoop
 
@@ -57,7 +58,7 @@ def test_a_call_over_the_limit_is_refused_until_another_ends(event_loop: EventLo
     async def enter() -> None:
         calls = Calls(1, event_loop)
         call = await calls.enter(Context())
-        expected = "1 calls are in flight, the most this server takes; wait and send it again"
+        expected = r"as this server takes \(1\) or answers in time; wait and send it again"
         with pytest.raises(TooManyCallsError, match=expected):
             await calls.enter(Context())
         calls.leave(call)
@@ -101,3 +102,40 @@ def test_refusals_are_held_while_the_connections_close(event_loop: EventLoop):
             await refused
 
     event_loop.run(hold())
+
+
+def test_streams_do_not_count_where_the_pace_does(event_loop: EventLoop):
+    """They last: of many in flight none would ever be answered."""
+    pace = CallPace()
+
+    async def enter() -> list[int]:
+        calls = Calls(100, event_loop, pace)
+        streams = [await calls.enter(Context(), is_stream=True) for _ in range(50)]
+        call = await calls.enter(Context())
+        counts = [pace._num_in_flight, calls.num_in_flight]
+        for one in (*streams, call):
+            calls.leave(one)
+        return [*counts, pace._num_in_flight]
+
+    assert event_loop.run(enter()) == [1, 51, 0]
+
+
+def test_more_than_the_pace_allows_are_refused_before_the_most(event_loop: EventLoop):
+    time_s = 0.0
+    pace = CallPace(lambda: time_s)
+
+    async def enter() -> None:
+        nonlocal time_s
+        calls = Calls(100, event_loop, pace)
+        flood = [await calls.enter(Context()) for _ in range(50)]
+        time_s = 1.0
+        for call in flood[:10]:  # of 50 a second: 10 a second, 5 s allowed
+            call.is_answered = True
+            calls.leave(call)
+        while not calls.is_full:
+            await calls.enter(Context())
+        with pytest.raises(TooManyCallsError, match=r"takes \(100\) or answers in time"):
+            await calls.enter(Context())
+        assert calls.num_in_flight < 50
+
+    event_loop.run(enter())
