@@ -67,7 +67,7 @@ class ServerSettings:
     """Threads of the engine on the CPU; each encodes pictures of its own. 0 means one a core."""
     decode_threads: int = 0
     """Threads that decode the pictures of a batch; 0 means the batch's own on a CPU, one a core for a GPU."""
-    max_concurrent_rpcs: int = 256
+    max_concurrent_rpcs: int = 1024
     """Calls in flight; more are refused with RESOURCE_EXHAUSTED. So are, while many are in flight, those that would
     take more than half of what callers' deadlines allow."""
     max_message_bytes: int = 64 * 1024 * 1024
