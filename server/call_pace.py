@@ -2,14 +2,18 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
+from statistics import median
 
 #: Fewer in flight, on average, say nothing of how many could be answered.
 _FEW_CALLS = 8
 #: More than few, or what follows from the limit would take it away.
 _LEAST_LIMIT = 16
 _WINDOW_S = 0.25
-_NEWEST_SHARE = 0.5  # of the last window in the moving average of the rate
+#: Their median is the rate: it outlasts a pause, which is a single window, and follows a change after half of them.
+_NUM_WINDOWS = 9
+_LEAST_WINDOWS = 3
 _NEWEST_CALL_SHARE = 0.05  # of the last call in the moving average of the deadlines
 #: Calls may wait for half of what their callers allow: the other half is for times when all takes twice as long.
 _SHARE_OF_DEADLINE = 0.5
@@ -32,7 +36,7 @@ class CallPace:
         self._num_in_flight = 0
         self._changed_s = 0.0
         self._allowed_s: float | None = None
-        self._rate_rps: float | None = None
+        self._rates_rps: deque[float] = deque(maxlen=_NUM_WINDOWS)
         self._begin_window()
 
     @property
@@ -77,10 +81,12 @@ class CallPace:
         self._num_answered = 0
 
     def _judge(self) -> None:
-        if self._allowed_s is None or self._call_s < _FEW_CALLS * self._busy_s:
-            self._limit, self._rate_rps = math.inf, None
+        self._limit = math.inf
+        if self._call_s < _FEW_CALLS * self._busy_s:
+            if self._rates_rps:
+                self._rates_rps.popleft()
             return
-        rate_rps = self._num_answered / self._busy_s
-        before_rps = rate_rps if self._rate_rps is None else self._rate_rps
-        self._rate_rps = before_rps + _NEWEST_SHARE * (rate_rps - before_rps)
-        self._limit = max(_LEAST_LIMIT, math.floor(self._rate_rps * self._allowed_s * _SHARE_OF_DEADLINE))
+        self._rates_rps.append(self._num_answered / self._busy_s)
+        if self._allowed_s is not None and len(self._rates_rps) >= _LEAST_WINDOWS:
+            in_time = median(self._rates_rps) * self._allowed_s * _SHARE_OF_DEADLINE
+            self._limit = max(_LEAST_LIMIT, math.floor(in_time))

@@ -89,7 +89,28 @@ def test_a_burst_that_is_answered_in_time_is_let_in():
 
 def test_where_nobody_is_answered_some_are_tried():
     callers = Callers(rate_rps=100)
-    callers.run(3, arrivals_rps=500, are_answered=False)
+    callers.run(5, arrivals_rps=500, are_answered=False)
     assert callers.num_in_flight in (15, 16)
     callers.run(3, arrivals_rps=500)
     assert callers.num_in_flight == pytest.approx(100, abs=10)
+
+
+def test_what_comes_at_once_when_all_had_stood_still_is_let_in():
+    """One pause says nothing of how many could be answered, whatever was in flight."""
+    time_s = 0.0
+    pace = CallPace(lambda: time_s)
+    for _ in range(10):
+        pace.begin(10.0)
+    for _ in range(20):  # 25 a second, 10 in flight
+        time_s += 0.04
+        pace.end(is_answered=True)
+        pace.begin(10.0)
+    for _ in range(3):
+        time_s += 5.0
+        pace.end(is_answered=True)
+        for _ in range(100):
+            assert not pace.is_full
+            pace.begin(10.0)
+        for _ in range(99):
+            time_s += 0.01
+            pace.end(is_answered=True)
