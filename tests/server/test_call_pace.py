@@ -8,7 +8,7 @@ TICK_S = 0.01
 
 
 class Callers:
-    """A closed or open loop of callers before a server that answers so many calls a second, first come, first served.
+    """Callers who do not wait for each other, and a server that answers so many calls a second.
 
     Attributes:
         num_in_flight, num_refused: calls now, and so far.
