@@ -37,6 +37,7 @@ def test_a_short_soak(toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_pat
     assert [promise["is_kept"] for promise in report["promises"]] == [True] * 5
     assert report["soak"]["errors"] == {}
     assert report["soak"]["num_requests"] > 0
+    assert report["highest_after_rps"] > 0
     assert all(sample["rss_mib"] > 10 and sample["num_threads"] > 5 for sample in report["usage"])
 
 
