@@ -30,6 +30,8 @@ class BatchLimits:
         max_delay_s: longest that an idle worker waits for a batch to fill, seconds.
         min_share: what is worth another worker: while a batch runs, fewer wait for its end, and where several
             workers are idle they share what there is, but none takes less than this.
+        all_share: whether busy workers have a share, too, so that batches are small while the queue is short: for
+            items that take nearly as long together as one after the other, and would wait for each other.
     """
 
     max_batch_items: int
@@ -37,14 +39,15 @@ class BatchLimits:
     max_queue_bytes: int
     max_delay_s: float = 0.0
     min_share: int = 1
+    all_share: bool = False
 
 
 class Batcher(Generic[Item, Result]):
     """Runs items of many callers together, on worker threads of its own.
 
     Where nothing runs a worker starts at once with what there is (unless the limits name a delay); while
-    they are busy, everything that arrives is taken together when one comes back, up to the batch limit. A
-    work with more items than fit is split over several batches. Works whose future was cancelled or
+    they are busy, everything that arrives is taken together when one comes back, up to the batch limit (unless
+    all share). A work with more items than fit is split over several batches. Works whose future was cancelled or
     whose deadline has passed are left out. When a batch fails, each of its items runs once more
     alone, so that a faulty one fails by itself. Then an item known to be good runs: when that
     fails as well the fault is not the items', and the batcher halts.
@@ -230,7 +233,8 @@ class Batcher(Generic[Item, Result]):
         limits = self._limits
         if limits.max_delay_s:  # whoever waits for a batch to fill wants it whole
             return limits.max_batch_items
-        share = max(math.ceil(self.num_queued / self._num_idle), limits.min_share)
+        num_sharing = len(self._workers) if limits.all_share else self._num_idle
+        share = max(math.ceil(self.num_queued / num_sharing), limits.min_share)
         return min(share, limits.max_batch_items)
 
     def _drop_rest(self, work: Work[Item, Result]) -> None:

@@ -71,7 +71,8 @@ class Lanes:
         self.text: Batcher[Item, Prediction] = Batcher(
             "text", self._answer_texts, text_limits, _good(), self._num_streams
         )
-        picture_limits = _limits(settings, max_images, settings.max_queue_images, min_share=1)
+        on_cpu = engine.device == "CPU"  # there a picture in a batch gains a fifth, and only in a full one
+        picture_limits = _limits(settings, max_images, settings.max_queue_images, min_share=1, all_share=on_cpu)
         self.picture: Batcher[Item, Prediction] = Batcher(
             "picture",
             self._answer_pictures,
@@ -188,6 +189,8 @@ def _good(image: bytes | None = None) -> Item:
     return Item(Product("", product_name="warm up", image=image), top_k=1, all_heads=True)
 
 
-def _limits(settings: ServerSettings, max_batch_items: int, max_queue_items: int, min_share: int) -> BatchLimits:
+def _limits(
+    settings: ServerSettings, max_batch_items: int, max_queue_items: int, min_share: int, all_share: bool = False
+) -> BatchLimits:
     delay_s = settings.max_queue_delay_ms / 1000
-    return BatchLimits(max_batch_items, max_queue_items, settings.max_queue_bytes, delay_s, min_share)
+    return BatchLimits(max_batch_items, max_queue_items, settings.max_queue_bytes, delay_s, min_share, all_share)

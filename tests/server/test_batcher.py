@@ -258,6 +258,18 @@ def test_a_worker_takes_all_when_the_others_are_busy(gate: Gate, pair: Doubler):
     assert sorted(gate.batches, key=len)[2:] == [[1, 2, 3]]
 
 
+def test_where_all_share_a_worker_leaves_their_part_to_the_busy_ones(gate: Gate):
+    limits = BatchLimits(max_batch_items=4, max_queue_items=8, max_queue_bytes=1000, all_share=True)
+    batcher = Batcher("pair", gate, limits, GOOD, num_workers=2)
+    hold(gate, batcher)
+    hold(gate, batcher)
+    future = submit(batcher, 1, 2, 3)
+    gate.open.set()
+    assert doubled(future) == [2, 4, 6]
+    assert sorted(gate.batches[2:]) == [[1, 2], [3]]
+    batcher.close()
+
+
 def test_few_items_wait_for_the_running_batch_rather_than_for_another_worker(gate: Gate):
     limits = BatchLimits(max_batch_items=4, max_queue_items=8, max_queue_bytes=1000, min_share=2)
     batcher = Batcher("pair", gate, limits, GOOD, num_workers=2)
