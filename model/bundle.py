@@ -20,6 +20,7 @@ from model.answer import Calibration
 from model.bundle_files import FILES
 from model.errors import BundleError
 from model.preprocessor import Preprocessor
+from model.rests import Rests
 from model.settings import Settings, settings_from_dict, settings_to_dict
 from model.taxonomy import Taxonomy
 from tokenizer.tokenizer import Tokenizer
@@ -136,13 +137,15 @@ def check_bundle_target(path: Path) -> None:
         raise BundleError(f"{path} exists and is no bundle; choose another folder or remove it")
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path, rests: Rests | None = None) -> Bundle:
     """Verify and read a bundle.
 
+    Args:
+        rests: between its files, for who reads beside other work; then no two are read at the same time.
     Raises:
         BundleError: missing, damaged or of a newer format; the text names the file.
     """
-    verify_bundle(path)
+    verify_bundle(path, rests)
     description = _read_json(path, FILES.description)
     calibration = _read_json(path, FILES.calibration)
     for name in ("thresholds", "coverages", "unproven"):
@@ -163,9 +166,11 @@ def load_bundle(path: Path) -> Bundle:
     )
 
 
-def verify_bundle(path: Path) -> None:
+def verify_bundle(path: Path, rests: Rests | None = None) -> None:
     """Check format version, presence and SHA-256 of every file.
 
+    Args:
+        rests: see `load_bundle`.
     Raises:
         BundleError: names the first file that is wrong and says how.
     """
@@ -186,8 +191,15 @@ def verify_bundle(path: Path) -> None:
     for name in files:
         if not (path / name).is_file():
             raise BundleError(f"bundle {path} is incomplete: {name} is missing; copy or write the bundle again")
-    with ThreadPoolExecutor() as pool:
-        digests = pool.map(lambda name: _sha256(path / name), files)
+    rests = rests or Rests()
+
+    def digest(name: str) -> str:
+        found = _sha256(path / name)
+        rests.take()
+        return found
+
+    with ThreadPoolExecutor(1 if rests.are_taken else None) as pool:
+        digests = pool.map(digest, files)
         for (name, expected), found in zip(files.items(), digests, strict=True):
             if found != expected:
                 raise BundleError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from model.engine import Engine, EngineName, Precision
 from model.errors import EngineError
+from model.rests import Rests
 
 _log = logging.getLogger("aisle.engine")
 
@@ -21,6 +22,7 @@ def open_engine(
     precision: Precision = "float32",
     threads: int = 0,
     many_callers: bool = False,
+    rests: Rests | None = None,
 ) -> Engine:
     """Open a bundle's programs.
 
@@ -31,12 +33,13 @@ def open_engine(
         threads: most threads of the engine on the CPU; 0 means all cores.
         many_callers: give every thread on the CPU a run of its own, which answers more in all than runs that share
             their threads; False gives all of them to the one run of a single caller.
+        rests: after each program, for who opens beside other work.
     Raises:
         EngineError: the engine or precision is unknown, not installed or cannot run the bundle here.
     """
     _check("an engine", engine, typing.get_args(EngineName))
     _check("a precision", precision, typing.get_args(Precision))
-    how = (precision, threads, many_callers)
+    how = (precision, threads, many_callers, rests)
     try:
         if engine == "auto":
             opened, reason = _open_best(bundle_dir, *how)

@@ -6,6 +6,7 @@ from model.bundle_files import FILES
 from model.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
 from model.keras_program import KerasProgram, gpu_backend
+from model.rests import Rests
 
 #: Most rows in one run of the classifier and of the image encoder; powers of two.
 MAX_ROWS = 512
@@ -19,6 +20,7 @@ class KerasEngine(ProgramEngine):
         precision: `auto` is bfloat16 on a GPU, float32 on a CPU.
         threads: 0; the backend's threads are fixed before it starts.
         many_callers: see `open_engine`; makes no difference here.
+        rests: see `open_engine`.
     Raises:
         EngineError: int8 or threads were asked for, or a file cannot be loaded.
     """
@@ -31,6 +33,7 @@ class KerasEngine(ProgramEngine):
         precision: Precision = "float32",
         threads: int = 0,
         many_callers: bool = False,  # noqa: ARG002
+        rests: Rests | None = None,
     ):
         if threads:
             raise EngineError(
@@ -50,10 +53,11 @@ class KerasEngine(ProgramEngine):
         if backend:
             self.max_images = MAX_IMAGES
             self.num_streams = 2  # one batch travels while the other is computed
-        super().__init__(
-            bundle_dir,
-            Programs(
-                KerasProgram(bundle_dir / FILES.classifier, precision, MAX_ROWS),
-                KerasProgram(encoder, precision, MAX_IMAGES) if encoder.exists() else None,
-            ),
-        )
+        rests = rests or Rests()
+        classifier = KerasProgram(bundle_dir / FILES.classifier, precision, MAX_ROWS)
+        rests.take()
+        image_encoder: KerasProgram | None = None
+        if encoder.exists():
+            image_encoder = KerasProgram(encoder, precision, MAX_IMAGES)
+            rests.take()
+        super().__init__(bundle_dir, Programs(classifier, image_encoder))

@@ -9,6 +9,7 @@ from model.bundle_files import FILES
 from model.cores import usable_cores
 from model.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
+from model.rests import Rests
 
 #: ONNX Runtime's providers that can run our programs, the quickest first; each falls back to the next.
 _PROVIDERS = {"TensorrtExecutionProvider": "GPU", "CUDAExecutionProvider": "GPU", "CPUExecutionProvider": "CPU"}
@@ -53,7 +54,7 @@ class OnnxEngine(ProgramEngine):
     Args:
         precision: "float32" or "auto", which is the same here.
         threads: most threads on the CPU; 0 means all cores.
-        many_callers: see `open_engine`.
+        many_callers, rests: see `open_engine`.
     Raises:
         EngineError: another precision was asked for, or the bundle has no ONNX programs that can be loaded.
     """
@@ -62,7 +63,12 @@ class OnnxEngine(ProgramEngine):
     precision: Precision = "float32"
 
     def __init__(
-        self, bundle_dir: Path, precision: Precision = "float32", threads: int = 0, many_callers: bool = False
+        self,
+        bundle_dir: Path,
+        precision: Precision = "float32",
+        threads: int = 0,
+        many_callers: bool = False,
+        rests: Rests | None = None,
     ):
         if precision not in ("auto", "float32"):
             raise EngineError(f"expected precision auto or float32 with engine onnx, found {precision}; try openvino")
@@ -74,10 +80,15 @@ class OnnxEngine(ProgramEngine):
         threads = threads or usable_cores()
         if many_callers:
             self.num_streams, threads = threads, 1  # a run with one thread takes that of its caller
+        rests = rests or Rests()
         classifier = OnnxProgram(bundle_dir / FILES.onnx_classifier, threads)
+        rests.take()
         kind, provider = _PROVIDERS[classifier.provider], classifier.provider.removesuffix("ExecutionProvider")
         self.device = kind if kind == provider else f"{kind} ({provider})"
         self.max_images = MAX_IMAGES if kind == "CPU" else MAX_IMAGES_ON_GPU
         encoder = bundle_dir / FILES.onnx_image_encoder
-        programs = Programs(classifier, OnnxProgram(encoder, threads) if encoder.exists() else None)
-        super().__init__(bundle_dir, programs)
+        image_encoder: OnnxProgram | None = None
+        if encoder.exists():
+            image_encoder = OnnxProgram(encoder, threads)
+            rests.take()
+        super().__init__(bundle_dir, Programs(classifier, image_encoder))

@@ -18,6 +18,7 @@ from model.bundle_files import FILES
 from model.cores import usable_cores
 from model.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
+from model.rests import Rests
 from model.thread_priority import lower_thread_priority
 
 #: Arithmetic outside the integers of an int8 program is float32.
@@ -153,7 +154,7 @@ class OpenVinoEngine(ProgramEngine):
     Args:
         precision: see `resolve_precision`.
         threads: most threads; 0 means all cores.
-        many_callers: see `open_engine`.
+        many_callers, rests: see `open_engine`.
     """
 
     name = "openvino"
@@ -161,7 +162,12 @@ class OpenVinoEngine(ProgramEngine):
     max_images = 4  # as many as the caches of a core hold
 
     def __init__(
-        self, bundle_dir: Path, precision: Precision = "float32", threads: int = 0, many_callers: bool = False
+        self,
+        bundle_dir: Path,
+        precision: Precision = "float32",
+        threads: int = 0,
+        many_callers: bool = False,
+        rests: Rests | None = None,
     ):
         threads = threads or usable_cores()
         self.num_streams = threads if many_callers else 1
@@ -175,21 +181,28 @@ class OpenVinoEngine(ProgramEngine):
                     " bundle that has it with python -m training quantize, or choose another precision"
                 )
         how = (self.precision, threads)
+        rests = rests or Rests()
         classifier = read_program(bundle_dir / FILES.openvino_classifier)
+        rests.take()
         # One run at a time on all threads: so quick that two runs beside each other cost more than they give. But a
         # few rows are done before a second thread has woken, which then costs more than the rest.
         few = OpenVinoProgram(classifier, *how, threads, _JOINT_OUTPUTS)
+        rests.take()
         many = OpenVinoProgram(classifier, *how, outputs=_JOINT_OUTPUTS)
+        rests.take()
+        with_heads = OpenVinoProgram(classifier, *how)
+        rests.take()
         image_encoder: OpenVinoProgram | None = None
         if encoder.exists():
             # Its streams take every core for as long as there are pictures; who calls and what they call goes first.
             niceness = _ENCODER_NICENESS if many_callers else 0
             with ThreadPoolExecutor(1, initializer=lower_thread_priority, initargs=(niceness,)) as pool:
                 image_encoder = pool.submit(OpenVinoProgram, encoder, *how, self.num_streams).result()
+            rests.take()
         super().__init__(
             bundle_dir,
             Programs(
-                OpenVinoProgram(classifier, *how),
+                with_heads,
                 image_encoder,
                 _ByBatchSize(few, many, _FEW_ROWS),
             ),

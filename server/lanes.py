@@ -16,6 +16,7 @@ from model.errors import PictureError
 from model.pictures import blank_jpeg
 from model.predictor import Predictor
 from model.product import Product
+from model.rests import Rests
 from model.sub_tree import SubTree
 from server.batcher import Batcher, BatchLimits
 from server.decoder import Decoder
@@ -88,25 +89,25 @@ class Lanes:
         """Why they take no more work."""
         return self.text.fault or self.picture.fault
 
-    def warm_up(self, rest: float = 0.0) -> None:
+    def warm_up(self, rests: Rests | None = None) -> None:
         """Run batches of every size on every stream: engines prepare on the first of a kind, and no caller shall wait.
 
         Args:
-            rest: pause after each batch, times what it took, for those who are served meanwhile.
+            rests: after each batch, for those who are served meanwhile.
         Raises:
             Exception: what the engine raised.
         """
+        rests = rests or Rests()
         batches = [[_good()] * size for size in buckets(self._max_items)]
         if "image" in self.predictor.bundle.fields:
             batches += [[_good(self._blank_picture)] * size for size in buckets(self._max_encoded)]
         with ThreadPoolExecutor(self._num_streams) as pool:
             for batch in batches:
-                began_s = time.perf_counter()
                 together = Barrier(self._num_streams)
                 runs = [pool.submit(self._warm_up_with, batch, together) for _ in range(self._num_streams)]
                 for run in runs:
                     run.result()
-                time.sleep(rest * (time.perf_counter() - began_s))
+                rests.take()
 
     def watch(self, seconds: float) -> AisleError | None:
         """Halt both when one has halted or hangs; to be called again and again.

@@ -6,6 +6,7 @@ from pathlib import Path
 from model.bundle import Bundle, load_bundle
 from model.engine_choice import open_engine
 from model.predictor import Predictor
+from model.rests import Rests
 from model.thread_priority import lower_thread_priority
 from server.models import ServedModel
 from server.pipeline import Pipeline
@@ -14,7 +15,7 @@ from server.settings import ServerSettings
 #: Of loading beside calls, more than the picture encoder's 3: a fifth to a third of a contended core. Not more: such a
 #: thread may hold the interpreter's lock while it waits for a core, and then every call waits with it.
 _NICENESS = 6
-#: Pauses between the batches of a warm-up beside calls, times their length: without, p99 doubled meanwhile.
+#: Pauses between the steps of loading beside calls, times their length: without, p99 doubled meanwhile.
 _REST = 3.0
 
 
@@ -35,14 +36,17 @@ class ModelLoader:
             EngineError: the engine cannot run it.
         """
         settings = self._settings
+        rests = Rests(_REST if is_beside_calls else 0.0)
         # The threads end with the loading, for a priority once lowered may not be raised again. What lives
         # on (the engine with its threads, the batchers) is made by this thread and keeps its priority.
         with ThreadPoolExecutor(1, "loader", lower_thread_priority, (_NICENESS if is_beside_calls else 0,)) as pool:
-            bundle = pool.submit(_read, path).result()
-            engine = open_engine(path, settings.engine, settings.precision, settings.engine_threads, many_callers=True)
+            bundle = pool.submit(_read, path, rests).result()
+            engine = open_engine(
+                path, settings.engine, settings.precision, settings.engine_threads, many_callers=True, rests=rests
+            )
             pipeline = Pipeline(Predictor(bundle, engine), settings)
             try:
-                pool.submit(pipeline.warm_up, _REST if is_beside_calls else 0.0).result()
+                pool.submit(pipeline.warm_up, rests).result()
             except BaseException:
                 pipeline.close()
                 raise
@@ -51,7 +55,7 @@ class ModelLoader:
         return ServedModel(name, path.name, pipeline)
 
 
-def _read(path: Path) -> Bundle:
-    bundle = load_bundle(path)
+def _read(path: Path, rests: Rests) -> Bundle:
+    bundle = load_bundle(path, rests)
     _ = bundle.preprocessor  # read now, on this thread
     return bundle

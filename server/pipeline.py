@@ -8,6 +8,7 @@ from model.answer import Prediction
 from model.errors import ProductError, TaxonomyError
 from model.predictor import Predictor
 from model.product import Product
+from model.rests import Rests
 from model.sub_tree import SubTree, find_sub_tree
 from model.taxonomy import Taxonomy
 from server.call import Call
@@ -59,13 +60,13 @@ class Pipeline:
         """Whether requests are answered; False while the engine is down, and after `close`."""
         return self.lanes.fault is None
 
-    def warm_up(self, rest: float = 0.0) -> None:
+    def warm_up(self, rests: Rests | None = None) -> None:
         """Run batches of every size, because engines prepare on the first of a kind and no caller shall wait.
 
         Args:
-            rest: see `Lanes.warm_up`.
+            rests: see `Lanes.warm_up`.
         """
-        self.lanes.warm_up(rest)
+        self.lanes.warm_up(rests)
 
     def reopen(self) -> None:
         """Put newly opened lanes in the place of halted ones, when they have run once.

@@ -1,0 +1,57 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from model import rests
+from model.bundle import load_bundle
+from model.engine_choice import open_engine
+from model.rests import Rests
+
+
+class Clock:
+    """Time that passes only while somebody works or sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.pauses_s: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses_s.append(seconds)
+        self.now_s += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(rests, "time", SimpleNamespace(perf_counter=lambda: clock.now_s, sleep=clock.sleep))
+    return clock
+
+
+def test_a_pause_is_as_long_as_the_step_before_it_times_the_ratio(clock: Clock):
+    taken = Rests(3.0)
+    clock.now_s += 0.5
+    taken.take()
+    clock.now_s += 0.25
+    taken.take()
+    assert clock.pauses_s == [1.5, 0.75]
+
+
+def test_without_a_ratio_there_is_no_pause(clock: Clock):
+    none = Rests()
+    clock.now_s += 0.5
+    none.take()
+    assert not none.are_taken
+    assert clock.pauses_s == []
+
+
+def test_a_bundle_is_read_with_a_pause_after_each_file(toy_bundle: Path, clock: Clock):
+    num_files = len([file for file in toy_bundle.rglob("*") if file.is_file() and file.name != "manifest.json"])
+    load_bundle(toy_bundle, Rests(1.0))
+    assert len(clock.pauses_s) == num_files
+
+
+def test_an_engine_is_opened_with_a_pause_after_each_program(toy_bundle: Path, clock: Clock):
+    engine = open_engine(toy_bundle, "openvino", many_callers=True, rests=Rests(1.0))
+    engine.close()
+    assert len(clock.pauses_s) == 5  # the classifier is read once and compiled in three ways, then the encoder
