@@ -1,7 +1,7 @@
 """The two ways through one opened bundle, each behind a batcher of its own: products with a picture, and without."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Barrier
@@ -98,11 +98,8 @@ class Lanes:
             Exception: what the engine raised.
         """
         rests = rests or Rests()
-        batches = [[_good()] * size for size in buckets(self._max_items)]
-        if "image" in self.predictor.bundle.fields:
-            batches += [[_good(self._blank_picture)] * size for size in buckets(self._max_encoded)]
         with ThreadPoolExecutor(self._num_streams) as pool:
-            for batch in batches:
+            for batch in self._warm_up_batches():
                 together = Barrier(self._num_streams)
                 runs = [pool.submit(self._warm_up_with, batch, together) for _ in range(self._num_streams)]
                 for run in runs:
@@ -171,11 +168,18 @@ class Lanes:
         self.feature_cache.put(item.product.image, features)
         return replace(item, product=replace(item.product, image=None, image_features=features))
 
+    def _warm_up_batches(self) -> Iterator[list[Item]]:
+        for size in buckets(self._max_items):
+            yield [_good()] * size
+            yield [replace(_good(), all_heads=False)] * size
+        if "image" in self.predictor.bundle.fields:
+            for size in buckets(self._max_encoded):
+                yield [_good(self._blank_picture)] * size
+
     def _warm_up_with(self, batch: list[Item], together: Barrier) -> None:
         together.wait()  # runs at the same time are on different streams
         run = self._answer if batch[0].product.image is None else self._answer_pictures
         run(batch)
-        self._answer([replace(_good(), all_heads=False)] * len(batch))
 
 
 def _decode_threads(engine: Engine) -> int:

@@ -65,7 +65,7 @@ class Options:
     """Deadline of a request, seconds."""
     load_share: float = 0.5
     """Share of the highest rate while the new version arrives."""
-    swap_s: float = 20.0
+    swap_s: float = 40.0
     """Length of that part, seconds; the version arrives in the middle."""
     limit: int = 300
     """Rows of the catalog that are used."""
