@@ -13,6 +13,8 @@ from model.linear_head import LinearVote
 
 #: A weight is the inverse of a temperature; these are temperatures of 20 and 0.02.
 _LEAST, _MOST = 0.05, 50.0
+#: What network and linear head usually count: it decides where rows, a few hundred, leave their weights open.
+_USUAL_WEIGHTS = (0.5, 5.0)
 #: Caps are tried at these shares of the rows' best scores.
 _CAP_QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
 _SLOPES = (0.0, 0.2)
@@ -129,7 +131,7 @@ def _try(
     """Weights for one cap and slope from some rows, and the accuracy they have, and their loss, on more."""
     experts, labels = fitted
     assert experts.linear is not None
-    (weight, of_linear), _ = _fit([experts.network, vote.of(experts.linear)], labels)
+    (weight, of_linear), _ = _fit([experts.network, vote.of(experts.linear)], labels, _USUAL_WEIGHTS)
     experts, labels = compared
     found = ExpertWeights(weight, LinearVote(of_linear / weight, vote.cap, vote.slope), 0.0)
     logits = found.calibrated(replace(experts, neighbors=None))
@@ -155,9 +157,15 @@ def cross_fitted_logits(experts: Experts, labels: np.ndarray, seed: int) -> np.n
     return fitted
 
 
-def _fit(experts: Sequence[np.ndarray], labels: np.ndarray) -> tuple[list[float], float]:
-    """Weights of a sum of (N, K) logits, 0 or more, the first at least _LEAST, and their loss: a convex problem."""
+def _fit(experts: Sequence[np.ndarray], labels: np.ndarray, usual: Sequence[float] = ()) -> tuple[list[float], float]:
+    """Weights of a sum of (N, K) logits, 0 or more, the first at least _LEAST, and their loss: a convex problem.
+
+    Args:
+        usual: weights expected beforehand, above 0, each with a standard deviation of its own size; empty: none.
+    """
     rows = np.arange(len(labels))
+    expected = np.array(usual or np.zeros(len(experts)))
+    deviations = expected if usual else np.inf
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         total = np.zeros(experts[0].shape, np.float32)
@@ -169,7 +177,9 @@ def _fit(experts: Sequence[np.ndarray], labels: np.ndarray) -> tuple[list[float]
         sums = total.sum(axis=1)
         total /= sums[:, None]  # now probabilities
         slopes = [float(np.vdot(total, values) - values[rows, labels].sum()) for values in experts]
-        return float((np.log(sums) - own).mean()), np.array(slopes) / len(labels)
+        away = (weights - expected) / deviations
+        value = float((np.log(sums) - own).sum() + away @ away / 2)
+        return value / len(labels), (np.array(slopes) + away / deviations) / len(labels)
 
     bounds = [(_LEAST, _MOST), *((0.0, _MOST) for _ in experts[1:])]
     found = minimize(loss, np.ones(len(experts)), jac=True, method="L-BFGS-B", bounds=bounds)

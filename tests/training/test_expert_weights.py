@@ -69,6 +69,17 @@ def test_of_many_rows_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert some.network == pytest.approx(0.5, rel=0.2)
 
 
+def test_usual_weights_hold_back_what_few_rows_say_and_not_what_many_say() -> None:
+    """Of these rows the first 20 happen to be easy, so that by themselves they would ask for a weight of 3.5."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 3000)
+    network = (2 * np.eye(4)[labels] + random.normal(size=(3000, 4))).astype(np.float32)
+    noise = 0.3 * random.normal(size=(3000, 4)).astype(np.float32) - 1
+    few, many = (fit_expert_weights(Experts(network[:n], noise[:n]), labels[:n]) for n in (20, 3000))
+    assert few.network < 2.0
+    assert many.network == pytest.approx(2.0, rel=0.1)
+
+
 def test_no_row_is_calibrated_by_itself() -> None:
     """A changed label changes the answers of the other folds only."""
     first, second, labels = experts(200)
