@@ -1,5 +1,6 @@
 """Pauses of work that is done beside other work on the same cores."""
 
+import threading
 import time
 
 
@@ -8,10 +9,12 @@ class Rests:
 
     Args:
         ratio: length of a pause, times what the step before it took; 0 makes none.
+        is_over: once set, pauses end at once, for who waits for the work itself.
     """
 
-    def __init__(self, ratio: float = 0.0):
+    def __init__(self, ratio: float = 0.0, is_over: threading.Event | None = None):
         self._ratio = ratio
+        self._is_over = is_over or threading.Event()
         self._step_began_s = time.perf_counter()
 
     @property
@@ -22,5 +25,5 @@ class Rests:
     def take(self) -> None:
         """Pause, at the end of a step; the next one begins."""
         if self.are_taken:
-            time.sleep(self._ratio * (time.perf_counter() - self._step_began_s))
+            self._is_over.wait(self._ratio * (time.perf_counter() - self._step_began_s))
         self._step_began_s = time.perf_counter()

@@ -15,8 +15,6 @@ from server.settings import ServerSettings
 #: Of loading beside calls, more than the picture encoder's 3: a fifth to a third of a contended core. Not more: such a
 #: thread may hold the interpreter's lock while it waits for a core, and then every call waits with it.
 _NICENESS = 6
-#: Pauses between the steps of loading beside calls, times their length: without, p99 doubled meanwhile.
-_REST = 3.0
 
 
 class ModelLoader:
@@ -25,21 +23,21 @@ class ModelLoader:
     def __init__(self, settings: ServerSettings):
         self._settings = settings
 
-    def open(self, path: Path, name: str | None = None, *, is_beside_calls: bool = False) -> ServedModel:
+    def open(self, path: Path, name: str | None = None, rests: Rests | None = None) -> ServedModel:
         """Verify, compile and warm up one version.
 
         Args:
             name: the name callers use, with the folder's name as the version; None takes both from the bundle.
-            is_beside_calls: give way to calls where the system allows it, at the price of time.
+            rests: for calls that are served meanwhile, which go first where the system allows it, at the price of time.
         Raises:
             BundleError: the bundle is missing or damaged.
             EngineError: the engine cannot run it.
         """
         settings = self._settings
-        rests = Rests(_REST if is_beside_calls else 0.0)
+        rests = rests or Rests()
         # The threads end with the loading, for a priority once lowered may not be raised again. What lives
         # on (the engine with its threads, the batchers) is made by this thread and keeps its priority.
-        with ThreadPoolExecutor(1, "loader", lower_thread_priority, (_NICENESS if is_beside_calls else 0,)) as pool:
+        with ThreadPoolExecutor(1, "loader", lower_thread_priority, (_NICENESS if rests.are_taken else 0,)) as pool:
             bundle = pool.submit(_read, path, rests).result()
             engine = open_engine(
                 path, settings.engine, settings.precision, settings.engine_threads, many_callers=True, rests=rests

@@ -1,21 +1,31 @@
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from model import rests
+from model.rests import Rests
+from server import model_loader
 from server.model_loader import ModelLoader
 from server.settings import ServerSettings
 
 
-@pytest.mark.parametrize("is_beside_calls", [False, True])
-def test_only_what_is_loaded_beside_calls_pauses_for_them(
-    is_beside_calls: bool, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+class CountedRests(Rests):
+    """Counts its pauses."""
+
+    count = 0
+
+    def take(self) -> None:
+        self.count += 1
+        super().take()
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.01])
+def test_what_is_loaded_beside_calls_pauses_for_them_and_lets_them_go_first(
+    ratio: float, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    pauses_s: list[float] = []
-    monkeypatch.setattr(rests, "time", SimpleNamespace(perf_counter=time.perf_counter, sleep=pauses_s.append))
-    model = ModelLoader(ServerSettings(bundle=toy_bundle)).open(toy_bundle, is_beside_calls=is_beside_calls)
+    priorities: list[int] = []
+    monkeypatch.setattr(model_loader, "lower_thread_priority", priorities.append)
+    rests = CountedRests(ratio)
+    model = ModelLoader(ServerSettings(bundle=toy_bundle)).open(toy_bundle, rests=rests)
     model.pipeline.close()
-    assert bool(pauses_s) == is_beside_calls
-    assert all(pause_s > 0 for pause_s in pauses_s)
+    assert rests.count > 5  # files, programs, batches
+    assert (priorities[0] > 0) == (ratio > 0)

@@ -22,7 +22,8 @@ UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 @pytest.fixture
 def watching_server(watch_settings: ServerSettings, models: Path) -> Iterator[AisleServer]:
-    server = AisleServer(watch_settings)
+    # An engine is held here while a version is loaded, which takes its time on a machine with other work.
+    server = AisleServer(dataclasses.replace(watch_settings, engine_timeout_s=60.0))
     server.start()
     yield server
     server.stop(grace_s=5)
