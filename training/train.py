@@ -102,12 +102,11 @@ def build_network(
 def run_key(settings: Settings, prepared: Prepared) -> str:
     """Digest of all that a resumed run must share with the interrupted one."""
     digests = [prepared.train.digest, prepared.val.digest]
-    usual = Settings()
-    contract = {name: getattr(usual.training, name) for name in ("precision_target", "precision_confidence")}
-    training = dataclasses.replace(settings.training, **contract)
+    values = settings_to_dict(settings)
     # These shape what comes after the network.
-    settings = dataclasses.replace(settings, linear=usual.linear, neighbors=usual.neighbors, training=training)
-    parts = [settings_to_dict(settings), dataclasses.asdict(prepared.shape), digests, FIELDS, keras.backend.backend()]
+    del values["linear"], values["neighbors"]
+    del values["training"]["precision_target"], values["training"]["precision_confidence"]
+    parts = [values, dataclasses.asdict(prepared.shape), digests, FIELDS, keras.backend.backend()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
