@@ -1,18 +1,20 @@
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from model.bundle_files import FILES
+from server import model_watcher
 from server.model_loader import ModelLoader
 from server.model_watcher import ModelWatcher
 from server.models import ModelRegistry, VersionState
 from server.pipeline import Pipeline
 from server.settings import ServerSettings
-from tests.server.support import add_version, damage, serving
+from tests.server.support import add_version, damage, serving, wait_for
 
 
 @pytest.fixture
@@ -207,6 +209,20 @@ def test_a_version_that_changes_while_it_is_read_is_not_served(
     assert registry.states == [VersionState("shop", "1", "serving")]
     _poll(watcher, 2)
     assert [(state.version, state.state) for state in registry.states] == [("1", "serving"), ("2", "refused")]
+
+
+def test_a_stop_does_not_wait_for_the_pauses_of_a_version_that_arrives(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(model_watcher, "_REST", 1e6)  # hours
+    watcher.start(0.01, lambda names: None)
+    add_version(toy_bundle, models / "shop/2")
+    wait_for(lambda: any(thread.name.startswith("loader") for thread in threading.enumerate()))
+    stopping = threading.Thread(target=watcher.stop, daemon=True)
+    stopping.start()
+    stopping.join(60)
+    assert not stopping.is_alive()
+    assert serving(registry) == {"shop": "1"}
 
 
 def test_a_start_takes_the_newest_good_version(
