@@ -91,6 +91,31 @@ def shared_rows(ids: Any, num_sharing: int, name: str) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="aisle")
+class TurnedIds(keras.layers.Layer):
+    """Ids as they are where a flag is 1; where it is 0, the lower and the upper half of all ids change places.
+
+    Call with [ids (B, G) int32, flag (B, 1)]; returns (B, G) int32.
+
+    Args:
+        num_ids: how many there are; even.
+    """
+
+    def __init__(self, num_ids: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.num_ids = num_ids
+
+    def call(self, inputs: Any) -> Any:
+        """Add half of them, or take it away."""
+        ids, flag = inputs
+        half = self.num_ids // 2
+        return ops.where(flag > 0, ids, ops.where(ids < half, ids + half, ids - half))
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "num_ids": self.num_ids}
+
+
+@keras.saving.register_keras_serializable(package="aisle")
 class FieldFlag(keras.layers.Layer):
     """Takes one field's column (B, 1) out of the presence flags (B, F)."""
 

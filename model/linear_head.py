@@ -8,7 +8,7 @@ On few rows a linear classifier of TF-IDF n-grams is hard to beat (Joachims 1998
 network, so that the sum of both (a product of experts, Hinton 2002) is better than either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from model.classifier import ClassifierShape
-from model.layers import Affine, FieldFlag, shared_rows
+from model.layers import Affine, FieldFlag, TurnedIds, shared_rows
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,10 @@ class LinearHead:
         kernel: (R, K) float32; with `vectors` the classifier's weights, exactly where R is K.
         biases: (K,) float32.
         num_sharing: neighbouring buckets that share a row.
-        field_weights: field to what its n-grams and pretrained words count, for each text field that the model reads.
+        field_weights: field to what its n-grams and pretrained words count beside a name, for each text field that the
+            model reads; without a name each counts 1.
         pretrained: field to (PRETRAINED_DIM, R) float32, for each that has pretrained words; empty without them.
+        nameless_pretrained: the same of products without a name; empty where `knows_products_without_names` is false.
     """
 
     vectors: np.ndarray
@@ -38,6 +40,7 @@ class LinearHead:
     num_sharing: int
     field_weights: Mapping[str, float]
     pretrained: Mapping[str, np.ndarray]
+    nameless_pretrained: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,15 @@ class LinearVote:
         """(N, K) float32 scores to (N, K) float32."""
         lack = np.float32(self.cap) - scores
         return np.float32(-self.weight) * np.maximum(lack, np.float32(self.slope) * lack)
+
+
+def knows_products_without_names(text_fields: Collection[str]) -> bool:
+    """Whether a head of these fields has weights of their own for products without a name.
+
+    What a mall category says beside a name is less than it has to say alone. So its n-grams, and those of all other
+    fields, are then looked up half the table further (domain adaptation by further features, Daume 2007).
+    """
+    return "name" in text_fields and len(text_fields) > 1
 
 
 def add_linear_head(classifier: keras.Model, shape: ClassifierShape, head: LinearHead, vote: LinearVote) -> keras.Model:
@@ -86,19 +98,46 @@ def _linear_logits(inputs: dict[str, Any], shape: ClassifierShape, head: LinearH
     # Half precision, for the table is most of the bundle; the sums are float32.
     table = keras.layers.Embedding(*head.vectors.shape, trainable=False, dtype="float16", name="linear_vectors")
     classes = keras.layers.Dense(shape.num_classes, trainable=False, name="linear_classes")
+    flags = {
+        field: FieldFlag(shape.fields.index(field), name=f"{field}_is_given")(inputs["presence"]) for field in fields
+    }
     bags = []
     for field, field_weight in head.field_weights.items():
-        weights = Affine(field_weight, name=f"{field}_linear_weights")(inputs[f"{field}_ngram_weights"])
-        ids = shared_rows(inputs[f"{field}_ngram_ids"], head.num_sharing, f"{field}_linear_rows")
+        ids, weights = inputs[f"{field}_ngram_ids"], inputs[f"{field}_ngram_weights"]
+        if field != "name" and knows_products_without_names(fields):
+            ids = TurnedIds(len(head.vectors) * head.num_sharing, name=f"{field}_linear_ids")([ids, flags["name"]])
+            counts = Affine(field_weight - 1, 1.0, name=f"{field}_linear_counts")(flags["name"])
+            weights = keras.layers.Multiply(name=f"{field}_linear_weights")([weights, counts])
+        else:
+            weights = Affine(field_weight, name=f"{field}_linear_weights")(weights)
+        ids = shared_rows(ids, head.num_sharing, f"{field}_linear_rows")
         vectors = keras.layers.Activation("linear", dtype="float32", name=f"{field}_linear_vectors")(table(ids))
         bags.append(keras.layers.Dot(axes=1, name=f"{field}_linear_bag")([weights, vectors]))
-    for field, vectors in head.pretrained.items():
-        words = keras.layers.Dense(vectors.shape[1], use_bias=False, trainable=False, name=f"{field}_linear_pretrained")
-        bags.append(words(inputs[f"{field}_pretrained"]))
-        words.set_weights([np.float32(head.field_weights[field]) * vectors])
-    flags = [FieldFlag(shape.fields.index(field), name=f"{field}_is_given")(inputs["presence"]) for field in fields]
+    bags += _pretrained_bags(inputs, head, flags)
     scores = classes(keras.layers.Add(name="linear_bag")(bags) if len(bags) > 1 else bags[0])
-    flag = keras.layers.Maximum(name="text_is_given")(flags) if len(flags) > 1 else flags[0]
+    flag = keras.layers.Maximum(name="text_is_given")(list(flags.values())) if len(flags) > 1 else flags[fields[0]]
     table.set_weights([head.vectors])
     classes.set_weights([head.kernel, head.biases])
     return keras.layers.Multiply(name="linear_scores")([scores, flag])
+
+
+def _pretrained_bags(inputs: dict[str, Any], head: LinearHead, flags: dict[str, Any]) -> list[Any]:
+    bags = []
+    for field, vectors in head.pretrained.items():
+        words = inputs[f"{field}_pretrained"]
+        bag = _frozen_dense(np.float32(head.field_weights[field]) * vectors, f"{field}_linear_pretrained")(words)
+        if field in head.nameless_pretrained:
+            alone = _frozen_dense(head.nameless_pretrained[field], f"{field}_linear_nameless")(words)
+            is_nameless = Affine(-1.0, 1.0, name=f"{field}_linear_is_nameless")(flags["name"])
+            alone = keras.layers.Multiply(name=f"{field}_linear_nameless_bag")([alone, is_nameless])
+            bag = keras.layers.Multiply(name=f"{field}_linear_named_bag")([bag, flags["name"]])
+            bags.append(alone)
+        bags.append(bag)
+    return bags
+
+
+def _frozen_dense(kernel: np.ndarray, name: str) -> keras.layers.Dense:
+    layer = keras.layers.Dense(kernel.shape[1], use_bias=False, trainable=False, name=name)
+    layer.build((None, kernel.shape[0]))
+    layer.set_weights([kernel])
+    return layer

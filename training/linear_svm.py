@@ -5,11 +5,9 @@ import logging
 import multiprocessing
 import signal
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -18,12 +16,13 @@ from sklearn.svm import LinearSVC
 
 from model.errors import TrainingError
 from model.linear_head import LinearHead
-from model.product import FIELDS, TEXT_FIELDS
+from model.product import TEXT_FIELDS
 from model.settings import LinearSettings
 from model.taxonomy import Taxonomy
 from tokenizer.pretrained_words import PRETRAINED_DIM
 from training.cores import usable_cores
 from training.encoded_catalog import EncodedCatalog
+from training.linear_rows import LinearRows, TextReader, given_fields
 
 #: Rows times categories that `auto` takes on; 20 million took 2 minutes on one core.
 MAX_ROW_CATEGORIES = 60_000_000
@@ -41,28 +40,6 @@ _TOLERANCE = 1e-3
 _MAX_ITERATIONS = 200
 
 _log = logging.getLogger("aisle.linear")
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """What machines are fitted on.
-
-    Args:
-        ngrams: (N, U) weights of the n-grams.
-        pretrained: (N, D) vectors of the pretrained words of one field beside the next; D is 0 without them.
-        labels: (N,) int.
-        counts: (N,) what a row counts.
-    """
-
-    ngrams: sparse.csr_matrix
-    pretrained: sparse.csr_matrix
-    labels: np.ndarray
-    counts: np.ndarray
-
-    @cached_property
-    def inputs(self) -> sparse.csr_matrix:
-        """(N, U + D), all that the machines read."""
-        return sparse.hstack([self.ngrams, self.pretrained], format="csr")
 
 
 def fit_linear_head(
@@ -87,7 +64,8 @@ def fit_linear_head(
     if settings.linear_head == "off":
         return None
     field_weights = ngram_field_weights(fields, settings)
-    rows = _rows(catalog, field_weights, hash_buckets, settings.linear_single_field_weight)
+    reader = TextReader(field_weights, hash_buckets)
+    rows = reader.rows_to_fit(catalog, settings.linear_single_field_weight)
     num_found = len(np.unique(rows.labels))
     if num_found < 2:
         _log.info("no linear head: expected texts of 2 categories or more, found %d", num_found)
@@ -107,10 +85,11 @@ def fit_linear_head(
     table, kernel, lost = _compress(rows.inputs, weights, min(settings.linear_rank, taxonomy.num_leaves))
     vectors = np.zeros((hash_buckets // num_sharing, table.shape[1]), np.float16)
     vectors[used] = table[: len(used)]
-    words = _pretrained_fields(catalog, field_weights)
-    tables = np.split(table[len(used) :], len(words)) if words else []
-    pretrained = {field: axes @ rows_of_field for field, rows_of_field in zip(words, tables, strict=True)}
-    return LinearHead(vectors, kernel, biases + lost, num_sharing, field_weights, pretrained)
+    named, nameless = reader.pretrained_fields(catalog)
+    tables = [axes @ table[start : start + _NUM_AXES] for start in range(len(used), len(table), _NUM_AXES)]
+    words = dict(zip(named, tables, strict=False))
+    nameless_words = dict(zip(nameless, tables[len(named) :], strict=True))
+    return LinearHead(vectors, kernel, biases + lost, num_sharing, field_weights, words, nameless_words)
 
 
 def ngram_field_weights(fields: Sequence[str], settings: LinearSettings) -> dict[str, float]:
@@ -124,26 +103,14 @@ def ngram_field_weights(fields: Sequence[str], settings: LinearSettings) -> dict
 
 def linear_scores(head: LinearHead, catalog: EncodedCatalog) -> np.ndarray:
     """(N, K) float32, what the head's program answers for the rows of a catalog."""
-    ngrams = ngram_matrix(catalog, head.field_weights, len(head.vectors) * head.num_sharing)
+    ngrams, words = TextReader(head.field_weights, len(head.vectors) * head.num_sharing).read(catalog)
     bags = _shared(ngrams, head.num_sharing) @ head.vectors.astype(np.float32)
-    for field, vectors in head.pretrained.items():
-        bags += np.float32(head.field_weights[field]) * np.asarray(catalog.arrays[f"{field}_pretrained"]) @ vectors
+    tables = [*head.pretrained.values(), *head.nameless_pretrained.values()]
+    if tables:
+        bags += words @ np.concatenate(tables)
     scores = bags @ head.kernel + head.biases
-    presence = np.asarray(catalog.arrays["presence"])
-    has_text = np.asarray(presence[:, [FIELDS.index(field) for field in head.field_weights]].max(axis=1) > 0)
+    has_text = given_fields(catalog, list(head.field_weights)).max(axis=1)
     return np.asarray(scores * has_text[:, None], np.float32)
-
-
-def ngram_matrix(catalog: EncodedCatalog, field_weights: Mapping[str, float], hash_buckets: int) -> sparse.csr_matrix:
-    """(N, hash_buckets) float32, the weights of each row's n-grams in all the given fields."""
-    total = sparse.csr_matrix((len(catalog), hash_buckets), dtype=np.float32)
-    for field, field_weight in field_weights.items():
-        ids = np.asarray(catalog.arrays[f"{field}_ngram_ids"])
-        weights = np.asarray(catalog.arrays[f"{field}_ngram_weights"])
-        kept = weights > 0
-        ends = np.concatenate([[0], kept.sum(axis=1).cumsum()])
-        total += sparse.csr_matrix((np.float32(field_weight) * weights[kept], ids[kept], ends), shape=total.shape)
-    return total
 
 
 def _num_sharing(ngrams: sparse.csr_matrix, num_leaves: int) -> int:
@@ -164,44 +131,7 @@ def _shared(ngrams: sparse.csr_matrix, num_sharing: int) -> sparse.csr_matrix:
     return shared
 
 
-def _rows(
-    catalog: EncodedCatalog, field_weights: Mapping[str, float], hash_buckets: int, single_field_weight: float
-) -> _Rows:
-    """Rows with text; those with more than one field come again with each field alone."""
-    labels = np.asarray(catalog.arrays["labels"])
-    given = np.asarray(catalog.arrays["presence"])[:, [FIELDS.index(field) for field in field_weights]] > 0
-    kept = given.any(axis=1)
-    ngrams, parts = [ngram_matrix(catalog, field_weights, hash_buckets)[kept]], [labels[kept]]
-    pretrained = _pretrained_matrix(catalog, field_weights)
-    words = [pretrained[kept]]
-    if single_field_weight > 0:
-        for position, (field, field_weight) in enumerate(field_weights.items()):
-            again = given[:, position] & (given.sum(axis=1) > 1)
-            ngrams.append(ngram_matrix(catalog, {field: field_weight}, hash_buckets)[again])
-            words.append(_pretrained_matrix(catalog, field_weights, only=field)[again])
-            parts.append(labels[again])
-    counts = np.full(sum(map(len, parts)), single_field_weight)
-    counts[: len(parts[0])] = 1
-    return _Rows(sparse.vstack(ngrams, format="csr"), sparse.vstack(words, format="csr"), np.concatenate(parts), counts)
-
-
-def _pretrained_fields(catalog: EncodedCatalog, field_weights: Mapping[str, float]) -> list[str]:
-    return [field for field in field_weights if f"{field}_pretrained" in catalog.arrays]
-
-
-def _pretrained_matrix(
-    catalog: EncodedCatalog, field_weights: Mapping[str, float], only: str | None = None
-) -> sparse.csr_matrix:
-    """(N, PRETRAINED_DIM times the fields that have them) float32; of the other fields than `only` zeros."""
-    parts = [sparse.csr_matrix((len(catalog), 0), dtype=np.float32)]
-    for field in _pretrained_fields(catalog, field_weights):
-        vectors = np.asarray(catalog.arrays[f"{field}_pretrained"])
-        is_read = only in (None, field)
-        parts.append(sparse.csr_matrix(np.float32(field_weights[field] if is_read else 0) * vectors))
-    return sparse.hstack(parts, format="csr")
-
-
-def _on_main_axes(rows: _Rows) -> tuple[_Rows, np.ndarray]:
+def _on_main_axes(rows: LinearRows) -> tuple[LinearRows, np.ndarray]:
     """Vectors of pretrained words on their principal axes, the same for all fields, so that fitting takes half as long.
 
     Returns:
@@ -214,7 +144,9 @@ def _on_main_axes(rows: _Rows) -> tuple[_Rows, np.ndarray]:
     return dataclasses.replace(rows, pretrained=sparse.csr_matrix(turned)), axes
 
 
-def _fit_levels(rows: _Rows, taxonomy: Taxonomy, settings: LinearSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _fit_levels(
+    rows: LinearRows, taxonomy: Taxonomy, settings: LinearSettings, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Weights (K, U + D) and biases (K,) of the leaves, their parents' share included."""
     weights = np.zeros((taxonomy.num_leaves, rows.inputs.shape[1]), np.float32)
     biases = np.zeros(taxonomy.num_leaves, np.float32)
@@ -233,7 +165,7 @@ def _fit_levels(rows: _Rows, taxonomy: Taxonomy, settings: LinearSettings, seed:
     return weights, biases
 
 
-def _fit_nodes(rows: _Rows, cost: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _fit_nodes(rows: LinearRows, cost: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The labels that occur (C,), their weights (C, U + D) and biases (C,).
 
     The labels are shared among the cores; each core fits some of them against all the rest.
@@ -262,7 +194,7 @@ def _fit_nodes(rows: _Rows, cost: float, seed: int) -> tuple[np.ndarray, np.ndar
     return nodes, weights, biases
 
 
-def _fit_one_against_rest(rows: _Rows, cost: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _fit_one_against_rest(rows: LinearRows, cost: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """SVMs of the labels other than -1, the rest, each against all other rows; the rest and one other are there.
 
     Returns:

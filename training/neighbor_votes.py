@@ -8,7 +8,7 @@ import numpy as np
 from model.neighbors import NeighborIndex
 from model.settings import NeighborSettings
 from training.encoded_catalog import EncodedCatalog
-from training.linear_svm import ngram_matrix
+from training.linear_rows import ngram_matrix
 
 _CHUNK_ROWS = 4096
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from model.layers import BackbonePreprocessing, FieldFlag, MissingValue, ModalityDropout
+from model.layers import BackbonePreprocessing, FieldFlag, MissingValue, ModalityDropout, TurnedIds
 
 
 def floats(*rows: tuple[float, ...]) -> np.ndarray:
@@ -53,6 +53,11 @@ def test_modality_dropout_draws_anew_and_by_its_seed() -> None:
     np.testing.assert_array_equal(drawn, same(full, training=True))
     assert not np.array_equal(drawn, first(full, training=True))
     assert not np.array_equal(drawn, other(full, training=True))
+
+
+def test_turned_ids_change_places_where_the_flag_is_off() -> None:
+    ids = np.array([[0, 3, 4, 7], [0, 3, 4, 7]], np.int32)
+    assert np.asarray(TurnedIds(8)([ids, floats((1,), (0,))])).tolist() == [[0, 3, 4, 7], [4, 7, 0, 3]]
 
 
 def test_field_flag_takes_one_column() -> None:

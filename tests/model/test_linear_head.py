@@ -1,6 +1,7 @@
 """The linear head inside the program, against the same sums done by hand in numpy."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -30,19 +31,37 @@ def linear_head(
         num_sharing,
         {field: FIELD_WEIGHTS[field] for field in fields},
         {field: random.normal(size=(PRETRAINED_DIM, rank)).astype(np.float32) for field in pretrained},
+        {field: random.normal(size=(PRETRAINED_DIM, rank)).astype(np.float32) for field in pretrained[1:]},
     )
 
 
 def by_hand(head: LinearHead, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    table = head.vectors.astype(np.float32)
+    """Where there is no name, the table's halves change places and each other field counts 1."""
+    named = scores_by_hand(head, inputs, head.vectors, head.field_weights, head.pretrained)
+    if list(head.field_weights) == ["name"]:
+        return named
+    turned = np.roll(head.vectors, len(head.vectors) // 2, axis=0)
+    others = {field: 1.0 for field in head.field_weights if field != "name"}
+    nameless = scores_by_hand(head, inputs, turned, others, head.nameless_pretrained)
+    return np.where(inputs["presence"][:, :1] > 0, named, nameless)
+
+
+def scores_by_hand(
+    head: LinearHead,
+    inputs: dict[str, np.ndarray],
+    table: np.ndarray,
+    field_weights: Mapping[str, float],
+    pretrained: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    table = table.astype(np.float32)
     bag = sum(
         weight
         * np.einsum(
             "bg,bgr->br", inputs[f"{field}_ngram_weights"], table[inputs[f"{field}_ngram_ids"] // head.num_sharing]
         )
-        for field, weight in head.field_weights.items()
+        for field, weight in field_weights.items()
     )
-    bag += sum(head.field_weights[field] * inputs[f"{field}_pretrained"] @ of for field, of in head.pretrained.items())
+    bag += sum(field_weights[field] * inputs[f"{field}_pretrained"] @ of for field, of in pretrained.items())
     return np.asarray(bag @ head.kernel + head.biases)
 
 
@@ -67,13 +86,19 @@ def test_the_scores_are_the_linear_classifier_s_and_count_in_the_joint_logits(
         np.testing.assert_array_equal(found[name], own[name])
 
 
+def hide_others(inputs: dict[str, np.ndarray], row: int, fields: tuple[str, ...], given: tuple[str, ...]) -> None:
+    inputs["presence"][row] = [field in given for field in fields]
+    for name, values in inputs.items():
+        field = name.removesuffix("_ngram_weights").removesuffix("_pretrained")
+        if field != name and field not in given:
+            values[row] = 0
+
+
 def test_a_product_without_text_is_the_network_s_alone(programs: tuple[keras.Model, keras.Model]) -> None:
     network, whole = programs
     inputs = features(4)
-    for row, given in enumerate([("image",), ("image", "name"), ("brand",), ()]):
-        inputs["presence"][row] = [field in given for field in FIELDS]
-        for field in TEXT_FIELDS:
-            inputs[f"{field}_ngram_weights"][row] *= field in given
+    for row, given in enumerate([("image",), ("image", "name"), ("brand", "mall_category"), ()]):
+        hide_others(inputs, row, FIELDS, given)
     found = run(whole, inputs)
     scores = by_hand(linear_head(), inputs)
     scores[[0, 3]] = 0
@@ -113,18 +138,20 @@ def test_one_text_field(tmp_path: Path, num_sharing: int) -> None:
         np.testing.assert_allclose(served[name], values, rtol=0, atol=0.01)  # weights in 16 bits
 
 
-@pytest.mark.parametrize("fields", [("name",), ("name", "mall_category", "brand", "image")])
-def test_pretrained_words_have_their_say(tmp_path: Path, fields: tuple[str, ...]) -> None:
-    """In the network and in the head, and in the export of both."""
+@pytest.mark.parametrize(("fields", "num_sharing"), [(("name",), 1), (("name", "mall_category", "brand", "image"), 2)])
+def test_pretrained_words_have_their_say(tmp_path: Path, fields: tuple[str, ...], num_sharing: int) -> None:
+    """In the network and in the head, and in the export of both; the last product has no name where others do."""
     shape = ClassifierShape(fields, 3, 6 if "image" in fields else 0)
     read = tuple(field for field in fields if field in SEQUENCE_FIELDS)
-    head = linear_head(tuple(field for field in fields if field != "image"), pretrained=read)
+    texts = tuple(field for field in fields if field != "image")
+    head = linear_head(texts, num_sharing=num_sharing, pretrained=read)
     network = build_classifier(shape, SETTINGS, TOKENIZER_WITH_WORDS, seed=0)
     whole = add_linear_head(network, shape, head, VOTE)
     inputs = features(3, fields)
     random = np.random.default_rng(2)
     for field in read:
         inputs[f"{field}_pretrained"] = random.normal(size=(3, PRETRAINED_DIM)).astype(np.float32) / 20
+    hide_others(inputs, 2, fields, fields[1:] or fields)
     expected = run(whole, inputs)
     np.testing.assert_allclose(expected["linear_logits"], by_hand(head, inputs), rtol=0, atol=1e-4)
     other = run(network, {**inputs, "name_pretrained": -inputs["name_pretrained"]})["joint_logits"]

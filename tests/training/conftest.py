@@ -1,5 +1,6 @@
 """What several tests of the training core share: the toy tokenizer and an encoder whose features are known."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,17 @@ import numpy as np
 import pytest
 
 from model.openvino_engine import OpenVinoProgram
+from model.product import FIELDS
 from model.settings import ImageSettings
-from tests.conftest import TOY_SETTINGS
-from tokenizer.tokenizer import Tokenizer
+from tests.conftest import TOY_SETTINGS, TOY_SHOP
+from tokenizer.pretrained_words import PRETRAINED_DIM
+from tokenizer.settings import TokenizerSettings
+from tokenizer.tokenizer import Tokenizer, fit_tokenizer
+from training.encoded_catalog import EncodedCatalog
 from training.word_store import fitted_tokenizer
 
 TEXT_FIELDS = ("name", "mall_category", "brand", "maker")
+NAMES, BUCKETS = ("name", "mall_category"), 256
 
 
 @dataclass
@@ -51,3 +57,39 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
 
     monkeypatch.setattr(OpenVinoProgram, "run", counting)
     return runs
+
+
+@pytest.fixture(scope="session")
+def linear_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    texts: dict[str, list[str]] = {"name": [], "mall_category": []}
+    for names, mall_category, _ in TOY_SHOP.values():
+        texts["name"] += names
+        texts["mall_category"].append(mall_category)
+    settings = TokenizerSettings(
+        analyzer="script", hash_buckets=BUCKETS, ngram_min_count=1, min_count=1, word2vec_epochs=0, vector_size=4
+    )
+    return fit_tokenizer([texts], settings, 0, tmp_path_factory.mktemp("words") / "corpus.txt")
+
+
+@pytest.fixture(scope="session")
+def encoded(linear_tokenizer: Tokenizer) -> EncodedCatalog:
+    """60 rows of three categories; every fifth without a mall category, the last three without any text."""
+    rows = []
+    for i in range(60):
+        names, mall_category, _ = list(TOY_SHOP.values())[i % 3]
+        texts = (f"{names[i // 3 % len(names)]} {'abcdefg'[i % 7] * 3}", mall_category if i % 5 else "")
+        rows.append(texts if i < 57 else ("", ""))
+    arrays = linear_tokenizer.encode({"name": [row[0] for row in rows], "mall_category": [row[1] for row in rows]})
+    presence = np.zeros((60, len(FIELDS)), np.float32)
+    presence[:, :2] = [[bool(text) for text in row] for row in rows]
+    presence[:, 4] = 1
+    return EncodedCatalog({**arrays, "presence": presence, "labels": np.arange(60, dtype=np.int32) % 3}, None, 0, "x")
+
+
+@pytest.fixture(scope="session")
+def encoded_with_words(encoded: EncodedCatalog) -> EncodedCatalog:
+    """The same with vectors that stand for pretrained words; zeros where there is no text."""
+    vectors = np.random.default_rng(3).normal(size=(2, 60, PRETRAINED_DIM)).astype(np.float32) / 20
+    given = encoded.arrays["presence"][:, :2].T[:, :, None]
+    words = {f"{field}_pretrained": values for field, values in zip(NAMES, vectors * given, strict=True)}
+    return dataclasses.replace(encoded, arrays={**encoded.arrays, **words})
