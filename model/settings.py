@@ -76,8 +76,8 @@ class LinearSettings:
     linear_mall_category_weight: float = 0.5
     """What the n-grams of the mall category count, those of the name count 1."""
     linear_single_field_weight: float = 0.3
-    """What a row counts that comes again with one text field only, so that each is answered alone; 0: none does, nor
-    comes one without its name, for which n-grams have weights of their own."""
+    """What a row counts that comes again with one text field only, so that each is answered alone. Without its name
+    it counts 1, for n-grams have weights of their own there. 0: none comes again."""
     linear_rank: int = 512
     """Most dimensions of an n-gram's vector in this head; more categories than that are compressed."""
 
