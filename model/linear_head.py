@@ -70,16 +70,30 @@ def knows_products_without_names(text_fields: Collection[str]) -> bool:
     return "name" in text_fields and len(text_fields) > 1
 
 
-def add_linear_head(classifier: keras.Model, shape: ClassifierShape, head: LinearHead, vote: LinearVote) -> keras.Model:
+def add_linear_head(
+    classifier: keras.Model,
+    shape: ClassifierShape,
+    head: LinearHead,
+    vote: LinearVote,
+    nameless_sharpness: float = 1.0,
+) -> keras.Model:
     """The same program with the output "linear_logits", which has its say in "joint_logits".
 
     A product without text has linear logits of 0, and all its joint logits are moved alike, which changes no answer.
 
     Args:
         classifier: made by `build_classifier`; its layers are shared with the result.
+        nameless_sharpness: what the joint logits of products with text but without a name are multiplied with, where
+            the head `knows_products_without_names`.
     """
     inputs = {tensor.name: tensor for tensor in classifier.inputs}
-    logits = _linear_logits(inputs, shape, head)
+    flags = {
+        field: FieldFlag(shape.fields.index(field), name=f"{field}_is_given")(inputs["presence"])
+        for field in head.field_weights
+    }
+    several = list(flags.values())
+    has_text = keras.layers.Maximum(name="text_is_given")(several) if len(several) > 1 else several[0]
+    logits = keras.layers.Multiply(name="linear_scores")([_linear_scores(inputs, shape, head, flags), has_text])
     lack = Affine(-1.0, vote.cap, dtype="float32", name="linear_cap")(logits)
     lack = keras.layers.LeakyReLU(vote.slope, dtype="float32", name="linear_lack")(lack)
     malus = Affine(-vote.weight, dtype="float32", name="linear_vote")(lack)
@@ -87,24 +101,24 @@ def add_linear_head(classifier: keras.Model, shape: ClassifierShape, head: Linea
         classifier.get_layer("joint_classes").output
     )
     total = keras.layers.Add(dtype="float32", name="joint_sum")([own, malus])
+    if knows_products_without_names(flags):
+        is_nameless = keras.layers.Subtract(name="text_is_nameless")([has_text, flags["name"]])
+        sharpness = Affine(nameless_sharpness - 1, 1.0, dtype="float32", name="nameless_sharpness")(is_nameless)
+        total = keras.layers.Multiply(dtype="float32", name="joint_sharpened")([total, sharpness])
     outputs = dict(classifier.output)
     outputs["linear_logits"] = keras.layers.Activation("linear", dtype="float32", name="linear_logits")(logits)
     outputs["joint_logits"] = keras.layers.Activation("linear", dtype="float32", name="joint_logits")(total)
     return keras.Model(inputs, outputs, name=classifier.name)
 
 
-def _linear_logits(inputs: dict[str, Any], shape: ClassifierShape, head: LinearHead) -> Any:
-    fields = list(head.field_weights)
+def _linear_scores(inputs: dict[str, Any], shape: ClassifierShape, head: LinearHead, flags: dict[str, Any]) -> Any:
     # Half precision, for the table is most of the bundle; the sums are float32.
     table = keras.layers.Embedding(*head.vectors.shape, trainable=False, dtype="float16", name="linear_vectors")
     classes = keras.layers.Dense(shape.num_classes, trainable=False, name="linear_classes")
-    flags = {
-        field: FieldFlag(shape.fields.index(field), name=f"{field}_is_given")(inputs["presence"]) for field in fields
-    }
     bags = []
     for field, field_weight in head.field_weights.items():
         ids, weights = inputs[f"{field}_ngram_ids"], inputs[f"{field}_ngram_weights"]
-        if field != "name" and knows_products_without_names(fields):
+        if field != "name" and knows_products_without_names(flags):
             ids = TurnedIds(len(head.vectors) * head.num_sharing, name=f"{field}_linear_ids")([ids, flags["name"]])
             counts = Affine(field_weight - 1, 1.0, name=f"{field}_linear_counts")(flags["name"])
             weights = keras.layers.Multiply(name=f"{field}_linear_weights")([weights, counts])
@@ -115,10 +129,9 @@ def _linear_logits(inputs: dict[str, Any], shape: ClassifierShape, head: LinearH
         bags.append(keras.layers.Dot(axes=1, name=f"{field}_linear_bag")([weights, vectors]))
     bags += _pretrained_bags(inputs, head, flags)
     scores = classes(keras.layers.Add(name="linear_bag")(bags) if len(bags) > 1 else bags[0])
-    flag = keras.layers.Maximum(name="text_is_given")(list(flags.values())) if len(flags) > 1 else flags[fields[0]]
     table.set_weights([head.vectors])
     classes.set_weights([head.kernel, head.biases])
-    return keras.layers.Multiply(name="linear_scores")([scores, flag])
+    return scores
 
 
 def _pretrained_bags(inputs: dict[str, Any], head: LinearHead, flags: dict[str, Any]) -> list[Any]:

@@ -17,6 +17,7 @@ from training.confidence import expected_calibration_error
 from training.expert_weights import Experts, answers_more, cross_fitted_logits, fit_expert_weights
 from training.linear_svm import fit_linear_head, linear_scores, ngram_field_weights
 from training.metrics import evaluation_metrics
+from training.nameless_products import fit_nameless_sharpness, is_nameless
 from training.neighbor_votes import index_neighbors, neighbor_votes
 from training.outcomes import Outcomes
 from training.preparation import Prepared
@@ -61,19 +62,24 @@ def judge(
     neighbors, votes = _chosen_neighbors(Experts(network, scores), labels, prepared, val, settings)
     experts = Experts(network, scores, votes)
     weights = fit_expert_weights(experts, labels, seed)
+    sharpness = np.ones((len(labels), 1), np.float32)
     if linear is not None and scores is not None:
         assert weights.vote is not None
         told = "linear head: its scores count %.3g times beside the network's, above %.2f %.1f of that"
         _log.info(told, weights.vote.weight, weights.vote.cap, weights.vote.slope)
-        classifier = add_linear_head(classifier, shape, linear, weights.vote)
+        of_nameless = fit_nameless_sharpness(trained, linear, weights, val, seed)
+        sharpness[is_nameless(val.catalog, tuple(linear.field_weights))] = of_nameless
+        classifier = add_linear_head(classifier, shape, linear, weights.vote, of_nameless)
         logits["linear"] = scores
     if neighbors is not None and votes is not None:
         _log.info("neighbours: their votes count %.3g times beside the network's", weights.neighbors)
         neighbors = replace(neighbors, weight=weights.neighbors)
         logits["neighbors"] = votes
-    logits["joint"] = weights.logits(experts)
+    logits["joint"] = weights.logits(replace(experts, neighbors=None)) * sharpness
+    if votes is not None:
+        logits["joint"] += np.float32(weights.neighbors) * votes
     calibration, metrics = _measure(logits, prepared, val, settings)
-    unseen = Outcomes.of(labels, softmax(cross_fitted_logits(experts, labels, seed)))
+    unseen = Outcomes.of(labels, softmax(cross_fitted_logits(experts, labels, seed) * sharpness))
     metrics["cross_fitted_calibration_error"] = expected_calibration_error(unseen)
     return Judgement(classifier, neighbors, tuple(logits), calibration, metrics)
 
