@@ -70,21 +70,13 @@ def knows_products_without_names(text_fields: Collection[str]) -> bool:
     return "name" in text_fields and len(text_fields) > 1
 
 
-def add_linear_head(
-    classifier: keras.Model,
-    shape: ClassifierShape,
-    head: LinearHead,
-    vote: LinearVote,
-    nameless_sharpness: float = 1.0,
-) -> keras.Model:
+def add_linear_head(classifier: keras.Model, shape: ClassifierShape, head: LinearHead, vote: LinearVote) -> keras.Model:
     """The same program with the output "linear_logits", which has its say in "joint_logits".
 
     A product without text has linear logits of 0, and all its joint logits are moved alike, which changes no answer.
 
     Args:
         classifier: made by `build_classifier`; its layers are shared with the result.
-        nameless_sharpness: what the joint logits of products with text but without a name are multiplied with, where
-            the head `knows_products_without_names`.
     """
     inputs = {tensor.name: tensor for tensor in classifier.inputs}
     flags = {
@@ -101,10 +93,6 @@ def add_linear_head(
         classifier.get_layer("joint_classes").output
     )
     total = keras.layers.Add(dtype="float32", name="joint_sum")([own, malus])
-    if knows_products_without_names(flags):
-        is_nameless = keras.layers.Subtract(name="text_is_nameless")([has_text, flags["name"]])
-        sharpness = Affine(nameless_sharpness - 1, 1.0, dtype="float32", name="nameless_sharpness")(is_nameless)
-        total = keras.layers.Multiply(dtype="float32", name="joint_sharpened")([total, sharpness])
     outputs = dict(classifier.output)
     outputs["linear_logits"] = keras.layers.Activation("linear", dtype="float32", name="linear_logits")(logits)
     outputs["joint_logits"] = keras.layers.Activation("linear", dtype="float32", name="joint_logits")(total)

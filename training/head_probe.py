@@ -11,6 +11,7 @@ from keras import ops
 from model.bundle import Bundle
 from model.engine import Engine, Features, Precision, read_neighbors
 from model.engine_choice import open_engine
+from model.field_subsets import unsharpened_logits
 from model.predictor import Predictor
 from training.answering import answer_catalog
 from training.catalog import CatalogRow
@@ -154,6 +155,7 @@ class _ProbeEngine:
         for head in self._heads:
             outputs[f"{head}/inputs"] = classifier.get_layer(f"{head}_classes").input
             outputs[f"{head}/logits"] = classifier.get_layer(f"{head}_logits").output
+        outputs["joint/logits"] = unsharpened_logits(classifier)
         self._program = keras.Model(classifier.input, outputs)
         calibration = bundle.calibration
         self._temperatures = {**calibration.head_temperatures, "joint": calibration.temperature}

@@ -8,6 +8,7 @@ import numpy as np
 
 from model.answer import Calibration, answer, softmax
 from model.classifier import field_positions
+from model.field_subsets import add_subset_sharpness, sharpness_of_rows
 from model.linear_head import LinearHead, add_linear_head
 from model.neighbors import NeighborIndex
 from model.settings import Settings
@@ -17,10 +18,10 @@ from training.confidence import expected_calibration_error
 from training.expert_weights import Experts, answers_more, cross_fitted_logits, fit_expert_weights
 from training.linear_svm import fit_linear_head, linear_scores, ngram_field_weights
 from training.metrics import evaluation_metrics
-from training.nameless_products import fit_nameless_sharpness, is_nameless
 from training.neighbor_votes import index_neighbors, neighbor_votes
 from training.outcomes import Outcomes
 from training.preparation import Prepared
+from training.subset_sharpness import fit_subset_sharpness
 
 _log = logging.getLogger("aisle.train")
 
@@ -62,19 +63,19 @@ def judge(
     neighbors, votes = _chosen_neighbors(Experts(network, scores), labels, prepared, val, settings)
     experts = Experts(network, scores, votes)
     weights = fit_expert_weights(experts, labels, seed)
-    sharpness = np.ones((len(labels), 1), np.float32)
     if linear is not None and scores is not None:
         assert weights.vote is not None
         told = "linear head: its scores count %.3g times beside the network's, above %.2f %.1f of that"
         _log.info(told, weights.vote.weight, weights.vote.cap, weights.vote.slope)
-        of_nameless = fit_nameless_sharpness(trained, linear, weights, val, seed)
-        sharpness[is_nameless(val.catalog, tuple(linear.field_weights))] = of_nameless
-        classifier = add_linear_head(classifier, shape, linear, weights.vote, of_nameless)
+        classifier = add_linear_head(classifier, shape, linear, weights.vote)
         logits["linear"] = scores
     if neighbors is not None and votes is not None:
         _log.info("neighbours: their votes count %.3g times beside the network's", weights.neighbors)
         neighbors = replace(neighbors, weight=weights.neighbors)
         logits["neighbors"] = votes
+    by_subset = fit_subset_sharpness(trained, linear, weights, val, seed)
+    classifier = add_subset_sharpness(classifier, by_subset)
+    sharpness = sharpness_of_rows(by_subset, val.catalog.arrays["presence"][:, field_positions(shape.fields)])
     logits["joint"] = weights.logits(replace(experts, neighbors=None)) * sharpness
     if votes is not None:
         logits["joint"] += np.float32(weights.neighbors) * votes

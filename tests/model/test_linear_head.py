@@ -107,18 +107,6 @@ def test_a_product_without_text_is_the_network_s_alone(programs: tuple[keras.Mod
     np.testing.assert_allclose(moved, VOTE.of(np.zeros((2, 3), np.float32)), atol=1e-6)  # all alike: no answer changes
 
 
-def test_the_joint_logits_of_a_product_without_a_name_count_less(programs: tuple[keras.Model, keras.Model]) -> None:
-    network, whole = programs
-    inputs = features(4)
-    for row, given in enumerate([FIELDS, ("name",), ("brand", "image"), ("image",)]):
-        hide_others(inputs, row, FIELDS, given)
-    found = run(add_linear_head(network, SHAPE, linear_head(), VOTE, nameless_sharpness=0.25), inputs)
-    expected = run(whole, inputs)
-    np.testing.assert_array_equal(found["linear_logits"], expected["linear_logits"])
-    counts = np.array([1, 1, 0.25, 1], np.float32)[:, None]  # a picture alone has no text that lacks a name
-    np.testing.assert_allclose(found["joint_logits"], counts * expected["joint_logits"], rtol=1e-6)
-
-
 def test_scores_above_the_cap_count_less() -> None:
     scores = np.array([[-1.1, -0.1, 1.9]], np.float32)
     np.testing.assert_allclose(VOTE.of(scores), [[-2.5, 0.0, 1.0]], atol=1e-6)
