@@ -29,13 +29,15 @@ def fit_subset_sharpness(
 ) -> np.ndarray:
     """What the joint logits count for each set of given fields, so that one temperature suits them all.
 
-    Which fields are given changes how sure a network and a linear head are, and less how often they are right.
+    Which fields are given changes how sure a network and a linear head are, and less how often they are right. Those
+    that are too sure are told to be less so.
 
     Args:
         trained: from the batches' inputs to head logits.
         head: whose scores count as `weights` tells, or None.
     Returns:
-        (2 ** F,) float32 by `model.field_subsets.subset_code`; 1 of all fields, of none, and where rows are few.
+        (2 ** F,) float32 up to 1, by `model.field_subsets.subset_code`; 1 of all fields, of none, and where rows are
+            few.
     """
     fields = val.shape.fields
     found = np.ones(2 ** len(fields), np.float32)
@@ -47,7 +49,8 @@ def fit_subset_sharpness(
         network = trained.predict(batches, verbose=0)["joint_logits"]
         experts = Experts(network, None if head is None else linear_scores(head, catalog))
         temperature = fit_temperature(weights.calibrated(experts), np.asarray(catalog.arrays["labels"]))
-        found[subset_code(kept, fields)] = 1 / temperature
+        # Never surer: the contract's thresholds are those of all rows, and more would pass them than are right.
+        found[subset_code(kept, fields)] = min(1.0, 1 / temperature)
         _log.info("with %s only: temperature %.3g times that of others", ", ".join(kept), temperature)
     return found
 

@@ -55,6 +55,16 @@ def test_with_it_one_temperature_suits_every_set_of_fields(
             assert fit_temperature(logits, alone.arrays["labels"]) == pytest.approx(temperature, rel=0.01)
 
 
+def test_nothing_becomes_surer(encoded: EncodedCatalog, linear_tokenizer: Tokenizer) -> None:
+    """Labels are right and the weight is low, so that all answers are less sure than right."""
+    network = build_classifier(SHAPE, ModelSettings(hidden_dim=2, fcl_dim=2), linear_tokenizer, seed=0)
+    head = fit_linear_head(encoded, NAMES, Taxonomy(TOY_SHOP), BUCKETS, LinearSettings(), 0)
+    sharpness = fit_subset_sharpness(
+        network, head, ExpertWeights(0.01, VOTE, 0.0), CatalogBatches(encoded, SHAPE, 16), seed=0
+    )
+    assert (sharpness == 1).all()
+
+
 def test_few_rows_tell_nothing(encoded: EncodedCatalog, linear_tokenizer: Tokenizer) -> None:
     network = build_classifier(SHAPE, ModelSettings(hidden_dim=2, fcl_dim=2), linear_tokenizer, seed=0)
     val = CatalogBatches(with_wrong_labels(encoded), SHAPE, 16)
