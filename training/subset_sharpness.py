@@ -18,7 +18,7 @@ from training.linear_rows import given_fields
 from training.linear_svm import linear_scores
 
 #: Rows that a fit of one number needs at most, and at least.
-_MAX_ROWS, _LEAST_ROWS = 3000, 50
+_MAX_ROWS, _LEAST_ROWS = 3000, 30
 _BATCH_SIZE = 256
 
 _log = logging.getLogger("aisle.train")

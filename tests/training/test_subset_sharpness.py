@@ -33,9 +33,8 @@ def with_wrong_labels(catalog: EncodedCatalog) -> EncodedCatalog:
 
 
 def test_with_it_one_temperature_suits_every_set_of_fields(
-    encoded: EncodedCatalog, linear_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+    encoded: EncodedCatalog, linear_tokenizer: Tokenizer
 ) -> None:
-    monkeypatch.setattr(subset_sharpness, "_LEAST_ROWS", 40)
     network = build_classifier(SHAPE, ModelSettings(hidden_dim=2, fcl_dim=2), linear_tokenizer, seed=0)
     head = fit_linear_head(encoded, NAMES, Taxonomy(TOY_SHOP), BUCKETS, LinearSettings(), 0)
     assert head is not None
@@ -65,7 +64,10 @@ def test_nothing_becomes_surer(encoded: EncodedCatalog, linear_tokenizer: Tokeni
     assert (sharpness == 1).all()
 
 
-def test_few_rows_tell_nothing(encoded: EncodedCatalog, linear_tokenizer: Tokenizer) -> None:
+def test_few_rows_tell_nothing(
+    encoded: EncodedCatalog, linear_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subset_sharpness, "_LEAST_ROWS", 50)
     network = build_classifier(SHAPE, ModelSettings(hidden_dim=2, fcl_dim=2), linear_tokenizer, seed=0)
     val = CatalogBatches(with_wrong_labels(encoded), SHAPE, 16)
     sharpness = fit_subset_sharpness(network, None, ExpertWeights(9.0, None, 0.0), val, seed=0)
