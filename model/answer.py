@@ -1,6 +1,6 @@
 """From head logits to answers: calibrated probabilities, top k, and the deepest accepted category."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,8 @@ class Calibration:
         precision_target, precision_confidence: the promise behind `thresholds`.
         thresholds: per depth 1..D the least node probability that is accepted; above 1 means never.
         coverages: per depth the share of validation rows accepted there.
+        subset_thresholds: the same as `thresholds` for products that have certain fields only, by the names of these
+            fields with blanks between; such a product has to reach both.
         unproven: leaves that were added later; no validation row had them, so neither they nor nodes with no other
             leaf are accepted.
     """
@@ -33,11 +35,8 @@ class Calibration:
     precision_confidence: float = 0.95
     thresholds: tuple[float, ...] = ()
     coverages: tuple[float, ...] = ()
+    subset_thresholds: dict[str, tuple[float, ...]] = field(default_factory=dict)
     unproven: tuple[str, ...] = ()
-
-    def attainable_thresholds(self) -> list[tuple[int, float]]:
-        """Depths where something may be accepted, with their thresholds; summing up a level costs time."""
-        return [(depth, least) for depth, least in enumerate(self.thresholds, start=1) if least <= 1]
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,12 @@ def _largest_of(values: np.ndarray, columns: np.ndarray, count: int) -> np.ndarr
 
 
 def answer(
-    joint_logits: np.ndarray, taxonomy: Taxonomy, calibration: Calibration, top_k: int, sub_tree: SubTree | None = None
+    joint_logits: np.ndarray,
+    taxonomy: Taxonomy,
+    calibration: Calibration,
+    thresholds: np.ndarray,
+    top_k: int,
+    sub_tree: SubTree | None = None,
 ) -> Answers:
     """Turn joint logits into answers.
 
@@ -178,6 +182,8 @@ def answer(
 
     Args:
         joint_logits: (N, K) float32, uncalibrated.
+        thresholds: (N, D) float32, the least node probability that is accepted at each depth; see
+            `model.field_subsets.SubsetThresholds`.
         top_k: leaves to return, 1 or more; capped at K, or at the leaves of the sub-tree.
         sub_tree: what the answers are restricted to; None is the whole tree.
     """
@@ -185,13 +191,14 @@ def answer(
     rows = np.arange(len(probabilities))[:, None]
     if sub_tree is None:
         top = largest(joint_logits, min(top_k, taxonomy.num_leaves))  # probabilities may all be 0 from some place on
-        return Answers(top, probabilities[rows, top], *_deepest_accepted(probabilities, taxonomy, calibration))
+        accepted = _deepest_accepted(probabilities, taxonomy, thresholds, calibration.unproven)
+        return Answers(top, probabilities[rows, top], *accepted)
     leaves = sub_tree.leaves
     inside = joint_logits[:, leaves]
     renormalized = np.zeros_like(probabilities)
     renormalized[:, leaves] = softmax(inside, calibration.temperature)
     top = leaves[largest(inside, min(top_k, len(leaves)))].astype(np.int32)
-    accepted = _accepted_within(sub_tree, probabilities, renormalized, taxonomy, calibration)
+    accepted = _accepted_within(sub_tree, probabilities, renormalized, taxonomy, thresholds, calibration.unproven)
     return Answers(top, renormalized[rows, top], *accepted)
 
 
@@ -199,6 +206,7 @@ def answer_each(
     joint_logits: np.ndarray,
     taxonomy: Taxonomy,
     calibration: Calibration,
+    thresholds: np.ndarray,
     top_k: int,
     sub_trees: Sequence[SubTree | None],
 ) -> list[tuple[Answers, int]]:
@@ -212,22 +220,22 @@ def answer_each(
         groups.setdefault(id(sub_tree), []).append(row)
     found: dict[int, tuple[Answers, int]] = {}
     for rows in groups.values():
-        answers = answer(joint_logits[rows], taxonomy, calibration, top_k, sub_trees[rows[0]])
+        answers = answer(joint_logits[rows], taxonomy, calibration, thresholds[rows], top_k, sub_trees[rows[0]])
         found.update((row, (answers, place)) for place, row in enumerate(rows))
     return [found[row] for row in range(len(sub_trees))]
 
 
 def _deepest_accepted(
-    probabilities: np.ndarray, taxonomy: Taxonomy, calibration: Calibration
+    probabilities: np.ndarray, taxonomy: Taxonomy, thresholds: np.ndarray, unproven: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     depths, nodes, accepted = _nothing_accepted(len(probabilities))
-    for depth, threshold in calibration.attainable_thresholds():
+    for depth, least in _attainable(thresholds):
         level = taxonomy.node_probabilities(probabilities, depth)
         best = level.argmax(axis=1)
         best_probability = level[np.arange(len(level)), best]
-        passed = best_probability >= threshold
-        if calibration.unproven:
-            passed &= _is_proven(taxonomy, calibration.unproven, depth)[best]
+        passed = best_probability >= least
+        if unproven:
+            passed &= _is_proven(taxonomy, unproven, depth)[best]
         depths[passed], nodes[passed] = depth, best[passed]
         accepted[passed] = np.minimum(best_probability[passed], 1.0)
     return depths, nodes, accepted
@@ -238,19 +246,26 @@ def _accepted_within(
     probabilities: np.ndarray,
     renormalized: np.ndarray,
     taxonomy: Taxonomy,
-    calibration: Calibration,
+    thresholds: np.ndarray,
+    unproven: tuple[str, ...],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """At each depth what is accepted in the whole tree and lies in the sub-tree, with its probability there."""
     depths, nodes, accepted = _nothing_accepted(len(probabilities))
-    for depth, threshold in calibration.attainable_thresholds():
+    for depth, least in _attainable(thresholds):
         level = taxonomy.node_probabilities(probabilities, depth)
         best = level.argmax(axis=1)
-        passed = (level[np.arange(len(level)), best] >= threshold) & sub_tree.holds(taxonomy, depth)[best]
-        passed &= _is_proven(taxonomy, calibration.unproven, depth)[best]
+        passed = (level[np.arange(len(level)), best] >= least) & sub_tree.holds(taxonomy, depth)[best]
+        passed &= _is_proven(taxonomy, unproven, depth)[best]
         told = taxonomy.node_probabilities(renormalized, depth)
         depths[passed], nodes[passed] = depth, best[passed]
         accepted[passed] = np.minimum(told[passed, best[passed]], 1.0)
     return depths, nodes, accepted
+
+
+def _attainable(thresholds: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Depths where something may be accepted, with each row's threshold; summing up a level costs time."""
+    for depth in 1 + np.flatnonzero((thresholds <= 1).any(axis=0)):
+        yield int(depth), thresholds[:, depth - 1]
 
 
 @lru_cache(maxsize=64)

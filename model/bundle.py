@@ -150,6 +150,8 @@ def load_bundle(path: Path, rests: Rests | None = None) -> Bundle:
     calibration = _read_json(path, FILES.calibration)
     for name in ("thresholds", "coverages", "unproven"):
         calibration[name] = tuple(calibration.get(name, ()))
+    by_subset = calibration.get("subset_thresholds", {})
+    calibration["subset_thresholds"] = {names: tuple(thresholds) for names, thresholds in by_subset.items()}
     identity = bundle_identity(path)
     return Bundle(
         path=path,

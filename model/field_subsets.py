@@ -1,12 +1,11 @@
-"""Which of its fields a product has decides how sure its answer may be: one temperature does not suit all of them."""
+"""Sets of given fields: their numbers, and what the precision contract asks of products that have no other."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
-import keras
 import numpy as np
 
-from model.layers import SubsetSharpness
+from model.answer import Calibration
 
 
 def subset_code(given: Sequence[str], fields: Sequence[str]) -> int:
@@ -14,36 +13,40 @@ def subset_code(given: Sequence[str], fields: Sequence[str]) -> int:
     return sum(1 << fields.index(field) for field in given)
 
 
-def add_subset_sharpness(classifier: keras.Model, sharpness: np.ndarray) -> keras.Model:
-    """The same program whose "joint_logits" count what the product's given fields make of them.
-
-    Args:
-        classifier: its layers are shared with the result; it is the result where all numbers are 1.
-        sharpness: (2 ** F,) float32 by `subset_code`.
-    """
-    if (sharpness == 1).all():
-        return classifier
-    inputs = {tensor.name: tensor for tensor in classifier.inputs}
-    layer = SubsetSharpness(dtype="float32", name="subset_sharpness")
-    sharpened = layer([classifier.get_layer("joint_logits").input, inputs["presence"]])
-    layer.set_weights([sharpness])
-    # Of the same name, for that is what an export calls its output.
-    named = keras.layers.Activation("linear", dtype="float32", name="joint_logits")(sharpened)
-    return keras.Model(inputs, {**classifier.output, "joint_logits": named}, name=classifier.name)
-
-
-def unsharpened_logits(classifier: keras.Model) -> Any:
-    """The program's joint logits before `add_subset_sharpness`, as new columns of "joint_classes" add to them."""
-    if any(layer.name == "subset_sharpness" for layer in classifier.layers):
-        return classifier.get_layer("subset_sharpness").input[0]
-    return classifier.get_layer("joint_logits").output
-
-
-def sharpness_of_rows(sharpness: np.ndarray, presence: np.ndarray) -> np.ndarray:
-    """(N, 1) float32 of each row.
+def subset_codes(presence: np.ndarray) -> np.ndarray:
+    """(N,) int64 `subset_code` of rows.
 
     Args:
         presence: (N, F) flags of the model's fields.
     """
-    codes = presence.astype(np.int64) @ (1 << np.arange(presence.shape[1]))
-    return np.asarray(sharpness[codes], np.float32)[:, None]
+    return presence.astype(np.int64) @ (1 << np.arange(presence.shape[1]))
+
+
+def proper_subsets(fields: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """All sets of one field or more that lack at least one, in the order of the fields."""
+    for count in range(1, len(fields)):
+        yield from combinations(fields, count)
+
+
+class SubsetThresholds:
+    """The thresholds of the precision contract for each set of given fields.
+
+    Args:
+        calibration: whose `subset_thresholds` are named with these fields.
+        fields: of the model, in its order.
+    """
+
+    def __init__(self, calibration: Calibration, fields: Sequence[str]):
+        #: (2 ** F, D) float32 by `subset_code`.
+        self._by_code = np.tile(np.asarray(calibration.thresholds, np.float32), (2 ** len(fields), 1))
+        for names, thresholds in calibration.subset_thresholds.items():
+            row = self._by_code[subset_code(names.split(), fields)]
+            np.maximum(row, np.asarray(thresholds, np.float32), out=row)
+
+    def of_rows(self, presence: np.ndarray) -> np.ndarray:
+        """(N, D) float32, what each row's nodes have to reach at each depth; above 1 means never.
+
+        Args:
+            presence: (N, F) flags of the model's fields.
+        """
+        return np.asarray(self._by_code[subset_codes(presence)])

@@ -12,6 +12,7 @@ from model.engine import Engine, EngineName, Features, Precision
 from model.engine_choice import open_engine
 from model.errors import AisleError
 from model.evidence import word_votes
+from model.field_subsets import SubsetThresholds
 from model.product import Product, head_rows
 from model.sub_tree import SubTree
 
@@ -27,6 +28,7 @@ class Predictor:
         self.bundle = bundle
         self.engine = engine
         self.preprocessor = bundle.preprocessor
+        self._thresholds = SubsetThresholds(bundle.calibration, bundle.fields)
 
     @classmethod
     def open(
@@ -73,9 +75,17 @@ class Predictor:
         """Classifier inputs to head logits and embedding; see `Engine.classify`."""
         return self.engine.classify(features, all_heads)
 
-    def answers(self, outputs: dict[str, np.ndarray], top_k: int, sub_tree: SubTree | None = None) -> Answers:
-        """Engine outputs to answers as arrays; see `model.answer.answer`."""
-        return answer(outputs["joint_logits"], self.bundle.taxonomy, self.bundle.calibration, top_k, sub_tree)
+    def answers(
+        self, outputs: dict[str, np.ndarray], presence: np.ndarray, top_k: int, sub_tree: SubTree | None = None
+    ) -> Answers:
+        """Engine outputs to answers as arrays; see `model.answer.answer`.
+
+        Args:
+            presence: (N, F) flags, as among the classifier's inputs.
+        """
+        taxonomy, calibration = self.bundle.taxonomy, self.bundle.calibration
+        thresholds = self._thresholds.of_rows(presence)
+        return answer(outputs["joint_logits"], taxonomy, calibration, thresholds, top_k, sub_tree)
 
     def predictions(
         self,
@@ -92,14 +102,16 @@ class Predictor:
             sub_trees: what each product's answer is restricted to; empty restricts none.
         """
         taxonomy, calibration = self.bundle.taxonomy, self.bundle.calibration
+        presence = self.preprocessor.presence(products)
         if any(sub_trees):
-            places = answer_each(outputs["joint_logits"], taxonomy, calibration, top_k, sub_trees)
+            thresholds = self._thresholds.of_rows(presence)
+            places = answer_each(outputs["joint_logits"], taxonomy, calibration, thresholds, top_k, sub_trees)
         else:
-            answers = self.answers(outputs, top_k)
+            answers = self.answers(outputs, presence, top_k)
             places = [(answers, row) for row in range(len(products))]
         heads: list[dict[str, ScoredCategory]] = [{} for _ in products]
         if all_heads:
-            self._answer_heads(products, outputs, heads)
+            self._answer_heads(presence, outputs, heads)
         return [
             Prediction(
                 product.product_id,
@@ -191,13 +203,9 @@ class Predictor:
         return predictions
 
     def _answer_heads(
-        self,
-        products: Sequence[Product],
-        outputs: dict[str, np.ndarray],
-        answers: list[dict[str, ScoredCategory]],
+        self, presence: np.ndarray, outputs: dict[str, np.ndarray], answers: list[dict[str, ScoredCategory]]
     ) -> None:
         bundle = self.bundle
-        presence = self.preprocessor.presence(products)
         for head in bundle.heads:
             if head == "joint":
                 continue

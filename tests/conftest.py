@@ -10,7 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from model.answer import Answers, Calibration, answer
 from model.settings import ImageSettings, ModelSettings, NeighborSettings, Settings, TrainingSettings
+from model.sub_tree import SubTree
+from model.taxonomy import Taxonomy
 from tokenizer.settings import TokenizerSettings
 
 COLUMNS = ("product_id", "product_name", "mall_category", "brand", "maker", "image", "category")
@@ -51,6 +54,14 @@ def toy_picture(color: tuple[int, int, int], seed: int, size: int = 40) -> bytes
     noise = np.random.default_rng(seed).integers(-20, 20, (size, size, 3))
     pixels = np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)
     return cv2.imencode(".jpg", pixels)[1].tobytes()
+
+
+def answered(
+    joint_logits: np.ndarray, taxonomy: Taxonomy, calibration: Calibration, top_k: int, sub_tree: SubTree | None = None
+) -> Answers:
+    """What products are answered that lack no field."""
+    thresholds = np.tile(np.float32(calibration.thresholds), (len(joint_logits), 1))
+    return answer(joint_logits, taxonomy, calibration, thresholds, top_k, sub_tree)
 
 
 def toy_rows(folder: Path, prefix: str, count: int) -> list[dict[str, str]]:

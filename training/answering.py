@@ -106,7 +106,7 @@ def answer_catalog(
         for texts, chunk in encode_texts(preprocessor.tokenizer, tokenizer_dir, chunks()):
             features = _features(predictor, texts, chunk)
             outputs = classify_rows(predictor, features)
-            answers = predictor.answers(outputs, top_k, sub_tree)
+            answers = predictor.answers(outputs, features["presence"], top_k, sub_tree)
             bar.update(len(chunk.rows))
             yield AnsweredChunk(chunk.rows, features, outputs, answers, chunk.pixels)
 

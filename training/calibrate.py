@@ -1,6 +1,7 @@
 """Calibration on the validation split: temperatures, and the thresholds of the precision contract."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -36,24 +37,40 @@ def calibrate(
         rows = weights[head] > 0
         temperatures[head] = fit_temperature(values[rows], labels[rows]) if rows.any() else 1.0
     temperature = temperatures.pop("joint")
-    probabilities = softmax(logits["joint"], temperature)
-    thresholds, coverages = [], []
+    found = Calibration(temperature, temperatures, settings.precision_target, settings.precision_confidence)
+    thresholds, coverages = depth_thresholds(softmax(logits["joint"], temperature), labels, taxonomy, found)
+    return replace(found, thresholds=thresholds, coverages=coverages)
+
+
+def depth_thresholds(
+    probabilities: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy, promise: Calibration
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Per depth the threshold that keeps a promise on these rows, and the share of them that it accepts.
+
+    Args:
+        probabilities: (N, K) float32, calibrated.
+        labels: (N,) int32.
+        promise: its precision and confidence count.
+    """
+    found = [
+        precision_threshold(confidences, is_correct, promise.precision_target, promise.precision_confidence)
+        for confidences, is_correct in judged_depths(probabilities, labels, taxonomy)
+    ]
+    return tuple(threshold for threshold, _ in found), tuple(coverage for _, coverage in found)
+
+
+def judged_depths(
+    probabilities: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Per depth the (N,) float32 probability of each row's best node and (N,) bool whether it is the label's."""
     for depth in range(1, taxonomy.depth + 1):
         level = taxonomy.node_probabilities(probabilities, depth)
-        correct = level.argmax(axis=1) == taxonomy.leaf_to_node[depth - 1][labels]
-        threshold, coverage = precision_threshold(
-            level.max(axis=1), correct, settings.precision_target, settings.precision_confidence
-        )
-        thresholds.append(threshold)
-        coverages.append(coverage)
-    return Calibration(
-        temperature,
-        temperatures,
-        settings.precision_target,
-        settings.precision_confidence,
-        tuple(thresholds),
-        tuple(coverages),
-    )
+        yield level.max(axis=1), level.argmax(axis=1) == taxonomy.leaf_to_node[depth - 1][labels]
+
+
+def may_be_shown(num_rows: int, promise: Calibration) -> bool:
+    """Whether so many rows, all of them right, would show the promised precision with the promised confidence."""
+    return promise.precision_target**num_rows <= 1 - promise.precision_confidence
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

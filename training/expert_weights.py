@@ -43,11 +43,16 @@ class ExpertWeights:
     loss: float
     neighbors: float = 0.0
 
-    def logits(self, experts: "Experts") -> np.ndarray:
-        """(N, K) float32, uncalibrated."""
+    def logits(self, experts: "Experts", sharpness: float | np.ndarray = 1.0) -> np.ndarray:
+        """(N, K) float32, uncalibrated.
+
+        Args:
+            sharpness: what network and linear head count before neighbours vote, or (N, 1) float32 of each row.
+        """
         total = experts.network
         if self.vote is not None and experts.linear is not None:
             total = total + self.vote.of(experts.linear)
+        total = total * np.float32(sharpness)
         if self.neighbors and experts.neighbors is not None:
             total = total + np.float32(self.neighbors) * experts.neighbors
         return total

@@ -111,7 +111,8 @@ class FieldGrid:
 
     def _count(self, batch: dict[str, np.ndarray], counts: _Counts, bar: tqdm) -> None:
         labels, is_right = batch.pop("labels"), batch.pop("is_right")
-        answers = self._predictor.answers(classify_rows(self._predictor, batch, all_heads=False), top_k=1)
+        outputs = classify_rows(self._predictor, batch, all_heads=False)
+        answers = self._predictor.answers(outputs, batch["presence"], top_k=1)
         is_placed, is_placed_right = placed_right(labels, answers, self._predictor.bundle.taxonomy)
         counts.num_rows += len(labels)
         counts.num_right += int((answers.top_classes[:, 0] == labels).sum())

@@ -11,8 +11,8 @@ from keras import ops
 from model.bundle import Bundle
 from model.engine import Engine, Features, Precision, read_neighbors
 from model.engine_choice import open_engine
-from model.field_subsets import unsharpened_logits
 from model.predictor import Predictor
+from model.subset_sharpness import unsharpened_logits
 from training.answering import answer_catalog
 from training.catalog import CatalogRow
 from training.rejects import Rejects

@@ -8,20 +8,23 @@ import numpy as np
 
 from model.answer import Calibration, answer, softmax
 from model.classifier import field_positions
-from model.field_subsets import add_subset_sharpness, sharpness_of_rows
+from model.field_subsets import SubsetThresholds
 from model.linear_head import LinearHead, add_linear_head
 from model.neighbors import NeighborIndex
 from model.settings import Settings
+from model.subset_sharpness import add_subset_sharpness, sharpness_of_rows
 from training.batches import CatalogBatches
 from training.calibrate import calibrate
 from training.confidence import expected_calibration_error
 from training.expert_weights import Experts, answers_more, cross_fitted_logits, fit_expert_weights
+from training.hidden_fields import HiddenFields
 from training.linear_svm import fit_linear_head, linear_scores, ngram_field_weights
 from training.metrics import evaluation_metrics
 from training.neighbor_votes import index_neighbors, neighbor_votes
 from training.outcomes import Outcomes
 from training.preparation import Prepared
 from training.subset_sharpness import fit_subset_sharpness
+from training.subset_thresholds import with_subset_thresholds
 
 _log = logging.getLogger("aisle.train")
 
@@ -73,13 +76,15 @@ def judge(
         _log.info("neighbours: their votes count %.3g times beside the network's", weights.neighbors)
         neighbors = replace(neighbors, weight=weights.neighbors)
         logits["neighbors"] = votes
-    by_subset = fit_subset_sharpness(trained, linear, weights, val, seed)
+    hidden = HiddenFields(trained, linear, neighbors, val, seed)
+    by_subset = fit_subset_sharpness(hidden, weights)
     classifier = add_subset_sharpness(classifier, by_subset)
     sharpness = sharpness_of_rows(by_subset, val.catalog.arrays["presence"][:, field_positions(shape.fields)])
-    logits["joint"] = weights.logits(replace(experts, neighbors=None)) * sharpness
-    if votes is not None:
-        logits["joint"] += np.float32(weights.neighbors) * votes
-    calibration, metrics = _measure(logits, prepared, val, settings)
+    logits["joint"] = weights.logits(experts, sharpness)
+    calibration = _calibrated(logits, prepared, val, settings)
+    taxonomy = prepared.labels.taxonomy
+    calibration = with_subset_thresholds(calibration, logits["joint"], hidden, weights, by_subset, taxonomy)
+    metrics = _measure(logits, calibration, prepared, val)
     unseen = Outcomes.of(labels, softmax(cross_fitted_logits(experts, labels, seed) * sharpness))
     metrics["cross_fitted_calibration_error"] = expected_calibration_error(unseen)
     return Judgement(classifier, neighbors, tuple(logits), calibration, metrics)
@@ -113,16 +118,21 @@ def _chosen_neighbors(
     return index, votes
 
 
-def _measure(
+def _calibrated(
     logits: dict[str, np.ndarray], prepared: Prepared, val: CatalogBatches, settings: Settings
-) -> tuple[Calibration, dict]:
-    shape, taxonomy = prepared.shape, prepared.labels.taxonomy
-    labels = np.asarray(val.catalog.arrays["labels"])
+) -> Calibration:
     presence = np.asarray(val.catalog.arrays["presence"])
     weights = {head: val.head_weight(presence, head) for head in logits}
-    calibration = calibrate(logits, labels, weights, taxonomy, settings.training)
+    labels = np.asarray(val.catalog.arrays["labels"])
+    return calibrate(logits, labels, weights, prepared.labels.taxonomy, settings.training)
+
+
+def _measure(logits: dict[str, np.ndarray], calibration: Calibration, prepared: Prepared, val: CatalogBatches) -> dict:
+    shape, taxonomy = prepared.shape, prepared.labels.taxonomy
+    labels = np.asarray(val.catalog.arrays["labels"])
     temperatures = {**calibration.head_temperatures, "joint": calibration.temperature}
     outcomes = {head: Outcomes.of(labels, softmax(values, temperatures[head])) for head, values in logits.items()}
-    answers = answer(logits["joint"], taxonomy, calibration, top_k=5)
-    flags = presence[:, field_positions(shape.fields)]
-    return calibration, evaluation_metrics(outcomes, answers, flags, shape.fields, taxonomy)
+    flags = np.asarray(val.catalog.arrays["presence"])[:, field_positions(shape.fields)]
+    thresholds = SubsetThresholds(calibration, shape.fields).of_rows(flags)
+    answers = answer(logits["joint"], taxonomy, calibration, thresholds, top_k=5)
+    return evaluation_metrics(outcomes, answers, flags, shape.fields, taxonomy)

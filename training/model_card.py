@@ -1,5 +1,6 @@
 """MODEL_CARD.md: what a person should know before using a bundle."""
 
+from model.answer import Calibration
 from model.bundle import BundleContents
 
 
@@ -11,7 +12,7 @@ def model_card(contents: BundleContents, num_train: int, num_val: int) -> str:
         for head, values in metrics["heads"].items()
     )
     depths = "\n".join(
-        f"| {depth} | {f'{threshold:.3f}' if threshold <= 1 else 'never'} | {coverage:.3f} |"
+        f"| {depth} | {_threshold(threshold)} | {coverage:.3f} |"
         for depth, (threshold, coverage) in enumerate(
             zip(calibration.thresholds, calibration.coverages, strict=True), start=1
         )
@@ -35,11 +36,31 @@ Accepted answers are promised to be right in {calibration.precision_target:.0%} 
 | depth | least probability | share accepted on validation |
 |---|---|---|
 {depths}
-
+{_subset_contract(calibration)}
 ## Limits
 It knows only the categories above; a product of another kind gets one of them, mostly with a low probability.
 Figures fall when products, shops or spelling differ from the training catalog: look at `needs_review` over time.
 """
+
+
+def _subset_contract(calibration: Calibration) -> str:
+    if not calibration.subset_thresholds:
+        return ""
+    rows = "\n".join(
+        f"| {names.replace(' ', ', ')} | {', '.join(map(_threshold, thresholds))} |"
+        for names, thresholds in calibration.subset_thresholds.items()
+    )
+    return f"""
+Products with no other fields than these have to reach these thresholds, too; sets that are not here are too rare.
+
+| given | least probability at each depth |
+|---|---|
+{rows}
+"""
+
+
+def _threshold(value: float) -> str:
+    return f"{value:.3f}" if value <= 1 else "never"
 
 
 def _figure(value: float | None) -> str:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from model.answer import Calibration, ScoredCategory, answer, largest, softmax
+from model.answer import Calibration, ScoredCategory, largest, softmax
 from model.taxonomy import Taxonomy
+from tests.conftest import answered
 
 TREE = Taxonomy(("A>x", "A>y", "B"), {"A": "1", "A>y": "12"})
 
@@ -42,7 +43,7 @@ def test_softmax_leaves_its_input_alone() -> None:
 
 
 def test_top_k_best_first() -> None:
-    found = answer(np.concatenate([logits(0.2, 0.5, 0.3), logits(0.7, 0.1, 0.2)]), TREE, Calibration(), top_k=2)
+    found = answered(np.concatenate([logits(0.2, 0.5, 0.3), logits(0.7, 0.1, 0.2)]), TREE, Calibration(), top_k=2)
     assert len(found) == 2
     assert found.top_classes.tolist() == [[1, 2], [0, 2]]
     np.testing.assert_allclose(found.top_probabilities, [[0.5, 0.3], [0.7, 0.2]], rtol=1e-5)
@@ -53,25 +54,25 @@ def test_top_k_best_first() -> None:
 
 
 def test_equal_categories_keep_class_order() -> None:
-    assert answer(np.zeros((1, 3), np.float32), TREE, Calibration(), 3).top_classes.tolist() == [[0, 1, 2]]
-    assert answer(logits(0.4, 0.2, 0.4), TREE, Calibration(), 3).top_classes.tolist() == [[0, 2, 1]]
+    assert answered(np.zeros((1, 3), np.float32), TREE, Calibration(), 3).top_classes.tolist() == [[0, 1, 2]]
+    assert answered(logits(0.4, 0.2, 0.4), TREE, Calibration(), 3).top_classes.tolist() == [[0, 2, 1]]
 
 
 @pytest.mark.parametrize("top_k", [3, 4, 512])
 def test_more_than_all_is_all(top_k: int) -> None:
-    assert answer(logits(0.2, 0.5, 0.3), TREE, Calibration(), top_k).top_classes.shape == (1, 3)
+    assert answered(logits(0.2, 0.5, 0.3), TREE, Calibration(), top_k).top_classes.shape == (1, 3)
 
 
 def test_top_k_agrees_with_a_full_sort() -> None:
     random = np.random.default_rng(0)
     tree = Taxonomy(f"c{i}" for i in range(300))
     given = random.normal(size=(20, 300)).astype(np.float32)
-    found = answer(given, tree, Calibration(temperature=1.7), top_k=7)
+    found = answered(given, tree, Calibration(temperature=1.7), top_k=7)
     np.testing.assert_array_equal(found.top_classes, np.argsort(-given, axis=1)[:, :7])
 
 
 def test_the_temperature_changes_the_trust_and_not_the_order() -> None:
-    sharp, soft = (answer(logits(0.1, 0.2, 0.7), TREE, Calibration(temperature=t), 3) for t in (0.5, 2.0))
+    sharp, soft = (answered(logits(0.1, 0.2, 0.7), TREE, Calibration(temperature=t), 3) for t in (0.5, 2.0))
     assert sharp.top_classes.tolist() == soft.top_classes.tolist()
     assert sharp.top_probabilities[0, 0] > 0.9
     assert soft.top_probabilities[0, 0] < 0.6
@@ -92,13 +93,13 @@ def test_the_temperature_changes_the_trust_and_not_the_order() -> None:
 def test_the_deepest_accepted_node(
     probabilities: tuple[float, ...], thresholds: tuple[float, ...], accepted: ScoredCategory | None, needs_review: bool
 ) -> None:
-    found = answer(logits(*probabilities), TREE, Calibration(thresholds=thresholds), 1)
+    found = answered(logits(*probabilities), TREE, Calibration(thresholds=thresholds), 1)
     assert found.accepted(0, TREE) == accepted
     assert found.needs_review(0, TREE) is needs_review
 
 
 def test_a_probability_equal_to_the_threshold_is_accepted() -> None:
-    found = answer(np.zeros((1, 2), np.float32), Taxonomy(("A", "B")), Calibration(thresholds=(0.5,)), 1)
+    found = answered(np.zeros((1, 2), np.float32), Taxonomy(("A", "B")), Calibration(thresholds=(0.5,)), 1)
     assert found.accepted_depths.tolist() == [1]
     assert found.accepted_nodes.tolist() == [0]
 
@@ -106,17 +107,17 @@ def test_a_probability_equal_to_the_threshold_is_accepted() -> None:
 def test_rows_are_answered_one_by_one() -> None:
     rows = np.concatenate([logits(0.45, 0.5, 0.05), logits(0.3, 0.3, 0.4), logits(0.05, 0.9, 0.05)])
     calibration = Calibration(thresholds=(0.9, 0.8))
-    together = answer(rows, TREE, calibration, 2)
+    together = answered(rows, TREE, calibration, 2)
     assert together.accepted_depths.tolist() == [1, 0, 2]
     assert together.accepted_nodes.tolist() == [0, -1, 1]
     for i in range(3):
-        alone = answer(rows[i : i + 1], TREE, calibration, 2)
+        alone = answered(rows[i : i + 1], TREE, calibration, 2)
         assert alone.categories(0, TREE) == together.categories(i, TREE)
         assert alone.accepted(0, TREE) == together.accepted(i, TREE)
 
 
 def test_no_rows() -> None:
-    assert len(answer(np.zeros((0, 3), np.float32), TREE, Calibration(thresholds=(0.5, 0.5)), 5)) == 0
+    assert len(answered(np.zeros((0, 3), np.float32), TREE, Calibration(thresholds=(0.5, 0.5)), 5)) == 0
 
 
 @pytest.mark.parametrize(("num_columns", "count"), [(5, 5), (64, 1), (1000, 5), (4967, 5), (4967, 100), (6400, 50)])

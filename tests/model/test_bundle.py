@@ -26,7 +26,7 @@ TOKENIZER = Tokenizer(
 CONTENTS = BundleContents(
     TOY_SETTINGS,
     Taxonomy(("의류>상의", "의류>하의"), {"의류": "7"}),
-    Calibration(1.25, {"name": 0.75}, 0.98, 0.95, (0.5, 2.0), (0.875, 0.0)),
+    Calibration(1.25, {"name": 0.75}, 0.98, 0.95, (0.5, 2.0), (0.875, 0.0), {"image": (0.75, 2.0)}),
     ("name", "image"),
     ("name", "image", "joint"),
     6,

@@ -1,66 +1,56 @@
-"""How sure answers are by the fields that a product has, in the program and in its files."""
+"""Sets of given fields, and what the precision contract asks of each."""
 
-from pathlib import Path
-
-import keras
 import numpy as np
+import pytest
 
-from model.classifier import build_classifier
-from model.field_subsets import add_subset_sharpness, sharpness_of_rows, subset_code, unsharpened_logits
-from model.linear_head import LinearVote, add_linear_head
-from model.openvino_engine import OpenVinoProgram
-from model.product import FIELDS
-from model.wider_classifier import widen_classifier
-from tests.model.test_classifier import SETTINGS, SHAPE, TOKENIZER, features, run
-from tests.model.test_linear_head import linear_head
+from model.answer import Calibration, answer
+from model.field_subsets import SubsetThresholds, proper_subsets, subset_code, subset_codes
+from model.taxonomy import Taxonomy
 
-SHARPNESS = np.ones(2 ** len(FIELDS), np.float32)
-SHARPNESS[[subset_code(given, FIELDS) for given in (("name",), ("brand", "image"))]] = (0.5, 0.25)
-GIVEN = (FIELDS, ("name",), ("brand", "image"), ())
+FIELDS = ("name", "mall_category", "image")
+TREE = Taxonomy(("A>x", "A>y", "B"))
+CONTRACT = Calibration(
+    thresholds=(0.7, 0.9), subset_thresholds={"image": (0.8, 2.0), "name mall_category": (0.6, 0.95)}
+)
 
 
-def inputs_with_fields() -> dict[str, np.ndarray]:
-    inputs = features(len(GIVEN))
-    inputs["presence"] = np.array([[field in given for field in FIELDS] for given in GIVEN], np.float32)
-    return inputs
+def flags(*given: str) -> np.ndarray:
+    return np.array([[field in given for field in FIELDS]], np.float32)
 
 
-def test_the_code_of_a_set_is_its_place() -> None:
-    assert [subset_code(given, FIELDS) for given in GIVEN] == [31, 1, 4 + 16, 0]
-    presence = inputs_with_fields()["presence"]
-    assert sharpness_of_rows(SHARPNESS, presence).tolist() == [[1], [0.5], [0.25], [1]]
+def test_the_number_of_a_set_is_that_of_its_rows() -> None:
+    sets = [(), *proper_subsets(FIELDS), FIELDS]
+    codes = [subset_code(given, FIELDS) for given in sets]
+    assert sorted(codes) == list(range(8))
+    np.testing.assert_array_equal(subset_codes(np.concatenate([flags(*given) for given in sets])), codes)
 
 
-def test_joint_logits_count_what_the_fields_make_of_them(tmp_path: Path) -> None:
-    """With a linear head, in the file that is loaded again, in its export, and with more classes."""
-    network = build_classifier(SHAPE, SETTINGS, TOKENIZER, seed=0)
-    whole = add_linear_head(network, SHAPE, linear_head(), LinearVote(2.5, -0.1, 0.2))
-    sharpened, inputs = add_subset_sharpness(whole, SHARPNESS), inputs_with_fields()
-    expected = run(whole, inputs)
-    expected["joint_logits"] = expected["joint_logits"] * np.array([1, 0.5, 0.25, 1])[:, None]
-    found = run(sharpened, inputs)
-    assert list(found) == list(run(whole, inputs))
-    sharpened.save(tmp_path / "classifier.keras")
-    loaded = keras.saving.load_model(tmp_path / "classifier.keras", compile=False, safe_mode=True)
-    sharpened.export(str(tmp_path / "classifier.xml"), format="openvino", verbose=False)
-    served = OpenVinoProgram(tmp_path / "classifier.xml").run(inputs)
-    wide = run(widen_classifier(loaded, 3, 1), inputs)
-    for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-6, atol=1e-6)
-        np.testing.assert_array_equal(run(loaded, inputs)[name], found[name])
-        np.testing.assert_allclose(served[name], values, rtol=0, atol=0.01)  # weights in 16 bits
-        np.testing.assert_allclose(wide[name][:, : values.shape[1]], values, rtol=1e-5, atol=1e-5)
+def test_proper_subsets_lack_a_field() -> None:
+    assert list(proper_subsets(("name",))) == []
+    assert list(proper_subsets(FIELDS))[2:5] == [("image",), ("name", "mall_category"), ("name", "image")]
 
 
-def test_what_comes_before_can_be_read() -> None:
-    network = build_classifier(SHAPE, SETTINGS, TOKENIZER, seed=0)
-    inputs = inputs_with_fields()
-    expected = run(network, inputs)["joint_logits"]
-    for classifier in (network, add_subset_sharpness(network, SHARPNESS)):
-        program = keras.Model(classifier.input, {"logits": unsharpened_logits(classifier)})
-        np.testing.assert_array_equal(run(program, inputs)["logits"], expected)
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (FIELDS, (0.7, 0.9)),
+        (("name",), (0.7, 0.9)),
+        (("image",), (0.8, 2.0)),
+        (("name", "mall_category"), (0.7, 0.95)),  # both promises have to be kept
+        ((), (0.7, 0.9)),
+    ],
+)
+def test_thresholds_by_given_fields(given: tuple[str, ...], expected: tuple[float, ...]) -> None:
+    np.testing.assert_array_equal(SubsetThresholds(CONTRACT, FIELDS).of_rows(flags(*given)), np.float32([expected]))
 
 
-def test_numbers_of_1_leave_the_program_as_it_is() -> None:
-    network = build_classifier(SHAPE, SETTINGS, TOKENIZER, seed=0)
-    assert add_subset_sharpness(network, np.ones_like(SHARPNESS)) is network
+def test_equal_probabilities_are_accepted_by_what_is_given() -> None:
+    sets = (FIELDS, ("image",), ("name", "mall_category"), ("image",))
+    logits = np.log(np.float32([[0.91, 0.05, 0.04], [0.91, 0.05, 0.04], [0.91, 0.05, 0.04], [0.7, 0.09, 0.21]]))
+    thresholds = SubsetThresholds(CONTRACT, FIELDS).of_rows(np.concatenate([flags(*given) for given in sets]))
+    assert answer(logits, TREE, CONTRACT, thresholds, 1).accepted_depths.tolist() == [2, 1, 1, 0]
+
+
+def test_a_model_of_one_field() -> None:
+    found = SubsetThresholds(Calibration(thresholds=(0.5,)), ("name",)).of_rows(np.ones((3, 1), np.float32))
+    assert found.tolist() == [[0.5]] * 3

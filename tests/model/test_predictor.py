@@ -85,6 +85,18 @@ def test_a_product_is_the_same_alone_and_in_any_batch(predictor: Predictor) -> N
         assert_same(found, expected)
 
 
+def test_what_is_accepted_depends_on_the_fields_that_are_given(predictor: Predictor) -> None:
+    bundle = predictor.bundle
+    by_subset = {"name": (0.0, 2.0, 2.0), "name mall_category": (0.0, 0.0, 2.0)}
+    calibration = dataclasses.replace(bundle.calibration, thresholds=(0.0,) * 3, subset_thresholds=by_subset)
+    strict = Predictor(dataclasses.replace(bundle, calibration=calibration), predictor.engine)
+    name, mall_category = FULL.product_name, FULL.mall_category
+    products = [FULL, Product("b", name), Product("c", name, mall_category), Product("d", name, maker="maker")]
+    for sub_tree in (None, find_sub_tree(bundle.taxonomy, "의류")):
+        accepted = [one.accepted for one in predictions(strict.predict(products, sub_tree=sub_tree))]
+        assert [one and one.category for one in accepted] == [CATEGORIES[0], "의류", "의류>상의", CATEGORIES[0]]
+
+
 def test_bad_products_cost_no_neighbour(predictor: Predictor) -> None:
     mixed = [BAD[0], GOOD[0], GOOD[1], BAD[1], GOOD[2], BAD[2], GOOD[3]]
     found = predictor.predict(mixed)

@@ -7,6 +7,7 @@ from model.answer import Answers, Calibration, answer, answer_each, softmax
 from model.errors import TaxonomyError
 from model.sub_tree import find_sub_tree
 from model.taxonomy import SEPARATOR, Taxonomy
+from tests.conftest import answered
 
 #: A>x and C stop early; the leaves of A do not lie together.
 TREE = Taxonomy(("A>x", "B>z>1", "A>y>1", "A>y>2", "C", "B>z>2"))
@@ -17,7 +18,7 @@ def logits(*probabilities: float) -> np.ndarray:
 
 
 def found_within(path: str, given: np.ndarray, top_k: int = 6, thresholds: tuple[float, ...] = ()) -> Answers:
-    return answer(given, TREE, Calibration(thresholds=thresholds), top_k, find_sub_tree(TREE, path))
+    return answered(given, TREE, Calibration(thresholds=thresholds), top_k, find_sub_tree(TREE, path))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_probabilities_are_renormalised_over_the_sub_tree() -> None:
 
 def test_the_temperature_holds_within_too() -> None:
     given = logits(0.1, 0.5, 0.1, 0.2, 0.06, 0.04)
-    found = answer(given, TREE, Calibration(temperature=2.0), 6, find_sub_tree(TREE, "A>y"))
+    found = answered(given, TREE, Calibration(temperature=2.0), 6, find_sub_tree(TREE, "A>y"))
     # temperature 2 takes the square root of 1 and 2
     np.testing.assert_allclose(found.top_probabilities, [[2**0.5 / (1 + 2**0.5), 1 / (1 + 2**0.5)]], rtol=1e-5)
 
@@ -71,7 +72,7 @@ def test_the_sub_tree_of_a_leaf_is_that_leaf() -> None:
 
 def test_what_the_whole_tree_accepts_within_the_sub_tree_is_accepted() -> None:
     given = logits(0.05, 0.04, 0.1, 0.8, 0.005, 0.005)
-    whole = answer(given, TREE, Calibration(thresholds=(0.9, 0.85, 0.75)), 1)
+    whole = answered(given, TREE, Calibration(thresholds=(0.9, 0.85, 0.75)), 1)
     for path in ("A", "A>y", "A>y>2"):
         found = found_within(path, given, thresholds=(0.9, 0.85, 0.75))
         assert found.accepted(0, TREE) is not None
@@ -110,10 +111,10 @@ def test_laws(tree: Taxonomy) -> None:
     random = np.random.default_rng(tree.num_leaves)
     given = (random.normal(size=(40, tree.num_leaves)) * 4).astype(np.float32)
     calibration = Calibration(1.5, thresholds=tuple(random.uniform(0.1, 0.9, tree.depth)))
-    whole = answer(given, tree, calibration, tree.num_leaves)
+    whole = answered(given, tree, calibration, tree.num_leaves)
     probabilities = softmax(given, 1.5)
     for path in tree.nodes:
-        found = answer(given, tree, calibration, tree.num_leaves, find_sub_tree(tree, path))
+        found = answered(given, tree, calibration, tree.num_leaves, find_sub_tree(tree, path))
         np.testing.assert_allclose(found.top_probabilities.sum(axis=1), 1, atol=1e-5)
         for row in range(len(given)):
             categories = found.categories(row, tree)
@@ -134,7 +135,7 @@ def test_laws_of_the_whole_tree(tree: Taxonomy) -> None:
     """Every returned path is in the tree, and a node's probability is the sum over its leaves."""
     random = np.random.default_rng(tree.num_leaves)
     given = (random.normal(size=(40, tree.num_leaves)) * 4).astype(np.float32)
-    found = answer(given, tree, Calibration(thresholds=tuple(random.uniform(0.1, 0.9, tree.depth))), tree.num_leaves)
+    found = answered(given, tree, Calibration(thresholds=tuple(random.uniform(0.1, 0.9, tree.depth))), tree.num_leaves)
     for row in range(len(given)):
         categories = found.categories(row, tree)
         assert sorted(scored.category for scored in categories) == sorted(tree.leaves)
@@ -148,7 +149,7 @@ def test_laws_of_the_whole_tree(tree: Taxonomy) -> None:
 
 def test_leaves_that_nobody_proved_are_not_accepted() -> None:
     calibration = Calibration(thresholds=(0.5, 0.5, 0.5), unproven=("A>y>1", "C"))
-    found = answer(
+    found = answered(
         np.concatenate([logits(0.01, 0.01, 0.95, 0.01, 0.01, 0.01), logits(0.01, 0.01, 0.01, 0.01, 0.95, 0.01)]),
         TREE,
         calibration,
@@ -159,7 +160,7 @@ def test_leaves_that_nobody_proved_are_not_accepted() -> None:
     assert accepted is not None
     assert accepted.category == "A>y"  # it has another leaf, and so had validation rows
     assert found.accepted(1, TREE) is None  # C has none
-    masked = answer(logits(0.01, 0.01, 0.95, 0.01, 0.01, 0.01), TREE, calibration, 1, find_sub_tree(TREE, "A>y"))
+    masked = answered(logits(0.01, 0.01, 0.95, 0.01, 0.01, 0.01), TREE, calibration, 1, find_sub_tree(TREE, "A>y"))
     assert masked.accepted_depths.tolist() == [2]
 
 
@@ -170,10 +171,12 @@ def in_node(category: str, node: str) -> bool:
 def test_each_row_with_a_sub_tree_of_its_own() -> None:
     random = np.random.default_rng(1)
     given = random.normal(size=(7, 6)).astype(np.float32)
-    calibration = Calibration(thresholds=(0.3, 0.3, 0.3))
+    calibration = Calibration()
     masks = [None, find_sub_tree(TREE, "A"), find_sub_tree(TREE, "C"), None]
     sub_trees = [masks[i % 4] for i in range(7)]
-    for row, (answers, place) in enumerate(answer_each(given, TREE, calibration, 2, sub_trees)):
-        alone = answer(given[row : row + 1], TREE, calibration, 2, sub_trees[row])
+    thresholds = np.tile(np.float32([0.3, 0.3, 0.3]), (7, 1))
+    thresholds[::2] = 0.5
+    for row, (answers, place) in enumerate(answer_each(given, TREE, calibration, thresholds, 2, sub_trees)):
+        alone = answer(given[[row]], TREE, calibration, thresholds[[row]], 2, sub_trees[row])
         assert answers.categories(place, TREE) == alone.categories(0, TREE)
         assert answers.accepted(place, TREE) == alone.accepted(0, TREE)

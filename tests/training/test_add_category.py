@@ -113,7 +113,7 @@ def test_a_new_category_is_found_by_one_field(wider: Predictor, field: str) -> N
 
 
 def test_new_categories_are_left_for_review(wider: Predictor) -> None:
-    wide = replace(wider.bundle.calibration, thresholds=(0.0, 0.0, 0.0))
+    wide = replace(wider.bundle.calibration, thresholds=(0.0, 0.0, 0.0), subset_thresholds={})
     wider = Predictor(replace(wider.bundle, calibration=wide), wider.engine)
     shoes, coffee, shirt = predictions(
         wider,

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from model.answer import answer, softmax
+from model.answer import softmax
 from model.settings import TrainingSettings
 from model.taxonomy import Taxonomy
+from tests.conftest import answered
 from training.calibrate import NEVER, calibrate, fit_temperature, precision_lower_bound, precision_threshold
 
 TAXONOMY = Taxonomy(["a>x", "a>y", "b>x", "b>y"])
@@ -121,7 +122,7 @@ def test_the_promise_holds_on_unseen_rows_at_every_depth(target: float, confiden
     for seed in range(num_splits):
         rows = np.random.default_rng(seed).choice(len(labels), 1000, replace=False)
         found = calibrate({"joint": logits[rows]}, labels[rows], {"joint": np.ones(1000)}, TAXONOMY, settings)
-        answers = answer(logits, TAXONOMY, found, top_k=1)
+        answers = answered(logits, TAXONOMY, found, top_k=1)
         for depth in (1, 2):
             # Each depth's own promise: whatever would be accepted there if it were the last one.
             level = TAXONOMY.node_probabilities(softmax(logits, found.temperature), depth)
@@ -153,7 +154,7 @@ def test_calibrate_joins_heads_and_depths() -> None:
     assert (found.precision_target, found.precision_confidence) == (0.9, 0.9)
     assert len(found.thresholds) == len(found.coverages) == 2
     assert found.coverages[0] > found.coverages[1] > 0.1
-    answers = answer(3 * logits, TAXONOMY, found, top_k=1)
+    answers = answered(3 * logits, TAXONOMY, found, top_k=1)
     assert (answers.accepted_depths >= 2).mean() == pytest.approx(found.coverages[1])
     right = answers.top_classes[:, 0] == labels
     assert right[answers.accepted_depths == 2].mean() >= 0.9

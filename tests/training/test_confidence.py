@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from model.answer import Answers, Calibration, answer
+from model.answer import Answers, Calibration
 from model.taxonomy import Taxonomy
+from tests.conftest import answered
 from training.confidence import (
     contract_metrics,
     coverage_at_precision,
@@ -138,7 +139,7 @@ def test_contract_by_eye() -> None:
 
 def test_contract_agrees_with_the_answers_themselves() -> None:
     rng = np.random.default_rng(7)
-    answers = answer(rng.normal(0, 3, (300, 3)), TAXONOMY, Calibration(thresholds=(0.6, 0.8)), top_k=1)
+    answers = answered(rng.normal(0, 3, (300, 3)), TAXONOMY, Calibration(thresholds=(0.6, 0.8)), top_k=1)
     labels = rng.integers(0, 3, 300)
     metrics = contract_metrics(labels, answers, TAXONOMY)
     accepted = [answers.accepted(row, TAXONOMY) for row in range(300)]

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.answer import Calibration, WordVote, answer, softmax
+from model.answer import Calibration, WordVote, softmax
 from model.settings import Settings, settings_to_dict
 from model.taxonomy import Taxonomy
+from tests.conftest import answered
 from training.comparison import compare
 from training.confidence import reliability_bins, risk_coverage
 from training.cross_fitting import cross_fitted_calibration
@@ -42,7 +43,7 @@ def case(num_rows: int, **changes: Any) -> tuple[dict[str, Any], ReportDetails]:
     logits = rng.normal(0, 1.5, (num_rows, 4))
     logits[np.arange(num_rows), labels] += 2
     outcomes = Outcomes.of(labels, softmax(logits))
-    answers = answer(logits, TAXONOMY, Calibration(thresholds=(0.8, 0.9, 0.95)), top_k=3)
+    answers = answered(logits, TAXONOMY, Calibration(thresholds=(0.8, 0.9, 0.95)), top_k=3)
     presence = np.ones((num_rows, 2)) * (rng.random((num_rows, 2)) < 0.8)
     metrics = evaluation_metrics({"joint": outcomes, "name": outcomes}, answers, presence, ("name", "image"), TAXONOMY)
     errors = [
@@ -192,7 +193,7 @@ def test_a_single_right_answer(tmp_path: Path) -> None:
     """No mistake, no contract, one level: every optional part of the page is absent."""
     taxonomy = Taxonomy(["Shoes"])
     outcomes = Outcomes.of(np.array([0]), np.array([[1.0]], np.float32))
-    answers = answer(np.zeros((1, 1)), taxonomy, Calibration(), top_k=1)
+    answers = answered(np.zeros((1, 1)), taxonomy, Calibration(), top_k=1)
     metrics = evaluation_metrics({"joint": outcomes}, answers, np.ones((1, 1)), ("name",), taxonomy)
     details = ReportDetails(
         title="One",

@@ -67,6 +67,12 @@ def test_the_toy_bundle_is_whole(toy_bundle: Path) -> None:
     assert set(bundle.calibration.head_temperatures) == {"name", "mall_category", "image", "linear", "neighbors"}
     assert 0 <= bundle.metrics["cross_fitted_calibration_error"] < 0.2
     assert bundle.calibration.thresholds == (2.0, 2.0, 2.0)  # 45 rows cannot prove 98 %
+    # All validation rows have name, brand and maker; where one of them lacks, nothing is accepted.
+    given = [set(names.split()) for names in bundle.calibration.subset_thresholds]
+    assert len(given) == 30 - 3
+    assert not any({"name", "brand", "maker"} <= fields for fields in given)
+    assert set(bundle.calibration.subset_thresholds.values()) == {(2.0, 2.0, 2.0)}
+    assert any(layer.name == "subset_sharpness" for layer in load_classifier(toy_bundle).layers)
 
 
 def test_text_with_the_shop_s_tree_and_labels_as_ids(job: TrainJob, tmp_path: Path) -> None:
@@ -226,6 +232,7 @@ def test_the_model_card_says_what_a_bundle_says(toy_bundle: Path) -> None:
     assert "right in 98% of cases, with\n95% confidence" in card
     for depth in (1, 2, 3):
         assert f"| {depth} | never | 0.000 |" in card
+    assert "| name, mall_category, image | never, never, never |" in card
     assert json.loads((toy_bundle / "settings.json").read_text(encoding="utf-8"))["training"]["epochs"] == 6
 
 
@@ -234,3 +241,9 @@ def test_a_head_without_validation_rows_has_no_figures(toy_bundle: Path) -> None
     metrics = {**bundle.metrics, "heads": {"image": {"count": 0, "accuracy": None, "macro_f1": None}}}
     card = model_card(replace(bundle, metrics=metrics), 1, 2)  # type: ignore[arg-type]
     assert "| image | 0 | none | none |" in card
+
+
+def test_the_model_card_of_one_field_names_no_sets(toy_bundle: Path) -> None:
+    bundle = load_bundle(toy_bundle)
+    card = model_card(replace(bundle, calibration=replace(bundle.calibration, subset_thresholds={})), 1, 2)  # type: ignore[arg-type]
+    assert "| 3 | never | 0.000 |\n\n## Limits" in card
