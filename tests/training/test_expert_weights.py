@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
+from model.linear_head import LinearVote
 from training import expert_weights
-from training.expert_weights import Experts, answers_more, cross_fitted_logits, fit_expert_weights
+from training.expert_weights import Experts, ExpertWeights, answers_more, cross_fitted_logits, fit_expert_weights
 
 
 def experts(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -14,6 +15,16 @@ def experts(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     first, second = ((random.normal(size=(count, 4)) * scale).astype(np.float32) for scale in (3, 1))
     total = 0.5 * first + 2 * np.minimum(second, 0.7)
     return first, second, (total + random.gumbel(size=total.shape)).argmax(axis=1)
+
+
+def test_sharpness_counts_before_the_neighbours_vote() -> None:
+    network, linear, votes = (np.float32([[number, 0], [0, number]]) for number in (1, 2, 3))
+    experts = Experts(network, linear, votes)
+    weights = ExpertWeights(0.5, LinearVote(10.0, 0.0, 1.0), 0.0, 7.0)  # its malus is 10 times the score
+    np.testing.assert_allclose(weights.logits(experts), [[42, 0], [0, 42]])
+    sharpness = np.float32([[0.25], [2]])
+    np.testing.assert_allclose(weights.logits(experts, sharpness), [[21 * 0.25 + 21, 0], [0, 21 * 2 + 21]])
+    np.testing.assert_allclose(weights.calibrated(experts), [[21, 0], [0, 21]])
 
 
 def test_known_weights_and_the_cap_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
