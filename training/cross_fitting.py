@@ -29,9 +29,10 @@ class LogitSample:
         self._draws = np.empty(0)
         self._logits = np.empty((0, num_classes), np.float32)
         self._labels = np.empty(0, np.int32)
+        self._least = np.empty(0, np.float32)
 
-    def add(self, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Offer (n, K) float32 logits with their (n,) classes."""
+    def add(self, logits: np.ndarray, labels: np.ndarray, least: np.ndarray) -> None:
+        """Offer (n, K) float32 logits with their (n,) classes, and (n,) float32 as of `cross_fitted_calibration`."""
         draws = np.concatenate([self._draws, self._random.random(len(labels))])
         kept = np.arange(len(draws))
         if len(draws) > self._max_rows:
@@ -39,14 +40,15 @@ class LogitSample:
         self._draws = draws[kept]
         self._logits = np.concatenate([self._logits, logits])[kept]
         self._labels = np.concatenate([self._labels, labels])[kept]
+        self._least = np.concatenate([self._least, least])[kept]
 
-    def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """(M, K) float32 logits and (M,) int32 classes, in the stream's order."""
-        return self._logits, self._labels
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(M, K) float32 logits, (M,) int32 classes and (M,) float32 `least`, in the stream's order."""
+        return self._logits, self._labels, self._least
 
 
 def cross_fitted_calibration(
-    logits: np.ndarray, labels: np.ndarray, stored: Calibration, seed: int = 0
+    logits: np.ndarray, labels: np.ndarray, least: np.ndarray, stored: Calibration, seed: int = 0
 ) -> dict[str, Any]:
     """Calibration error and contract on each fifth of the rows, fitted on the other four fifths.
 
@@ -55,6 +57,8 @@ def cross_fitted_calibration(
     Args:
         logits: (N, K) float32 joint logits, uncalibrated.
         labels: (N,) int32 classes.
+        least: (N,) float32, what each row's leaf has to reach for the fields that the row lacks, whatever a fold finds:
+            these thresholds stay as they are stored.
     Returns:
         count, num_folds; stored: temperature, expected_calibration_error; cross_fitted: temperatures (one a
         fold), expected_calibration_error, leaf_accepted_share and leaf_accepted_precision of thresholds that promise
@@ -68,11 +72,13 @@ def cross_fitted_calibration(
             "temperature": stored.temperature,
             "expected_calibration_error": expected_calibration_error(kept),
         },
-        "cross_fitted": _cross_fitted(logits, labels, stored, seed) if len(labels) >= NUM_FOLDS else None,
+        "cross_fitted": _cross_fitted(logits, labels, least, stored, seed) if len(labels) >= NUM_FOLDS else None,
     }
 
 
-def _cross_fitted(logits: np.ndarray, labels: np.ndarray, stored: Calibration, seed: int) -> dict[str, Any]:
+def _cross_fitted(
+    logits: np.ndarray, labels: np.ndarray, least: np.ndarray, stored: Calibration, seed: int
+) -> dict[str, Any]:
     folds = np.random.default_rng(seed).permutation(len(labels)) % NUM_FOLDS
     temperatures, measured, placed = [], [], []
     for fold in range(NUM_FOLDS):
@@ -84,7 +90,7 @@ def _cross_fitted(logits: np.ndarray, labels: np.ndarray, stored: Calibration, s
         )
         temperatures.append(temperature)
         measured.append(unseen)
-        placed.append(unseen.confidences >= threshold)
+        placed.append(unseen.confidences >= np.maximum(threshold, least[folds == fold]))
     return {"temperatures": temperatures, **_figures(measured, np.concatenate(placed))}
 
 

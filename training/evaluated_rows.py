@@ -1,7 +1,7 @@
 """What is kept of the rows of an evaluation: a few numbers each, and the texts of the surest errors."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -10,8 +10,10 @@ import numpy as np
 from model.answer import Answers, softmax
 from model.engine import Features
 from model.evidence import word_votes
+from model.field_subsets import SubsetThresholds
 from model.predictor import Predictor
 from model.product import head_rows
+from model.taxonomy import SEPARATOR
 from training.against import JudgedRows
 from training.answering import AnsweredChunk
 from training.catalog import CatalogRow
@@ -55,6 +57,9 @@ class EvaluatedRows:
         self.num_rows = 0
         self.sample = LogitSample(bundle.taxonomy.num_leaves)
         self.mall_groups = MallGroups()
+        none_of_all = replace(bundle.calibration, thresholds=(0.0,) * bundle.taxonomy.depth)
+        self._subset_thresholds = SubsetThresholds(none_of_all, bundle.fields)
+        self._leaf_depths = np.array([1 + leaf.count(SEPARATOR) for leaf in bundle.taxonomy.leaves])
         self._predictor = predictor
         self._bundle = bundle
         self._outcomes: dict[str, list[Outcomes]] = {head: [] for head in bundle.heads}
@@ -74,7 +79,8 @@ class EvaluatedRows:
             parts.append(Outcomes.of(labels, probabilities))
         joint = self._outcomes["joint"][-1]
         is_placed, _ = placed_right(labels, chunk.answers, self._bundle.taxonomy)
-        self.sample.add(chunk.outputs["joint_logits"], labels)
+        least = self._asked_of_leaves(chunk.features["presence"], joint.predicted)
+        self.sample.add(chunk.outputs["joint_logits"], labels, least)
         self.mall_groups.add(chunk.rows, joint.is_correct, is_placed)
         self._answers.append(chunk.answers)
         self._presence.append(chunk.features["presence"])
@@ -112,6 +118,15 @@ class EvaluatedRows:
     def confident_errors(self) -> list[ConfidentError]:
         """The wrong answers it was surest of, surest first."""
         return [self._error(int(i)) for i in confident_error_rows(self.joint, NUM_ERRORS)]
+
+    def _asked_of_leaves(self, presence: np.ndarray, leaves: np.ndarray) -> np.ndarray:
+        """(n,) float32, what rows with these fields have to reach to be placed at these leaves.
+
+        A leaf is a node of its own depth and of all below.
+        """
+        thresholds = self._subset_thresholds.of_rows(presence)
+        from_depth_on = np.minimum.accumulate(thresholds[:, ::-1], axis=1)[:, ::-1]
+        return np.asarray(from_depth_on[np.arange(len(leaves)), self._leaf_depths[leaves] - 1])
 
     def _add_errors(self, chunk: AnsweredChunk, joint: Outcomes) -> None:
         """Keep the rows of the surest errors: those of a chunk may be among those of the catalog."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,24 @@ def test_figures_equal_scikit_learn_on_what_predict_writes(
     assert metrics["top_3_accuracy"] == 1.0
     assert set(metrics["heads"]) == {"name", "mall_category", "image", "linear", "neighbors", "joint"}
     assert metrics["heads"]["image"]["count"] == sum(bool(row[5]) for row in rows if row[0] in labels)
+
+
+def test_rows_that_lack_a_field_are_accepted_by_its_thresholds(
+    predictor: Predictor, catalog: Path, tmp_path: Path
+) -> None:
+    """Everything is accepted, and then not the leaves of the third level if nothing but the picture lacks."""
+    shares, labelled = [], LabelledCatalog(catalog, {}, tmp_path / "cache")
+    for by_subset in ({}, {"name mall_category brand maker": (0.0, 0.0, 2.0)}):
+        calibration = replace(
+            predictor.bundle.calibration, precision_target=0.3, thresholds=(0.0,) * 3, subset_thresholds=by_subset
+        )
+        lenient = Predictor(replace(predictor.bundle, calibration=calibration), predictor.engine)
+        metrics, _ = evaluate(lenient, labelled, tmp_path / "report")
+        shares.append((metrics["contract"]["leaf_accepted_share"], metrics["calibration"]["cross_fitted"]))
+    (all_stored, all_cross_fitted), (stored, cross_fitted) = shares
+    lacking = sum(i % 4 == 0 and i % 7 != 0 and i % 3 != 2 for i in range(40)) / 40
+    assert (all_stored, stored) == (1.0, pytest.approx(1 - lacking))
+    assert cross_fitted["leaf_accepted_share"] == pytest.approx(all_cross_fitted["leaf_accepted_share"] - lacking)
 
 
 def test_rejects_are_counted_and_listed(evaluated: tuple[dict, Path]) -> None:

@@ -246,7 +246,9 @@ def requested(num_rows: int) -> dict[str, Any]:
             "wrong": [{"field": "image", "share": 0.1, **cell, **placed}],
         },
         "mall_categories": [{"mall_category": ATTACK, **cell, **placed}],
-        "calibration": cross_fitted_calibration(rng.normal(size=(50, 4)), labels[:50].astype(np.int32), Calibration()),
+        "calibration": cross_fitted_calibration(
+            rng.normal(size=(50, 4)), labels[:50].astype(np.int32), np.zeros(50, np.float32), Calibration()
+        ),
     }
 
 
