@@ -151,7 +151,7 @@ def contract_metrics(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -
     if count != len(answers):
         raise ValueError(f"expected an answer for each of {count} labels, found {len(answers)}")
     is_accepted = answers.accepted_depths > 0
-    is_leaf, is_right = _accepted_flags(labels, answers, taxonomy)
+    is_leaf, is_right = accepted_flags(labels, answers, taxonomy)
     depths = []
     for depth in range(1, taxonomy.depth + 1):
         rows = answers.accepted_depths == depth
@@ -171,6 +171,25 @@ def contract_metrics(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -
     }
 
 
+def accepted_flags(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
+    """Whether the deepest accepted node of each row is a leaf, and whether it is the label or lies above it.
+
+    Args:
+        labels: (N,) integer classes.
+        answers: of the same N rows.
+    Returns:
+        (N,) bool each; False where nothing is accepted.
+    """
+    is_leaf = np.zeros(len(labels), bool)
+    is_right = np.zeros(len(labels), bool)
+    for depth in range(1, taxonomy.depth + 1):
+        rows = np.flatnonzero(answers.accepted_depths == depth)
+        nodes = answers.accepted_nodes[rows]
+        is_right[rows] = taxonomy.leaf_to_node[depth - 1][labels[rows]] == nodes
+        is_leaf[rows] = _leaf_flags(taxonomy)[depth - 1][nodes]
+    return is_leaf, is_right
+
+
 def placed_right(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
     """Which rows are placed at a leaf without a person, and which of them rightly.
 
@@ -180,25 +199,13 @@ def placed_right(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> tu
     Returns:
         (N,) bool each.
     """
-    is_leaf, is_right = _accepted_flags(labels, answers, taxonomy)
+    is_leaf, is_right = accepted_flags(labels, answers, taxonomy)
     return is_leaf, is_leaf & is_right
 
 
 def ratio(part: int | np.integer, whole: int | np.integer) -> float | None:
     """A share, 0 to 1; None of nothing."""
     return float(part / whole) if whole else None
-
-
-def _accepted_flags(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) bool: whether the deepest accepted node is a leaf, and whether it is the label or lies above it."""
-    is_leaf = np.zeros(len(labels), bool)
-    is_right = np.zeros(len(labels), bool)
-    for depth in range(1, taxonomy.depth + 1):
-        rows = np.flatnonzero(answers.accepted_depths == depth)
-        nodes = answers.accepted_nodes[rows]
-        is_right[rows] = taxonomy.leaf_to_node[depth - 1][labels[rows]] == nodes
-        is_leaf[rows] = _leaf_flags(taxonomy)[depth - 1][nodes]
-    return is_leaf, is_right
 
 
 @lru_cache(maxsize=2)  # the field grid asks for the same one with every batch

@@ -13,7 +13,7 @@ from model.engine import Features
 from model.predictor import Predictor
 from training.answering import classify_rows
 from training.array_store import ArrayWriter, open_arrays
-from training.confidence import placed_right, ratio
+from training.confidence import accepted_flags, ratio
 
 #: A model of more fields is asked with each alone, each left out, and all; five make 31 subsets.
 MAX_FIELDS_OF_ALL_SUBSETS = 5
@@ -25,10 +25,12 @@ _BATCH_ROWS = 4096
 
 @dataclass
 class _Counts:
-    """Rows so far: all, right, placed at a leaf, placed and right; and right with the fields that they have."""
+    """Rows so far: all, right, accepted at any depth and at a leaf, these and right, right with all that they have."""
 
     num_rows: int = 0
     num_right: int = 0
+    num_accepted: int = 0
+    num_accepted_right: int = 0
     num_placed: int = 0
     num_placed_right: int = 0
     num_right_untouched: int = 0
@@ -38,6 +40,8 @@ class _Counts:
             "count": self.num_rows,
             "accuracy": ratio(self.num_right, self.num_rows),
             "accuracy_untouched": ratio(self.num_right_untouched, self.num_rows),
+            "accepted_share": ratio(self.num_accepted, self.num_rows),
+            "accepted_precision": ratio(self.num_accepted_right, self.num_accepted),
             "leaf_accepted_share": ratio(self.num_placed, self.num_rows),
             "leaf_accepted_precision": ratio(self.num_placed_right, self.num_placed),
         }
@@ -72,7 +76,8 @@ class FieldGrid:
             given: a dict per subset of fields, with fields, over the products that have all of these (and are then
             shown to the model with no other); wrong: a dict per field and share, with field and share, over the
             products that have the field. Each has count, accuracy, accuracy_untouched (the same products with
-            all that they have), leaf_accepted_share and leaf_accepted_precision.
+            all that they have), accepted_share and accepted_precision at any depth, leaf_accepted_share and
+            leaf_accepted_precision.
         """
         with self._writer:  # leaving it makes the arrays readable
             pass
@@ -113,11 +118,13 @@ class FieldGrid:
         labels, is_right = batch.pop("labels"), batch.pop("is_right")
         outputs = classify_rows(self._predictor, batch, all_heads=False)
         answers = self._predictor.answers(outputs, batch["presence"], top_k=1)
-        is_placed, is_placed_right = placed_right(labels, answers, self._predictor.bundle.taxonomy)
+        is_leaf, is_accepted_right = accepted_flags(labels, answers, self._predictor.bundle.taxonomy)
         counts.num_rows += len(labels)
         counts.num_right += int((answers.top_classes[:, 0] == labels).sum())
-        counts.num_placed += int(is_placed.sum())
-        counts.num_placed_right += int(is_placed_right.sum())
+        counts.num_accepted += int((answers.accepted_depths > 0).sum())
+        counts.num_accepted_right += int(is_accepted_right.sum())
+        counts.num_placed += int(is_leaf.sum())
+        counts.num_placed_right += int((is_leaf & is_accepted_right).sum())
         counts.num_right_untouched += int(is_right.sum())
         bar.update(len(labels))
 

@@ -1,5 +1,6 @@
 """Answers with fields left out or exchanged."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,10 @@ from training.rejects import Rejects
 
 @pytest.fixture(scope="module")
 def predictor(toy_bundle: Path) -> Predictor:
-    return Predictor.open(toy_bundle)
+    """What has a name only is settled on the top level, all else is placed at a leaf."""
+    found = Predictor.open(toy_bundle)
+    calibration = replace(found.bundle.calibration, thresholds=(0.0,) * 3, subset_thresholds={"name": (0.0, 2.0, 2.0)})
+    return Predictor(replace(found.bundle, calibration=calibration), found.engine)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +56,17 @@ def test_a_subset_is_answered_like_a_product_that_has_no_more(
     lines = [line.split(",") for line in toy_catalogs[1].read_text(encoding="utf-8").splitlines()[1:]]
     answers = predictor.predict([Product(line[0], product_name=line[1]) for line in lines], top_k=1)
     right = [answer.categories[0].category == line[-1] for answer, line in zip(answers, lines, strict=True)]  # type: ignore[union-attr]
-    placed = [not answer.needs_review for answer in answers]  # type: ignore[union-attr]
+    accepted = [answer.accepted.category for answer in answers]  # type: ignore[union-attr]
+    settled = [line[-1].startswith(node) for node, line in zip(accepted, lines, strict=True)]
     (name,) = (entry for entry in grid["given"] if entry["fields"] == ["name"])
     assert name["accuracy"] == pytest.approx(np.mean(right))
-    assert name["leaf_accepted_share"] == pytest.approx(np.mean(placed))
+    assert set(accepted) == {"의류", "디지털"}
+    assert (name["accepted_share"], name["accepted_precision"]) == (1.0, pytest.approx(np.mean(settled)))
+    assert (name["leaf_accepted_share"], name["leaf_accepted_precision"]) == (0.0, None)
+    for entry in grid["given"]:
+        if entry["fields"] != ["name"]:
+            assert (entry["leaf_accepted_share"], entry["accepted_share"]) == (1.0, 1.0)
+            assert entry["leaf_accepted_precision"] == entry["accepted_precision"] == entry["accuracy"]
 
 
 def test_wrong_fields_cost_accuracy(grid: dict) -> None:

@@ -222,6 +222,7 @@ def requested(num_rows: int) -> dict[str, Any]:
     figures = {**answer_metrics(labels, other, TAXONOMY), "coverage_at_precision": {"0.98": 0.4}}
     cell = {"count": 9, "accuracy": 0.5, "accuracy_untouched": 0.7}
     placed = {"leaf_accepted_share": 0.2, "leaf_accepted_precision": None, "expected_calibration_error": 0.1}
+    placed |= {"accepted_share": 0.625, "accepted_precision": 0.875}
     none = {"count": 0, "accuracy": None, "accuracy_untouched": None, **placed}
     baseline = {**figures, "comparison": comparison}
     return {
@@ -266,6 +267,7 @@ def test_sections_on_request_are_well_formed_and_escaped(tmp_path: Path) -> None
         f"Of {metrics['mistakes']['count']} mistakes",
         "원피스 코트",
         "−20.0",  # with only a picture
+        "20.0 % – 62.5 % 87.5 %",  # placed, right; settled at any level, right
         "cross-fitted",
         "to promise 98 % with 95 % confidence",
     ):
