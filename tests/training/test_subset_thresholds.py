@@ -7,7 +7,7 @@ import pytest
 
 from model.answer import Calibration, softmax
 from model.classifier import ClassifierShape, build_classifier
-from model.field_subsets import SubsetThresholds, subset_code
+from model.field_subsets import SubsetThresholds
 from model.linear_head import LinearVote
 from model.settings import LinearSettings, ModelSettings, NeighborSettings
 from model.taxonomy import Taxonomy
@@ -100,4 +100,3 @@ def test_a_model_of_one_field_has_no_other_sets(hidden: HiddenFields) -> None:
     logits = np.zeros((len(catalog), 3), np.float32)
     found = with_subset_thresholds(CONTRACT, logits, alone, WEIGHTS, np.ones(2, np.float32), TREE)
     assert found == CONTRACT
-    assert subset_code(["name"], ("name",)) == 1
