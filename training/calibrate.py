@@ -13,7 +13,8 @@ from model.taxonomy import Taxonomy
 
 #: Threshold above every probability: nothing is accepted at that depth.
 NEVER = 2.0
-#: Coverages that are tried for a threshold, in parts of all rows, from the first of the starts on.
+#: Coverages that are tried for a threshold, in parts of all rows, from the first of the starts on. One more start is
+#: found for each threshold; half of the permitted error belongs to it, the other half to these in equal parts.
 _NUM_STEPS = 400
 _STARTS: tuple[int, ...] = (20, 100, 200, 300, 400)
 
@@ -99,9 +100,10 @@ def precision_threshold(
 
     Walks over coverages fixed beforehand, from the smallest to all rows. One qualifies if the exact binomial lower
     bound (Clopper and Pearson 1934) reaches the target with the error permitted there: what the step before was
-    permitted, if it qualified, and at a start an equal part of the whole. So the parts of several starts add up as long
-    as nothing fails, and a walk that fails begins anew at the next start (fallback procedure, Wiens 2003; "Learn then
-    Test", Angelopoulos et al. 2021).
+    permitted, if it qualified, and at a start a part of the whole. So the parts of several starts add up as long as
+    nothing fails, and a walk that fails begins anew at the next start (fallback procedure, Wiens 2003; "Learn then
+    Test", Angelopoulos et al. 2021). One start is where the confidences, were they true, would show the target most
+    clearly; that they are found without labels is what permits it.
 
     Args:
         confidences: (N,) float32 probability of each row's answer.
@@ -111,10 +113,10 @@ def precision_threshold(
     """
     order = np.argsort(-confidences, kind="stable")
     ranked, hits = confidences[order], np.cumsum(is_correct[order])
-    starts = _useful_starts(len(ranked), target, 1 - confidence)
+    starts = _starts(ranked, target, 1 - confidence)
     best, level = 0, 0.0
     for step in range(min(starts), _NUM_STEPS + 1):
-        level += (1 - confidence) / len(starts) if step in starts else 0.0
+        level += starts.get(step, 0.0)
         count = step * len(ranked) // _NUM_STEPS
         total = int(np.searchsorted(-ranked, -ranked[count - 1], side="right")) if count else 0  # ties go together
         if total and level and precision_lower_bound(int(hits[total - 1]), total, level) >= target:
@@ -122,6 +124,31 @@ def precision_threshold(
         else:
             level = 0.0
     return (float(ranked[best - 1]), best / len(ranked)) if best else (NEVER, 0.0)
+
+
+def _starts(ranked: np.ndarray, target: float, error: float) -> dict[int, float]:
+    """Steps at which a walk begins, each with its part of the permitted error.
+
+    None is spent where rows are too few to show the target even if all are right.
+
+    Args:
+        ranked: (N,) float32 confidences, falling.
+    """
+    promising, half = _promising_start(ranked, target), error / 2
+    if target ** (promising * len(ranked) // _NUM_STEPS) > half:
+        fixed = _useful_starts(len(ranked), target, error)
+        return dict.fromkeys(fixed, error / len(fixed))
+    fixed = _useful_starts(len(ranked), target, half)
+    parts = dict.fromkeys(fixed, half / len(fixed))
+    parts[promising] = parts.get(promising, 0.0) + half
+    return parts
+
+
+def _promising_start(ranked: np.ndarray, target: float) -> int:
+    """The step that expects the fewest errors below what the target permits, in their standard deviations."""
+    counts = np.arange(1, _NUM_STEPS + 1) * len(ranked) // _NUM_STEPS
+    expected = np.concatenate([[0.0], np.cumsum(1 - ranked, dtype=np.float64)])[counts]
+    return 1 + int(np.argmax(((1 - target) * counts - expected) / np.sqrt(np.maximum(counts, 1))))
 
 
 def _useful_starts(num_rows: int, target: float, error: float) -> tuple[int, ...]:
