@@ -50,11 +50,12 @@ def test_a_made_catalog_finds_the_pictures_of_the_first(tmp_path: Path) -> None:
     assert images == [str(tmp_path.resolve() / "shop" / "images" / "1.jpg"), ""]
 
 
-def test_bounds_are_judged_as_printed() -> None:
-    assert Line("x", 0.915, 0.91496).is_met
-    assert not Line("x", 0.915, 0.91494).is_met
-    assert Line("x", 0.02, 0.02004, is_upper=True).is_met
-    assert not Line("x", 0.02, 0.0201, is_upper=True).is_met
+def test_a_bound_may_be_missed_by_less_than_is_printed() -> None:
+    assert Line("x", 0.915, 0.915).is_met
+    assert not Line("x", 0.915, 19_084 / 20_857).is_met  # 0.91499
+    assert Line("x", -0.01, 0.90 - 0.91).is_met
+    assert Line("x", 0.02, 0.02, is_upper=True).is_met
+    assert not Line("x", 0.02, 0.02004, is_upper=True).is_met
 
 
 def metrics(accuracy: float, difference: float) -> dict[str, Any]:
