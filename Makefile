@@ -76,19 +76,19 @@ peers: $(foreach peer,triton mosec mlserver,build/peers/$(peer)/.installed) ## t
 
 soak: proto ## BUNDLE=DIR CATALOG=FILE: 10 minutes at 70 % load; memory level, no failed call, no wrong answer
 	@test -n "$(CATALOG)" || { echo "expected make soak CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
-	$(BIN)/python -m benchmarks.ordeals.soak --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
+	$(BIN)/python -m benchmarks.resilience.soak --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
 
 chaos: proto ## BUNDLE=DIR CATALOG=FILE: break a server in every way; no wrong answer, none lost, quick recovery
 	@test -n "$(CATALOG)" || { echo "expected make chaos CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
-	$(BIN)/python -m benchmarks.ordeals.chaos --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
+	$(BIN)/python -m benchmarks.resilience.chaos --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
 
 overload: proto ## BUNDLE=DIR CATALOG=FILE: 5 times the load that it bears, then a new version under load; it goes on
 	@test -n "$(CATALOG)" || { echo "expected make overload CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
-	$(BIN)/python -m benchmarks.ordeals.overload --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
+	$(BIN)/python -m benchmarks.resilience.overload --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
 
 fuzz: proto ## BUNDLE=DIR CATALOG=FILE: 100,000 mutated requests and pictures; no crash, no leak
 	@test -n "$(CATALOG)" || { echo "expected make fuzz CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
-	$(BIN)/python -m benchmarks.ordeals.fuzz --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
+	$(BIN)/python -m benchmarks.resilience.fuzz --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
 
 image: ## IMAGE=NAME: the container of the CPU server, see deploy/
 	docker build --file deploy/Dockerfile --tag "$(IMAGE)" .

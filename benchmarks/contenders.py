@@ -19,7 +19,7 @@ from benchmarks.peers import mlserver, mosec, triton
 from benchmarks.peers.launch import Launch, PeerModel, free_port
 from benchmarks.peers.tuning import TUNED, Tuning
 from benchmarks.protocols import PROTOCOLS, Answer, ProtocolName
-from model.engine import EngineName, Precision
+from model.engines.engine import EngineName, Precision
 from model.product import Product
 
 ServerName = Literal["aisle", "tensorflow", "triton-onnx", "triton-openvino", "mosec", "mlserver"]

@@ -14,10 +14,10 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
+from catalog.rows import read_catalog
 from tokenizer.settings import TokenizerSettings
-from training.catalog import read_catalog
-from training.text_encoding import encode_texts
-from training.word_store import fitted_tokenizer
+from training.encoding.text_encoding import encode_texts
+from training.encoding.tokenizer_cache import fitted_tokenizer
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ from rich.table import Table
 
 from benchmarks.catalog_variants import read_rows, write_rows
 from benchmarks.commands import run_training
-from model.bundle import Bundle, load_bundle
-from model.wider_classifier import load_classifier, widen_classifier
-from training.addition import joint_answers, measure_addition
-from training.head_columns import HeadColumns, LabelledRows
-from training.head_probe import HeadProbe, ProbedRows
-from training.rejects import Rejects
+from catalog.rejects import Rejects
+from model.bundle.bundle import Bundle, load_bundle
+from model.network.wider_classifier import load_classifier, widen_classifier
+from training.new_category.cost import joint_answers, measure_cost
+from training.new_category.head_columns import HeadColumns, LabelledRows
+from training.new_category.head_probe import HeadProbe, ProbedRows
 
 #: Set to the number of categories held out.
 SETS = {"fashion224": 4, "mwpd2020": 6}
@@ -135,7 +135,7 @@ def additions(
         order = np.random.default_rng([options.seed, draw]).permutation(of_category)
         examples, further = (_new_rows(seen.new, part, num_old) for part in np.split(order, [num_examples]))
         both = _joined(seen.old, further)
-        addition = measure_addition(seen.columns, examples, both, bundle.taxonomy, [category])
+        addition = measure_cost(seen.columns, examples, both, bundle.taxonomy, [category])
         [leaf] = addition.new_leaves
         cost = addition.accuracy_before - addition.accuracy_after
         imprinted = joint_answers(both, seen.columns, *_imprinted(seen.columns, examples))

@@ -14,10 +14,10 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from model.image_encoder import build_image_encoder
+from catalog.rows import read_catalog
+from model.network.image_encoder import build_image_encoder
 from model.settings import ImageSettings
-from training.catalog import read_catalog
-from training.picture_encoding import PictureEncoder
+from training.encoding.picture_encoding import PictureEncoder
 
 
 @dataclass(frozen=True)

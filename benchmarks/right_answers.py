@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from benchmarks.contenders import Served, ServerName, ask
 from benchmarks.peers.answering import Answering
 from benchmarks.protocols import Answer
-from model.engine import Precision
+from model.engines.engine import Precision
 from model.product import Product
 
 

@@ -23,7 +23,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from model.bundle import load_bundle
+from model.bundle.bundle import load_bundle
 from model.settings import load_settings
 
 _HELD_BACK_OF = 10

@@ -13,7 +13,7 @@ from client.catalog import CatalogItem
 from client.errors import InputError
 from client.evidence import evidence_text
 from client.messages import Failure
-from model.answer import Prediction
+from model.prediction.answers import Prediction
 from model.taxonomy import normalize_path
 
 _COLUMNS = ("product_id", "category", "category_id", "probability", "accepted", "needs_review", "error", "truth")

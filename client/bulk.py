@@ -9,7 +9,7 @@ import grpc
 
 from client.errors import CallError, InputError, status_error
 from client.messages import Failure, RequestLimits, read_response
-from model.answer import Prediction
+from model.prediction.answers import Prediction
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2
 

@@ -21,7 +21,7 @@ from client.messages import (
     request_limits,
 )
 from client.retry import DEFAULT_RETRY, Attempts, RetryPolicy
-from model.answer import Prediction
+from model.prediction.answers import Prediction
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 

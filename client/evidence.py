@@ -1,7 +1,7 @@
 """Why an answer: what each field says by itself, and the words that carried the name's vote, as text."""
 
 from client.messages import Failure
-from model.answer import Prediction
+from model.prediction.answers import Prediction
 
 _NUM_WORDS = 6
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from google.rpc import code_pb2
 
-from model.answer import Prediction, ScoredCategory, WordVote
+from model.prediction.answers import Prediction, ScoredCategory, WordSupport
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2
 
@@ -132,7 +132,7 @@ def _read_classification(message: classifier_pb2.Classification) -> Prediction |
         needs_review=prediction.needs_review,
         heads={answer.head: _read_category(answer.category) for answer in prediction.heads},
         embedding=np.array(prediction.embedding, dtype=np.float32),
-        words=tuple(WordVote(vote.word, vote.support, vote.probability_without) for vote in prediction.words),
+        words=tuple(WordSupport(vote.word, vote.support, vote.probability_without) for vote in prediction.words),
     )
 
 

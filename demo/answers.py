@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from client.catalog import CatalogItem
 from client.client import AisleClient
 from demo.child import DemoError
-from model.answer import Prediction
+from model.prediction.answers import Prediction
 from model.product import FIELDS, Product
 
 #: Fields to ask with, from one alone to everything a product has.

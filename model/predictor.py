@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from model.answer import Answers, Prediction, ScoredCategory, answer, answer_each, softmax
-from model.bundle import Bundle, load_bundle
-from model.engine import Engine, EngineName, Features, Precision
-from model.engine_choice import open_engine
+from model.bundle.bundle import Bundle, load_bundle
+from model.engines.engine import Engine, EngineName, Features, Precision
+from model.engines.engine_choice import open_engine
 from model.errors import AisleError
-from model.evidence import word_votes
-from model.field_subsets import SubsetThresholds
+from model.prediction.answers import Answers, Prediction, ScoredCategory, answer, answer_each, softmax
+from model.prediction.field_subsets import SubsetThresholds
+from model.prediction.word_support import word_supports
 from model.product import Product, head_rows
 from model.sub_tree import SubTree
 
@@ -78,7 +78,7 @@ class Predictor:
     def answers(
         self, outputs: dict[str, np.ndarray], presence: np.ndarray, top_k: int, sub_tree: SubTree | None = None
     ) -> Answers:
-        """Engine outputs to answers as arrays; see `model.answer.answer`.
+        """Engine outputs to answers as arrays; see `model.prediction.answers.answer`.
 
         Args:
             presence: (N, F) flags, as among the classifier's inputs.
@@ -197,7 +197,7 @@ class Predictor:
         names = [products[row].product_name for row in rows]
         asked = {name: values[list(rows)] for name, values in features.items()}
         masks = [sub_trees[row] for row in rows] if sub_trees else ()
-        votes = word_votes(self, names, asked, outputs["joint_logits"][list(rows)], masks)
+        votes = word_supports(self, names, asked, outputs["joint_logits"][list(rows)], masks)
         for row, words in zip(rows, votes, strict=True):
             predictions[row] = replace(predictions[row], words=words)
         return predictions

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.engine import Features
+from model.engines.engine import Features
 from model.errors import ProductError
 from model.pictures import decode_picture
 from model.product import TEXT_FIELDS, Product, has_text

@@ -11,7 +11,7 @@ TEXT_FIELDS = ("name", "mall_category", "brand", "maker")
 #: Fields that have a softmax head of their own; the last head that is trained with the network is "joint".
 HEAD_FIELDS = ("name", "mall_category", "image")
 HEADS = (*HEAD_FIELDS, "joint")
-#: Heads that read all texts; see `model/linear_head.py` and `model/neighbors.py`.
+#: Heads that read all texts; see `model/network/linear_head.py` and `model/prediction/neighbors.py`.
 TEXT_HEADS = ("linear", "neighbors")
 
 

@@ -9,8 +9,8 @@ import tyro
 
 from model.errors import AisleError
 from server.app import AisleServer
-from server.logs import configure_logging
 from server.settings import ServerSettings
+from server.telemetry.logs import configure_logging
 
 _POLL_S = 0.5
 

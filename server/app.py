@@ -11,21 +11,21 @@ from grpc_reflection.v1alpha import reflection
 
 from model.errors import AisleError
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
-from server.auth import token_checks
-from server.call_limit import CallLimit
-from server.credentials import server_credentials
+from server.calls.auth import token_checks
+from server.calls.call_limit import CallLimit
+from server.calls.credentials import server_credentials
+from server.calls.health import Health
 from server.event_loop import EventLoop
-from server.health import Health
-from server.metrics import Metrics
-from server.metrics_port import MetricsPort
-from server.model_loader import ModelLoader
-from server.model_watcher import ModelWatcher
-from server.models import ModelRegistry
-from server.observer import CallObserver, Gate, open_tracing
-from server.scrape import ServerCollector
+from server.inference.supervisor import Supervisor
+from server.models.loader import ModelLoader
+from server.models.registry import ModelRegistry
+from server.models.watcher import ModelWatcher
 from server.service import ProductClassifier
 from server.settings import ServerSettings
-from server.supervisor import Supervisor
+from server.telemetry.metrics import Metrics
+from server.telemetry.metrics_port import MetricsPort
+from server.telemetry.observer import CallObserver, Gate, open_tracing
+from server.telemetry.scrape import ServerCollector
 
 SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].full_name
 

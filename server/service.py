@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
-from server.call import Call, Calls
+from server.calls.call import Call, Calls
+from server.calls.malformed import check_well_formed
+from server.calls.request import parse_request
+from server.calls.response import classify_response, model_response
+from server.calls.stream import answer_in_order
 from server.errors import request_status, status_reason
 from server.event_loop import EventLoop
-from server.metrics import Metrics
-from server.models import ModelRegistry
-from server.request import parse_request
-from server.response import classify_response, model_response
+from server.models.registry import ModelRegistry
 from server.settings import ServerSettings
-from server.stream import answer_in_order
-from server.unreadable import check_readable
+from server.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:  # opentelemetry need not be installed
-    from server.tracing import Tracing
+    from server.telemetry.tracing import Tracing
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         self, request: classifier_pb2.ClassifyRequest, context: grpc.aio.ServicerContext
     ) -> classifier_pb2.ClassifyResponse:
         """See the contract."""
-        check_readable(request)
+        check_well_formed(request)
         call = await self.calls.enter(context)
         try:
             response = await self._classify(request, call)
@@ -79,7 +79,7 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
 
         async def answer(message: classifier_pb2.ClassifyStreamRequest) -> classifier_pb2.ClassifyStreamResponse:
             try:
-                check_readable(message)
+                check_well_formed(message)
                 return classifier_pb2.ClassifyStreamResponse(response=await self._classify(message.request, call))
             except Exception as error:
                 status = request_status(error)
@@ -98,7 +98,7 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         self, request: classifier_pb2.GetModelRequest, context: grpc.aio.ServicerContext
     ) -> classifier_pb2.GetModelResponse:
         """See the contract."""
-        check_readable(request)
+        check_well_formed(request)
         call = await self.calls.enter(context)
         try:
             with self._models.lease(request.model, request.model_version) as model:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.engine import EngineName, Precision
+from model.engines.engine import EngineName, Precision
 from model.errors import SettingsError
-from server.logs import LogFormat
+from server.telemetry.logs import LogFormat
 
 _AT_LEAST_ONE = (
     "max_concurrent_rpcs",

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from model.answer import Answers, Calibration, answer
+from model.prediction.answers import Answers, Calibration, answer
 from model.settings import ImageSettings, ModelSettings, NeighborSettings, Settings, TrainingSettings
 from model.sub_tree import SubTree
 from model.taxonomy import Taxonomy
@@ -100,7 +100,7 @@ def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def toy_bundle(tmp_path_factory: pytest.TempPathFactory, toy_catalogs: tuple[Path, Path], toy_cache: Path) -> Path:
     """A trained bundle with all five fields, in a `models/<name>/<version>/` folder."""
-    from model.keras_backend import prepare_keras
+    from model.network.keras_backend import prepare_keras
     from training.train import TrainJob, train
 
     prepare_keras(TOY_SETTINGS.training)

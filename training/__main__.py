@@ -3,6 +3,6 @@
 import sys
 
 if __name__ == "__main__":  # worker processes import this file again
-    from training.command_line import main
+    from training.commands.command_line import main
 
     sys.exit(main(sys.argv[1:]))

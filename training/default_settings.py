@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from catalog.rows import presence_flags, read_catalog
 from model.product import FIELDS
 from model.settings import ImageSettings, Settings, settings_from_dict, settings_to_dict
-from training.catalog import presence_flags, read_catalog
 
 #: Rows from which on the defaults of `Settings` fit: steps are many and classes well filled by then.
 MANY_ROWS = 50_000

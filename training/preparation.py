@@ -7,18 +7,18 @@ from pathlib import Path
 
 import keras
 
-from model.classifier import ClassifierShape
+from catalog.field_statistics import frequent_fields
+from catalog.labels import LabelSpace, read_labels
 from model.errors import SettingsError, TrainingError
-from model.image_encoder import build_image_encoder
+from model.network.classifier import ClassifierShape
+from model.network.image_encoder import build_image_encoder
 from model.settings import Settings
 from tokenizer.tokenizer import Tokenizer
-from training.backbone_cut import cut_backbone
-from training.encoded_catalog import CatalogEncoder, EncodedCatalog
-from training.labels import LabelSpace, read_labels
-from training.picture_encoding import PictureEncoder
-from training.picture_tuning import tune_pictures, tuning_key
-from training.survey import survey_fields
-from training.word_store import fitted_tokenizer
+from training.encoding.encoded_catalog import CatalogEncoder, EncodedCatalog
+from training.encoding.picture_encoding import PictureEncoder
+from training.encoding.tokenizer_cache import fitted_tokenizer
+from training.network.backbone_cut import cut_backbone
+from training.network.picture_tuning import tune_pictures, tuning_key
 
 #: Image encoders kept in memory; each is some tens of megabytes.
 _NUM_KEPT = 2
@@ -75,7 +75,7 @@ class Preparation:
     @cached_property
     def catalog_fields(self) -> tuple[str, ...]:
         """Fields that the training catalog has."""
-        return survey_fields(self.catalogs.train, self.catalogs.columns)
+        return frequent_fields(self.catalogs.train, self.catalogs.columns)
 
     @cached_property
     def labels(self) -> LabelSpace:

@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from model.bundle import Bundle, derive_bundle, load_bundle
-from model.bundle_files import FILES
-from model.engine import Precision
+from catalog.pictures.decoding import decode_or_error
+from catalog.pictures.source import PictureSource, PictureSourceSettings
+from catalog.rows import read_catalog
+from model.bundle.bundle import Bundle, derive_bundle, load_bundle
+from model.bundle.files import FILES
+from model.engines.engine import Precision
+from model.engines.openvino_engine import OpenVinoEngine
+from model.engines.openvino_quantization import quantize_image_encoder
 from model.errors import BundleError, CatalogError, PictureError
-from model.openvino_engine import OpenVinoEngine
-from model.openvino_quantization import quantize_image_encoder
 from model.predictor import Predictor
-from training.catalog import read_catalog
-from training.evaluate import evaluate
-from training.labelled_answers import LabelledCatalog
-from training.picture_decoding import decode_or_error
-from training.picture_source import PictureSource, PictureSourceSettings
+from training.evaluation.evaluate import evaluate
+from training.evaluation.labelled_answers import LabelledCatalog
 
 _log = logging.getLogger("aisle.quantize")
 

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import keras
 
-from model.bundle import BundleContents, check_bundle_target, write_bundle
-from model.bundle_files import FILES
-from model.classifier import build_classifier
-from model.export import write_programs
+from catalog.rows import read_catalog
+from model.bundle.bundle import BundleContents, check_bundle_target, write_bundle
+from model.bundle.files import FILES
+from model.engines.export import write_programs
+from model.network.classifier import build_classifier
 from model.product import FIELDS
 from model.settings import Settings, settings_to_dict
-from training.batches import CatalogBatches
-from training.catalog import read_catalog
-from training.fit import fit
-from training.judgement import Judgement, judge
-from training.model_card import model_card
-from training.network import over_logits
+from training.ensemble.assembly import AssembledModel, judge
+from training.network.batches import CatalogBatches
+from training.network.fit import fit
+from training.network.optimization import over_logits
+from training.network.train_state import TrainState
 from training.preparation import Catalogs, Preparation, Prepared
-from training.train_state import TrainState
+from training.report.model_card import model_card
 
 _log = logging.getLogger("aisle.train")
 
@@ -80,7 +80,7 @@ def train(job: TrainJob, settings: Settings) -> dict:
     return contents.metrics
 
 
-def _write_model(folder: Path, judged: Judgement, prepared: Prepared) -> None:
+def _write_model(folder: Path, judged: AssembledModel, prepared: Prepared) -> None:
     if judged.neighbors is not None:
         judged.neighbors.save(folder / FILES.neighbors)
     write_programs(folder, judged.classifier, prepared.image_encoder)
@@ -111,7 +111,7 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
 
 
 def _contents(
-    judged: Judgement, prepared: Prepared, settings: Settings, history: list[dict[str, float]]
+    judged: AssembledModel, prepared: Prepared, settings: Settings, history: list[dict[str, float]]
 ) -> BundleContents:
     shape, metrics = prepared.shape, {**judged.metrics, "rejects": prepared.val.num_rejects}
     contents = BundleContents(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from model.bundle import load_bundle
-from model.engine import Engine, EngineName, Precision
-from model.engine_choice import open_engine
+from model.bundle.bundle import load_bundle
+from model.engines.engine import Engine, EngineName, Precision
+from model.engines.engine_choice import open_engine
 from model.predictor import Predictor
 from model.product import Product
 
@@ -61,6 +61,6 @@ def product(texts: Sequence[str | bytes], image: bytes) -> Product:
 def _open_engine(bundle: Path, engine: EngineName, precision: Precision, threads: int) -> Engine:
     if engine != "openvino":
         return open_engine(bundle, engine, precision, threads)
-    from model.openvino_engine import OpenVinoEngine
+    from model.engines.openvino_engine import OpenVinoEngine
 
     return OpenVinoEngine(bundle, precision, threads)

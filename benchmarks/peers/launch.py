@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.tuning import Tuning
-from model.engine import EngineName, Precision
+from model.engines.engine import EngineName, Precision
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from mosec import Server, Worker
 from mosec.mixin import MsgpackMixin
 
 from benchmarks.peers.answering import Answering, product
-from model.bundle import load_bundle
+from model.bundle.bundle import load_bundle
 from model.product import Product
 
 _GIVEN = json.loads(os.environ["AISLE_PEER"])

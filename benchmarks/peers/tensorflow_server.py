@@ -16,12 +16,12 @@ import grpc
 import numpy as np
 import tyro
 
-from model.bundle import load_bundle
-from model.bundle_files import FILES
-from model.engine import Features, Precision
+from model.bundle.bundle import load_bundle
+from model.bundle.files import FILES
+from model.engines.engine import Features, Precision
 from model.predictor import Predictor
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
-from server.request import parse_product
+from server.calls.request import parse_product
 
 _MAX_TEXT_CHARS = 10_000
 
@@ -39,7 +39,7 @@ class Options:
 
 
 class SavedModelEngine:
-    """See `model.engine.Engine`: both programs exported to SavedModels and called as they are."""
+    """See `model.engines.engine.Engine`: both programs exported to SavedModels and called as they are."""
 
     name = "tensorflow"
     precision: Precision = "float32"
@@ -51,7 +51,7 @@ class SavedModelEngine:
         import keras
         import tensorflow
 
-        import model.layers  # noqa: F401  registers the layers that the files name
+        import model.network.layers  # noqa: F401  registers the layers that the files name
 
         def export(source: str, target: str) -> Any:
             program = keras.saving.load_model(bundle_dir / source, compile=False, safe_mode=True)

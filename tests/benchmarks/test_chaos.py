@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ordeals.chaos import Result
-from benchmarks.ordeals.proxy import Proxy
-from benchmarks.ordeals.versions import copy_in_place, size_bytes, write_version
-from model.bundle import load_bundle
+from benchmarks.resilience.chaos import Result
+from benchmarks.resilience.proxy import Proxy
+from benchmarks.resilience.versions import copy_in_place, size_bytes, write_version
+from model.bundle.bundle import load_bundle
 from model.errors import BundleError
 
 TRIALS = [
@@ -32,7 +32,7 @@ def test_every_trial_shortly(toy_bundle: Path, toy_catalogs: tuple[Path, Path], 
     paths = ["--bundle", str(toy_bundle), "--catalog", str(toy_catalogs[1]), "--json", str(out)]
     short = ["--num-callers", "2", "--num-strangers", "4", "--trouble-s", "0.5", "--engine-timeout-s", "0.5"]
     patient = ["--limit", "8", "--max-recovery-s", "60"]  # how quick it is depends on the machine
-    command = [sys.executable, "-m", "benchmarks.ordeals.chaos", *paths, *short, *patient]
+    command = [sys.executable, "-m", "benchmarks.resilience.chaos", *paths, *short, *patient]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text(encoding="utf-8"))

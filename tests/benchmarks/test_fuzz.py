@@ -9,13 +9,13 @@ import grpc
 import pytest
 from google.rpc import code_pb2
 
-from benchmarks.ordeals.fuzz import Options, save_cases
-from benchmarks.ordeals.mutations import Mutator
-from benchmarks.ordeals.parse_process import ParseProcess, growth_mib, outcome
-from benchmarks.ordeals.served_cases import status_fault
-from benchmarks.ordeals.truth import read_products
+from benchmarks.resilience.fuzz import Options, save_cases
+from benchmarks.resilience.mutations import Mutator
+from benchmarks.resilience.parse_process import ParseProcess, growth_mib, outcome
+from benchmarks.resilience.served_cases import status_fault
+from benchmarks.resilience.truth import read_products
 from client.messages import product_message
-from model.bundle import load_bundle
+from model.bundle.bundle import load_bundle
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2 as pb
 from server.settings import ServerSettings
@@ -27,7 +27,7 @@ def test_a_short_fuzz(toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_pat
     files = ["--json", str(out), "--failures", str(failures)]
     # The server has not done everything once after so few cases, so its memory still grows.
     short = ["--num-cases", "1500", "--num-served", "400", "--max-growth-mib", "400", "--seed", "7"]
-    command = [sys.executable, "-m", "benchmarks.ordeals.fuzz", *paths, *files, *short]
+    command = [sys.executable, "-m", "benchmarks.resilience.fuzz", *paths, *files, *short]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import new_categories
 from benchmarks.catalog_variants import read_rows, write_rows
 from benchmarks.new_categories import Options, hold_out, main, probe
-from model.bundle import load_bundle
+from model.bundle.bundle import load_bundle
 from tests.conftest import COLUMNS
 
 

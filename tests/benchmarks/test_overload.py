@@ -7,9 +7,9 @@ from pathlib import Path
 
 import grpc
 
-from benchmarks.ordeals.overload import Options, Swap, TimedOutcomes, promises
-from benchmarks.ordeals.truth import Truth, read_products
-from model.cores import usable_cores
+from benchmarks.resilience.overload import Options, Swap, TimedOutcomes, promises
+from benchmarks.resilience.truth import Truth, read_products
+from model.machine.cores import usable_cores
 
 SHORT = ["--search-s", "2", "--overload-s", "3", "--swap-s", "14", "--concurrency", "4", "--limit", "12"]
 
@@ -19,7 +19,7 @@ def test_a_short_overload(toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp
     paths = ["--bundle", str(toy_bundle), "--catalog", str(toy_catalogs[1]), "--json", str(out)]
     # So short a time says nothing about speed.
     loose = ["--overload", "1.5", "--min-goodput", "0", "--max-swap-p99", "1000", "--timeout-s", "20"]
-    command = [sys.executable, "-m", "benchmarks.ordeals.overload", *paths, *SHORT, *loose]
+    command = [sys.executable, "-m", "benchmarks.resilience.overload", *paths, *SHORT, *loose]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text(encoding="utf-8"))

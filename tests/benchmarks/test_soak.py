@@ -9,12 +9,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from benchmarks.ordeals.process import Usage
-from benchmarks.ordeals.soak import CheckedOutcomes, Options, promises, slope_per_min
-from benchmarks.ordeals.truth import Truth, read_products
+from benchmarks.resilience.process import Usage
+from benchmarks.resilience.soak import CheckedOutcomes, Options, promises, slope_per_min
+from benchmarks.resilience.truth import Truth, read_products
 from client.load.summary import summarize
 from client.messages import product_message
-from model.answer import Prediction
+from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from proto.aisle.v1 import classifier_pb2 as pb
 
@@ -23,7 +23,7 @@ SHORT = ["--search-s", "1", "--warmup-s", "1", "--duration-s", "3", "--concurren
 
 def soak(bundle: Path, catalog: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     paths = ["--bundle", str(bundle), "--catalog", str(catalog)]
-    command = [sys.executable, "-m", "benchmarks.ordeals.soak", *paths, *SHORT, *flags]
+    command = [sys.executable, "-m", "benchmarks.resilience.soak", *paths, *SHORT, *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
 

@@ -9,7 +9,7 @@ from client.answers import Answer, AnswerFile, Score, answer_table
 from client.catalog import CatalogItem
 from client.errors import InputError
 from client.messages import Failure
-from model.answer import Prediction, ScoredCategory
+from model.prediction.answers import Prediction, ScoredCategory
 from model.product import Product
 
 LEAF = ScoredCategory("A>B", "b7", 0.9)

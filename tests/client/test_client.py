@@ -12,7 +12,7 @@ from client.client import AisleClient
 from client.errors import CallError
 from client.messages import Failure
 from client.retry import NO_RETRY
-from model.answer import Prediction
+from model.prediction.answers import Prediction
 from model.product import Product
 from server.app import AisleServer
 

@@ -4,22 +4,22 @@ import numpy as np
 
 from client.evidence import evidence_text
 from client.messages import Failure
-from model.answer import Prediction, ScoredCategory, WordVote
+from model.prediction.answers import Prediction, ScoredCategory, WordSupport
 
 
-def prediction(heads: dict[str, ScoredCategory], words: tuple[WordVote, ...] = ()) -> Prediction:
+def prediction(heads: dict[str, ScoredCategory], words: tuple[WordSupport, ...] = ()) -> Prediction:
     best = ScoredCategory("A>x", "", 0.9)
     return Prediction("1", (best,), None, True, heads, np.zeros(0, np.float32), words)
 
 
 def test_a_line_for_each_field_and_one_for_the_words() -> None:
     heads = {"name": ScoredCategory("A>x", "", 0.91), "image": ScoredCategory("B", "", 0.4)}
-    text = evidence_text(prediction(heads, (WordVote("gram", 2.04, 0.2), WordVote("LG", -0.3, 0.95))))
+    text = evidence_text(prediction(heads, (WordSupport("gram", 2.04, 0.2), WordSupport("LG", -0.3, 0.95))))
     assert text == "name: A>x 0.910\nimage: B 0.400\nwords: gram +2.0, LG -0.3"
 
 
 def test_of_many_words_the_strongest_and_the_one_most_against_it() -> None:
-    words = tuple(WordVote(f"w{i}", float(9 - i), 0.5) for i in range(12))
+    words = tuple(WordSupport(f"w{i}", float(9 - i), 0.5) for i in range(12))
     assert evidence_text(prediction({}, words)) == "words: w0 +9.0, w1 +8.0, w2 +7.0, w3 +6.0, w4 +5.0, w11 -2.0"
 
 

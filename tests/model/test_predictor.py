@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.answer import Prediction
-from model.engine import Engine
+from model.engines.engine import Engine
 from model.errors import AisleError, PictureError, ProductError
+from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import FIELDS, Product
 from model.sub_tree import find_sub_tree

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.bundle import load_bundle
+from model.bundle.bundle import load_bundle
 from model.errors import PictureError, ProductError
 from model.preprocessor import Preprocessor
 from model.product import Product

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from model.answer import Answers, Calibration, answer, answer_each, softmax
 from model.errors import TaxonomyError
+from model.prediction.answers import Answers, Calibration, answer, answer_each, softmax
 from model.sub_tree import find_sub_tree
 from model.taxonomy import SEPARATOR, Taxonomy
 from tests.conftest import answered

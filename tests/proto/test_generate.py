@@ -68,7 +68,7 @@ def test_core_numbers_of_the_contract_stay():
         "ClassifyResponse": ["model", "model_version", "classifications", "timings"],
         "Classification": ["product_id", "prediction", "error"],
         "Prediction": ["categories", "accepted", "needs_review", "accepted_depth", "heads", "embedding", "words"],
-        "WordVote": ["word", "support", "probability_without"],
+        "WordSupport": ["word", "support", "probability_without"],
         "ScoredCategory": ["category", "category_id", "probability"],
         "Timings": ["decode_ms", "queue_ms", "inference_ms", "total_ms"],
     }  # fmt: skip

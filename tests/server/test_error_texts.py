@@ -29,7 +29,7 @@ from server.errors import (
     product_status,
     request_status,
 )
-from server.pipeline import Pipeline
+from server.inference.pipeline import Pipeline
 from tests.server.support import Stub, ask, named, violations
 
 #: What only a developer should read: stack traces, source files, folders, addresses, names of exceptions.

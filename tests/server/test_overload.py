@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from model.engine import Engine
+from model.engines.engine import Engine
 from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import SERVICE_NAME, AisleServer

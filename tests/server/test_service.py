@@ -7,7 +7,7 @@ import pytest
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from model.answer import Prediction
+from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import Product
 from model.sub_tree import find_sub_tree

@@ -9,15 +9,15 @@ import keras
 import numpy as np
 import pytest
 
-from model.openvino_engine import OpenVinoProgram
+from model.engines.openvino_engine import OpenVinoProgram
 from model.product import FIELDS
 from model.settings import ImageSettings
 from tests.conftest import TOY_SETTINGS, TOY_SHOP
 from tokenizer.pretrained_words import PRETRAINED_DIM
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer, fit_tokenizer
-from training.encoded_catalog import EncodedCatalog
-from training.word_store import fitted_tokenizer
+from training.encoding.encoded_catalog import EncodedCatalog
+from training.encoding.tokenizer_cache import fitted_tokenizer
 
 TEXT_FIELDS = ("name", "mall_category", "brand", "maker")
 NAMES, BUCKETS = ("name", "mall_category"), 256

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.bundle import load_bundle, verify_bundle
-from model.bundle_files import FILES
-from model.engine_choice import open_engine
+from model.bundle.bundle import load_bundle, verify_bundle
+from model.bundle.files import FILES
+from model.engines.engine_choice import open_engine
 from model.errors import BundleError, EngineError
 from tests.conftest import toy_picture, write_catalog
-from training.command_line import main
+from training.commands.command_line import main
 
 
 @pytest.fixture(scope="module")

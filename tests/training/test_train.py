@@ -10,18 +10,18 @@ import keras
 import numpy as np
 import pytest
 
-from model.answer import Prediction, ScoredCategory
-from model.bundle import load_bundle
-from model.bundle_files import FILES
+from catalog.rejects import Rejects
+from model.bundle.bundle import load_bundle
+from model.bundle.files import FILES
 from model.errors import BundleError, CatalogError, TrainingError
+from model.network.wider_classifier import load_classifier, widen_classifier
+from model.prediction.answers import Prediction, ScoredCategory
 from model.predictor import Predictor
 from model.product import Product
-from model.wider_classifier import load_classifier, widen_classifier
 from tests.conftest import TOY_SETTINGS, TOY_SHOP, toy_picture, toy_rows, write_catalog
 from training import train as train_module
-from training.head_probe import HeadProbe
-from training.model_card import model_card
-from training.rejects import Rejects
+from training.new_category.head_probe import HeadProbe
+from training.report.model_card import model_card
 from training.train import TrainJob, train
 
 TEXT_ONLY = replace(TOY_SETTINGS, training=replace(TOY_SETTINGS.training, epochs=2))

@@ -1,4 +1,4 @@
-"""The chief: keras-tuner's service over gRPC, answered by a desk."""
+"""The chief: keras-tuner's service over gRPC, answered by a scheduler."""
 
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -8,7 +8,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from model.errors import SettingsError
-from training.tune.desk import Desk
+from training.tune.scheduler import Scheduler
 
 #: Calls answered at a time; each takes milliseconds, except where a trial is chosen.
 _NUM_THREADS = 16
@@ -16,7 +16,7 @@ _STOP_GRACE_S = 1.0
 
 
 class Chief:
-    """Serves a desk while the context lasts.
+    """Serves a scheduler while the context lasts.
 
     Args:
         listen: "host:port" to listen on; port 0 takes a free one. Who can reach it can take part in the search.
@@ -24,10 +24,10 @@ class Chief:
         SettingsError: the address cannot be had.
     """
 
-    def __init__(self, desk: Desk, listen: str):
+    def __init__(self, scheduler: Scheduler, listen: str):
         # A second chief on the same port would take half of the workers' calls.
         self._server = grpc.server(ThreadPoolExecutor(_NUM_THREADS), options=[("grpc.so_reuseport", 0)])
-        protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(desk), self._server)
+        protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(scheduler), self._server)
         host = listen.rpartition(":")[0]
         try:
             self.port = self._server.add_insecure_port(listen)

@@ -13,10 +13,10 @@ from typing import Literal
 from rich.console import Console
 from rich.logging import RichHandler
 
+from catalog.columns import parse_columns
 from model.errors import SettingsError, TrainingError
 from model.settings import Settings
-from training.catalog_columns import parse_columns
-from training.command_parts import FlatSettings, default_cache_dir
+from training.commands.command_parts import FlatSettings, default_cache_dir
 from training.tune.space import DEFAULT_SPACE, ready_space
 
 _DEFAULT_TRIALS = 30
@@ -108,8 +108,8 @@ def tune(command: TuneCommand) -> None:
     from training.tune.light_keras import import_light_keras
 
     import_light_keras()
-    from training.tune.desk_settings import DeskSettings
     from training.tune.results import write_results
+    from training.tune.scheduler_settings import SchedulerSettings
     from training.tune.search import SearchJob, search
 
     console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
@@ -117,7 +117,7 @@ def tune(command: TuneCommand) -> None:
         logging.basicConfig(handlers=[RichHandler(console=console, show_path=False, show_time=False)], force=True)
     is_grid = command.study is not None or command.tuner == "grid"
     tuner = "grid" if is_grid else command.tuner
-    desk = DeskSettings(
+    scheduler = SchedulerSettings(
         num_trials=command.trials or (_NO_LIMIT if is_grid else _DEFAULT_TRIALS),
         objective=command.objective,
         budget_s=None if command.budget_minutes is None else 60 * command.budget_minutes,
@@ -138,7 +138,7 @@ def tune(command: TuneCommand) -> None:
         num_workers=command.workers,
         listen=command.listen,
         backend=os.environ.get("KERAS_BACKEND") or command.settings.training.backend,
-        desk=desk,
+        scheduler=scheduler,
         settings=command.settings,
     )
     result = search(job, console)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from catalog.columns import did_you_mean
 from model.errors import SettingsError
-from training.catalog_columns import did_you_mean
 
 Kind = Literal["choice", "int", "float", "log"]
 KINDS: tuple[Kind, ...] = ("choice", "int", "float", "log")

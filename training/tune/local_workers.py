@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.tune.desk_settings import LOCAL
+from training.tune.scheduler_settings import LOCAL
 from training.tune.worker_exit import START_AFRESH
 
 #: A worker that dies so often without having had a trial will not come up at all.

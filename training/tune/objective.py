@@ -5,12 +5,12 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from model.answer import softmax
+from model.prediction.answers import softmax
 from model.taxonomy import Taxonomy
-from training.batches import CatalogBatches
-from training.confidence import coverage_at_precision, risk_coverage
-from training.metrics import outcome_metrics
-from training.outcomes import Outcomes
+from training.metrics.classification import outcome_metrics
+from training.metrics.confidence import coverage_at_precision, risk_coverage
+from training.metrics.outcomes import Outcomes
+from training.network.batches import CatalogBatches
 
 Objective = Literal["joint_accuracy", "macro_f1", "coverage@0.98"]
 OBJECTIVES: tuple[Objective, ...] = ("joint_accuracy", "macro_f1", "coverage@0.98")

@@ -42,7 +42,7 @@ class Accounting:
 
 def write_results(job: SearchJob, result: SearchResult, study: str | None, console: Console) -> None:
     """Write everything into the search's folder and tell the best and the worst."""
-    trials, objective = result.trials, job.desk.objective
+    trials, objective = result.trials, job.scheduler.objective
     ranked = best_first(scored_trials(trials))
     write_trials_csv(job.folder / "trials.csv", trials, objective)
     write_hparams(job.folder / "tensorboard", trials, objective)
@@ -108,7 +108,7 @@ def _waiting_s(trials: Sequence[SearchTrial]) -> float:
 
 def verdict(job: SearchJob, result: SearchResult, study: str | None) -> list[str]:
     """Sentences: how many trials, the best, how it compares with the base settings, where the time went."""
-    trials, objective = result.trials, job.desk.objective
+    trials, objective = result.trials, job.scheduler.objective
     ranked = best_first(scored_trials(trials))
     counts = {
         status: sum(trial.status == status for trial in trials) for status in dict.fromkeys(t.status for t in trials)
@@ -185,13 +185,13 @@ def _facts(job: SearchJob, result: SearchResult, study: str | None, lines: list[
     base = base_trial(result.trials)
     return PageFacts(
         title=f"Study: {study}" if study else "Hyperparameter search",
-        objective=job.desk.objective,
+        objective=job.scheduler.objective,
         lines=lines,
         facts={
             "Catalogs": f"{job.train.name} to train, {job.val.name} to choose by",
             "Search": f"{job.tuner}, {len(result.trials)} trials, {job.num_workers} workers here",
             "Early stop": "median rule"
-            if job.desk.median_rule
+            if job.scheduler.median_rule
             else "Hyperband's"
             if job.tuner == "hyperband"
             else "none",

@@ -11,18 +11,18 @@ from typing import Any
 
 from rich.console import Console
 
+from catalog.field_statistics import frequent_fields
+from catalog.rows import catalog_digest
 from model.errors import CatalogError, SettingsError, TrainingError
 from model.settings import Settings
-from training.catalog import catalog_digest
 from training.cores import usable_cores
-from training.file_lock import exclusive_or_holder
-from training.survey import survey_fields
+from training.encoding.file_lock import exclusive_or_holder
 from training.tune.chief import Chief
-from training.tune.desk import Desk
-from training.tune.desk_settings import DeskSettings
 from training.tune.local_workers import LocalWorkers, plan_workers, visible_gpus
 from training.tune.oracles import Tuner, build_oracle
 from training.tune.record import Record
+from training.tune.scheduler import Scheduler
+from training.tune.scheduler_settings import SchedulerSettings
 from training.tune.space import Space, load_space
 from training.tune.trial import SearchTrial
 from training.tune.trial_message import Job
@@ -61,7 +61,7 @@ class SearchJob:
     num_workers: int
     listen: str
     backend: str
-    desk: DeskSettings
+    scheduler: SchedulerSettings
     settings: Settings
 
 
@@ -96,31 +96,31 @@ def search(job: SearchJob, console: Console) -> SearchResult:
             raise TrainingError(
                 f"{job.folder} is in use by another search (process {holder}); wait for it, or give another --search"
             )
-        space = load_space(job.space, job.settings, survey_fields(job.train, job.columns), job.num_seeds)
+        space = load_space(job.space, job.settings, frequent_fields(job.train, job.columns), job.num_seeds)
         _check(job, space)
         if job.tuner == "grid" and space.num_points is not None:
-            num_trials = min(job.desk.num_trials, space.num_points)
-            job = dataclasses.replace(job, desk=dataclasses.replace(job.desk, num_trials=num_trials))
+            num_trials = min(job.scheduler.num_trials, space.num_points)
+            job = dataclasses.replace(job, scheduler=dataclasses.replace(job.scheduler, num_trials=num_trials))
         with _recorded(job, space) as record:
             oracle = build_oracle(
                 job.tuner,
                 space,
-                job.desk.objective,
-                job.desk.num_trials,
+                job.scheduler.objective,
+                job.scheduler.num_trials,
                 job.settings.training.seed,
                 space.base.training.epochs,
             )
-            desk = Desk(record, oracle, space, _common(job), job.desk)
-            return _run(job, desk, space, console)
+            scheduler = Scheduler(record, oracle, space, _common(job), job.scheduler)
+            return _run(job, scheduler, space, console)
 
 
-def _run(job: SearchJob, desk: Desk, space: Space, console: Console) -> SearchResult:
+def _run(job: SearchJob, scheduler: Scheduler, space: Space, console: Console) -> SearchResult:
     command = ["tune-worker", "--train", str(job.train), "--val", str(job.val), "--work-dir", str(job.folder / "work")]
     command += ["--cache-dir", str(job.cache_dir)]
     if job.taxonomy is not None:
         command += ["--taxonomy", str(job.taxonomy)]
-    plans = plan_workers(0 if desk.is_done else job.num_workers, usable_cores(), visible_gpus())
-    with Chief(desk, job.listen) as chief:
+    plans = plan_workers(0 if scheduler.is_done else job.num_workers, usable_cores(), visible_gpus())
+    with Chief(scheduler, job.listen) as chief:
         console.print(f"{job.num_workers} workers here, logs in {job.folder / 'logs'}", soft_wrap=True)
         if not job.listen.endswith(":0"):
             console.print(f"others may join: python -m training tune-worker --chief {chief.address} ...")
@@ -130,33 +130,33 @@ def _run(job: SearchJob, desk: Desk, space: Space, console: Console) -> SearchRe
             job.backend,
             job.folder / "logs",
             job.cache_dir,
-            desk.worker_lost,
-            lambda: set(desk.running.values()),
+            scheduler.worker_lost,
+            lambda: set(scheduler.running.values()),
         )
-        with workers, TrialTable(console, job.desk.objective, job.desk.num_trials) as table:
-            _watch(desk, workers, table)
+        with workers, TrialTable(console, job.scheduler.objective, job.scheduler.num_trials) as table:
+            _watch(scheduler, workers, table)
         if not job.listen.endswith(":0"):
             time.sleep(_FAREWELL_S)
-    return SearchResult(desk.snapshot(), space, desk.time.used_s, desk.failure)
+    return SearchResult(scheduler.snapshot(), space, scheduler.time.used_s, scheduler.failure)
 
 
-def _watch(desk: Desk, workers: LocalWorkers, table: TrialTable) -> None:
+def _watch(scheduler: Scheduler, workers: LocalWorkers, table: TrialTable) -> None:
     """Until no worker has anything to do."""
     saved_at = time.monotonic()
     try:
-        while not desk.is_done:
+        while not scheduler.is_done:
             failure = workers.watch(is_done=False)
             if failure:
-                desk.stop(failure)
-            desk.expire()
+                scheduler.stop(failure)
+            scheduler.expire()
             if time.monotonic() - saved_at > _SAVE_TIME_S:
-                desk.time.save()
+                scheduler.time.save()
                 saved_at = time.monotonic()
-            table.show(desk.snapshot(), desk.running, desk.time.left_s)
+            table.show(scheduler.snapshot(), scheduler.running, scheduler.time.left_s)
             time.sleep(_POLL_S)
     finally:
-        desk.time.save()
-    table.show(desk.snapshot(), {}, None)
+        scheduler.time.save()
+    table.show(scheduler.snapshot(), {}, None)
 
 
 @contextmanager
@@ -167,7 +167,7 @@ def _recorded(job: SearchJob, space: Space) -> Iterator[Record]:
         plan = {
             **dataclasses.asdict(_common(job)),
             "tuner": job.tuner,
-            "median_rule": job.desk.median_rule,
+            "median_rule": job.scheduler.median_rule,
             "space": space.to_dict(),
         }
         known = record.fact("plan")
@@ -197,7 +197,7 @@ def _differences(known: Mapping[str, Any], plan: Mapping[str, Any], above: str =
 def _common(job: SearchJob) -> Job:
     taxonomy = catalog_digest(job.taxonomy) if job.taxonomy is not None else ""
     return Job(
-        catalog_digest(job.train), catalog_digest(job.val), taxonomy, job.columns, job.backend, job.desk.objective
+        catalog_digest(job.train), catalog_digest(job.val), taxonomy, job.columns, job.backend, job.scheduler.objective
     )
 
 

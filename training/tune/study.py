@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from training.plots import LIGHT
+from training.report.plots import LIGHT
 from training.tune.space import VARIANT
 from training.tune.trial import SearchTrial
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from training.train_state import Progress, TrainState
+from training.network.train_state import Progress, TrainState
 
 
 class TrialState(TrainState):

@@ -12,11 +12,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from model.keras_backend import prepare_keras
+from model.network.keras_backend import prepare_keras
 from model.settings import settings_from_dict
-from training.batches import CatalogBatches
-from training.fit import by_head, fit
-from training.picture_encoding import PictureEncoder
+from training.encoding.picture_encoding import PictureEncoder
+from training.network.batches import CatalogBatches
+from training.network.fit import by_head, fit
 from training.preparation import Preparation, Prepared
 from training.train import build_network, run_key
 from training.tune.objective import measure_objectives

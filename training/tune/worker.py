@@ -12,8 +12,8 @@ from pathlib import Path
 import keras
 from keras_tuner.engine.trial import Trial
 
+from catalog.rows import catalog_digest
 from model.errors import CatalogError, SettingsError, TrainingError
-from training.catalog import catalog_digest
 from training.preparation import Catalogs, Preparation
 from training.tune.chief_client import ChiefClient
 from training.tune.trial_message import Job, Outcome, unpack_order

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import TOY_SETTINGS
-from training.tune.desk import Desk
-from training.tune.desk_settings import DeskSettings
 from training.tune.oracles import Tuner, build_oracle
 from training.tune.record import Record
+from training.tune.scheduler import Scheduler
+from training.tune.scheduler_settings import SchedulerSettings
 from training.tune.space import Space, load_space
 from training.tune.trial_message import Job
 
@@ -51,12 +51,12 @@ def space(tmp_path: Path) -> Space:
 
 
 @pytest.fixture
-def open_desk(tmp_path: Path, space: Space, clock: Clock) -> Callable[..., Desk]:
+def open_desk(tmp_path: Path, space: Space, clock: Clock) -> Callable[..., Scheduler]:
     """Opens the search in tmp_path, from the start or where it stood, as a process does."""
 
-    def opened(tuner: Tuner = "random", job: Job = JOB, **settings: Any) -> Desk:
-        chosen = DeskSettings(**{"num_trials": 5, "objective": "joint_accuracy", **settings})
+    def opened(tuner: Tuner = "random", job: Job = JOB, **settings: Any) -> Scheduler:
+        chosen = SchedulerSettings(**{"num_trials": 5, "objective": "joint_accuracy", **settings})
         oracle = build_oracle(tuner, space, chosen.objective, chosen.num_trials, 0, BASE.training.epochs)
-        return Desk(Record(tmp_path / "search"), oracle, space, job, chosen, clock)
+        return Scheduler(Record(tmp_path / "search"), oracle, space, job, chosen, clock)
 
     return opened

@@ -13,10 +13,10 @@ from tests.training.tune.broken_line import BrokenLine
 from tests.training.tune.conftest import JOB, Clock
 from training.tune.chief import Chief
 from training.tune.chief_client import ChiefClient
-from training.tune.desk import Desk
+from training.tune.scheduler import Scheduler
 from training.tune.trial_message import Outcome, unpack_order
 
-OpenDesk = Callable[..., Desk]
+OpenDesk = Callable[..., Scheduler]
 
 
 @contextmanager
@@ -44,33 +44,33 @@ def finish(worker: ChiefClient, seconds: float = 0.0) -> bool:
     return True
 
 
-def assert_all_accounted(desk: Desk, count: int) -> None:
-    trials = desk.snapshot()
+def assert_all_accounted(scheduler: Scheduler, count: int) -> None:
+    trials = scheduler.snapshot()
     assert [trial.status for trial in trials] == ["completed"] * count
     for trial in trials:
         assert [attempt.outcome for attempt in trial.attempts].count("completed") == 1
 
 
 def test_a_worker_learns_all_it_needs(open_desk: OpenDesk) -> None:
-    desk = open_desk()
-    with Chief(desk, "127.0.0.1:0") as chief:
+    scheduler = open_desk()
+    with Chief(scheduler, "127.0.0.1:0") as chief:
         worker = client(chief.address)
         assert worker.job() == JOB
         trial = worker.ask()
         order = unpack_order(trial)
-        assert order.settings == desk.snapshot()[0].settings  # not in the 32 bits of keras-tuner's floats
+        assert order.settings == scheduler.snapshot()[0].settings  # not in the 32 bits of keras-tuner's floats
         assert worker.report(trial.trial_id, {"joint_accuracy": 0.25}, 1) == "RUNNING"
         worker.end(trial.trial_id, "FAILED", Outcome(error="Traceback 한글\nMemoryError: 12 GiB"))
         worker.close()
-    assert desk.snapshot()[0].error == "Traceback 한글\nMemoryError: 12 GiB"
-    assert desk.snapshot()[0].history[0]["joint_accuracy"] == 0.25
+    assert scheduler.snapshot()[0].error == "Traceback 한글\nMemoryError: 12 GiB"
+    assert scheduler.snapshot()[0].history[0]["joint_accuracy"] == 0.25
 
 
 @pytest.mark.parametrize(("fault", "seconds"), [("cut", 0.05), ("fall_silent", 0.7)])
 def test_a_broken_line_costs_nothing(open_desk: OpenDesk, fault: str, seconds: float) -> None:
     """It breaks again and again, between and inside calls, while a worker goes through all trials."""
-    desk = open_desk(num_trials=12)
-    with Chief(desk, "127.0.0.1:0") as chief, line_to(chief) as line:
+    scheduler = open_desk(num_trials=12)
+    with Chief(scheduler, "127.0.0.1:0") as chief, line_to(chief) as line:
         over = threading.Event()
 
         def break_it() -> None:
@@ -85,15 +85,15 @@ def test_a_broken_line_costs_nothing(open_desk: OpenDesk, fault: str, seconds: f
             pass
         over.set()
         worker.close()
-    assert desk.is_done
-    assert_all_accounted(desk, 12)
-    assert {len(trial.attempts) for trial in desk.snapshot()} == {1}
+    assert scheduler.is_done
+    assert_all_accounted(scheduler, 12)
+    assert {len(trial.attempts) for trial in scheduler.snapshot()} == {1}
 
 
 def test_a_line_that_stays_cut_stalls_nobody(open_desk: OpenDesk, clock: Clock) -> None:
     """The worker behind it has a trial, which another one trains; the chief ends without it."""
-    desk = open_desk(num_trials=4, lease_s=0.5)
-    with Chief(desk, "127.0.0.1:0") as chief, line_to(chief) as line:
+    scheduler = open_desk(num_trials=4, lease_s=0.5)
+    with Chief(scheduler, "127.0.0.1:0") as chief, line_to(chief) as line:
         lost = client(line.address, "lost", patience_s=1.0)
         assert lost.ask().trial_id == "0.1"
         line.cut()
@@ -108,28 +108,28 @@ def test_a_line_that_stays_cut_stalls_nobody(open_desk: OpenDesk, clock: Clock) 
         threading.Thread(target=work, daemon=True).start()
         while not ended.wait(0.05):
             clock.now += 0.05
-            desk.expire()
+            scheduler.expire()
         with pytest.raises(TrainingError, match=r"no chief answered at 127.0.0.1:\d+ for 1 s; start it there"):
             lost.report("0.1", {"joint_accuracy": 0.5}, 1)
         worker.close()
-    assert desk.is_done
-    assert_all_accounted(desk, 4)
-    assert [attempt.outcome for attempt in desk.snapshot()[0].attempts] == ["lost", "completed"]
+    assert scheduler.is_done
+    assert_all_accounted(scheduler, 4)
+    assert [attempt.outcome for attempt in scheduler.snapshot()[0].attempts] == ["lost", "completed"]
 
 
 def test_workers_wait_for_a_chief_that_is_started_again(open_desk: OpenDesk, tmp_path: Path) -> None:
-    desk = open_desk()
-    first = Chief(desk, "127.0.0.1:0")
+    scheduler = open_desk()
+    first = Chief(scheduler, "127.0.0.1:0")
     with first, line_to(first) as line:
         worker = client(line.address)
         trial = worker.ask()
         first.__exit__(None, None, None)
-        desk.record.close()
+        scheduler.record.close()
         said: list[str] = []
         reporting = threading.Thread(target=lambda: said.append(worker.report(trial.trial_id, {}, 0)))
         reporting.start()
-        desk = open_desk()
-        with Chief(desk, "127.0.0.1:0") as second:
+        scheduler = open_desk()
+        with Chief(scheduler, "127.0.0.1:0") as second:
             line.port = second.port
             reporting.join()
             assert said == ["RUNNING"]
@@ -137,8 +137,8 @@ def test_workers_wait_for_a_chief_that_is_started_again(open_desk: OpenDesk, tmp
             while finish(worker):
                 pass
         worker.close()
-    assert_all_accounted(desk, 5)
-    assert {len(trial.attempts) for trial in desk.snapshot()} == {1}
+    assert_all_accounted(scheduler, 5)
+    assert {len(trial.attempts) for trial in scheduler.snapshot()} == {1}
 
 
 def test_what_the_chief_does_not_understand_is_told(open_desk: OpenDesk) -> None:
@@ -150,9 +150,9 @@ def test_what_the_chief_does_not_understand_is_told(open_desk: OpenDesk) -> None
 
 
 def test_a_port_that_is_taken(open_desk: OpenDesk) -> None:
-    desk = open_desk()
+    scheduler = open_desk()
     with (
-        Chief(desk, "127.0.0.1:0") as chief,
+        Chief(scheduler, "127.0.0.1:0") as chief,
         pytest.raises(SettingsError, match=r"--listen: expected a free HOST:PORT of this machine, found '127"),
     ):
-        Chief(desk, chief.address)
+        Chief(scheduler, chief.address)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.command_line import main
+from training.commands.command_line import main
 
 FILES = ["--train", "t.csv", "--val", "v.csv", "--search", "s"]
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import load_bundle
+from model.bundle.bundle import load_bundle
 from model.settings import Settings, load_settings, settings_to_toml
 from tests.conftest import TOY_SETTINGS, toy_rows, write_catalog
 from tests.training.tune.broken_line import BrokenLine
-from training.command_line import main
-from training.file_lock import exclusive_or_holder
+from training.commands.command_line import main
+from training.encoding.file_lock import exclusive_or_holder
 from training.tune.trial import SearchTrial
 
 SPACE = """

@@ -104,7 +104,7 @@ def test_another_objective_is_measured_after_each_epoch(preparation: Preparation
 def test_nothing_is_tokenised_or_embedded_twice(
     toy_catalogs: tuple[Path, Path], chief: Chief, tmp_path: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import word_store
+    from training.encoding import tokenizer_cache as word_store
 
     fits: list[int] = []
     fit_tokenizer = word_store.fit_tokenizer

@@ -1,0 +1,85 @@
+"""Versions of a model on disk: copies with answers of their own, copies cut off, and a disk that is soon full."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.bundle.files import FILES
+
+
+def write_version(bundle: Path, version: Path, temperature_factor: float = 1.0) -> Path:
+    """Copy a bundle as training does: written beside, then renamed.
+
+    Args:
+        temperature_factor: its calibration is changed by it, and so every probability that it answers.
+    """
+    temporary = version.with_name(f".{version.name}.tmp")
+    shutil.copytree(bundle, temporary)
+    calibration = json.loads((temporary / FILES.calibration).read_text(encoding="utf-8"))
+    calibration["temperature"] *= temperature_factor
+    text = json.dumps(calibration)
+    (temporary / FILES.calibration).write_text(text, encoding="utf-8")
+    manifest = json.loads((temporary / FILES.manifest).read_text(encoding="utf-8"))
+    manifest["files"][FILES.calibration] = hashlib.sha256(text.encode()).hexdigest()
+    (temporary / FILES.manifest).write_text(json.dumps(manifest), encoding="utf-8")
+    return temporary.rename(version)
+
+
+def copy_in_place(source: Path, target: Path, max_bytes: int | None = None) -> None:
+    """Copy file by file under the final name, the manifest first: the worst way to bring a version.
+
+    Args:
+        max_bytes: what fits; the file that meets it is cut off and the rest is left out. None has no limit.
+    Raises:
+        OSError: the disk is full.
+    """
+    files = [file for file in sorted(source.rglob("*")) if file.is_file()]
+    files.sort(key=lambda file: file.name != FILES.manifest)
+    left = max_bytes
+    for file in files:
+        content = file.read_bytes()[:left]
+        path = target / file.relative_to(source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        if left is not None:
+            left -= len(content)
+            if left <= 0:
+                return
+
+
+def size_bytes(folder: Path) -> int:
+    """Of all its files."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+@contextmanager
+def small_disk(folder: Path, num_bytes: int) -> Iterator[bool]:
+    """Mount memory of a fixed size at a folder; gives False, and leaves the folder alone, where that is not allowed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    is_mounted = os.geteuid() == 0 and _mount("-t", "tmpfs", "-o", f"size={num_bytes}", "tmpfs", str(folder))
+    try:
+        yield is_mounted
+    finally:
+        if is_mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def grow_disk(folder: Path, num_bytes: int) -> None:
+    """Give a small disk another size.
+
+    Raises:
+        OSError: that is not allowed.
+    """
+    if not _mount("-o", f"remount,size={num_bytes}", str(folder)):
+        raise OSError(f"{folder} cannot be given {num_bytes} bytes")
+
+
+def _mount(*arguments: str) -> bool:
+    if shutil.which("mount") is None:
+        return False
+    return subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode == 0

@@ -1,0 +1,188 @@
+"""Each catalog format as rows of seven texts in the order of COLUMNS; a missing column reads as ''."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from itertools import chain, islice, repeat
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+from catalog.columns import COLUMNS, locate_columns
+from catalog.formats.delimited_records import delimited_records
+from catalog.formats.text_lines import MAX_LINE_BYTES, text_lines
+from model.errors import CatalogError
+
+#: (line, texts); the line is where the row begins, or the row's number in Parquet, both from 1.
+Row = tuple[int, tuple[str, ...]]
+#: What is told about a bad row: line, product_id as far as it is known, reason.
+OnBadRow = Callable[[int, str, str], None]
+RowReader = Callable[[Path, Mapping[str, str], OnBadRow], Iterator[Row]]
+
+#: JSON objects may leave keys out, so the headings are those of so many lines.
+NUM_HEADING_LINES = 10_000
+#: Rows decoded at a time.
+PARQUET_BATCH_ROWS = 8192
+_LARGEST_EXACT_FLOAT = 2.0**53
+#: Stands for a missing column; no JSON text decodes to it.
+_NO_KEY: Any = object()
+
+
+def row_reader(path: Path) -> RowReader:
+    """The reader for a file's ending.
+
+    Raises:
+        CatalogError: an ending that names no catalog format.
+    """
+    name = path.name.lower()
+    for ending, reader in _READERS.items():
+        if name.endswith(ending):
+            return reader
+    raise CatalogError(
+        f"{path}: expected a file that ends in {', '.join(_READERS)}, found {path.name!r}; convert or rename it"
+    )
+
+
+def delimited_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Iterator[Row]:
+    """Rows of a CSV or TSV file."""
+    id_index = 0
+
+    def on_bad_record(line: int, fields: list[str], reason: str) -> None:
+        on_bad(line, fields[id_index] if id_index < len(fields) else "", reason)
+
+    records = delimited_records(path, on_bad_record)
+    headings = [heading.strip() for heading in next(records)[1]]
+    located = locate_columns(path, headings, columns)
+    indices = [headings.index(located[name]) if name in located else len(headings) for name in COLUMNS]
+    id_index = indices[0]
+    pick = itemgetter(*indices)
+    for line, fields in records:
+        fields.append("")  # what a missing column points at
+        yield line, pick(fields)
+
+
+def json_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Iterator[Row]:
+    """Rows of a JSON Lines file."""
+    lines = enumerate(text_lines(path), start=1)
+    first_lines = list(islice(lines, NUM_HEADING_LINES))
+    located = locate_columns(path, _json_headings(path, first_lines), columns)
+    keys = [located.get(name, _NO_KEY) for name in COLUMNS]
+    for line, text in chain(first_lines, lines):
+        if text.isspace():
+            continue
+        try:
+            values = _json_object(text)
+        except ValueError as error:
+            on_bad(line, "", f"bad JSON: {error}")
+            continue
+        try:
+            yield line, tuple(map(field_text, map(values.get, keys)))
+        except ValueError:
+            on_bad(line, *_bad_value([values.get(key) for key in keys]))
+
+
+def parquet_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Iterator[Row]:
+    """Rows of a Parquet file."""
+    row = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            located = locate_columns(path, file.schema_arrow.names, columns)
+            for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=list(dict.fromkeys(located.values()))):
+                values = [_values(batch.column(located[name])) if name in located else repeat("") for name in COLUMNS]
+                for raw in zip(*values, strict=False):
+                    row += 1
+                    try:
+                        yield row, tuple(map(field_text, raw))
+                    except ValueError:
+                        on_bad(row, *_bad_value(raw))
+    except (OSError, pyarrow.ArrowException) as error:
+        where = f"after row {row}" if row else "at its start"
+        raise CatalogError(f"{path} cannot be read {where}: {error}; check the path or copy the file again") from error
+
+
+def field_text(value: object) -> str:
+    """A field as text: nothing and NaN are '', a whole number has no '.0'.
+
+    Bytes that are not UTF-8 become lone surrogates, as in `text_lines`.
+
+    Raises:
+        ValueError: the value is neither text nor a finite number.
+    """
+    if type(value) is str:
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, float) and not math.isinf(value):
+        if math.isnan(value):
+            return ""
+        # Tables turn whole numbers into floats as soon as one of them is missing.
+        return str(int(value)) if value.is_integer() and abs(value) < _LARGEST_EXACT_FLOAT else repr(value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"expected text or a number, found {type(value).__name__}")
+
+
+def _json_headings(path: Path, lines: list[tuple[int, str]]) -> list[str]:
+    headings: dict[str, None] = {}
+    has_object = False
+    for _, text in lines:
+        try:
+            headings.update(dict.fromkeys(_json_object(text)))
+        except ValueError:
+            continue
+        has_object = True
+    if not has_object:
+        raise CatalogError(
+            f"{path}: expected one JSON object a line, found none in the first {len(lines)} lines;"
+            ' write {"product_id": ..., "product_name": ...} line by line'
+        )
+    return list(headings)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    if len(text) >= MAX_LINE_BYTES:
+        raise ValueError(f"expected at most {MAX_LINE_BYTES} bytes in a line; write one object a line")
+    try:
+        values = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("the object is nested too deeply; write a flat one") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object, found {type(values).__name__}; write one object a line")
+    return values
+
+
+def _bad_value(raw: Any) -> tuple[str, str]:
+    """product_id, as far as it is text, and the reason: the first value that is no text."""
+    texts: list[str] = []
+    for name, value in zip(COLUMNS, raw, strict=True):
+        try:
+            texts.append(field_text(value))
+        except ValueError as error:
+            return "".join(texts[:1]), f"bad value: {name}: {error}; write it as text"
+    raise AssertionError("called for a row without a bad value")
+
+
+def _values(column: Any) -> list[object]:
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:  # one value is not UTF-8; as bytes it costs its own row only
+        return list(column.cast(pyarrow.large_binary()).to_pylist())
+
+
+_READERS: dict[str, RowReader] = {
+    ".csv": delimited_rows,
+    ".csv.gz": delimited_rows,
+    ".tsv": delimited_rows,
+    ".tsv.gz": delimited_rows,
+    ".jsonl": json_rows,
+    ".jsonl.gz": json_rows,
+    ".ndjson": json_rows,
+    ".ndjson.gz": json_rows,
+    ".parquet": parquet_rows,
+}

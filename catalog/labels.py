@@ -1,0 +1,155 @@
+"""The labels of a catalog: the tree they span, or the shop's own, and the class of each row."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from catalog.columns import did_you_mean
+from catalog.rows import CatalogRow, read_catalog
+from catalog.taxonomy_file import ancestors, read_taxonomy
+from model.errors import CatalogError
+from model.taxonomy import SEPARATOR, Taxonomy
+
+#: More distinct labels than any tree has: a wrong column was taken for the category.
+MAX_LABELS = 200_000
+#: A near name costs milliseconds among thousands of leaves, so only so many labels get one.
+NUM_SUGGESTIONS = 100
+_SUGGESTION_CUTOFF = 0.7
+
+
+class LabelSpace:
+    """Labels to classes.
+
+    Args:
+        taxonomy: its leaf i is class i; a label is a leaf's path or id.
+        source: what the leaves come from, for the reasons: "taxonomy.csv".
+        contradictions: label to the reason why the rows that carry it are rejected.
+        class_counts: (K,) int64, rows of each class in the training catalog; zeros when not given.
+    """
+
+    def __init__(
+        self,
+        taxonomy: Taxonomy,
+        source: str,
+        contradictions: Mapping[str, str] | None = None,
+        class_counts: np.ndarray | None = None,
+    ):
+        self.taxonomy = taxonomy
+        self.source = source
+        self.class_counts = np.zeros(taxonomy.num_leaves, np.int64) if class_counts is None else class_counts
+        self._classes = _classes_by_label(taxonomy)
+        self._nodes_by_id = {category_id: node for node, category_id in taxonomy.category_ids.items()}
+        self._first_below = _first_leaf_below(taxonomy)
+        self._reasons = {"": "no label: expected a category, found none; fill it in", **(contradictions or {})}
+        self._num_reasons_given = len(self._reasons)
+
+    def class_of(self, row: CatalogRow) -> int | str:
+        """The class of a row, 0 to K - 1, or the reason to reject it: 'kind: what, what to do'."""
+        found = self._classes.get(row.category)
+        return self._reason(row.category) if found is None else found
+
+    def _reason(self, label: str) -> str:
+        if label in self._reasons:
+            return self._reasons[label]
+        node = self._nodes_by_id.get(label, label)
+        if node in self._first_below:
+            below = self._first_below[node]
+            return f"label above the leaves: {self.source} has others below {node!r}, such as {below!r}; give one"
+        reason = f"unknown label: {label!r} is not a leaf of {self.source}"
+        if len(self._reasons) - self._num_reasons_given >= NUM_SUGGESTIONS:
+            return reason
+        reason += did_you_mean(label, self._classes, _SUGGESTION_CUTOFF)
+        self._reasons[label] = reason
+        return reason
+
+
+def read_labels(path: Path, columns: Mapping[str, str] | None = None, taxonomy_file: Path | None = None) -> LabelSpace:
+    """Read a training catalog once for its labels.
+
+    Without a taxonomy file the tree is what the labels span. Where one label lies below another, the
+    side with fewer rows is rejected (of equals the deeper), so that a sloppy row does not cost thousands.
+
+    Args:
+        columns: {column: heading in the file}.
+        taxonomy_file: CSV or TSV of category_id and category; all its leaves become classes.
+    Raises:
+        CatalogError: the catalog or the taxonomy cannot be read, no row has a usable label, or the
+            category column holds no categories.
+        TaxonomyError: the taxonomy file is wrong.
+    """
+    tree = read_taxonomy(taxonomy_file) if taxonomy_file is not None else None
+    counts = _count_labels(path, columns)
+    if taxonomy_file is not None and tree is not None:
+        taxonomy, source, contradictions = tree, taxonomy_file.name, dict[str, str]()
+    else:
+        leaves, contradictions = resolve_contradictions(counts)
+        taxonomy, source = Taxonomy(leaves), path.name
+    classes = _classes_by_label(taxonomy)
+    class_counts = np.zeros(taxonomy.num_leaves, np.int64)
+    for label, count in counts.items():
+        if label in classes:
+            class_counts[classes[label]] += count
+    if not class_counts.any():
+        example = next(iter(counts))
+        raise CatalogError(
+            f"{path}: expected labels that are leaves of {source}, found none, but {example!r}; use its paths or ids"
+        )
+    return LabelSpace(taxonomy, source, contradictions, class_counts)
+
+
+def resolve_contradictions(counts: Mapping[str, int]) -> tuple[list[str], dict[str, str]]:
+    """Choose labels of which none lies below another, so that the most rows stay.
+
+    Args:
+        counts: rows by label.
+    Returns:
+        the chosen leaves, sorted, and {rejected label: reason}.
+    """
+    rows_below: Counter[str] = Counter()  # the most rows that can stay below a node
+    chosen: set[str] = set()
+    for label in sorted(counts, key=lambda label: label.count(SEPARATOR), reverse=True):
+        gain = counts[label] - rows_below[label]
+        if gain >= 0:
+            chosen.add(label)
+            for above in ancestors(label):
+                rows_below[above] += gain
+    leaves = {label for label in chosen if not chosen.intersection(ancestors(label))}
+    reasons: dict[str, str] = {}
+    for label in counts.keys() - leaves:
+        leaf_above = leaves.intersection(ancestors(label))
+        other = f"{label!r} lies below {leaf_above.pop()!r}" if leaf_above else f"others lie below {label!r}"
+        reasons[label] = f"contradictory label: {other}, and fewer rows say so; give every product the deepest category"
+    return sorted(leaves), reasons
+
+
+def _count_labels(path: Path, columns: Mapping[str, str] | None) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for rows in read_catalog(path, columns):
+        counts.update(row.category for row in rows)
+        if len(counts) > MAX_LABELS:
+            raise CatalogError(
+                f"{path}: expected at most {MAX_LABELS:,} categories, found more, such as {rows[-1].category!r};"
+                " name the right heading with --columns category=HEADING"
+            )
+    counts.pop("", None)
+    if not counts:
+        raise CatalogError(
+            f"{path}: expected rows with a category, found none; name the heading with --columns category=HEADING"
+        )
+    return counts
+
+
+def _classes_by_label(taxonomy: Taxonomy) -> dict[str, int]:
+    by_id = {taxonomy.category_id(leaf): i for i, leaf in enumerate(taxonomy.leaves)}
+    by_id.pop("", None)
+    return {**by_id, **{leaf: i for i, leaf in enumerate(taxonomy.leaves)}}  # a path wins over an id
+
+
+def _first_leaf_below(taxonomy: Taxonomy) -> dict[str, str]:
+    first: dict[str, str] = {}
+    for leaf in taxonomy.leaves:
+        for above in ancestors(leaf):
+            first.setdefault(above, leaf)
+    return first

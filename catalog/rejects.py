@@ -1,0 +1,107 @@
+"""Rows that were left out: counted, logged and listed in a file."""
+
+import csv
+import logging
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import IO
+
+from catalog.formats.text_lines import printable
+from model.errors import CatalogError
+
+logger = logging.getLogger("aisle.catalog")
+
+HEADING = ("file", "line", "product_id", "reason")
+#: So many rejects are logged one by one; the rest is in the file and in the summary.
+NUM_LOGGED = 20
+
+
+class Rejects:
+    """Collects rejected rows; thread-safe.
+
+    A reason reads 'kind: what was expected and found, what to do'; the kind is what is counted.
+
+    Args:
+        path: CSV file to write, made with the first reject; an older rejects file there is removed. None: no file.
+    Raises:
+        CatalogError: `path` holds something else than rejects, or cannot be written.
+    """
+
+    def __init__(self, path: Path | None):
+        self.path = path
+        self.count = 0
+        self.counts_by_reason: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._file: IO[str] | None = None
+        if path is not None:
+            _remove_older(path)
+
+    def add(self, file: Path | str, line: int, product_id: str, reason: str) -> None:
+        """Reject one row.
+
+        Args:
+            line: where the row begins, from 1; the row's number in a Parquet file.
+            product_id: '' when it is not known.
+        """
+        product_id, reason = printable(product_id), printable(reason)
+        with self._lock:
+            self.count += 1
+            self.counts_by_reason[reason.partition(":")[0]] += 1
+            self._write((str(file), str(line), product_id, reason))
+            if self.count <= NUM_LOGGED:
+                logger.warning("%s, line %d, product %r is left out: %s", file, line, product_id, reason)
+            elif self.count == NUM_LOGGED + 1:
+                logger.warning("more than %d rows are left out; the rest is counted%s", NUM_LOGGED, self._listed())
+
+    def summary(self) -> str:
+        """'3 rows left out: 2 duplicate product_id, 1 no label; see rejects.csv'."""
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.counts_by_reason.most_common())
+        rows = "1 row" if self.count == 1 else f"{self.count:,} rows"
+        return f"{rows} left out: {kinds}{self._listed()}" if self.count else "no row left out"
+
+    def close(self) -> None:
+        """Close the file and log the summary, once."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+        if self.count:
+            logger.warning("%s", self.summary())
+
+    def __enter__(self) -> "Rejects":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _listed(self) -> str:
+        return f"; see {self.path}" if self.path is not None else ""
+
+    def _write(self, cells: tuple[str, ...]) -> None:
+        if self.path is None:
+            return
+        try:
+            if self._file is None:
+                is_first = self.count == 1
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("w" if is_first else "a", encoding="utf-8", newline="")
+                if is_first:
+                    csv.writer(self._file).writerow(HEADING)
+            csv.writer(self._file).writerow(cells)
+            self._file.flush()
+        except OSError as error:
+            raise CatalogError(f"rejects file {self.path} cannot be written: {error}; choose another place") from error
+
+
+def _remove_older(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            is_rejects = file.readline(100).rstrip() == ",".join(HEADING).encode()
+        if not is_rejects:
+            raise CatalogError(f"{path} exists and is no rejects file; choose another name or remove it")
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CatalogError(f"rejects file {path} cannot be replaced: {error}; choose another place") from error

@@ -1,0 +1,150 @@
+"""A catalog file as a stream of rows: chunk by chunk, bad rows reported and left out."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import compress, islice
+from pathlib import Path
+
+import numpy as np
+
+from catalog.columns import COLUMNS
+from catalog.formats.row_readers import OnBadRow, row_reader
+from catalog.product_ids import ProductIds
+from catalog.rejects import Rejects
+from model.errors import CatalogError
+from model.product import FIELDS, TEXT_FIELDS, has_text
+from model.taxonomy import normalize_path
+
+DUPLICATE = "duplicate product_id: the first row that has it stays; give each row its own"
+_URL_STARTS = ("http://", "https://")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogRow:
+    """One good row; a missing field is ''.
+
+    Args:
+        line: physical line in which the row begins, from 1; in Parquet the number of the row.
+        product_id: never empty, unique in its catalog.
+        image: path or http(s) URL.
+        category: the label as in the file, levels joined by '>' without spaces around them.
+    """
+
+    line: int
+    product_id: str
+    product_name: str
+    mall_category: str
+    brand: str
+    maker: str
+    image: str
+    category: str
+
+
+def read_catalog(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    chunk_rows: int = 8192,
+    rejects: Rejects | None = None,
+    image_root: Path | None = None,
+) -> Iterator[list[CatalogRow]]:
+    """Stream the good rows of a catalog in file order.
+
+    Args:
+        path: .csv, .tsv, .jsonl, .ndjson (each also with .gz) or .parquet.
+        columns: {column: heading in the file}, see `parse_columns`.
+        chunk_rows: rows read at a time, 1 or more; a chunk is shorter where rows are left out, never empty.
+        rejects: told of every row that is left out; None leaves them out silently, for a second pass.
+        image_root: folder that relative image paths are joined to; None leaves them as they are in the file.
+    Raises:
+        CatalogError: the file as a whole cannot be read; raised while iterating.
+        SettingsError: `columns` names an unknown column.
+    """
+
+    def on_bad(line: int, product_id: str, reason: str) -> None:
+        if rejects is not None:
+            rejects.add(path, line, product_id, reason)
+
+    rows = _checked_rows(path, columns or {}, image_root, on_bad)
+    seen = ProductIds()
+    while chunk := list(islice(rows, chunk_rows)):
+        is_new = seen.add([row.product_id for row in chunk])
+        if not is_new.all():
+            for row in compress(chunk, ~is_new):
+                on_bad(row.line, row.product_id, DUPLICATE)
+            chunk = list(compress(chunk, is_new))
+        if chunk:
+            yield chunk
+
+
+def catalog_digest(path: Path) -> str:
+    """BLAKE2b over the file's bytes, 32 hexadecimal digits; a key for what is computed from a catalog.
+
+    Raises:
+        CatalogError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise CatalogError(f"{path} cannot be read: {error}; check the path") from error
+
+
+def catalog_text(row: CatalogRow, field: str) -> str:
+    """The text of one of `model.product.TEXT_FIELDS`."""
+    return row.product_name if field == "name" else str(getattr(row, field))
+
+
+def presence_flags(rows: Sequence[CatalogRow]) -> np.ndarray:
+    """Which fields each row has: a letter or digit in a text, an image named.
+
+    Returns:
+        (N, 5) float32 of 0 and 1, in the order of `model.product.FIELDS`.
+    """
+    flags = [(*(has_text(catalog_text(row, field)) for field in TEXT_FIELDS), bool(row.image)) for row in rows]
+    return np.array(flags, np.float32).reshape(len(rows), len(FIELDS))
+
+
+def is_url(image: str) -> bool:
+    """Whether an image field is to be fetched rather than opened."""
+    return image[:8].lower().startswith(_URL_STARTS)
+
+
+def _checked_rows(
+    path: Path, columns: Mapping[str, str], image_root: Path | None, on_bad: OnBadRow
+) -> Iterator[CatalogRow]:
+    normalized = lru_cache(maxsize=65_536)(normalize_path)  # labels repeat
+    for line, texts in row_reader(path)(path, columns, on_bad):
+        fault = _fault(texts)
+        if fault:
+            on_bad(line, texts[0], fault)
+            continue
+        product_id, product_name, mall_category, brand, maker, image, category = texts
+        if image:
+            image = image.strip()
+            if image_root is not None and image and not is_url(image):
+                image = str(image_root / image)
+        yield CatalogRow(line, product_id, product_name, mall_category, brand, maker, image, normalized(category))
+
+
+def _fault(texts: tuple[str, ...]) -> str:
+    """Why a row cannot be used, '' when it can."""
+    joined = "".join(texts)
+    try:
+        joined.encode()
+    except UnicodeEncodeError as error:
+        return _undecodable(texts, joined[error.start])
+    if "\0" in joined:
+        column = next(name for name, text in zip(COLUMNS, texts, strict=True) if "\0" in text)
+        return f"NUL byte: found in {column}; remove it, or save the file as UTF-8"
+    if not texts[0] or texts[0].isspace():
+        return "no product_id: expected an id, found none; give each row its own"
+    return ""
+
+
+def _undecodable(texts: tuple[str, ...], surrogate: str) -> str:
+    column = next(name for name, text in zip(COLUMNS, texts, strict=True) if surrogate in text)
+    byte = ord(surrogate) - 0xDC00
+    what = f"the byte 0x{byte:02x}" if 0x80 <= byte <= 0xFF else f"the lone surrogate U+{ord(surrogate):04X}"
+    return f"undecodable bytes: expected UTF-8, found {what} in {column}; save the file as UTF-8"

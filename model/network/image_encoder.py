@@ -1,0 +1,87 @@
+"""The first program: pixels to features, through any classification backbone of keras.applications."""
+
+import inspect
+from typing import Any
+
+import keras
+
+from model.errors import SettingsError
+from model.network.layers import BackbonePreprocessing
+from model.settings import ImageSettings
+
+#: Momentum of batch norm when it is trained: Keras' default of 0.999 in some backbones needs
+#: thousands of steps before inference follows training.
+_BATCH_NORM_MOMENTUM = 0.9
+
+
+def backbone_names() -> list[str]:
+    """Class names of the classification backbones in keras.applications."""
+    return sorted(name for name in dir(keras.applications) if _is_backbone(getattr(keras.applications, name)))
+
+
+def build_image_encoder(settings: ImageSettings, seed: int) -> keras.Model:
+    """Build the encoder with its weights.
+
+    Returns:
+        a model from "images" (B, image_size, image_size, 3) uint8 to {"image_features": (B, F) float32}.
+    Raises:
+        SettingsError: unknown backbone, unsuitable image size, or weights that cannot be had.
+    """
+    size = settings.image_size
+    images = keras.Input((size, size, 3), dtype="uint8", name="images")
+    if settings.image_weights.endswith(".keras"):
+        backbone, preprocessing = _load_whole(settings), ""
+    else:
+        backbone, preprocessing = _build_backbone(settings, seed), settings.backbone
+    _freeze(backbone, settings)
+    features = backbone(BackbonePreprocessing(preprocessing, name="preprocessing")(images))
+    if len(features.shape) == 4:
+        features = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
+    features = keras.layers.Activation("linear", dtype="float32", name="image_features")(features)
+    return keras.Model(images, {"image_features": features}, name="image_encoder")
+
+
+def backbone_of(image_encoder: keras.Model) -> keras.Model:
+    """The backbone inside an image encoder that `build_image_encoder` made."""
+    return next(layer for layer in image_encoder.layers if isinstance(layer, keras.Model))
+
+
+def _is_backbone(candidate: Any) -> bool:
+    return inspect.isfunction(candidate) and "include_top" in inspect.signature(inspect.unwrap(candidate)).parameters
+
+
+def _build_backbone(settings: ImageSettings, seed: int) -> keras.Model:
+    if settings.backbone not in backbone_names():
+        raise SettingsError(f"expected a backbone of {', '.join(backbone_names())}; found {settings.backbone!r}")
+    keras.utils.set_random_seed(seed)
+    size = settings.image_size
+    weights = None if settings.image_weights == "none" else settings.image_weights
+    try:
+        return getattr(keras.applications, settings.backbone)(
+            include_top=False, weights=weights, input_shape=(size, size, 3), pooling="avg"
+        )
+    except Exception as error:
+        raise SettingsError(
+            f"the backbone {settings.backbone} at {size} px with image_weights {settings.image_weights!r} cannot be"
+            f" built: {error}. Give another image_size, a weights file with --image-weights FILE, or"
+            " --image-weights none with --finetune-layers -1"
+        ) from error
+
+
+def _load_whole(settings: ImageSettings) -> keras.Model:
+    try:
+        return keras.saving.load_model(settings.image_weights, compile=False, safe_mode=True)
+    except Exception as error:
+        raise SettingsError(f"image weights {settings.image_weights} cannot be loaded: {error}") from error
+
+
+def _freeze(backbone: keras.Model, settings: ImageSettings) -> None:
+    """Train the last `finetune_layers` layers; batch norm with given statistics stays frozen."""
+    count = len(backbone.layers)
+    first = 0 if settings.finetune_layers < 0 else count - settings.finetune_layers
+    backbone.trainable = settings.finetune_layers != 0
+    for position, layer in enumerate(backbone.layers):
+        is_batch_norm = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = position >= first and not (is_batch_norm and settings.image_weights != "none")
+        if is_batch_norm:
+            layer.momentum = min(layer.momentum, _BATCH_NORM_MOMENTUM)

@@ -1,0 +1,52 @@
+"""Sets of given fields: their numbers, and what the precision contract asks of products that have no other."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from model.prediction.answers import Calibration
+
+
+def subset_code(given: Sequence[str], fields: Sequence[str]) -> int:
+    """The number of a set of given fields, 0 to 2 ** F - 1: the sum of 2 ** position."""
+    return sum(1 << fields.index(field) for field in given)
+
+
+def subset_codes(presence: np.ndarray) -> np.ndarray:
+    """(N,) int64 `subset_code` of rows.
+
+    Args:
+        presence: (N, F) flags of the model's fields.
+    """
+    return presence.astype(np.int64) @ (1 << np.arange(presence.shape[1]))
+
+
+def proper_subsets(fields: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """All sets of one field or more that lack at least one, in the order of the fields."""
+    for count in range(1, len(fields)):
+        yield from combinations(fields, count)
+
+
+class SubsetThresholds:
+    """The thresholds of the precision contract for each set of given fields.
+
+    Args:
+        calibration: whose `subset_thresholds` are named with these fields.
+        fields: of the model, in its order.
+    """
+
+    def __init__(self, calibration: Calibration, fields: Sequence[str]):
+        #: (2 ** F, D) float32 by `subset_code`.
+        self._by_code = np.tile(np.asarray(calibration.thresholds, np.float32), (2 ** len(fields), 1))
+        for names, thresholds in calibration.subset_thresholds.items():
+            row = self._by_code[subset_code(names.split(), fields)]
+            np.maximum(row, np.asarray(thresholds, np.float32), out=row)
+
+    def of_rows(self, presence: np.ndarray) -> np.ndarray:
+        """(N, D) float32, what each row's nodes have to reach at each depth; above 1 means never.
+
+        Args:
+            presence: (N, F) flags of the model's fields.
+        """
+        return np.asarray(self._by_code[subset_codes(presence)])

@@ -1,0 +1,104 @@
+"""Predictions to proto."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from model.prediction.answers import Prediction, ScoredCategory
+from model.taxonomy import SEPARATOR
+from proto.aisle.v1 import classifier_pb2
+from server.calls.request import Question
+from server.errors import product_status
+from server.inference.pipeline import Answered
+from server.models.registry import ServedModel
+from server.settings import ServerSettings
+
+
+def classify_response(
+    request: classifier_pb2.ClassifyRequest, question: Question, model: ServedModel, answered: Answered, total_s: float
+) -> classifier_pb2.ClassifyResponse:
+    """The answer to a request, one classification for each of its products, in order."""
+    response = classifier_pb2.ClassifyResponse(
+        model=model.name,
+        model_version=model.version,
+        timings=classifier_pb2.Timings(
+            decode_ms=answered.decode_s * 1000,
+            queue_ms=answered.queue_s * 1000,
+            inference_ms=answered.inference_s * 1000,
+            total_ms=total_s * 1000,
+        ),
+    )
+    for i, (product, outcome) in enumerate(zip(request.products, answered.outcomes, strict=True)):
+        classification = response.classifications.add(product_id=product.product_id)
+        if isinstance(outcome, Prediction):
+            _fill_prediction(classification.prediction, outcome, question)
+        else:
+            classification.error.CopyFrom(product_status(outcome, i))
+    return response
+
+
+def model_response(model: ServedModel, settings: ServerSettings) -> classifier_pb2.GetModelResponse:
+    """What GetModel tells about a model."""
+    bundle = model.predictor.bundle
+    calibration = bundle.calibration
+    depths = enumerate(zip(calibration.thresholds, calibration.coverages, strict=True), start=1)
+    return classifier_pb2.GetModelResponse(
+        model=model.name,
+        model_version=model.version,
+        taxonomy=classifier_pb2.Taxonomy(
+            num_leaves=bundle.taxonomy.num_leaves, depth=bundle.taxonomy.depth, checksum=bundle.taxonomy.checksum
+        ),
+        inputs=bundle.fields,
+        image_feature_dim=bundle.image_feature_dim,
+        metrics=numbers_by_name(bundle.metrics),
+        precision_contract=classifier_pb2.PrecisionContract(
+            precision_target=calibration.precision_target,
+            confidence=calibration.precision_confidence,
+            depths=[
+                classifier_pb2.DepthThreshold(depth=depth, threshold=threshold, coverage=coverage)
+                for depth, (threshold, coverage) in depths
+            ],
+        ),
+        limits=classifier_pb2.Limits(
+            max_products=settings.max_products_per_request,
+            max_top_k=settings.max_top_k,
+            max_text_chars=settings.max_text_chars,
+            max_image_bytes=bundle.settings.image.max_image_bytes,
+            max_request_bytes=settings.max_message_bytes,
+        ),
+        engine=model.predictor.engine.name,
+    )
+
+
+def numbers_by_name(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The numbers of nested metrics by dotted name: {"joint": {"f1": 1}} becomes {"joint.f1": 1.0}.
+
+    What is no number (a text, a list, a missing value) is left out.
+    """
+    numbers: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            numbers.update(numbers_by_name(value, f"{prefix}{name}."))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            numbers[prefix + name] = float(value)
+    return numbers
+
+
+def _fill_prediction(message: classifier_pb2.Prediction, prediction: Prediction, question: Question) -> None:
+    message.categories.extend(map(_scored, prediction.categories[: question.top_k]))
+    message.needs_review = prediction.needs_review
+    if prediction.accepted is not None:
+        message.accepted.CopyFrom(_scored(prediction.accepted))
+        message.accepted_depth = prediction.accepted.category.count(SEPARATOR) + 1
+    if question.include_evidence:
+        for head, category in prediction.heads.items():
+            message.heads.add(head=head, category=_scored(category))
+    for vote in prediction.words if question.include_words else ():
+        message.words.add(word=vote.word, support=vote.support, probability_without=vote.probability_without)
+    if question.include_embedding:
+        message.embedding.extend(prediction.embedding.tolist())
+
+
+def _scored(category: ScoredCategory) -> classifier_pb2.ScoredCategory:
+    return classifier_pb2.ScoredCategory(
+        category=category.category, category_id=category.category_id, probability=category.probability
+    )

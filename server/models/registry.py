@@ -1,0 +1,153 @@
+"""The models that a server holds, and who still uses which."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from model.predictor import Predictor
+from server.errors import RequestError, shortened
+from server.inference.pipeline import Pipeline
+
+_CLOSE_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """A loaded version of a model, under the names that callers use."""
+
+    name: str
+    version: str
+    pipeline: Pipeline
+
+    @property
+    def predictor(self) -> Predictor:
+        """What runs it now; another one after its engine was opened again."""
+        return self.pipeline.predictor
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """What became of one version of a model.
+
+    Args:
+        state: "serving" answers calls that name no version, "loaded" those that pin it, "refused" none.
+        reason: why it is refused; empty otherwise.
+    """
+
+    name: str
+    version: str
+    state: Literal["serving", "loaded", "refused"]
+    reason: str = ""
+
+
+class ModelRegistry:
+    """The loaded models by name, one or more versions each. Thread-safe.
+
+    A call leases the version that answers it. A version that is no longer published takes no new
+    calls; those that hold a lease end on it, and only then it is closed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._models: dict[str, tuple[ServedModel, ...]] = {}
+        self._refusals: tuple[VersionState, ...] = ()
+        self._num_leases: Counter[ServedModel] = Counter()
+        self._retired: set[ServedModel] = set()
+        self._closers: list[threading.Thread] = []
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        """Every loaded version, by name and the newest first."""
+        models = self._models  # replaced on a change, never changed
+        return (model for name in sorted(models) for model in models[name])
+
+    @property
+    def names(self) -> list[str]:
+        """The names that callers may use, sorted."""
+        return sorted(self._models)
+
+    @property
+    def states(self) -> list[VersionState]:
+        """What became of every version looked at: the loaded ones, then the refused ones."""
+        models, refusals = self._models, self._refusals
+        return [
+            VersionState(model.name, model.version, "serving" if model is versions[0] else "loaded")
+            for _, versions in sorted(models.items())
+            for model in versions
+        ] + list(refusals)
+
+    @contextmanager
+    def lease(self, name: str, version: str) -> Iterator[ServedModel]:
+        """The model that a request asks for, not closed before the `with` ends.
+
+        Args:
+            name: empty for the only one.
+            version: empty for the newest.
+        Raises:
+            RequestError: no such model or version; says which there are.
+        """
+        with self._lock:
+            model = self._find(name, version)
+            self._num_leases[model] += 1
+        try:
+            yield model
+        finally:
+            with self._lock:
+                self._num_leases[model] -= 1
+                self._close_idle()
+
+    def loaded(self, name: str) -> tuple[ServedModel, ...]:
+        """The loaded versions of one model, the newest first; none when there is no such model."""
+        return self._models.get(name, ())
+
+    def publish(self, name: str, versions: Sequence[ServedModel]) -> None:
+        """Answer calls for `name` with these from now on, the newest first; none takes the name away.
+
+        Versions that were published and are not among them close after their last call.
+        """
+        with self._lock:
+            self._retired.update(set(self.loaded(name)).difference(versions))
+            others = {other: models for other, models in self._models.items() if other != name}
+            self._models = {**others, name: tuple(versions)} if versions else others
+            self._close_idle()
+
+    def set_refusals(self, refusals: Sequence[VersionState]) -> None:
+        """Tell which versions on disk are not served, and why."""
+        self._refusals = tuple(refusals)
+
+    def close(self) -> None:
+        """Stop the pipelines and free the engines, calls or not."""
+        with self._lock:
+            models = [*self, *self._retired]
+            self._models, self._retired = {}, set()
+        for model in models:
+            model.pipeline.close()
+        for closer in self._closers:
+            closer.join(_CLOSE_TIMEOUT_S)
+
+    def _find(self, name: str, version: str) -> ServedModel:
+        names = ", ".join(self.names)
+        if not name and len(self._models) > 1:
+            raise RequestError([("model", f"expected a name, this server holds several models: {names}")])
+        versions = self.loaded(name) if name else next(iter(self._models.values()))
+        if not versions:
+            raise RequestError([("model", f"expected one of {names}, found {shortened(name)}")])
+        if not version:
+            return versions[0]
+        for model in versions:
+            if model.version == version:
+                return model
+        loaded = " or ".join(model.version for model in versions)
+        description = f"expected {loaded} (or nothing) for {versions[0].name}, found {shortened(version)}"
+        raise RequestError([("model_version", description)])
+
+    def _close_idle(self) -> None:
+        """Close the retired versions without a call, off the caller's thread; the caller holds the lock."""
+        for model in [model for model in self._retired if not self._num_leases[model]]:
+            self._retired.discard(model)
+            del self._num_leases[model]
+            closer = threading.Thread(target=model.pipeline.close, name=f"close-{model.name}", daemon=True)
+            self._closers = [*(other for other in self._closers if other.is_alive()), closer]
+            closer.start()

@@ -1,0 +1,100 @@
+"""What is read when Prometheus looks: models, queues and batches as they are now."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from server.calls.call import Calls
+from server.inference.batcher import Batcher
+from server.models.registry import ModelRegistry, ServedModel
+from server.telemetry.metrics import Metrics
+
+_MODEL = ("model", "version")
+
+
+class ServerCollector(Collector):
+    """Reads what the server knows anyway, so that calls pay nothing for it."""
+
+    def __init__(self, metrics: Metrics, models: ModelRegistry, calls: Calls):
+        self._metrics = metrics
+        self._models = models
+        self._calls = calls
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, in order."""
+        models = list(self._models)
+        self._metrics.forget_unloaded({(model.name, model.version) for model in models})
+        yield GaugeMetricFamily("aisle_calls_in_flight", "Calls being answered", value=self._calls.num_in_flight)
+        yield self._model_info(models)
+        yield self._model_states()
+        yield _model_up(models)
+        yield _queue_items(models)
+        yield _batch_items(models)
+        yield _image_cache_bytes(models)
+        yield _image_cache_lookups(models)
+
+    def _model_info(self, models: list[ServedModel]) -> GaugeMetricFamily:
+        family = GaugeMetricFamily("aisle_model_info", "Loaded versions; always 1", labels=(*_MODEL, "engine"))
+        for model in models:
+            family.add_metric((model.name, model.version, model.predictor.engine.name), 1)
+        return family
+
+    def _model_states(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(
+            "aisle_model_state", "Versions by state: serving, loaded or refused; always 1", labels=(*_MODEL, "state")
+        )
+        for state in self._models.states:
+            family.add_metric((state.name, state.version, state.state), 1)
+        return family
+
+
+def _model_up(models: list[ServedModel]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("aisle_model_up", "0 while an engine is down and opened again, else 1", labels=_MODEL)
+    for model in models:
+        family.add_metric((model.name, model.version), model.pipeline.is_serving)
+    return family
+
+
+def _queue_items(models: list[ServedModel]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("aisle_queue_items", "Products that wait for an engine", labels=(*_MODEL, "lane"))
+    for model in models:
+        for lane in _lanes(model):
+            family.add_metric((model.name, model.version, lane.name), lane.num_queued)
+    return family
+
+
+def _batch_items(models: list[ServedModel]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily("aisle_batch_items", "Products of a batch", labels=(*_MODEL, "lane"))
+    for model in models:
+        for lane in _lanes(model):
+            num_batches, num_items = lane.times.totals()
+            count = 0
+            buckets = []
+            for limit, batches in num_batches.items():
+                count += batches
+                buckets.append((f"{limit:.1f}", count))
+            family.add_metric((model.name, model.version, lane.name), [*buckets, ("+Inf", count)], num_items)
+    return family
+
+
+def _image_cache_bytes(models: list[ServedModel]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("aisle_image_cache_bytes", "Picture features kept, bytes", labels=_MODEL)
+    for model in models:
+        family.add_metric((model.name, model.version), model.pipeline.lanes.feature_cache.num_bytes)
+    return family
+
+
+def _image_cache_lookups(models: list[ServedModel]) -> CounterMetricFamily:
+    family = CounterMetricFamily(
+        "aisle_image_cache_lookups", "Pictures looked up in the cache, by outcome", labels=(*_MODEL, "outcome")
+    )
+    for model in models:
+        for outcome, count in model.pipeline.lanes.feature_cache.counts.items():
+            family.add_metric((model.name, model.version, outcome), count)
+    return family
+
+
+def _lanes(model: ServedModel) -> tuple[Batcher, Batcher]:
+    return model.pipeline.lanes.text, model.pipeline.lanes.picture

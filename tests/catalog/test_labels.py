@@ -1,0 +1,152 @@
+"""Labels: the tree they span, contradictions, the shop's own tree, and reasons."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog import labels as labels_module
+from catalog.labels import LabelSpace, read_labels, resolve_contradictions
+from catalog.rows import CatalogRow
+from catalog.taxonomy_file import ancestors
+from model.errors import CatalogError
+from model.taxonomy import Taxonomy
+
+
+def row(label: str) -> CatalogRow:
+    return CatalogRow(2, "p", "name", "", "", "", "", label)
+
+
+def write_catalog(tmp_path: Path, counts: dict[str, int], extra_rows: str = "") -> Path:
+    rows = [label for label, count in counts.items() for _ in range(count)]
+    text = "".join(f"p{i},name,{label}\n" for i, label in enumerate(rows))
+    path = tmp_path / "train.csv"
+    path.write_text(f"product_id,product_name,category\n{text}{extra_rows}", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def tree_file(tmp_path: Path) -> Path:
+    path = tmp_path / "taxonomy.csv"
+    path.write_text("category_id,category\n1,패션\n11,패션>셔츠\n12,패션>바지\n21,가전>모니터\n", encoding="utf-8")
+    return path
+
+
+def test_the_tree_is_what_the_labels_span(tmp_path: Path) -> None:
+    path = write_catalog(tmp_path, {"B > C": 2, "A": 1, "B>A": 3, "": 4})
+    labels = read_labels(path)
+    assert labels.taxonomy.leaves == ("A", "B>A", "B>C")
+    assert labels.class_counts.tolist() == [1, 3, 2]
+    assert [labels.class_of(row(label)) for label in ("A", "B>A", "B>C")] == [0, 1, 2]
+
+
+def test_rows_that_are_left_out_count_for_nothing(tmp_path: Path) -> None:
+    labels = read_labels(write_catalog(tmp_path, {"A": 2}, "p0,name,A\n,name,B\np9,short\n"))
+    assert labels.taxonomy.leaves == ("A",)
+    assert labels.class_counts.tolist() == [2]
+
+
+def test_reasons(tmp_path: Path) -> None:
+    labels = read_labels(write_catalog(tmp_path, {"Fashion>Shirts": 1, "Fashion>Trousers": 1}))
+    assert labels.class_of(row("")) == "no label: expected a category, found none; fill it in"
+    assert labels.class_of(row("Fashion>Shirt")) == (
+        "unknown label: 'Fashion>Shirt' is not a leaf of train.csv; did you mean 'Fashion>Shirts'?"
+    )
+    assert labels.class_of(row("엉뚱")) == "unknown label: '엉뚱' is not a leaf of train.csv"
+    assert labels.class_of(row("Fashion")) == (
+        "label above the leaves: train.csv has others below 'Fashion', such as 'Fashion>Shirts'; give one"
+    )
+
+
+def test_only_so_many_labels_get_a_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels_module, "NUM_SUGGESTIONS", 2)
+    labels = LabelSpace(Taxonomy(["Shirts"]), "the bundle")
+    reasons = [str(labels.class_of(row(label))) for label in ("Shirt", "Shirtss", "Shirtz", "Shirt")]
+    assert ["did you mean" in reason for reason in reasons] == [True, True, False, True]
+
+
+def test_the_side_with_fewer_rows_is_rejected(tmp_path: Path) -> None:
+    """One sloppy row above 3, two sloppy rows below 5, and a tie that the shallower one wins."""
+    counts = {"A": 1, "A>B": 2, "A>C": 1, "D": 5, "D>E": 1, "D>F": 1, "G": 2, "G>H": 2}
+    labels = read_labels(write_catalog(tmp_path, counts))
+    assert labels.taxonomy.leaves == ("A>B", "A>C", "D", "G")
+    assert labels.class_counts.tolist() == [2, 1, 5, 2]
+    assert labels.class_of(row("A")) == (
+        "contradictory label: others lie below 'A', and fewer rows say so; give every product the deepest category"
+    )
+    assert labels.class_of(row("D>E")) == (
+        "contradictory label: 'D>E' lies below 'D', and fewer rows say so; give every product the deepest category"
+    )
+    assert str(labels.class_of(row("G>H"))).startswith("contradictory label: 'G>H' lies below 'G'")
+
+
+def test_contradictions_on_three_levels() -> None:
+    """A>B beats A>B>C, then A loses against A>B; X>Y beats X>Y>Z, and X beats both."""
+    leaves, reasons = resolve_contradictions({"A": 5, "A>B": 9, "A>B>C": 3, "X": 9, "X>Y": 5, "X>Y>Z": 3})
+    assert leaves == ["A>B", "X"]
+    assert set(reasons) == {"A", "A>B>C", "X>Y", "X>Y>Z"}
+    assert reasons["X>Y>Z"].startswith("contradictory label: 'X>Y>Z' lies below 'X'")
+
+
+def test_the_most_rows_stay() -> None:
+    """Against every choice of labels of which none lies below another."""
+    names = ["A", "A>B", "A>B>C", "A>B>D", "A>E", "A>E>F"]
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        counts = {name: int(rng.integers(1, 20 // name.count(">") if ">" in name else 40)) for name in names}
+        leaves, reasons = resolve_contradictions(counts)
+        choices = [set(c) for size in range(1, 7) for c in combinations(names, size)]
+        valid = [c for c in choices if not any(c.intersection(ancestors(name)) for name in c)]
+        assert set(leaves) in valid
+        assert sum(counts[leaf] for leaf in leaves) == max(sum(counts[name] for name in c) for c in valid)
+        assert set(reasons) == set(names) - set(leaves)
+
+
+def test_the_shops_own_tree(tmp_path: Path, tree_file: Path) -> None:
+    """All leaves are classes; labels are paths or ids; what is no leaf is rejected."""
+    labels = read_labels(write_catalog(tmp_path, {"패션 > 셔츠": 2, "11": 1, "패션": 1, "21": 3}), None, tree_file)
+    assert labels.taxonomy.leaves == ("가전>모니터", "패션>바지", "패션>셔츠")
+    assert labels.class_counts.tolist() == [3, 0, 3]
+    assert [labels.class_of(row(label)) for label in ("패션>셔츠", "11", "12")] == [2, 2, 1]
+    above = "label above the leaves: taxonomy.csv has others below '패션', such as '패션>바지'; give one"
+    assert labels.class_of(row("패션")) == above
+    assert labels.class_of(row("1")) == above
+    assert labels.class_of(row("패션>셔츠>린넨")) == (
+        "unknown label: '패션>셔츠>린넨' is not a leaf of taxonomy.csv; did you mean '패션>셔츠'?"
+    )
+
+
+def test_a_path_wins_over_an_id_of_the_same_text() -> None:
+    labels = LabelSpace(Taxonomy(["A", "B"], {"A": "B", "B": "7"}), "tree")
+    assert [labels.class_of(row(label)) for label in ("A", "B", "7")] == [0, 1, 1]
+
+
+def test_mapped_columns(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("id,product_name,cat\np1,name,A\n", encoding="utf-8")
+    assert read_labels(path, {"product_id": "id", "category": "cat"}).taxonomy.leaves == ("A",)
+
+
+def test_no_label_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("product_id,product_name\np1,name\n", encoding="utf-8")
+    with pytest.raises(
+        CatalogError, match=r"train\.csv: expected rows with a category, found none; .*category=HEADING"
+    ):
+        read_labels(path)
+
+
+def test_no_label_of_the_tree(tmp_path: Path, tree_file: Path) -> None:
+    with pytest.raises(
+        CatalogError, match=r"expected labels that are leaves of taxonomy\.csv, found none, but 'Shoes'"
+    ):
+        read_labels(write_catalog(tmp_path, {"Shoes": 2}), None, tree_file)
+
+
+def test_a_column_that_holds_no_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels_module, "MAX_LABELS", 3)
+    with pytest.raises(
+        CatalogError, match=r"expected at most 3 categories, found more, such as 'd'; .*category=HEADING"
+    ):
+        read_labels(write_catalog(tmp_path, {"a": 1, "b": 1, "c": 1, "d": 1}))

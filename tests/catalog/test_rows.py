@@ -1,0 +1,209 @@
+"""Catalogs in every format, and the rows that are left out."""
+
+import csv
+import gzip
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from catalog.rejects import Rejects
+from catalog.rows import CatalogRow, catalog_digest, catalog_text, is_url, presence_flags, read_catalog
+from model.errors import CatalogError, SettingsError
+
+RECORDS: list[dict[str, Any]] = [
+    {"product_id": "p1", "product_name": "린넨, 셔츠", "brand": "", "image": "img/1.jpg", "category": "A > B"},
+    {"product_id": "p2", "product_name": '24" monitor\nblack', "brand": "LG", "image": "", "category": "A>C"},
+    {"product_id": "p3", "product_name": "", "brand": "", "image": "", "category": ""},
+]
+
+
+def write_delimited(path: Path, delimiter: str) -> None:
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(RECORDS[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(RECORDS)
+
+
+def write_json(path: Path) -> None:
+    lines = [json.dumps({k: v or None for k, v in record.items()}, ensure_ascii=False) for record in RECORDS]
+    path.write_text("\n\n".join(lines), encoding="utf-8")
+
+
+def write_parquet(path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(RECORDS), path, row_group_size=2)
+
+
+WRITERS: dict[str, tuple[Callable[[Path], None], list[int]]] = {
+    "a.csv": (lambda path: write_delimited(path, ","), [2, 3, 5]),
+    "a.TSV": (lambda path: write_delimited(path, "\t"), [2, 3, 5]),
+    "a.jsonl": (write_json, [1, 3, 5]),
+    "a.ndjson": (write_json, [1, 3, 5]),
+    "a.parquet": (write_parquet, [1, 2, 3]),
+}
+
+
+def rows_of(path: Path, rejects: Rejects | None = None, **arguments: Any) -> list[CatalogRow]:
+    return [row for chunk in read_catalog(path, rejects=rejects, **arguments) for row in chunk]
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def rejected(path: Path) -> tuple[list[CatalogRow], list[tuple[str, str, str]]]:
+    """The good rows, and (line, product_id, reason) of the others."""
+    listing = path.with_name("rejects.csv")
+    with Rejects(listing) as rejects:
+        rows = rows_of(path, rejects)
+    if not listing.exists():
+        return rows, []
+    with listing.open(encoding="utf-8", newline="") as file:
+        return rows, [(line, product_id, reason) for _, line, product_id, reason in list(csv.reader(file))[1:]]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("chunk_rows", [1, 2, 8192])
+def test_every_format_says_the_same(tmp_path: Path, name: str, chunk_rows: int) -> None:
+    write_file, lines = WRITERS[name]
+    write_file(tmp_path / name)
+    with Rejects(None) as rejects:
+        chunks = list(read_catalog(tmp_path / name, chunk_rows=chunk_rows, rejects=rejects))
+    assert [len(chunk) for chunk in chunks] == {1: [1, 1, 1], 2: [2, 1], 8192: [3]}[chunk_rows]
+    assert [row for chunk in chunks for row in chunk] == [
+        CatalogRow(lines[0], "p1", "린넨, 셔츠", "", "", "", "img/1.jpg", "A>B"),
+        CatalogRow(lines[1], "p2", '24" monitor\nblack', "", "LG", "", "", "A>C"),
+        CatalogRow(lines[2], "p3", "", "", "", "", "", ""),
+    ]
+    assert rejects.count == 0
+
+
+def test_gzip(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl.gz", gzip.compress(b'{"product_id": "p1", "brand": "b"}\n'))
+    assert [row.brand for row in rows_of(path)] == ["b"]
+
+
+def test_other_headings_and_extra_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", " sku ,price,title,product_name\nx1,9,shirt,ignored\n")
+    rows = rows_of(path, columns={"product_id": "sku", "product_name": "title"})
+    assert rows == [CatalogRow(2, "x1", "shirt", "", "", "", "", "")]
+
+
+def test_image_root_is_joined_to_relative_paths_only(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "product_id,image\n1, img/1.jpg \n2,/abs/2.jpg\n3,HTTPS://shop/3.jpg\n4,\n5,  \n")
+    images = [row.image for row in rows_of(path, image_root=Path("/root"))]
+    assert images == ["/root/img/1.jpg", "/abs/2.jpg", "HTTPS://shop/3.jpg", "", ""]
+    assert rows_of(path)[0].image == "img/1.jpg"
+    assert [is_url(image) for image in images] == [False, False, True, False, False]
+
+
+def test_bad_csv_rows_cost_only_themselves(tmp_path: Path) -> None:
+    lines = [
+        b"product_id,product_name,note",
+        b"p1,good,",
+        b"p2,short",
+        b",no id,",
+        b"  ,blank id,",
+        b"p5,caf\xe9,",
+        b"p6,a\0b,",
+        b"p7,fine,ignored caf\xe9",
+        b"p1,again,",
+        b"p8," + b"x" * (csv.field_size_limit() + 1) + b",",
+        b"p9,good too,",
+    ]
+    rows, bad = rejected(write(tmp_path / "a.csv", b"\n".join(lines)))
+    assert [(row.line, row.product_id) for row in rows] == [(2, "p1"), (8, "p7"), (11, "p9")]
+    assert sorted((line, product_id, reason.partition(":")[0]) for line, product_id, reason in bad) == [
+        ("10", "", "field too long"),
+        ("3", "p2", "wrong number of fields"),
+        ("4", "", "no product_id"),
+        ("5", "  ", "no product_id"),
+        ("6", "p5", "undecodable bytes"),
+        ("7", "p6", "NUL byte"),
+        ("9", "p1", "duplicate product_id"),
+    ]
+    reasons = {line: reason for line, _, reason in bad}
+    assert reasons["4"] == "no product_id: expected an id, found none; give each row its own"
+    assert reasons["6"] == (
+        "undecodable bytes: expected UTF-8, found the byte 0xe9 in product_name; save the file as UTF-8"
+    )
+    assert reasons["7"] == "NUL byte: found in product_name; remove it, or save the file as UTF-8"
+    assert reasons["9"] == "duplicate product_id: the first row that has it stays; give each row its own"
+
+
+def test_an_id_that_is_not_utf8_is_listed_by_its_bytes(tmp_path: Path) -> None:
+    _, bad = rejected(write(tmp_path / "a.csv", b"product_id,brand\n\xb0\xa1,b\n"))
+    assert bad[0][:2] == ("2", "\\xb0\\xa1")
+
+
+def test_a_duplicate_in_a_later_chunk(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "product_id,brand\n" + "1,a\n2,b\n1,c\n3,d\n2,e\n")
+    with Rejects(None) as rejects:
+        chunks = list(read_catalog(path, chunk_rows=2, rejects=rejects))
+    assert [[row.brand for row in chunk] for chunk in chunks] == [["a", "b"], ["d"]]
+    assert rejects.counts_by_reason == {"duplicate product_id": 2}
+
+
+def test_without_rejects_bad_rows_are_left_out_silently(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path / "a.csv", "product_id,brand\n1,a\n1,b\n,c\n")
+    assert len(rows_of(path)) == 1
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_missing_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CatalogError, match=rf"{name} cannot be read at its start: "):
+        rows_of(tmp_path / name)
+
+
+def test_an_ending_that_is_no_catalog(tmp_path: Path) -> None:
+    with pytest.raises(
+        CatalogError, match=r"expected a file that ends in \.csv, .*\.parquet, found 'a\.xlsx'; convert"
+    ):
+        rows_of(tmp_path / "a.xlsx")
+
+
+def test_a_mapping_that_the_file_does_not_have(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "product_id;brand\n")
+    with pytest.raises(CatalogError, match=r"a\.csv: expected a heading 'product_id' .*, found 'product_id;brand'"):
+        rows_of(path)
+    with pytest.raises(SettingsError, match=r"unknown column 'titel'"):
+        rows_of(path, columns={"titel": "brand"})
+
+
+def test_presence_and_text() -> None:
+    row = CatalogRow(1, "p", "린넨", "?!", "", "m1", "i.jpg", "")
+    assert catalog_text(row, "name") == "린넨"
+    assert catalog_text(row, "maker") == "m1"
+    np.testing.assert_array_equal(presence_flags([row]), np.array([[1, 0, 0, 1, 1]], np.float32))
+    assert presence_flags([]).shape == (0, 5)
+
+
+def test_digest_follows_the_content(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "a.csv", "x"), write(tmp_path / "b.csv", "x")
+    digest = catalog_digest(first)
+    assert len(digest) == 32
+    assert digest == catalog_digest(second)
+    assert digest != catalog_digest(write(second, "y"))
+    with pytest.raises(CatalogError, match=r"none\.csv cannot be read: .*; check the path"):
+        catalog_digest(tmp_path / "none.csv")
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """60,000 rows are some 20 MB as objects; the stream holds two chunks and 8 bytes an id."""
+    text = "product_id,product_name\n" + "".join(f"p{i},name of product {i}\n" for i in range(60_000))
+    path = write(tmp_path / "a.csv", text)
+    tracemalloc.start()
+    try:
+        assert sum(len(rows) for rows in read_catalog(path, chunk_rows=1000)) == 60_000
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 4_000_000

@@ -1,0 +1,54 @@
+import threading
+
+import numpy as np
+import pytest
+
+from model.errors import PictureError
+from model.product import Product
+from server.inference.decoder import Decoder
+
+PRODUCTS = [Product("1", image=b"\x05"), Product("2", image=b""), Product("3", image=b"\x07"), Product("4")]
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_pictures_come_back_in_order_and_a_broken_one_as_its_error(num_threads: int):
+    def decode(product: Product) -> np.ndarray | None:
+        if product.image == b"":
+            raise PictureError("no bytes")
+        return None if product.image is None else np.frombuffer(product.image, np.uint8)
+
+    decoder = Decoder(decode, num_threads)
+    first, broken, third, none = decoder.decode(PRODUCTS)
+    decoder.close()
+    assert (first, third, none) == (np.array([5], np.uint8), np.array([7], np.uint8), None)
+    assert isinstance(broken, PictureError)
+    assert str(broken) == "no bytes"
+
+
+@pytest.mark.parametrize(("num_threads", "is_own"), [(1, True), (2, False)])
+def test_one_thread_is_the_callers(num_threads: int, is_own: bool):
+    threads: list[threading.Thread] = []
+    decoder = Decoder(lambda _: threads.append(threading.current_thread()), num_threads)
+    decoder.decode(PRODUCTS[:1])
+    decoder.close()
+    assert (threads == [threading.current_thread()]) is is_own
+
+
+def test_threads_of_its_own_decode_side_by_side():
+    together = threading.Barrier(2, timeout=30)
+
+    def decode(_: Product) -> None:
+        together.wait()  # breaks when the other does not come
+
+    decoder = Decoder(decode, 2)
+    assert decoder.decode(PRODUCTS[:2]) == [None, None]
+    decoder.close()
+
+
+def test_what_is_no_fault_of_the_picture_goes_up():
+    def decode(_: Product) -> None:
+        raise MemoryError("no memory")
+
+    decoder = Decoder(decode, 1)
+    with pytest.raises(MemoryError, match="no memory"):
+        decoder.decode(PRODUCTS)

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from proto.aisle.v1 import classifier_pb2 as pb
+from server.inference.feature_cache import FeatureCache
+from server.settings import ServerSettings
+
+ENTRY_BYTES = 16 + 4 * 4
+
+
+def features(value: float) -> np.ndarray:
+    return np.full(4, value, np.float32)
+
+
+def test_a_picture_that_comes_again_has_its_features():
+    cache = FeatureCache(10 * ENTRY_BYTES)
+    cache.put(b"shirt", features(1))
+    np.testing.assert_array_equal(cache.get(b"shirt"), features(1))
+    assert cache.get(b"shoe") is None
+    assert cache.counts == {"hit": 1, "miss": 1}
+
+
+def test_the_longest_unused_make_room_and_the_limit_holds():
+    cache = FeatureCache(2 * ENTRY_BYTES)
+    cache.put(b"1", features(1))
+    cache.put(b"2", features(2))
+    assert cache.get(b"1") is not None
+    cache.put(b"3", features(3))
+    assert [cache.get(image) is None for image in (b"1", b"2", b"3")] == [False, True, False]
+    assert cache.num_bytes == 2 * ENTRY_BYTES
+
+
+def test_features_larger_than_the_cache_are_left_out():
+    cache = FeatureCache(ENTRY_BYTES - 1)
+    cache.put(b"shirt", features(1))
+    assert cache.get(b"shirt") is None
+    assert cache.num_bytes == 0
+
+
+def test_without_room_nothing_is_counted():
+    cache = FeatureCache(0)
+    cache.put(b"shirt", features(1))
+    assert cache.get(b"shirt") is None
+    assert cache.counts == {"hit": 0, "miss": 0}
+
+
+def test_a_row_does_not_keep_its_batch_in_memory():
+    cache = FeatureCache(10 * ENTRY_BYTES)
+    batch = np.ones((8, 4), np.float32)
+    cache.put(b"shirt", batch[0])
+    kept = cache.get(b"shirt")
+    assert kept is not None
+    assert kept.base is None
+
+
+@pytest.fixture
+def settings(toy_bundle: Path) -> ServerSettings:
+    return ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", image_cache_bytes=100_000)
+
+
+def test_a_served_picture_is_encoded_once_and_answered_the_same(fresh_server, fresh_stub, jpeg):
+    request = pb.ClassifyRequest(products=[{"product_name": "red shirt", "image": jpeg}], include_embedding=True)
+    lanes = next(iter(fresh_server.models)).pipeline.lanes
+    num_before = lanes.picture.times.totals()[1]
+    first, second = (fresh_stub.Classify(request, timeout=30) for _ in range(2))
+    assert first.classifications == second.classifications
+    assert lanes.picture.times.totals()[1] - num_before == 1
+    assert (first.timings.decode_ms > 0, second.timings.decode_ms) == (True, 0)
+    assert lanes.feature_cache.counts == {"hit": 1, "miss": 1}
+
+
+def test_a_broken_picture_is_never_kept(fresh_server, fresh_stub):
+    request = pb.ClassifyRequest(products=[{"product_name": "red shirt", "image": b"no picture"}])
+    for _ in range(2):
+        assert fresh_stub.Classify(request, timeout=30).classifications[0].HasField("error")
+    assert next(iter(fresh_server.models)).pipeline.lanes.feature_cache.counts == {"hit": 0, "miss": 2}

@@ -1,0 +1,239 @@
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model.bundle.files import FILES
+from server.inference.pipeline import Pipeline
+from server.models import watcher as model_watcher
+from server.models.loader import ModelLoader
+from server.models.registry import ModelRegistry, VersionState
+from server.models.watcher import ModelWatcher
+from server.settings import ServerSettings
+from tests.server.support import add_version, damage, serving, wait_for
+
+
+@pytest.fixture
+def registry() -> Iterator[ModelRegistry]:
+    registry = ModelRegistry()
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def watcher(watch_settings: ServerSettings, models: Path, registry: ModelRegistry) -> ModelWatcher:
+    """Has loaded version 1; the tests poll by hand."""
+    watcher = ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=1)
+    watcher.load()
+    return watcher
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_version_is_looked_at_when_it_has_settled(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, caplog: pytest.LogCaptureFixture
+):
+    """As `cp -r` copies: file by file, the manifest somewhere between them."""
+    version = models / "shop/2"
+    files = [path for path in sorted(toy_bundle.rglob("*")) if path.is_file()]
+    for file in files:
+        target = version / file.relative_to(toy_bundle)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+        watcher.poll()
+        assert serving(registry) == {"shop": "1"}
+    watcher.poll()
+    assert serving(registry) == {"shop": "2"}
+    assert errors(caplog) == []
+
+
+def test_a_bad_version_is_refused_once_and_tried_again_when_it_changes(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, caplog: pytest.LogCaptureFixture
+):
+    add_version(toy_bundle, models / "shop/2")
+    damage(models / "shop/2")
+    _poll(watcher, 4)
+    assert serving(registry) == {"shop": "1"}
+    [refused] = [state for state in registry.states if state.state == "refused"]
+    assert (refused.name, refused.version) == ("shop", "2")
+    assert f"is damaged: {FILES.calibration} has SHA-256" in refused.reason
+    assert errors(caplog) == [f"refused shop 2: {refused.reason}; it is tried again when its files change"]
+    shutil.copy(toy_bundle / FILES.calibration, models / "shop/2")
+    _poll(watcher, 2)
+    assert registry.states == [VersionState("shop", "2", "serving")]
+    assert len(errors(caplog)) == 1
+
+
+def test_a_refusal_is_forgotten_with_its_folder(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path
+):
+    add_version(toy_bundle, models / "shop/2")
+    damage(models / "shop/2")
+    _poll(watcher, 2)
+    assert len(registry.states) == 2
+    shutil.rmtree(models / "shop/2")
+    _poll(watcher, 1)
+    assert registry.states == [VersionState("shop", "1", "serving")]
+
+
+def test_removing_the_newest_version_rolls_back(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, caplog: pytest.LogCaptureFixture
+):
+    add_version(toy_bundle, models / "shop/2")
+    _poll(watcher, 2)
+    shutil.rmtree(models / "shop/2")
+    _poll(watcher, 2)
+    assert registry.states == [VersionState("shop", "1", "serving")]
+    assert errors(caplog) == []
+
+
+def test_a_version_taken_away_stays_while_the_one_before_cannot_be_served(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path
+):
+    add_version(toy_bundle, models / "shop/2")
+    _poll(watcher, 2)
+    damage(models / "shop/1")
+    shutil.rmtree(models / "shop/2")
+    _poll(watcher, 4)
+    assert [(state.version, state.state) for state in registry.states] == [("2", "serving"), ("1", "refused")]
+
+
+def test_a_version_written_again_is_loaded_again(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, caplog: pytest.LogCaptureFixture
+):
+    first = next(iter(registry))
+    for file in (models / "shop/1").iterdir():
+        os.utime(file, (1, 1))
+    _poll(watcher, 3)
+    assert next(iter(registry)) is first
+    shutil.rmtree(models / "shop/1")
+    add_version(toy_bundle, models / "shop/1", metrics={"retrained": 1})
+    _poll(watcher, 2)
+    assert next(iter(registry)).predictor.bundle.metrics == {"retrained": 1}
+    damage(models / "shop/1")  # with the manifest it was loaded with: nothing new to load
+    _poll(watcher, 3)
+    assert registry.states == [VersionState("shop", "1", "serving")]
+    assert errors(caplog) == []
+
+
+def test_pinned_versions_stay_loaded_as_many_as_the_settings_say(
+    watch_settings: ServerSettings, models: Path, toy_bundle: Path, registry: ModelRegistry
+):
+    add_version(toy_bundle, models / "shop/2")
+    watcher = ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=2)
+    watcher.load()
+    kept = registry.loaded("shop")[0]
+    add_version(toy_bundle, models / "shop/3")
+    _poll(watcher, 2)
+    assert [(state.version, state.state) for state in registry.states] == [("3", "serving"), ("2", "loaded")]
+    with registry.lease("shop", "2") as pinned:
+        assert pinned is kept
+    shutil.rmtree(models / "shop/3")
+    _poll(watcher, 2)
+    assert [state.version for state in registry.states] == ["2", "1"]
+
+
+def test_the_last_model_stays_when_its_folder_goes(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, caplog: pytest.LogCaptureFixture
+):
+    add_version(toy_bundle, models / "mall/1")
+    _poll(watcher, 2)
+    shutil.rmtree(models / "mall")
+    _poll(watcher, 2)
+    assert serving(registry) == {"shop": "1"}
+    shutil.rmtree(models / "shop")
+    _poll(watcher, 4)
+    assert serving(registry) == {"shop": "1"}
+    assert errors(caplog) == [
+        f"mall is gone from {models} and no longer served",
+        f"cannot follow {models}: it holds no model any more; what is served stays",
+    ]
+
+
+def test_what_is_served_stays_while_the_disk_is_away(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, caplog: pytest.LogCaptureFixture
+):
+    away = models.with_name("away")
+    models.rename(away)
+    _poll(watcher, 4)
+    assert serving(registry) == {"shop": "1"}
+    assert errors(caplog) == [f"cannot follow {models}: No such file or directory; what is served stays"]
+    away.rename(models)
+    add_version(toy_bundle, models / "shop/2")
+    _poll(watcher, 2)
+    assert serving(registry) == {"shop": "2"}
+
+
+def test_files_overwritten_on_the_disk_harm_no_answer(watcher: ModelWatcher, registry: ModelRegistry, models: Path):
+    """A full disk leaves files cut off; an engine that still read from them would crash the process."""
+    for file in (models / "shop/1").rglob("*"):
+        if file.is_file():
+            os.truncate(file, 0)
+    _poll(watcher, 3)
+    assert serving(registry) == {"shop": "1"}
+    next(iter(registry)).pipeline.warm_up()
+
+
+def test_any_fault_while_loading_is_a_refusal(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise MemoryError("no room for the weights")
+
+    add_version(toy_bundle, models / "shop/2")
+    add_version(toy_bundle, models / "mall/1")
+    monkeypatch.setattr("server.models.loader.load_bundle", fail)
+    _poll(watcher, 2)
+    assert {(state.name, state.version, state.state) for state in registry.states} == {
+        ("shop", "1", "serving"),
+        ("shop", "2", "refused"),
+        ("mall", "1", "refused"),
+    }
+
+
+def test_a_version_that_changes_while_it_is_read_is_not_served(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    add_version(toy_bundle, models / "shop/2")
+    watcher.poll()
+    with monkeypatch.context() as patch:
+        warm_up = Pipeline.warm_up
+        patch.setattr(Pipeline, "warm_up", lambda pipeline, rest: (warm_up(pipeline, rest), damage(models / "shop/2")))
+        watcher.poll()
+    assert registry.states == [VersionState("shop", "1", "serving")]
+    _poll(watcher, 2)
+    assert [(state.version, state.state) for state in registry.states] == [("1", "serving"), ("2", "refused")]
+
+
+def test_a_stop_does_not_wait_for_the_pauses_of_a_version_that_arrives(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(model_watcher, "_REST", 1e6)  # hours
+    watcher.start(0.01, lambda names: None)
+    add_version(toy_bundle, models / "shop/2")
+    wait_for(lambda: any(thread.name.startswith("loader") for thread in threading.enumerate()))
+    stopping = threading.Thread(target=watcher.stop, daemon=True)
+    stopping.start()
+    stopping.join(60)
+    assert not stopping.is_alive()
+    assert serving(registry) == {"shop": "1"}
+
+
+def test_a_start_takes_the_newest_good_version(
+    watch_settings: ServerSettings, models: Path, toy_bundle: Path, registry: ModelRegistry
+):
+    add_version(toy_bundle, models / "shop/2")
+    damage(models / "shop/2")
+    ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=1).load()
+    assert [(state.version, state.state) for state in registry.states] == [("1", "serving"), ("2", "refused")]
+
+
+def _poll(watcher: ModelWatcher, times: int) -> None:
+    for _ in range(times):
+        watcher.poll()

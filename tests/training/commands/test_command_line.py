@@ -1,0 +1,267 @@
+"""The commands as a user types them."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from model.bundle.bundle import load_bundle
+from model.settings import Settings
+from tests.conftest import TOY_SETTINGS, write_catalog
+from training.commands import command_line
+from training.commands.command_line import TrainCommand, default_cache_dir, main
+
+TRAIN = ["train", "--train", "t.csv", "--val", "v.csv", "--bundle", "b"]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[TrainCommand]:
+    """Takes the train commands that would have been run."""
+    commands: list[TrainCommand] = []
+    monkeypatch.setattr(command_line, "_train", commands.append)
+    return commands
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["--train", "t.csv"]])
+def test_an_unknown_command_tells_the_known_ones(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert (
+        "usage: python -m training {train,predict,evaluate,quantize,add-category,export-onnx,tune,tune-worker} ..."
+        in capsys.readouterr().err
+    )
+
+
+def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "usage: python -m training" in capsys.readouterr().err
+
+
+def test_the_catalog_s_size_decides_the_defaults_flags_win_and_a_config_file_replaces_them(
+    given: list[TrainCommand], tmp_path: Path
+) -> None:
+    catalog, config = tmp_path / "shop.csv", tmp_path / "shop.toml"
+    catalog.write_text("product_id,product_name,category\n1,red shirt,Clothes\n", encoding="utf-8")
+    config.write_text("[training]\nepochs = 3\n", encoding="utf-8")
+    call = ["train", "--train", str(catalog), "--val", str(catalog), "--bundle", "b"]
+    for more in ([], ["--batch-size=32"], ["--config", str(config)]):
+        assert main([*call, *more]) == 0
+    sizes = [(command.settings.training.batch_size, command.settings.training.epochs) for command in given]
+    assert sizes == [(64, 60), (32, 60), (512, 3)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([*TRAIN, "--epoch", "3"], "--epoch"),
+        ([*TRAIN, "--epochs", "three"], "--epochs"),
+        ([*TRAIN, "--optimizer", "Lion"], "--optimizer"),
+        (TRAIN[:5], "--bundle"),
+        (["predict", "--bundle", "b", "--catalog", "c.csv", "--out", "o.csv", "--top-k", "3"], "--top-k"),
+        (["evaluate", "--bundle", "b", "--report", "r"], "--catalog"),
+    ],
+)
+def test_wrong_usage_ends_with_2(
+    arguments: list[str], expected: str, given: list[TrainCommand], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    told = capsys.readouterr()
+    assert expected in told.out + told.err
+    assert not given
+
+
+def test_train_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help"])
+    assert stop.value.code == 0
+    told = capsys.readouterr().out
+    for group in dataclasses.fields(Settings):
+        for setting in dataclasses.fields(group.default_factory):  # type: ignore[arg-type]
+            assert f"--{setting.name.replace('_', '-')} " in told
+
+
+def test_flags_win_over_the_config_file_and_that_over_the_defaults(given: list[TrainCommand], tmp_path: Path) -> None:
+    config = tmp_path / "shop.toml"
+    config.write_text("[training]\nepochs = 7\nbatch_size = 64\n[tokenizer]\nmin_count = 5\n", encoding="utf-8")
+    for flags in (["--config", str(config)], [f"--config={config}"]):
+        assert main([*TRAIN, "--epochs", "3", *flags]) == 0
+        settings = given[-1].settings
+        assert (settings.training.epochs, settings.training.batch_size, settings.tokenizer.min_count) == (3, 64, 5)
+        assert settings.model == Settings().model
+        assert given[-1].config == config
+    assert main(TRAIN) == 0
+    assert given[-1].settings == Settings()
+
+
+def test_settings_of_every_type_are_read(given: list[TrainCommand]) -> None:
+    flags = ["--word-orders", "1", "2", "3", "--image-weights", "none", "--learning-rate", "1e-4", "--resume"]
+    assert main([*TRAIN, *flags, "--finetune-layers", "-1", "--analyzer", "script"]) == 0
+    command = given[0]
+    assert command.resume
+    assert command.settings.tokenizer.word_orders == (1, 2, 3)
+    assert command.settings.tokenizer.analyzer == "script"
+    assert command.settings.image.finetune_layers == -1
+    assert command.settings.training.learning_rate == 1e-4
+
+
+def test_the_precision_contract_has_short_flags(given: list[TrainCommand]) -> None:
+    assert main([*TRAIN, "--precision", "0.97", "--confidence=0.9"]) == 0
+    assert main([*TRAIN, "--precision-target", "0.97", "--precision-confidence", "0.9"]) == 0
+    assert {(c.settings.training.precision_target, c.settings.training.precision_confidence) for c in given} == {
+        (0.97, 0.9)
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[training]\nepoch = 3\n", "unknown setting 'epoch'; did you mean 'epochs'?"),
+        ("[train]\nepochs = 3\n", "unknown table [train]"),
+        ("[training]\nepochs = '3'\n", "[training] epochs: expected int, found '3'"),
+        ("epochs == 3", "is not TOML"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_wrong_config_file_is_told_in_a_sentence(
+    text: str | None, expected: str, given: list[TrainCommand], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "shop.toml"
+    if text is not None:
+        config.write_text(text, encoding="utf-8")
+    assert main([*TRAIN, "--config", str(config)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert str(config) in line
+    assert expected in line
+    assert not given
+
+
+def test_the_demo_s_config_file_is_read(given: list[TrainCommand]) -> None:
+    config = ROOT / "demo" / "demo.toml"
+    assert main([*TRAIN, "--config", str(config)]) == 0
+    values = tomllib.loads(config.read_text(encoding="utf-8"))
+    found = dataclasses.asdict(given[0].settings)
+    assert all(found[group][name] == value for group, entries in values.items() for name, value in entries.items())
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "expected"),
+    [
+        ("predict", ["--out", "o.csv"], "none is no bundle: manifest.json is missing"),
+        ("evaluate", ["--report", "r"], "none is no bundle: manifest.json is missing"),
+        ("predict", ["--out", "o.csv", "--rejects", "o.csv"], "--rejects and --out name the same file; give two"),
+    ],
+)
+def test_what_is_missing_is_told_in_a_sentence(
+    command: str,
+    flags: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([command, "--bundle", "none", "--catalog", "none.csv", *flags]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert expected in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_predict_and_evaluate_tell_what_they_did(
+    toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = ["--bundle", str(toy_bundle), "--catalog", str(toy_catalogs[1]), "--cache-dir", str(tmp_path / "cache")]
+    out, report = tmp_path / "out.csv", tmp_path / "report"
+    assert main(["predict", *shared, "--out", str(out)]) == 0
+    assert capsys.readouterr().out.strip() == f"45 rows answered in {out}"
+    assert main(["predict", *shared, "--out", str(out), "--columns", "image=maker"]) == 0
+    told = f"0 rows answered in {out}, 45 rejected, with reasons in {out}.rejects.csv"
+    assert capsys.readouterr().out.strip() == told
+    assert main(["evaluate", *shared, "--report", str(report)]) == 0
+    metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
+    expected = f"accuracy {metrics['accuracy']:.4f} on 45 products; report in {report / 'report.html'}"
+    assert capsys.readouterr().out.strip() == expected
+
+
+def test_what_the_disk_refuses_is_told_in_a_sentence(
+    toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "report").write_text("a file", encoding="utf-8")
+    flags = ["--bundle", str(toy_bundle), "--catalog", str(toy_catalogs[1]), "--report", str(tmp_path / "report")]
+    assert main(["evaluate", *flags, "--cache-dir", str(tmp_path / "cache")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert str(tmp_path / "report") in line
+    assert line.endswith("; check the path, its permissions and the free space")
+
+
+def test_the_cache_s_place_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    monkeypatch.delenv("AISLE_CACHE", raising=False)
+    assert default_cache_dir() == Path("/x/aisle")
+    monkeypatch.setenv("AISLE_CACHE", "/cache")
+    assert default_cache_dir() == Path("/cache")
+    monkeypatch.delenv("AISLE_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert default_cache_dir() == Path.home() / ".cache" / "aisle"
+
+
+@pytest.fixture
+def train_command(tmp_path: Path) -> list[str]:
+    """A training of two names whose many epochs take some seconds."""
+    rows = [{"product_id": str(i), "brand": f"brand{i % 2}", "category": f"c{i % 2}"} for i in range(40)]
+    config = tmp_path / "shop.toml"
+    lines = []
+    for group, entries in dataclasses.asdict(TOY_SETTINGS).items():
+        values = {**entries, **({"epochs": 40, "patience": 40} if group == "training" else {})}
+        lines += [f"[{group}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
+    config.write_text("\n".join(lines), encoding="utf-8")
+    return [
+        *(sys.executable, "-m", "training", "train", "--config", str(config), "--cache-dir", str(tmp_path / "cache")),
+        *("--train", str(write_catalog(tmp_path / "train.csv", rows))),
+        *("--val", str(write_catalog(tmp_path / "val.csv", rows[:20]))),
+        *("--bundle", str(tmp_path / "bundle")),
+    ]
+
+
+def test_ctrl_c_keeps_the_state_and_resume_finishes(train_command: list[str], tmp_path: Path) -> None:
+    state = tmp_path / "bundle.train" / "state" / "state.npz"
+    # A runner in the background ignores Ctrl-C and its children inherit that; a handler of our own they do not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(
+        train_command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        told = ""
+        while not state.exists():
+            line = process.stdout.readline()
+            assert line, told
+            told += line
+        process.send_signal(signal.SIGINT)
+        told += process.stdout.read()
+    assert process.returncode == 130, told
+    assert told.endswith("interrupted; what was finished is kept. train goes on with --resume\n")
+    assert "Traceback" not in told
+    assert not (tmp_path / "bundle").exists()
+    done = subprocess.run([*train_command, "--resume"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"validation accuracy 1.0000 on 20 products; bundle in {tmp_path / 'bundle'}"
+    assert "Epoch 1/40" not in done.stderr
+    assert [row["epoch"] for row in load_bundle(tmp_path / "bundle").history] == list(range(1, 41))
+
+
+def test_a_missing_catalog_ends_the_process_with_1_and_a_sentence(train_command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "train.csv").unlink()
+    done = subprocess.run(train_command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: {tmp_path / 'train.csv'}")
+    assert "cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,89 @@
+"""A fitted tokenizer on disk."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.errors import CatalogError
+from tests.conftest import TOY_SETTINGS, write_catalog
+from tokenizer.tokenizer import Tokenizer
+from training.encoding import tokenizer_cache as word_store
+from training.encoding.tokenizer_cache import fitted_tokenizer
+
+ROWS = [{"product_id": f"p{i}", "product_name": f"반팔 티셔츠 {i}", "brand": "나이키"} for i in range(8)]
+SETTINGS = TOY_SETTINGS.tokenizer
+FIELDS = ("name", "brand", "image")
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    return write_catalog(tmp_path / "shop.csv", ROWS)
+
+
+def test_a_second_call_loads(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, folder = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+    assert set(first.num_texts) == {"name", "brand"}
+    monkeypatch.setattr(word_store, "fit_tokenizer", None)
+    second, again = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+    assert again == folder
+    assert second.digest == first.digest
+    np.testing.assert_array_equal(second.word_vectors, first.word_vectors)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert not list(folder.glob("corpus*"))
+
+
+def test_whatever_shapes_it_gives_another(catalog: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    other = write_catalog(tmp_path / "other.csv", ROWS[:7])
+    folders = {
+        fitted_tokenizer(path, columns, fields, settings, seed, cache)[1]
+        for path, columns, fields, settings, seed in (
+            (catalog, {}, FIELDS, SETTINGS, 0),
+            (other, {}, FIELDS, SETTINGS, 0),
+            (catalog, {"product_name": "brand", "brand": "product_name"}, FIELDS, SETTINGS, 0),
+            (catalog, {}, FIELDS[:1], SETTINGS, 0),
+            (catalog, {}, FIELDS, replace(SETTINGS, name_length=5), 0),
+            (catalog, {}, FIELDS, SETTINGS, 1),
+        )
+    }
+    assert len(folders) == 6
+
+
+def test_a_crash_leaves_no_half_tokenizer(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = Tokenizer.save
+
+    def torn_save(self: Tokenizer, folder: Path) -> None:
+        save(self, folder)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Tokenizer, "save", torn_save)
+    with pytest.raises(OSError, match="No space left"):
+        fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+    monkeypatch.undo()
+    assert not list((tmp_path / "cache" / "tokenizers").iterdir())
+    _, folder = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+    assert Tokenizer.load(folder).tokens
+
+
+def test_what_a_killed_process_of_the_same_id_left_is_no_obstacle(catalog: Path, tmp_path: Path) -> None:
+    _, folder = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+    left = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    folder.rename(left)
+    _, again = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+    assert again == folder
+    assert not left.exists()
+
+
+def test_a_catalog_of_pictures_only_gives_a_tokenizer_without_words(tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": "1", "image": "a.jpg"}])
+    tokenizer, _ = fitted_tokenizer(catalog, {}, ("image",), SETTINGS, 0, tmp_path / "cache")
+    assert tokenizer.tokens == ()
+    assert tokenizer.num_texts == {}
+
+
+def test_a_missing_catalog_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match=r"none\.csv cannot be read: .*No such file.*; check the path"):
+        fitted_tokenizer(tmp_path / "none.csv", {}, FIELDS, SETTINGS, 0, tmp_path)

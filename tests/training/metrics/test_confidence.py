@@ -1,0 +1,170 @@
+"""Calibration, risk against coverage, and the precision contract."""
+
+import numpy as np
+import pytest
+
+from model.prediction.answers import Answers, Calibration
+from model.taxonomy import Taxonomy
+from tests.conftest import answered
+from training.metrics.confidence import (
+    contract_metrics,
+    coverage_at_precision,
+    expected_calibration_error,
+    reliability_bins,
+    risk_coverage,
+)
+from training.metrics.outcomes import Outcomes
+
+
+def outcomes_of(confidences: list[float], is_correct: list[bool]) -> Outcomes:
+    """Two classes; the answer is always class 0."""
+    labels = np.where(is_correct, 0, 1).astype(np.int32)
+    return Outcomes(labels, np.zeros(len(labels), np.int32), np.array(confidences, np.float32), labels + 1)
+
+
+def random_outcomes(num_rows: int, seed: int) -> Outcomes:
+    rng = np.random.default_rng(seed)
+    confidences = rng.choice(np.linspace(0.3, 1.0, 40), num_rows)
+    return outcomes_of(confidences.tolist(), (rng.random(num_rows) < confidences).tolist())
+
+
+def test_bins_by_eye() -> None:
+    """Sorted confidences .2 .4 | .6 .8 with hits 0 1 | 1 1: means .3 and .7, accuracies .5 and 1.
+
+    The error is (2 * |.5 - .3| + 2 * |1 - .7|) / 4 = .25.
+    """
+    outcomes = outcomes_of([0.8, 0.2, 0.6, 0.4], [True, False, True, True])
+    bins = reliability_bins(outcomes, num_bins=2)
+    assert bins.counts.tolist() == [2, 2]
+    assert bins.confidences.tolist() == pytest.approx([0.3, 0.7])
+    assert bins.accuracies.tolist() == pytest.approx([0.5, 1.0])
+    assert expected_calibration_error(outcomes, num_bins=2) == pytest.approx(0.25)
+
+
+def test_bins_hold_equal_mass_and_lose_no_row() -> None:
+    outcomes = random_outcomes(1003, seed=3)
+    bins = reliability_bins(outcomes)
+    assert len(bins.counts) == 15
+    assert bins.counts.sum() == 1003
+    assert np.ptp(bins.counts) <= 1
+    assert np.all(np.diff(bins.confidences) >= 0)
+    assert bins.counts @ bins.accuracies == pytest.approx(outcomes.is_correct.sum())
+    assert bins.counts @ bins.confidences == pytest.approx(outcomes.confidences.sum(dtype=np.float64))
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    outcomes = random_outcomes(200, seed=4)
+    shuffled = outcomes.select(np.random.default_rng(0).permutation(200))
+    assert expected_calibration_error(shuffled) == pytest.approx(expected_calibration_error(outcomes), abs=1e-12)
+
+
+def test_calibration_error_tells_honest_from_boastful() -> None:
+    assert expected_calibration_error(random_outcomes(20_000, seed=5)) < 0.02  # type: ignore[operator]
+    assert expected_calibration_error(outcomes_of([1.0] * 20, [True] * 20)) == 0.0
+    assert expected_calibration_error(outcomes_of([1.0] * 20, [True] * 5 + [False] * 15)) == pytest.approx(0.75)
+
+
+def test_fewer_rows_than_bins_give_a_bin_a_row() -> None:
+    assert reliability_bins(outcomes_of([0.5, 0.9], [True, False])).counts.tolist() == [1, 1]
+
+
+def test_risk_coverage_by_eye() -> None:
+    """Surest first: .9 right; .8 right and wrong (a tie, taken together); .5 right."""
+    curve = risk_coverage(outcomes_of([0.8, 0.5, 0.9, 0.8], [True, True, True, False]))
+    assert curve.thresholds.tolist() == pytest.approx([0.9, 0.8, 0.5])
+    assert curve.coverages.tolist() == pytest.approx([0.25, 0.75, 1.0])
+    assert curve.precisions.tolist() == pytest.approx([1.0, 2 / 3, 0.75])
+    assert coverage_at_precision(curve, 1.0) == 0.25
+    assert coverage_at_precision(curve, 0.75) == 1.0
+    assert coverage_at_precision(risk_coverage(outcomes_of([0.5], [False])), 0.5) == 0.0
+
+
+def test_coverage_rises_to_all_and_ends_at_the_accuracy() -> None:
+    outcomes = random_outcomes(500, seed=6)
+    curve = risk_coverage(outcomes)
+    assert np.all(np.diff(curve.coverages) > 0)
+    assert np.all(np.diff(curve.thresholds) < 0)
+    assert curve.coverages[-1] == 1.0
+    assert curve.precisions[-1] == pytest.approx(outcomes.is_correct.mean())
+    reached = [coverage_at_precision(curve, precision) for precision in (0.8, 0.9, 0.95, 0.99)]
+    assert reached == sorted(reached, reverse=True)  # type: ignore[type-var]
+
+
+def test_no_rows_give_no_figures() -> None:
+    nothing = outcomes_of([], [])
+    assert expected_calibration_error(nothing) is None
+    assert len(risk_coverage(nothing).coverages) == 0
+    assert coverage_at_precision(risk_coverage(nothing), 0.98) is None
+
+
+TAXONOMY = Taxonomy(["Home>Lamp", "Home>Rug", "Gift card"])
+
+
+def answers_of(depths: list[int], nodes: list[int]) -> Answers:
+    count = len(depths)
+    empty = np.zeros((count, 1), np.int32)
+    return Answers(
+        empty,
+        empty.astype(np.float32),
+        np.array(depths, np.int32),
+        np.array(nodes, np.int32),
+        np.zeros(count, np.float32),
+    )
+
+
+def test_contract_by_eye() -> None:
+    """Depth 1: Home, Gift card. Depth 2: Home>Lamp, Home>Rug, Gift card.
+
+    | label     | accepted             | leaf | right |
+    | Home>Lamp | depth 2 Home>Lamp    | yes  | yes   |
+    | Home>Lamp | depth 2 Home>Rug     | yes  | no    |
+    | Home>Rug  | depth 1 Home         | no   | yes   |
+    | Gift card | depth 1 Gift card    | yes  | yes   |  a leaf already at depth 1
+    | Home>Rug  | nothing              | no   | no    |
+    """
+    metrics = contract_metrics(np.array([0, 0, 1, 2, 1]), answers_of([2, 2, 1, 1, 0], [0, 1, 0, 1, -1]), TAXONOMY)
+    assert metrics == {
+        "count": 5,
+        "accepted_share": pytest.approx(4 / 5),
+        "accepted_precision": pytest.approx(3 / 4),
+        "leaf_accepted_share": pytest.approx(3 / 5),
+        "leaf_accepted_precision": pytest.approx(2 / 3),
+        "needs_review_share": pytest.approx(2 / 5),
+        "depths": [
+            {"depth": 1, "accepted_share": pytest.approx(2 / 5), "accepted_precision": 1.0},
+            {"depth": 2, "accepted_share": pytest.approx(2 / 5), "accepted_precision": 0.5},
+        ],
+    }
+
+
+def test_contract_agrees_with_the_answers_themselves() -> None:
+    rng = np.random.default_rng(7)
+    answers = answered(rng.normal(0, 3, (300, 3)), TAXONOMY, Calibration(thresholds=(0.6, 0.8)), top_k=1)
+    labels = rng.integers(0, 3, 300)
+    metrics = contract_metrics(labels, answers, TAXONOMY)
+    accepted = [answers.accepted(row, TAXONOMY) for row in range(300)]
+    right = [
+        TAXONOMY.leaves[labels[row]] == scored.category
+        or TAXONOMY.leaves[labels[row]].startswith(scored.category + ">")
+        for row, scored in enumerate(accepted)
+        if scored is not None
+    ]
+    assert metrics["accepted_precision"] == pytest.approx(np.mean(right))
+    assert metrics["needs_review_share"] == pytest.approx(
+        np.mean([answers.needs_review(row, TAXONOMY) for row in range(300)])
+    )
+
+
+def test_contract_without_rows_or_without_acceptance() -> None:
+    nothing = contract_metrics(np.empty(0, np.int32), answers_of([], []), TAXONOMY)
+    assert nothing["count"] == 0
+    assert nothing["accepted_share"] is None
+    refused = contract_metrics(np.array([1, 2]), answers_of([0, 0], [-1, -1]), TAXONOMY)
+    assert refused["accepted_share"] == 0.0
+    assert refused["accepted_precision"] is None
+    assert refused["needs_review_share"] == 1.0
+
+
+def test_contract_wants_an_answer_a_label() -> None:
+    with pytest.raises(ValueError, match="expected an answer for each of 2 labels, found 1"):
+        contract_metrics(np.array([0, 1]), answers_of([0], [-1]), TAXONOMY)

@@ -1,0 +1,250 @@
+"""New leaves from a few examples, without training."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog.taxonomy_file import read_taxonomy
+from model.bundle.bundle import load_bundle
+from model.errors import BundleError, CatalogError, TaxonomyError
+from model.prediction.answers import Prediction
+from model.predictor import Predictor
+from model.product import TEXT_HEADS, Product
+from model.taxonomy import Taxonomy
+from tests.conftest import TOY_SHOP, toy_picture, toy_rows, write_catalog
+from training.commands.command_line import main
+from training.new_category.add_category import AddCategoryJob, add_category, extended, read_new_leaves
+from training.new_category.cost import NewCategoryCost
+
+SHOES, COFFEE = "의류>신발>운동화", "식품>커피"
+#: Their words are known to the bundle, together they are new: n-grams that training never saw say nothing.
+NEW_SHOP = {
+    SHOES: (("데님 laptop 게이밍", "데님 노트북 청바지"), "패션 > 슈즈", (40, 220, 220)),
+    COFFEE: (("라운드 울트라북 15인치", "라운드 gram 티"), "식료품", (20, 40, 60)),
+}
+
+
+def new_rows(folder: Path, prefix: str, count: int) -> list[dict[str, str]]:
+    """Rows of NEW_SHOP, all with a picture."""
+    rows = []
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        category, (names, mall_category, color) = list(NEW_SHOP.items())[i % 2]
+        row = {"product_id": f"{prefix}{i}", "product_name": f"{names[i // 2 % 2]} {i} 무료배송", "category": category}
+        row |= {"mall_category": mall_category, "image": f"images/{prefix}{i}.jpg"}
+        (folder / row["image"]).write_bytes(toy_picture(color, i))
+        rows.append(row)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory, toy_bundle: Path, toy_cache: Path) -> AddCategoryJob:
+    """12 examples of two new leaves and two bad rows; a validation catalog of 30 old rows, 8 new and one unknown."""
+    folder = tmp_path_factory.mktemp("addition")
+    bad = [{"product_id": "no label", "product_name": "신발"}, {"product_id": "empty", "category": SHOES}]
+    unknown = [{"product_id": "unknown", "product_name": "신발", "category": "의류>신발>장화"}]
+    return AddCategoryJob(
+        toy_bundle,
+        write_catalog(folder / "new.csv", new_rows(folder, "n", 12) + bad),
+        write_catalog(folder / "val.csv", toy_rows(folder, "o", 30) + new_rows(folder, "f", 8) + unknown),
+        folder / "models" / "toy" / "2",
+        {},
+        None,
+        folder / "rejects.csv",
+        toy_cache,
+    )
+
+
+@pytest.fixture(scope="module")
+def added(job: AddCategoryJob) -> NewCategoryCost:
+    return add_category(job)
+
+
+@pytest.fixture(scope="module")
+def wider(added: NewCategoryCost, job: AddCategoryJob) -> Predictor:
+    return Predictor.open(job.out, "openvino")
+
+
+def predictions(predictor: Predictor, products: list[Product]) -> list[Prediction]:
+    found = predictor.predict(products)
+    assert all(isinstance(one, Prediction) for one in found), found
+    return [one for one in found if isinstance(one, Prediction)]
+
+
+def test_the_cost_and_the_recall_are_told(added: NewCategoryCost, job: AddCategoryJob) -> None:
+    assert added.num_old_rows == 30
+    assert added.accuracy_before - 0.1 <= added.accuracy_after <= added.accuracy_before
+    assert [leaf.category for leaf in added.new_leaves] == [COFFEE, SHOES]
+    for leaf in added.new_leaves:
+        assert (leaf.num_examples, leaf.num_further) == (6, 4)
+        assert min(leaf.num_found_left_out, leaf.num_found_further) >= 3
+    lines = added.lines("val.csv")
+    assert lines[0].startswith(f"old categories: accuracy {added.accuracy_before:.4f} before, ")
+    assert lines[2].startswith(f"{SHOES}: {added.new_leaves[1].num_found_left_out} of 6 examples found when left out")
+    rejected = job.rejects.read_text()
+    for text in ("no label", "nothing to answer", "unknown label: '의류>신발>장화' is not a leaf of the bundle's tree"):
+        assert text in rejected
+    assert rejected.count("\n") == 4
+
+
+def test_the_new_bundle_is_whole(added: NewCategoryCost, job: AddCategoryJob) -> None:
+    old, new = load_bundle(job.bundle), load_bundle(job.out)
+    assert new.taxonomy.leaves == (*old.taxonomy.leaves, COFFEE, SHOES)
+    assert new.calibration == replace(old.calibration, unproven=(COFFEE, SHOES))
+    assert new.metrics["additions"] == json.loads(json.dumps([added.to_dict()]))
+    card = (job.out / "MODEL_CARD.md").read_text()
+    assert "## Categories added without training" in card
+    assert SHOES in card
+
+
+@pytest.mark.parametrize("field", ["product_name", "mall_category"])
+def test_a_new_category_is_found_by_one_field(wider: Predictor, field: str) -> None:
+    products = [Product(category, **{field: names[0] if field == "product_name" else mall})
+                for category, (names, mall, _) in NEW_SHOP.items()]  # fmt: skip
+    for found in predictions(wider, products):
+        assert found.categories[0].category == found.product_id
+        heads = {head: scored.category for head, scored in found.heads.items()}
+        for head in TEXT_HEADS:  # they keep to the old leaves: the other heads outvote them
+            heads.pop(head, None)
+        assert set(heads.values()) == {found.product_id}
+
+
+def test_new_categories_are_left_for_review(wider: Predictor) -> None:
+    wide = replace(wider.bundle.calibration, thresholds=(0.0, 0.0, 0.0), subset_thresholds={})
+    wider = Predictor(replace(wider.bundle, calibration=wide), wider.engine)
+    shoes, coffee, shirt = predictions(
+        wider,
+        [
+            Product("1", "데님 laptop 게이밍", "패션 > 슈즈"),
+            Product("2", "라운드 gram 티", "식료품"),
+            Product("3", "반팔 티셔츠"),
+        ],
+    )
+    assert shoes.accepted is not None  # its parent has old leaves
+    assert (shoes.accepted.category, shoes.needs_review) == ("의류", True)
+    assert (coffee.accepted, coffee.needs_review) == (None, True)
+    assert shirt.accepted is not None
+    assert not shirt.needs_review
+
+
+def test_old_leaves_keep_their_order_and_their_logits(wider: Predictor, toy_bundle: Path) -> None:
+    before = Predictor.open(toy_bundle, "openvino")
+    texts, random = ("데님 진", "PC", "brand1", "maker"), np.random.default_rng(0)
+    products = [
+        Product(
+            str(i),
+            *(text * (i >> bit & 1) for bit, text in enumerate(texts)),
+            image_features=random.random(before.bundle.image_feature_dim, np.float32) if i % 3 else None,
+        )
+        for i in range(1, 16)
+    ]
+    one, two = (predictor.classify(predictor.features(products)) for predictor in (before, wider))
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name][:, : values.shape[1]], values, atol=1e-4, rtol=1e-4)
+    for old, new in zip(predictions(before, products), predictions(wider, products), strict=True):
+        kept = [scored.category for scored in new.categories if scored.category not in NEW_SHOP]
+        assert kept == [scored.category for scored in old.categories][: len(kept)]
+
+
+def test_more_can_be_added_by_command_to_what_was_added_to(
+    wider: Predictor, job: AddCategoryJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"product_id": f"t{i}", "product_name": "스키니 티", "mall_category": "PC > 팬츠", "category": "식품>차"}
+        for i in range(3)
+    ]
+    catalog, out = write_catalog(tmp_path / "tea.csv", rows), tmp_path / "3"
+    arguments = ["--bundle", str(job.out), "--catalog", str(catalog), "--val", str(job.val), "--out", str(out)]
+    assert main(["add-category", *arguments, "--cache-dir", str(job.cache_dir)]) == 0
+    old, tea, last = capsys.readouterr().out.splitlines()
+    assert old.startswith("old categories: accuracy ")
+    assert tea.startswith("식품>차: ")
+    assert tea.endswith(" of 3 examples found when left out, no further product in val.csv")
+    assert last == f"new categories are left for review until the next training; bundle in {out}"
+    bundle = load_bundle(out)
+    assert bundle.calibration.unproven == (COFFEE, SHOES, "식품>차")
+    assert len(bundle.metrics["additions"]) == 2
+    assert "unknown label" in (tmp_path / "3.rejects.csv").read_text()
+    products = [Product("t", "스키니 티", "PC > 팬츠"), Product("s", "데님 노트북 청바지", "패션 > 슈즈")]
+    found = predictions(Predictor.open(out, "openvino"), products)
+    assert [one.categories[0].category for one in found] == ["식품>차", SHOES]
+
+
+OLD = next(iter(TOY_SHOP))
+
+
+@pytest.mark.parametrize(
+    ("categories", "error", "text"),
+    [
+        (
+            [OLD] * 4,
+            TaxonomyError,
+            f"expected new categories only, found '{OLD}', which the bundle has; leave its 4 rows",
+        ),
+        (
+            [f"{OLD}>반팔"],
+            TaxonomyError,
+            f"'{OLD}>반팔' lies below '{OLD}', which is itself a leaf; put the new category",
+        ),
+        (["의류"], TaxonomyError, "expected leaves, found '의류', which has categories below it, such as '의류>"),
+        (["식품", "식품>차"], TaxonomyError, "'식품>차' lies below '식품', which is itself a leaf"),
+        ([""], CatalogError, "expected rows with a new category each, found none; fill in the category column"),
+        ([COFFEE] * 2, CatalogError, f"expected 3 or more usable products of '{COFFEE}', found 2; add some"),
+    ],
+)
+def test_what_cannot_be_added(
+    job: AddCategoryJob, tmp_path: Path, categories: list[str], error: type[Exception], text: str
+) -> None:
+    rows = [
+        {"product_id": str(i), "product_name": "커피", "category": category} for i, category in enumerate(categories)
+    ]
+    wrong = replace(
+        job, catalog=write_catalog(tmp_path / "new.csv", rows), out=tmp_path / "out", rejects=tmp_path / "rejects.csv"
+    )
+    with pytest.raises(error, match=text):
+        add_category(wrong)
+    assert not wrong.out.exists()
+
+
+def shop_tree(folder: Path) -> Path:
+    path = folder / "taxonomy.csv"
+    path.write_text(f"category_id,category\n7,식품\n71,{COFFEE}\n1,의류\n11,{OLD}\n12,{SHOES}\n", encoding="utf-8")
+    return path
+
+
+def test_ids_come_from_the_shops_tree(tmp_path: Path) -> None:
+    tree, old = read_taxonomy(shop_tree(tmp_path)), Taxonomy(TOY_SHOP, {"의류": "1"})
+    rows = [{"product_id": "1", "product_name": "a", "category": "71"}, {"product_id": "2", "category": SHOES}]
+    new_leaves = read_new_leaves(write_catalog(tmp_path / "new.csv", rows), {}, old, tree)
+    assert new_leaves == (COFFEE, SHOES)
+    wider = extended(old, new_leaves, tree)
+    assert wider.category_ids == {"의류": "1", "식품": "7", COFFEE: "71", SHOES: "12"}
+    assert [wider.class_of(leaf) for leaf in new_leaves] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("category", "text"),
+    [
+        ("11", f"expected new categories only, found '{OLD}'"),
+        ("1", "expected leaves, found '의류'"),
+        ("식품>커피콩", "expected leaves of the taxonomy, found '식품>커피콩'; did you mean '식품>커피'"),
+    ],
+)
+def test_labels_that_do_not_fit_the_shops_tree(tmp_path: Path, category: str, text: str) -> None:
+    catalog = write_catalog(tmp_path / "new.csv", [{"product_id": "1", "product_name": "a", "category": category}])
+    with pytest.raises(TaxonomyError, match=text):
+        read_new_leaves(catalog, {}, Taxonomy(TOY_SHOP), read_taxonomy(shop_tree(tmp_path)))
+
+
+def test_a_validation_catalog_without_old_rows(job: AddCategoryJob, tmp_path: Path) -> None:
+    wrong = replace(job, val=job.catalog, out=tmp_path / "out", rejects=tmp_path / "rejects.csv")
+    with pytest.raises(CatalogError, match="expected labelled products of the old categories, found none"):
+        add_category(wrong)
+
+
+def test_the_bundle_itself_is_no_target(job: AddCategoryJob) -> None:
+    with pytest.raises(BundleError, match="expected another folder than the bundle's own"):
+        add_category(replace(job, out=job.bundle))

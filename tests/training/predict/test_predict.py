@@ -1,0 +1,205 @@
+"""A catalog in, one answer a row out."""
+
+import csv
+import json
+import resource
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+from model.errors import CatalogError
+from model.predictor import Predictor
+from model.product import Product
+from model.sub_tree import find_sub_tree
+from tests.conftest import toy_rows, write_catalog
+from training.commands.command_line import main
+from training.predict import answered_catalog
+from training.predict.predict import predict
+
+COLUMNS = ["product_id", "category", "category_id", "probability", "accepted", "needs_review"]
+
+
+@pytest.fixture(scope="module")
+def predictor(toy_bundle: Path) -> Predictor:
+    return Predictor.open(toy_bundle)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, str]]]:
+    """A folder with 30 good rows and 4 bad ones among them, ids in no order."""
+    folder = tmp_path_factory.mktemp("shop")
+    rows = toy_rows(folder, "p", 30)[::-1]
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    rows.insert(3, {"product_id": "broken", "product_name": "셔츠", "image": "broken.jpg"})
+    rows.insert(9, {"product_id": "lost", "product_name": "셔츠", "image": "lost.jpg"})
+    rows.insert(20, {"product_id": "empty", "product_name": "---", "category": "x"})
+    rows.insert(25, {"product_id": "p5", "product_name": "again"})
+    return folder, rows
+
+
+@pytest.fixture(scope="module")
+def catalog(rows: tuple[Path, list[dict[str, str]]]) -> Path:
+    return write_catalog(rows[0] / "shop.csv", rows[1])
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def answered(predictor: Predictor, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with out.csv and rejects.csv, made in chunks of 8 rows so that worker processes encode."""
+    monkeypatch.setattr(answered_catalog, "_PICTURE_CHUNK_ROWS", 8)
+    monkeypatch.setattr(answered_catalog, "_IMAGE_BATCH_ROWS", 3)
+    monkeypatch.setattr(answered_catalog, "_BATCH_ROWS", 5)
+    counts = predict(predictor, catalog, {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path / "cache")
+    assert counts == (30, 4)
+    return tmp_path
+
+
+def test_every_row_is_answered_in_order_or_rejected(answered: Path, rows: tuple[Path, list[dict[str, str]]]) -> None:
+    rejected = {row["product_id"]: row["reason"] for row in read_csv(answered / "rejects.csv")}
+    assert rejected.keys() == {"broken", "lost", "empty", "p5"}
+    found = read_csv(answered / "out.csv")
+    first = dict.fromkeys(row["product_id"] for row in rows[1])  # of a duplicate the first is answered
+    assert [row["product_id"] for row in found] == [i for i in first if i not in ("broken", "lost", "empty")]
+    assert rejected["broken"].startswith("unreadable picture: broken.jpg: expected a JPEG")
+    assert rejected["lost"].startswith("unreadable picture: ")
+    assert rejected["empty"].startswith("nothing to answer: expected a name")
+    assert rejected["p5"].startswith("duplicate product_id: ")
+
+
+def test_answers_are_those_of_the_predictor(
+    answered: Path, predictor: Predictor, rows: tuple[Path, list[dict[str, str]]]
+) -> None:
+    by_id = {row["product_id"]: row for row in reversed(rows[1])}
+    found = read_csv(answered / "out.csv")
+    products = []
+    for row in (by_id[answer["product_id"]] for answer in found):
+        image = (rows[0] / row["image"]).read_bytes() if row.get("image") else None
+        texts = {name: row.get(name, "") for name in ("product_name", "mall_category", "brand", "maker")}
+        products.append(replace(Product(row["product_id"], image=image), **texts))  # type: ignore[arg-type]
+    for answer, expected in zip(found, predictor.predict(products), strict=True):
+        assert not isinstance(expected, Exception)
+        assert answer["product_id"] == expected.product_id
+        assert answer["category"] == expected.categories[0].category
+        for rank, scored in enumerate(expected.categories, start=1):
+            assert float(answer[f"probability_{rank}"]) == pytest.approx(scored.probability, abs=1e-3)
+        assert float(answer["probability"]) == float(answer["probability_1"])
+        assert answer["accepted"] == ""
+        assert answer["needs_review"] == "true"
+
+
+def test_csv_and_parquet_agree(answered: Path, predictor: Predictor, catalog: Path) -> None:
+    out = answered / "new folder" / "out.parquet"
+    predict(predictor, catalog, {}, out, answered / "rejects-2.csv", answered / "cache")
+    table = pyarrow.parquet.read_table(out)
+    top = [f"{kind}_{rank}" for rank in range(1, 6) for kind in ("category", "probability")]
+    assert table.column_names == [*COLUMNS, *top]
+    assert str(table.schema.field("needs_review").type) == "bool"
+    assert str(table.schema.field("probability_5").type) == "double"
+
+    def as_text(value: Any) -> str:
+        return "" if value is None else json.dumps(value) if isinstance(value, bool) else str(value)
+
+    found = read_csv(answered / "out.csv")
+    for expected, answer in zip(table.to_pylist(), found, strict=True):
+        for name, text in answer.items():
+            if name.startswith("probability") and text:
+                assert float(text) == pytest.approx(expected[name], abs=1e-5)
+            else:
+                assert text == as_text(expected[name])
+    assert all(row["category_4"] == row["probability_4"] == "" for row in found)  # the tree has 3 leaves
+
+
+def test_headings_are_mapped(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "shop.csv").write_text("sku,title\n7,LG gram 노트북\n", encoding="utf-8")
+    columns = {"product_id": "sku", "product_name": "title"}
+    out = tmp_path / "out.csv"
+    assert predict(predictor, tmp_path / "shop.csv", columns, out, tmp_path / "rejects.csv", tmp_path) == (1, 0)
+    assert read_csv(out)[0]["product_id"] == "7"
+    assert not (tmp_path / "rejects.csv").exists()
+
+
+def test_a_catalog_of_rejects_gives_a_file_with_a_heading_only(predictor: Predictor, tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": "1"}, {"product_id": "2", "product_name": "?"}])
+    out = tmp_path / "out.csv"
+    assert predict(predictor, catalog, {}, out, tmp_path / "rejects.csv", tmp_path) == (0, 2)
+    assert out.read_text(encoding="utf-8").startswith("product_id,category,")
+    assert read_csv(out) == []
+
+
+@pytest.mark.parametrize("name", ["out.xlsx", "out", "out.CSV.gz"])
+def test_an_unknown_ending_is_refused(predictor: Predictor, catalog: Path, tmp_path: Path, name: str) -> None:
+    expected = f"expected --out to end with .csv or .parquet, found {name}"
+    with pytest.raises(CatalogError, match=expected):
+        predict(predictor, catalog, {}, tmp_path / name, tmp_path / "rejects.csv", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_catalog_itself_is_never_overwritten(predictor: Predictor, catalog: Path, tmp_path: Path) -> None:
+    before = catalog.read_bytes()
+    out = catalog.parent / ".." / catalog.parent.name / catalog.name
+    with pytest.raises(CatalogError, match=r"--out and --catalog name the same file, .*; give two"):
+        predict(predictor, catalog, {}, out, tmp_path / "rejects.csv", tmp_path)
+    assert catalog.read_bytes() == before
+
+
+def test_a_folder_in_the_place_of_out_is_told_before_the_work(
+    predictor: Predictor, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out.csv").mkdir()
+    monkeypatch.setattr(Predictor, "classify", None)
+    with pytest.raises(CatalogError, match=r"out\.csv cannot be written: it is a folder; choose another place"):
+        predict(predictor, catalog, {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path)
+
+
+def test_an_unreadable_catalog_keeps_the_older_answers(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "out.csv").write_text("older", encoding="utf-8")
+    with pytest.raises(CatalogError, match=r"none\.csv cannot be read"):
+        predict(predictor, tmp_path / "none.csv", {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8") == "older"
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_a_disk_that_takes_no_more_is_told(predictor: Predictor, tmp_path: Path, name: str) -> None:
+    """A limit on the size of files stands for the full disk."""
+    catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": "1", "product_name": "LG gram 노트북"}])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(CatalogError, match=rf"{name} cannot be written: .*File too large.*; choose another place"):
+            predict(predictor, catalog, {}, tmp_path / name, tmp_path / "rejects.csv", tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.csv"]
+
+
+def test_answers_stay_in_the_masked_sub_tree(predictor: Predictor, catalog: Path, tmp_path: Path) -> None:
+    sub_tree = find_sub_tree(predictor.bundle.taxonomy, "의류")
+    predict(predictor, catalog, {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path / "cache", sub_tree)
+    rows = read_csv(tmp_path / "out.csv")
+    assert len(rows) == 30
+    for row in rows:
+        assert {row["category_1"], row["category_2"]} == {"의류>상의>티셔츠", "의류>하의>청바지"}
+        assert float(row["probability_1"]) + float(row["probability_2"]) == pytest.approx(1, abs=1e-5)
+        assert (row["category_3"], row["probability_3"]) == ("", "")
+        assert row["accepted"] == "" or row["accepted"].startswith("의류")
+
+
+def test_an_unknown_mask_names_the_flag(
+    toy_bundle: Path, catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", "--bundle", str(toy_bundle), "--catalog", str(catalog), "--out", str(tmp_path / "out.csv")]
+    assert main([*arguments, "--mask-parent", "상의"]) == 1
+    text = "error: --mask-parent: expected a category of this model, found '상의'; did you mean '의류>상의'"
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()

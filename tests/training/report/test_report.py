@@ -1,0 +1,293 @@
+"""The report on disk: metrics.json, pictures, and one page that loads nothing."""
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.prediction.answers import Calibration, WordSupport, softmax
+from model.settings import Settings, settings_to_dict
+from model.taxonomy import Taxonomy
+from tests.conftest import answered
+from training.evaluation.cross_fitting import cross_fitted_calibration
+from training.metrics.classification import (
+    answer_metrics,
+    confident_error_rows,
+    confused_pairs,
+    evaluation_metrics,
+    per_category_table,
+)
+from training.metrics.comparison import compare
+from training.metrics.confidence import reliability_bins, risk_coverage
+from training.metrics.hierarchy import sibling_pairs
+from training.metrics.outcomes import Outcomes
+from training.report.plots import DARK
+from training.report.report import PICTURES, ConfidentError, HeadAnswer, ReportDetails, plain, write_report
+
+TAXONOMY = Taxonomy(["패션의류>여성의류>원피스", "패션의류>여성의류>코트", "식품>과일", "식품>견과<b 류"])
+HISTORY = [{"epoch": 1, "loss": 1.0, "joint_accuracy": 0.5}, {"epoch": 2, "loss": 0.5, "joint_accuracy": 0.7}]
+ATTACK = '<script>alert("1")</script>'
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+VOID_TAGS = {"meta", "img", "source", "input", "link", "br"}
+
+
+def case(num_rows: int, **changes: Any) -> tuple[dict[str, Any], ReportDetails]:
+    """Metrics and details of so many rows, judged from random logits that lean towards the label."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, num_rows).astype(np.int32)
+    logits = rng.normal(0, 1.5, (num_rows, 4))
+    logits[np.arange(num_rows), labels] += 2
+    outcomes = Outcomes.of(labels, softmax(logits))
+    answers = answered(logits, TAXONOMY, Calibration(thresholds=(0.8, 0.9, 0.95)), top_k=3)
+    presence = np.ones((num_rows, 2)) * (rng.random((num_rows, 2)) < 0.8)
+    metrics = evaluation_metrics({"joint": outcomes, "name": outcomes}, answers, presence, ("name", "image"), TAXONOMY)
+    errors = [
+        ConfidentError(
+            product_id=f"p{i}",
+            product_name=ATTACK,
+            mall_category="A&B>C",
+            truth=TAXONOMY.leaves[labels[i]],
+            answer=TAXONOMY.leaves[outcomes.predicted[i]],
+            probability=float(outcomes.confidences[i]),
+            is_accepted=True,
+            thumbnail=PIXEL,
+            heads=(HeadAnswer("name", TAXONOMY.leaves[0], 0.75),),
+            words=tuple(
+                WordSupport(word, support, 0.5) for word, support in ((ATTACK, 2.0), ("빨간", 1.0), ("가", -1.0))
+            ),
+        )
+        for i in confident_error_rows(outcomes, limit=2)
+    ]
+    details = ReportDetails(
+        title="Evaluation of " + ATTACK,
+        bundle_name="toy",
+        bundle_version="7",
+        catalog_name="toy.csv",
+        created_at="2025-01-01 12:00 UTC",
+        taxonomy=TAXONOMY,
+        precision_target=0.98,
+        precision_confidence=0.95,
+        reliability=reliability_bins(outcomes),
+        risk_coverage=risk_coverage(outcomes),
+        category_rows=per_category_table(outcomes, TAXONOMY),
+        confused_pairs=confused_pairs(outcomes, TAXONOMY),
+        sibling_pairs=sibling_pairs(outcomes, TAXONOMY),
+        confident_errors=errors,
+        reject_counts={"unreadable image": 3, "label outside the tree": 2},
+        history=HISTORY,
+        settings=settings_to_dict(Settings()),
+        facts={"Engine": "keras, float32"},
+    )
+    return metrics, dataclasses.replace(details, **changes)
+
+
+class Page(HTMLParser):
+    """Collects links and text, and checks that tags close in order."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open_tags: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert self.open_tags == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "srcset", "href")]
+        if tag not in VOID_TAGS:
+            self.open_tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open_tags.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open_tags and self.open_tags[-1] not in ("style", "script"):
+            self.words.append(data)
+
+
+def page_of(path: Path) -> Page:
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_files_of_a_report(tmp_path: Path) -> None:
+    path = write_report(tmp_path / "new" / "report", *case(300))
+    assert path == tmp_path / "new" / "report" / "report.html"
+    assert {file.name for file in path.parent.iterdir()} == {
+        "report.html",
+        "metrics.json",
+        *(f"{name}.png" for name in PICTURES),
+    }
+    for name in PICTURES:
+        png = (path.parent / f"{name}.png").read_bytes()
+        assert png.startswith(b"\x89PNG")
+        assert len(png) > 3000
+
+
+def test_metrics_come_back_from_json(tmp_path: Path) -> None:
+    metrics, details = case(300)
+    write_report(tmp_path, metrics, details)
+    text = (tmp_path / "metrics.json").read_text(encoding="utf-8")
+    assert json.loads(text) == plain(metrics)
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    assert list(json.loads(text)) == sorted(metrics)
+
+
+def test_what_json_does_not_know_is_made_plain() -> None:
+    values = {"a": np.float32(0.5), "b": np.arange(2), 3: (np.bool_(True), float("nan"), np.inf), "d": {"e": None}}
+    assert plain(values) == {"a": 0.5, "b": [0, 1], "3": [True, None, None], "d": {"e": None}}
+
+
+def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path) -> None:
+    page = page_of(write_report(tmp_path, *case(300)))
+    pictures = [link for link in page.links if not link.startswith("#")]
+    assert len(pictures) == 2 * len(PICTURES) + 2  # light and dark, and two thumbnails
+    assert all(link.startswith("data:image/") for link in pictures)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?://|@import|url\(", text)
+    assert "default-src 'none'" in text
+
+
+def test_nothing_from_the_catalog_becomes_markup(tmp_path: Path) -> None:
+    path = write_report(tmp_path, *case(300, facts={ATTACK: ATTACK}, reject_counts={ATTACK: 1}, catalog_name=ATTACK))
+    text = path.read_text(encoding="utf-8")
+    assert ATTACK not in text
+    assert "<b 류" not in text
+    assert "&lt;script&gt;alert(&#34;1&#34;)&lt;/script&gt;" in text
+    assert text.count("<script>") == 1  # the page's own
+
+
+def test_the_page_tells_what_it_was_given(tmp_path: Path) -> None:
+    metrics, details = case(300)
+    words = " ".join(page_of(write_report(tmp_path, metrics, details)).words)
+    for expected in ("300 products", "toy", "version 7", "toy.csv", "원피스", "unreadable image 3", "keras, float32"):
+        assert expected in " ".join(words.split()).replace("version  7", "version 7")
+    assert f"{100 * metrics['accuracy']:.1f}\u00a0%" in words
+    assert f"{metrics['levels'][0]['macro_f1']:.3f}" in words
+    assert "hidden_dim" in words
+    assert re.search(r"name\s+원피스\s+75\u00a0%\s+because", words)
+    assert "빨간" in words
+    assert not re.search(r"\b가\b", words)  # it spoke against the answer
+
+
+def test_a_promise_that_was_not_kept_is_marked(tmp_path: Path) -> None:
+    metrics, details = case(300)
+    metrics["contract"]["leaf_accepted_precision"] = 0.5
+    assert "✗ not kept" in page_of(write_report(tmp_path, metrics, details)).words
+    metrics["contract"]["leaf_accepted_precision"] = 0.98
+    assert "✓ kept" in page_of(write_report(tmp_path, metrics, details)).words
+
+
+def test_no_product_and_no_history_leave_no_old_picture(tmp_path: Path) -> None:
+    write_report(tmp_path, *case(300))
+    path = write_report(tmp_path, *case(0, history=(), settings={}, reject_counts={}))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["metrics.json", "report.html"]
+    assert any("No product could be judged" in words for words in page_of(path).words)
+    assert json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))["accuracy"] is None
+
+
+def test_a_single_right_answer(tmp_path: Path) -> None:
+    """No mistake, no contract, one level: every optional part of the page is absent."""
+    taxonomy = Taxonomy(["Shoes"])
+    outcomes = Outcomes.of(np.array([0]), np.array([[1.0]], np.float32))
+    answers = answered(np.zeros((1, 1)), taxonomy, Calibration(), top_k=1)
+    metrics = evaluation_metrics({"joint": outcomes}, answers, np.ones((1, 1)), ("name",), taxonomy)
+    details = ReportDetails(
+        title="One",
+        bundle_name="one",
+        bundle_version="1",
+        catalog_name="one.csv",
+        created_at="2025-01-01",
+        taxonomy=taxonomy,
+        precision_target=0.98,
+        precision_confidence=0.95,
+        reliability=reliability_bins(outcomes),
+        risk_coverage=risk_coverage(outcomes),
+        category_rows=per_category_table(outcomes, taxonomy),
+        confused_pairs=confused_pairs(outcomes, taxonomy),
+    )
+    words = page_of(write_report(tmp_path, metrics, details)).words
+    assert "No mistake was found." in words
+    assert "nothing placed" in words
+
+
+def requested(num_rows: int) -> dict[str, Any]:
+    """What the metrics hold of a catalog with hostile names when everything was asked for."""
+    rng = np.random.default_rng(1)
+    labels, other = rng.integers(0, 4, (2, num_rows))
+    comparison = compare(rng.random(num_rows) < 0.9, other == labels, labels, TAXONOMY)
+    figures = {**answer_metrics(labels, other, TAXONOMY), "coverage_at_precision": {"0.98": 0.4}}
+    cell = {"count": 9, "accuracy": 0.5, "accuracy_untouched": 0.7}
+    placed = {"leaf_accepted_share": 0.2, "leaf_accepted_precision": None, "expected_calibration_error": 0.1}
+    placed |= {"accepted_share": 0.625, "accepted_precision": 0.875}
+    none = {"count": 0, "accuracy": None, "accuracy_untouched": None, **placed}
+    baseline = {**figures, "comparison": comparison}
+    return {
+        "baselines": {
+            "catalog": ATTACK,
+            "num_rows": 10,
+            "num_rows_in_catalog": 2000,
+            "aisle": figures,
+            "baselines": {"tfidf_linear_svm": baseline, "mall_category_lookup": baseline, "majority": baseline},
+        },
+        "bundle_comparison": {
+            **comparison,
+            "name": ATTACK,
+            "version": "3",
+            "fields": ["name"],
+            "num_left_out": 5,
+            "this": placed,
+            "other": placed,
+        },
+        "field_grid": {
+            "given": [{"fields": ["name", "image"], **none}, {"fields": ["image"], **cell, **placed}],
+            "wrong": [{"field": "image", "share": 0.1, **cell, **placed}],
+        },
+        "mall_categories": [{"mall_category": ATTACK, **cell, **placed}],
+        "calibration": cross_fitted_calibration(
+            rng.normal(size=(50, 4)), labels[:50].astype(np.int32), np.zeros(50, np.float32), Calibration()
+        ),
+    }
+
+
+def test_sections_on_request_are_well_formed_and_escaped(tmp_path: Path) -> None:
+    metrics, details = case(300)
+    path = write_report(tmp_path, metrics | requested(300), details)
+    text = " ".join(" ".join(page_of(path).words).split()).replace("\u00a0", " ")
+    for expected in (
+        "10 of 2,000, drawn at random, products of",
+        "Aisle wins against TF-IDF + linear SVM",
+        "toy version 7 wins against",
+        "exact McNemar test p below 0.0001",
+        "5 products are left out",
+        "Where it wins most 4 categories",
+        f"Of {metrics['mistakes']['count']} mistakes",
+        "원피스 코트",
+        "−20.0",  # with only a picture
+        "20.0 % – 62.5 % 87.5 %",  # placed, right; settled at any level, right
+        "cross-fitted",
+        "to promise 98 % with 95 % confidence",
+    ):
+        assert expected in text
+    page = path.read_text(encoding="utf-8")
+    assert ATTACK not in page
+    assert page.count("<script>") == 1
+    assert set(re.findall(r'href="#(\w+)"', page)) <= set(re.findall(r'id="(\w+)"', page))
+
+
+@pytest.mark.parametrize("thumbnail", ["https://shop.example/a.jpg", "javascript:alert(1)", "data:text/html,x"])
+def test_a_thumbnail_from_elsewhere_is_refused(thumbnail: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"product p1: expected a thumbnail as a data:image/ URI, found '.*embed the pi"
+    ):
+        ConfidentError("p1", "", "", "A", "B", 0.9, False, thumbnail)
+
+
+def test_dark_pictures_match_the_page(tmp_path: Path) -> None:
+    text = write_report(tmp_path, *case(50)).read_text(encoding="utf-8")
+    assert f"--surface: {DARK.surface}" in text

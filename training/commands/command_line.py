@@ -1,0 +1,292 @@
+"""The commands of `python -m training`, made from dataclasses; their settings come from `model/settings.py`."""
+
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from catalog.columns import parse_columns
+from model.engines.engine import EngineName, Precision
+from model.errors import AisleError, SettingsError, TaxonomyError
+from model.settings import ImageSettings, Settings, load_settings
+from model.sub_tree import SubTree, find_sub_tree
+from model.taxonomy import Taxonomy
+from training.commands.command_parts import FlatSettings, default_cache_dir
+from training.commands.evaluate_command import EvaluateCommand, run_evaluate
+from training.default_settings import catalog_size, default_settings, told
+from training.tune.command import TuneCommand, TuneWorkerCommand, tune, tune_worker
+
+#: In commands that train; elsewhere --precision is the engine's arithmetic.
+_SHORT_FLAGS = {"--precision": "--precision-target", "--confidence": "--precision-confidence"}
+
+_log = logging.getLogger("aisle.train")
+
+
+@dataclass(frozen=True)
+class TrainCommand:
+    """Train a bundle from a labelled catalog."""
+
+    train: Path
+    """Training catalog: .csv, .tsv, .jsonl or .parquet."""
+    val: Path
+    """Validation catalog, for early stopping and calibration."""
+    bundle: Path
+    """Folder to write; an older bundle there is replaced."""
+    config: Path | None = None
+    """TOML file with settings, in the place of the defaults for a catalog of this size; flags win over it."""
+    columns: str = ""
+    """Other headings: product_name=title,category=label,..."""
+    taxonomy: Path | None = None
+    """CSV with category_id and category: the shop's whole tree."""
+    work_dir: Path | None = None
+    """State for --resume, rejects and TensorBoard logs; by default BUNDLE.train beside the bundle."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Encoded catalogs and picture features, shared by all runs."""
+    resume: bool = False
+    """Go on after an interruption, to the same result."""
+    settings: FlatSettings = field(default_factory=Settings)
+    """Settings that shape the model."""
+
+
+@dataclass(frozen=True)
+class PredictCommand:
+    """Answer every row of a catalog."""
+
+    bundle: Path
+    """Bundle to use."""
+    catalog: Path
+    """Catalog to answer."""
+    out: Path
+    """Answers, .csv or .parquet."""
+    columns: str = ""
+    """Other headings: product_name=title,..."""
+    engine: EngineName = "auto"
+    """What runs the bundle; auto takes Keras where it sees a GPU, else OpenVINO."""
+    precision: Precision = "float32"
+    """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it."""
+    rejects: Path | None = None
+    """Rows that could not be answered, CSV; by default OUT.rejects.csv."""
+    mask_parent: str = ""
+    """Category that every answer has to lie in, its levels joined by '>'; none is the whole tree."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Fetched pictures."""
+
+
+@dataclass(frozen=True)
+class QuantizeCommand:
+    """Add an int8 image encoder to a bundle and measure what it costs in accuracy; serve it with --precision int8."""
+
+    bundle: Path
+    """Bundle with a picture branch."""
+    catalog: Path
+    """Labelled catalog with pictures, to calibrate and to measure on."""
+    out: Path
+    """Folder of the new bundle."""
+    columns: str = ""
+    """Other headings: product_name=title,..."""
+    pictures: int = 300
+    """Pictures to calibrate with."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Fetched pictures."""
+
+
+@dataclass(frozen=True)
+class AddCategoryCommand:
+    """Add categories to a bundle from a few examples each, without training, and measure what it costs the others."""
+
+    bundle: Path
+    """Bundle to add to."""
+    catalog: Path
+    """Products of the new categories, 3 or more each; 10 are good."""
+    val: Path
+    """Labelled products of the old categories to hold the new ones against, such as the validation catalog."""
+    out: Path
+    """Folder of the new bundle."""
+    columns: str = ""
+    """Other headings: product_name=title,category=label,..."""
+    taxonomy: Path | None = None
+    """CSV with category_id and category: the shop's tree with the new categories, for their ids."""
+    rejects: Path | None = None
+    """Rows that could not be used, CSV; by default OUT.rejects.csv."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Fetched pictures."""
+
+
+@dataclass(frozen=True)
+class ExportOnnxCommand:
+    """Add ONNX programs to a bundle; serve it with --engine onnx."""
+
+    bundle: Path
+    """Bundle to export."""
+    out: Path
+    """Folder of the new bundle."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code: 0 done, 1 stopped with a sentence, 2 wrong usage, 130 interrupted."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname).1s %(name)s: %(message)s")
+    logging.getLogger("aisle").setLevel(logging.INFO)
+    commands: dict[str, tuple[type, Callable[[Any], None]]] = {
+        "train": (TrainCommand, _train),
+        "predict": (PredictCommand, _predict),
+        "evaluate": (EvaluateCommand, _evaluate),
+        "quantize": (QuantizeCommand, _quantize),
+        "add-category": (AddCategoryCommand, _add_category),
+        "export-onnx": (ExportOnnxCommand, _export_onnx),
+        "tune": (TuneCommand, tune),
+        "tune-worker": (TuneWorkerCommand, tune_worker),
+    }
+    name = arguments[0] if arguments else ""
+    if name not in commands:
+        print(f"usage: python -m training {{{','.join(commands)}}} ... (--help tells the flags)", file=sys.stderr)
+        return 0 if name in ("-h", "--help") else 2
+    form, run = commands[name]
+    try:
+        takes_config = form in (TrainCommand, TuneCommand)
+        flags = _spelled_out(arguments[1:]) if takes_config else list(arguments[1:])
+        default = _defaults(form, flags) if takes_config else tyro.MISSING_NONPROP
+        run(tyro.cli(form, prog=f"python -m training {name}", args=flags, default=default))
+    except AisleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}; check the path, its permissions and the free space", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        how = "the same command goes on" if form is TuneCommand else "train goes on with --resume"
+        print(f"interrupted; what was finished is kept. {how}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _spelled_out(flags: Sequence[str]) -> list[str]:
+    """The flags with their settings' names in the place of the short ones."""
+    names = (flag.partition("=") for flag in flags)
+    return [_SHORT_FLAGS.get(name, name) + equals + value for name, equals, value in names]
+
+
+def _defaults(form: type, arguments: Sequence[str]) -> Any:
+    """A command with the config file's settings as defaults, or those for its catalog, so that flags win over them."""
+    config = _value_of("--config", arguments)
+    settings = load_settings(Path(config)) if config else _settings_by_size(arguments)
+    required = [entry.name for entry in dataclasses.fields(form) if entry.default_factory is entry.default]
+    return form(**dict.fromkeys(required, tyro.MISSING), settings=settings)
+
+
+def _settings_by_size(arguments: Sequence[str]) -> Settings:
+    try:
+        columns = parse_columns(_value_of("--columns", arguments))
+        size = catalog_size(Path(_value_of("--train", arguments)), columns)
+    except (AisleError, OSError):  # which the command tells when it reads the catalog itself
+        return Settings()
+    settings = default_settings(size, _value_of("--backbone", arguments) or ImageSettings().backbone)
+    _log.info("%s", told(size, settings))
+    return settings
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str:
+    """What a flag is given on the command line; '' without it."""
+    for position, argument in enumerate(arguments):
+        if argument == flag and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+    return ""
+
+
+def _train(command: TrainCommand) -> None:
+    from model.network.keras_backend import prepare_keras
+
+    prepare_keras(command.settings.training)
+    from training.train import TrainJob, train
+
+    work_dir = command.work_dir or command.bundle.with_name(f"{command.bundle.name}.train")
+    job = TrainJob(
+        command.train,
+        command.val,
+        command.bundle,
+        parse_columns(command.columns),
+        command.taxonomy,
+        work_dir,
+        command.cache_dir,
+        command.resume,
+    )
+    metrics = train(job, command.settings)
+    print(f"validation accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; bundle in {command.bundle}")
+
+
+def _predict(command: PredictCommand) -> None:
+    from model.predictor import Predictor
+    from training.predict.predict import predict
+
+    rejects = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
+    if rejects == command.out:
+        raise SettingsError("--rejects and --out name the same file; give two")
+    predictor = Predictor.open(command.bundle, command.engine, command.precision)
+    columns = parse_columns(command.columns)
+    sub_tree = _sub_tree(predictor.bundle.taxonomy, command.mask_parent)
+    answered, rejected = predict(predictor, command.catalog, columns, command.out, rejects, command.cache_dir, sub_tree)
+    told = f", {rejected} rejected, with reasons in {rejects}" if rejected else ""
+    print(f"{answered} rows answered in {command.out}{told}")
+
+
+def _sub_tree(taxonomy: Taxonomy, mask_parent: str) -> SubTree | None:
+    try:
+        return find_sub_tree(taxonomy, mask_parent) if mask_parent else None
+    except TaxonomyError as error:
+        raise TaxonomyError(f"--mask-parent: {error}") from error
+
+
+def _evaluate(command: EvaluateCommand) -> None:
+    print(run_evaluate(command))
+
+
+def _quantize(command: QuantizeCommand) -> None:
+    if command.pictures < 1:
+        raise SettingsError(f"--pictures: expected 1 or more, found {command.pictures}")
+    from training.quantize import QuantizeJob, quantize
+
+    figures = quantize(
+        QuantizeJob(
+            command.bundle,
+            command.catalog,
+            command.out,
+            parse_columns(command.columns),
+            command.pictures,
+            command.cache_dir,
+        )
+    )
+    exact, rounded = figures["float32"], figures["int8"]
+    print(
+        f"accuracy {exact['accuracy']:.4f} in float32, {rounded['accuracy']:.4f} in int8 on {exact['count']} products"
+        f" (by picture alone {exact['image_accuracy']:.4f} and {rounded['image_accuracy']:.4f});"
+        f" bundle in {command.out}"
+    )
+
+
+def _add_category(command: AddCategoryCommand) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from training.new_category.add_category import AddCategoryJob, add_category
+
+    rejects = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
+    columns = parse_columns(command.columns)
+    paths = (command.bundle, command.catalog, command.val, command.out)
+    job = AddCategoryJob(*paths, columns, command.taxonomy, rejects, command.cache_dir)
+    for line in add_category(job).lines(command.val.name):
+        print(line)
+    print(f"new categories are left for review until the next training; bundle in {command.out}")
+
+
+def _export_onnx(command: ExportOnnxCommand) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from model.bundle.bundle import derive_bundle
+    from model.engines.export import write_onnx_programs
+
+    derive_bundle(command.bundle, command.out, write_onnx_programs)
+    print(f"ONNX programs equal to Keras; bundle in {command.out}")

@@ -1,0 +1,190 @@
+"""A labelled catalog as memory-mapped arrays, made once and found again by content."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from catalog.labels import LabelSpace
+from catalog.pictures.decoding import UNREADABLE, picture_fault
+from catalog.pictures.source import PictureSource, PictureSourceSettings
+from catalog.rejects import Rejects
+from catalog.rows import CatalogRow, catalog_digest, catalog_text, presence_flags, read_catalog
+from model.errors import PictureError
+from model.product import TEXT_FIELDS
+from model.settings import ImageSettings
+from tokenizer.tokenizer import Tokenizer
+from training.encoding.array_store import ArrayWriter, has_arrays, open_arrays
+from training.encoding.file_lock import exclusive
+from training.encoding.picture_encoding import PictureEncoder
+from training.encoding.text_encoding import Texts, encode_texts
+
+#: Part of the cache key; raise it when the arrays change their names or meaning.
+ENCODING_VERSION = 2
+
+_log = logging.getLogger("aisle.encode")
+_PICTURE_CHUNK_ROWS = 512
+_NOTE, _REJECTS = "rejects.json", "rejects.csv"
+#: Stands for a missing picture among keys; a picture has this key with a chance of 1 in 2**64.
+_NO_PICTURE = 0
+
+
+@dataclass(frozen=True)
+class EncodedCatalog:
+    """Rows of one catalog, ready for training.
+
+    Args:
+        arrays: the text inputs of `model/engines/engine.py`, "presence" (N, 5) float32 over FIELDS, "labels" (N,)
+            int32, and with pictures "image_feature_rows" (N,) int64.
+        image_features: (M, F) that `image_feature_rows` points into, -1 for none.
+        num_rejects: rows left out.
+        digest: hexadecimal, equal for equal rows encoded in the same way.
+    """
+
+    arrays: dict[str, np.ndarray]
+    image_features: np.ndarray | None
+    num_rejects: int
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.arrays["labels"]) if self.arrays else 0  # a catalog of rejects only leaves no array
+
+
+@dataclass(frozen=True)
+class CatalogEncoder:
+    """All that turns rows into arrays; equal encoders and equal files share one cache entry.
+
+    Pictures do not enter the key: one that changes under the same path is not noticed, but an entry
+    that lacks unreadable ones is made again, so that a mended picture or network counts.
+
+    Args:
+        tokenizer_dir: where `tokenizer` is saved.
+        fields: those the model reads.
+        pictures: embeds pictures; None when they are not read.
+    """
+
+    tokenizer: Tokenizer
+    tokenizer_dir: Path
+    label_space: LabelSpace
+    columns: Mapping[str, str]
+    fields: tuple[str, ...]
+    image: ImageSettings
+    pictures: PictureEncoder | None
+    cache_dir: Path
+
+    def encode(self, catalog: Path, rejects_path: Path) -> EncodedCatalog:
+        """Encode a catalog, or open what an earlier run left.
+
+        Raises:
+            CatalogError: the catalog cannot be read.
+        """
+        key = self._key(catalog)
+        folder = self.cache_dir / "encoded" / key
+        # Of two processes the second one finds what the first has encoded or, with other texts, embedded.
+        waits_for = self.pictures.digest if self.pictures else key
+        with exclusive(self.cache_dir / "locks" / waits_for), Rejects(rejects_path) as rejects:
+            if self.pictures:
+                self.pictures.cache.refresh()
+            if self._is_usable(folder):
+                _log.info("%s: encoded by an earlier run, found in %s", catalog, folder)
+                if (folder / _REJECTS).exists():
+                    shutil.copyfile(folder / _REJECTS, rejects_path)
+            else:
+                with ArrayWriter(folder) as writer:
+                    self._write(catalog, writer, rejects)
+                if rejects.count:
+                    shutil.copyfile(rejects_path, folder / _REJECTS)
+                (folder / _NOTE).write_text(json.dumps(rejects.counts_by_reason), encoding="utf-8")
+        num_rejects = sum(json.loads((folder / _NOTE).read_text(encoding="utf-8")).values())
+        arrays = open_arrays(folder)
+        features = self.pictures.cache.features() if self.pictures else None
+        if self.pictures and arrays:
+            arrays["image_feature_rows"] = self.pictures.cache.rows(arrays.pop("image_keys"))
+        encoded = EncodedCatalog(arrays, features, num_rejects, key)
+        return dataclasses.replace(encoded, digest=f"{key}-{len(encoded)}")
+
+    def _is_usable(self, folder: Path) -> bool:
+        """Whether an earlier run left all rows, and the features of their pictures are still there."""
+        note = folder / _NOTE
+        if not has_arrays(folder) or not note.exists() or UNREADABLE in json.loads(note.read_text(encoding="utf-8")):
+            return False
+        arrays = open_arrays(folder)
+        if not self.pictures or not arrays:
+            return True
+        keys = arrays["image_keys"]
+        return bool((self.pictures.cache.rows(keys)[keys != _NO_PICTURE] >= 0).all())
+
+    def _write(self, catalog: Path, writer: ArrayWriter, rejects: Rejects) -> None:
+        chunk_rows = _PICTURE_CHUNK_ROWS if self.pictures else 8192
+        chunks = self._chunks(catalog, rejects, chunk_rows)
+        with tqdm(desc=f"Encode {catalog.name}", unit=" rows", unit_scale=True) as bar:
+            for encoded, arrays in encode_texts(self.tokenizer, self.tokenizer_dir, chunks):
+                writer.append({**encoded, **arrays})
+                bar.update(len(arrays["labels"]))
+
+    def _chunks(
+        self, catalog: Path, rejects: Rejects, chunk_rows: int
+    ) -> Iterator[tuple[Texts, dict[str, np.ndarray]]]:
+        limits = PictureSourceSettings(max_image_bytes=self.image.max_image_bytes)
+        text_fields = [field for field in self.fields if field in TEXT_FIELDS]
+        source = PictureSource(catalog.parent, self.cache_dir / "pictures", limits)
+        with source:
+            for rows in read_catalog(catalog, self.columns, chunk_rows=chunk_rows, rejects=rejects):
+                kept, labels = self._labelled(catalog, rows, rejects)
+                kept, labels, arrays = self._with_pictures(catalog, kept, labels, rejects, source)
+                if kept:
+                    arrays["labels"] = np.array(labels, np.int32)
+                    arrays["presence"] = presence_flags(kept)
+                    yield {field: [catalog_text(row, field) for row in kept] for field in text_fields}, arrays
+
+    def _labelled(self, catalog: Path, rows: list[CatalogRow], rejects: Rejects) -> tuple[list[CatalogRow], list[int]]:
+        kept, labels = [], []
+        for row in rows:
+            label = self.label_space.class_of(row)
+            if isinstance(label, str):
+                rejects.add(catalog, row.line, row.product_id, label)
+            else:
+                kept.append(row)
+                labels.append(label)
+        return kept, labels
+
+    def _with_pictures(
+        self,
+        catalog: Path,
+        rows: list[CatalogRow],
+        labels: list[int],
+        rejects: Rejects,
+        source: PictureSource,
+    ) -> tuple[list[CatalogRow], list[int], dict[str, np.ndarray]]:
+        """Drop rows whose picture is unreadable; give the others their feature keys."""
+        if not self.pictures:
+            return rows, labels, {}
+        with_image = [i for i, row in enumerate(rows) if row.image]
+        encoded = source.read_many([rows[i].image for i in with_image])
+        values = dict(zip(with_image, self.pictures.embed(encoded), strict=True))
+        bad = {i for i, value in values.items() if isinstance(value, PictureError)}
+        for i in sorted(bad):
+            rejects.add(catalog, rows[i].line, rows[i].product_id, picture_fault(rows[i].image, values[i]))
+        good = [i for i in range(len(rows)) if i not in bad]
+        keys = np.array([values.get(i, _NO_PICTURE) for i in good], np.uint64)
+        return [rows[i] for i in good], [labels[i] for i in good], {"image_keys": keys}
+
+    def _key(self, catalog: Path) -> str:
+        parts = {
+            "version": ENCODING_VERSION,
+            "catalog": catalog_digest(catalog),
+            "folder": str(catalog.parent.resolve()),
+            "columns": dict(self.columns),
+            "fields": self.fields,
+            "tokenizer": self.tokenizer.digest if set(self.fields) & set(TEXT_FIELDS) else "",
+            "taxonomy": self.label_space.taxonomy.checksum,
+            "pictures": self.pictures.digest if self.pictures else "",
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]

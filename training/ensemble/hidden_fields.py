@@ -1,0 +1,69 @@
+"""Validation products seen with some of their fields only, and what the experts say of them then."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from model.network.linear_head import LinearHead
+from model.prediction.neighbors import NeighborIndex
+from model.product import FIELDS
+from training.encoding.encoded_catalog import EncodedCatalog
+from training.ensemble.ensemble_weights import Experts
+from training.ensemble.linear_rows import given_fields
+from training.ensemble.linear_svm import linear_scores
+from training.ensemble.neighbor_index import neighbor_votes
+from training.network.batches import CatalogBatches
+
+#: Rows that a temperature and the thresholds of a set of fields need at most.
+_MAX_ROWS = 3000
+_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenFields:
+    """The validation catalog with fields hidden, and those who judge its rows.
+
+    Args:
+        trained: from the batches' inputs to head logits.
+        head: the linear head, or None.
+        neighbors: what votes beside it, or None.
+        val: whose products are asked.
+        seed: of the draw from a large catalog.
+    """
+
+    trained: keras.Model
+    head: LinearHead | None
+    neighbors: NeighborIndex | None
+    val: CatalogBatches
+    seed: int
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Of the model."""
+        return self.val.shape.fields
+
+    def catalog(self, kept: tuple[str, ...]) -> EncodedCatalog:
+        """Products that have all of these fields, with no other."""
+        return with_fields_only(self.val.catalog, kept, self.seed)
+
+    def experts(self, catalog: EncodedCatalog) -> Experts:
+        """What each says of a catalog's rows, 1 or more."""
+        network = self.trained.predict(CatalogBatches(catalog, self.val.shape, _BATCH_SIZE), verbose=0)["joint_logits"]
+        linear = None if self.head is None else linear_scores(self.head, catalog)
+        if self.neighbors is None:
+            return Experts(network, linear)
+        return Experts(network, linear, neighbor_votes(self.neighbors, catalog, self.val.shape.num_classes))
+
+
+def with_fields_only(catalog: EncodedCatalog, kept: tuple[str, ...], seed: int) -> EncodedCatalog:
+    """Rows, drawn from a large catalog, that have all these fields; the others are hidden."""
+    found = np.flatnonzero(given_fields(catalog, kept).all(axis=1))
+    rows = np.sort(np.random.default_rng(seed).permutation(found)[:_MAX_ROWS])
+    arrays = {name: np.array(values[rows]) for name, values in catalog.arrays.items()}
+    for field in set(FIELDS) - set(kept):
+        arrays["presence"][:, FIELDS.index(field)] = 0
+        for name, values in arrays.items():
+            if name.startswith(f"{field}_"):
+                values[:] = -1 if name == "image_feature_rows" else 0
+    return EncodedCatalog(arrays, catalog.image_features, 0, f"{catalog.digest} with {' '.join(kept)} only")

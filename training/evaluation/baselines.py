@@ -1,0 +1,225 @@
+"""What a shop would try first: TF-IDF with a linear SVM, a lookup table, the most frequent category."""
+
+import logging
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from catalog.labels import LabelSpace
+from catalog.rows import CatalogRow, catalog_text, read_catalog
+from model.errors import CatalogError
+from model.product import has_text
+from model.taxonomy import Taxonomy, normalize_path
+from training.metrics.classification import answer_metrics
+from training.metrics.comparison import compare
+from training.metrics.confidence import coverages_at_precisions, risk_coverage_of
+from training.metrics.outcomes import Outcomes
+
+_log = logging.getLogger("aisle.baselines")
+#: Rows trained on at most; of a larger catalog as many are drawn at random.
+MAX_TRAIN_ROWS = 500_000
+#: And rows times categories, which is what the linear SVM takes time by: some 18 million in a minute or two.
+MAX_ROW_CATEGORIES = 400_000_000
+#: Weights of the linear SVM, one per class and feature: 2 GiB.
+MAX_WEIGHTS = 2**28
+_FIELDS = ("name", "mall_category")
+#: Words of two letters and more, as scikit-learn has it; single ones only where there is nothing else.
+_WORD, _CHARACTER = r"\b\w\w+\b", r"\b\w+\b"
+#: From so many texts on, characters that stand in one text only are left out: they cost memory and help nobody.
+_MANY_TEXTS = 100
+
+
+@dataclass(frozen=True)
+class BaselineAnswers:
+    """Answers to n rows.
+
+    Args:
+        classes: (n,) int32.
+        confidences: (n,) float32 in [0, 1]; only their order means something.
+    """
+
+    classes: np.ndarray
+    confidences: np.ndarray
+
+
+class Baseline(Protocol):
+    """Answers rows after it was fitted."""
+
+    def answer(self, rows: Sequence[CatalogRow]) -> BaselineAnswers:
+        """The class of each of n rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """Labelled rows to fit on, and how many the catalog has."""
+
+    rows: list[CatalogRow]
+    classes: np.ndarray
+    num_rows_in_catalog: int
+
+
+def read_sample(
+    catalog: Path, columns: Mapping[str, str], labels: LabelSpace, max_rows: int, seed: int = 0
+) -> TrainingSample:
+    """The catalog's rows with a label of the tree, or `max_rows` of them drawn at random.
+
+    Raises:
+        CatalogError: the catalog cannot be read, or no row has such a label.
+    """
+    rows: list[CatalogRow] = []
+    classes: list[int] = []
+    draw = random.Random(seed)
+    count = 0
+    for row, found in _labelled(catalog, columns, labels):
+        count += 1
+        if len(rows) < max_rows:
+            rows.append(row)
+            classes.append(found)
+        elif (place := draw.randrange(count)) < max_rows:  # algorithm R, Vitter 1985
+            rows[place], classes[place] = row, found
+    if not rows:
+        raise CatalogError(
+            f"{catalog}: expected rows with a category of this bundle to train the baselines on, found none;"
+            " give --baseline the catalog that the bundle was trained on"
+        )
+    return TrainingSample(rows, np.array(classes, np.int32), count)
+
+
+class LinearBaseline:
+    """TF-IDF of words (1-2) and characters (1-3) of name and mall category, each for itself, and a linear SVM."""
+
+    def __init__(self, sample: TrainingSample, fields: Sequence[str]):
+        from scipy.sparse import hstack
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.svm import LinearSVC
+
+        self._stack = hstack
+        num_classes = len(np.unique(sample.classes))
+        max_features = MAX_WEIGHTS // num_classes // (2 * len(fields))
+        self._blocks = []
+        parts = []
+        for field in fields:
+            texts = [catalog_text(row, field) for row in sample.rows]
+            pattern = _WORD if any(re.search(_WORD, text) for text in texts) else _CHARACTER
+            words = {"token_pattern": pattern, "ngram_range": (1, 2)}
+            min_df = 2 if len(texts) >= _MANY_TEXTS else 1
+            characters = {"analyzer": "char", "ngram_range": (1, 3), "min_df": min_df}
+            for settings in (words, characters):
+                vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=max_features, dtype=np.float32, **settings)
+                parts.append(vectorizer.fit_transform(texts))
+                self._blocks.append((field, vectorizer))
+        features = self._stack(parts).tocsr()
+        _log.info("TF-IDF + linear SVM: %d rows, %d features, %d categories", *features.shape, num_classes)
+        self.num_features = features.shape[1]
+        self._svm = LinearSVC(C=1.0, random_state=0, max_iter=5000).fit(features, sample.classes)
+
+    def answer(self, rows: Sequence[CatalogRow]) -> BaselineAnswers:
+        """The class of highest margin; sure where the next one is far."""
+        texts = {field: [catalog_text(row, field) for row in rows] for field, _ in self._blocks}
+        features = self._stack([vectorizer.transform(texts[field]) for field, vectorizer in self._blocks]).tocsr()
+        margins = self._svm.decision_function(features)
+        if margins.ndim == 1:  # of two classes there is one margin
+            margins = np.stack([-margins, margins], axis=1)
+        leads = np.diff(np.partition(margins, -2, axis=1)[:, -2:], axis=1)[:, 0]
+        return BaselineAnswers(self._svm.classes_[margins.argmax(axis=1)], (leads / (1 + leads)).astype(np.float32))
+
+
+class LookupBaseline:
+    """The most frequent category of a mall category; the most frequent of all for one it has not seen."""
+
+    def __init__(self, sample: TrainingSample):
+        counts: dict[str, Counter[int]] = {}
+        for row, found in zip(sample.rows, sample.classes.tolist(), strict=True):
+            for key in {normalize_path(row.mall_category), ""}:  # '' counts all rows
+                counts.setdefault(key, Counter())[found] += 1
+        self._answers = {key: _most_frequent(counter) for key, counter in counts.items()}
+
+    def answer(self, rows: Sequence[CatalogRow]) -> BaselineAnswers:
+        """As sure as the mall category's rows agree."""
+        majority = self._answers[""]
+        found = [self._answers.get(normalize_path(row.mall_category), majority) for row in rows]
+        return BaselineAnswers(np.array([c for c, _ in found], np.int32), np.array([s for _, s in found], np.float32))
+
+
+class MajorityBaseline:
+    """Always the most frequent category."""
+
+    def __init__(self, sample: TrainingSample):
+        self._answer = _most_frequent(Counter(sample.classes.tolist()))
+
+    def answer(self, rows: Sequence[CatalogRow]) -> BaselineAnswers:
+        """Equally sure of all."""
+        found, share = self._answer
+        return BaselineAnswers(np.full(len(rows), found, np.int32), np.full(len(rows), share, np.float32))
+
+
+class Baselines:
+    """All baselines that a training catalog allows, and their answers to a stream of rows."""
+
+    def __init__(self, catalog: Path, columns: Mapping[str, str], labels: LabelSpace):
+        max_rows = min(MAX_TRAIN_ROWS, MAX_ROW_CATEGORIES // labels.taxonomy.num_leaves)
+        sample = read_sample(catalog, columns, labels, max_rows)
+        self._catalog = catalog.name
+        self._num_rows, self._num_rows_in_catalog = len(sample.rows), sample.num_rows_in_catalog
+        fields = [field for field in _FIELDS if any(has_text(catalog_text(row, field)) for row in sample.rows)]
+        self._baselines: dict[str, Baseline] = {}
+        if fields and len(np.unique(sample.classes)) > 1:
+            self._baselines["tfidf_linear_svm"] = LinearBaseline(sample, fields)
+        if "mall_category" in fields:
+            self._baselines["mall_category_lookup"] = LookupBaseline(sample)
+        self._baselines["majority"] = MajorityBaseline(sample)
+        self._answers: dict[str, list[BaselineAnswers]] = {name: [] for name in self._baselines}
+
+    def add(self, rows: Sequence[CatalogRow]) -> None:
+        """Answer the next rows, 1 or more."""
+        for name, baseline in self._baselines.items():
+            self._answers[name].append(baseline.answer(rows))
+
+    def metrics(self, aisle: Outcomes, taxonomy: Taxonomy) -> dict[str, Any]:
+        """Figures of each baseline beside those of the model, on the rows that were added.
+
+        Args:
+            aisle: the joint head's outcomes of the same rows.
+        Returns:
+            catalog, num_rows, num_rows_in_catalog; aisle: figures; baselines: name to figures. Figures are those of
+            `answer_metrics` and coverage_at_precision; a baseline also has comparison, see `compare`.
+        """
+        found = {}
+        for name, parts in self._answers.items():
+            classes = np.concatenate([part.classes for part in parts])
+            confidences = np.concatenate([part.confidences for part in parts])
+            comparison = compare(aisle.is_correct, classes == aisle.labels, aisle.labels, taxonomy)
+            found[name] = {**_figures(aisle.labels, classes, confidences, taxonomy), "comparison": comparison}
+        return {
+            "catalog": self._catalog,
+            "num_rows": self._num_rows,
+            "num_rows_in_catalog": self._num_rows_in_catalog,
+            "aisle": _figures(aisle.labels, aisle.predicted, aisle.confidences, taxonomy),
+            "baselines": found,
+        }
+
+
+def _figures(labels: np.ndarray, classes: np.ndarray, confidences: np.ndarray, taxonomy: Taxonomy) -> dict[str, Any]:
+    curve = risk_coverage_of(confidences, classes == labels)
+    return {**answer_metrics(labels, classes, taxonomy), "coverage_at_precision": coverages_at_precisions(curve)}
+
+
+def _labelled(catalog: Path, columns: Mapping[str, str], labels: LabelSpace) -> Iterator[tuple[CatalogRow, int]]:
+    for rows in read_catalog(catalog, columns):
+        for row in rows:
+            found = labels.class_of(row)
+            if not isinstance(found, str):
+                yield row, found
+
+
+def _most_frequent(counts: Counter[int]) -> tuple[int, float]:
+    """The class, of equals the lowest, and its share."""
+    found, count = min(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return found, count / counts.total()

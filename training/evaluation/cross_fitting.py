@@ -1,0 +1,103 @@
+"""Calibration measured on rows that it was not fitted on, and the contract's promise likewise."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from model.prediction.answers import Calibration, softmax
+from training.ensemble.calibration import fit_temperature, precision_threshold
+from training.metrics.confidence import expected_calibration_error, ratio
+from training.metrics.outcomes import Outcomes
+
+NUM_FOLDS = 5
+#: Logits kept at most: 200 MB. A temperature and 15 bins need no more rows than these hold of any tree.
+MAX_SAMPLE_VALUES = 50_000_000
+
+
+class LogitSample:
+    """Joint logits of rows drawn at random from a stream, as many as memory allows; the same for any chunking.
+
+    Args:
+        num_classes: K.
+        max_values: bound of rows times K.
+    """
+
+    def __init__(self, num_classes: int, max_values: int = MAX_SAMPLE_VALUES, seed: int = 0):
+        self._max_rows = max(NUM_FOLDS, max_values // num_classes)
+        self._random = np.random.default_rng(seed)
+        self._draws = np.empty(0)
+        self._logits = np.empty((0, num_classes), np.float32)
+        self._labels = np.empty(0, np.int32)
+        self._least = np.empty(0, np.float32)
+
+    def add(self, logits: np.ndarray, labels: np.ndarray, least: np.ndarray) -> None:
+        """Offer (n, K) float32 logits with their (n,) classes, and (n,) float32 as of `cross_fitted_calibration`."""
+        draws = np.concatenate([self._draws, self._random.random(len(labels))])
+        kept = np.arange(len(draws))
+        if len(draws) > self._max_rows:
+            kept = np.sort(np.argpartition(draws, self._max_rows)[: self._max_rows])
+        self._draws = draws[kept]
+        self._logits = np.concatenate([self._logits, logits])[kept]
+        self._labels = np.concatenate([self._labels, labels])[kept]
+        self._least = np.concatenate([self._least, least])[kept]
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(M, K) float32 logits, (M,) int32 classes and (M,) float32 `least`, in the stream's order."""
+        return self._logits, self._labels, self._least
+
+
+def cross_fitted_calibration(
+    logits: np.ndarray, labels: np.ndarray, least: np.ndarray, stored: Calibration, seed: int = 0
+) -> dict[str, Any]:
+    """Calibration error and contract on each fifth of the rows, fitted on the other four fifths.
+
+    The stored temperature and thresholds may have been fitted on these very rows; what is measured here never was.
+
+    Args:
+        logits: (N, K) float32 joint logits, uncalibrated.
+        labels: (N,) int32 classes.
+        least: (N,) float32, what each row's leaf has to reach for the fields that the row lacks, whatever a fold finds:
+            these thresholds stay as they are stored.
+    Returns:
+        count, num_folds; stored: temperature, expected_calibration_error; cross_fitted: temperatures (one a
+        fold), expected_calibration_error, leaf_accepted_share and leaf_accepted_precision of thresholds that promise
+        precision_target with precision_confidence. None in place of cross_fitted with fewer rows than folds.
+    """
+    kept = Outcomes.of(labels, softmax(logits, stored.temperature))
+    return {
+        "count": len(labels),
+        "num_folds": NUM_FOLDS,
+        "stored": {
+            "temperature": stored.temperature,
+            "expected_calibration_error": expected_calibration_error(kept),
+        },
+        "cross_fitted": _cross_fitted(logits, labels, least, stored, seed) if len(labels) >= NUM_FOLDS else None,
+    }
+
+
+def _cross_fitted(
+    logits: np.ndarray, labels: np.ndarray, least: np.ndarray, stored: Calibration, seed: int
+) -> dict[str, Any]:
+    folds = np.random.default_rng(seed).permutation(len(labels)) % NUM_FOLDS
+    temperatures, measured, placed = [], [], []
+    for fold in range(NUM_FOLDS):
+        temperature = fit_temperature(logits[folds != fold], labels[folds != fold])
+        outcomes = Outcomes.of(labels, softmax(logits, temperature))
+        fitted, unseen = outcomes.select(folds != fold), outcomes.select(folds == fold)
+        threshold, _ = precision_threshold(
+            fitted.confidences, fitted.is_correct, stored.precision_target, stored.precision_confidence
+        )
+        temperatures.append(temperature)
+        measured.append(unseen)
+        placed.append(unseen.confidences >= np.maximum(threshold, least[folds == fold]))
+    return {"temperatures": temperatures, **_figures(measured, np.concatenate(placed))}
+
+
+def _figures(measured: Sequence[Outcomes], is_leaf_accepted: np.ndarray) -> dict[str, float | None]:
+    outcomes = Outcomes.concatenate(measured)
+    return {
+        "expected_calibration_error": expected_calibration_error(outcomes),
+        "leaf_accepted_share": ratio(is_leaf_accepted.sum(), len(outcomes)),
+        "leaf_accepted_precision": ratio(outcomes.is_correct[is_leaf_accepted].sum(), is_leaf_accepted.sum()),
+    }

@@ -1,0 +1,127 @@
+"""`training evaluate`: a labelled catalog in, metrics.json and a report out."""
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from catalog.labels import LabelSpace
+from catalog.rejects import Rejects
+from model.errors import CatalogError
+from model.predictor import Predictor
+from model.settings import settings_to_dict
+from training.evaluation.baselines import Baselines
+from training.evaluation.bundle_comparison import compare_bundles
+from training.evaluation.cross_fitting import cross_fitted_calibration
+from training.evaluation.evaluated_rows import EvaluatedRows
+from training.evaluation.field_grid import FieldGrid
+from training.evaluation.labelled_answers import LabelledCatalog, labelled_answers
+from training.metrics.classification import confused_pairs, evaluation_metrics, per_category_table
+from training.metrics.confidence import reliability_bins, risk_coverage
+from training.metrics.hierarchy import sibling_pairs
+from training.report.report import ReportDetails, write_report
+
+_TOP_K = 5
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is measured on request.
+
+    Args:
+        baseline: training catalog of the baselines, with the columns of the evaluated one.
+        compare_to: another bundle to compare with.
+        field_grid: whether to answer again with fields left out or exchanged.
+    """
+
+    baseline: Path | None = None
+    compare_to: Predictor | None = None
+    field_grid: bool = False
+
+
+def evaluate(
+    predictor: Predictor, catalog: LabelledCatalog, report_dir: Path, extras: Extras | None = None
+) -> tuple[dict, Path]:
+    """Measure a bundle on a labelled catalog.
+
+    Returns:
+        the content of metrics.json and the path of report.html. Beside `evaluation_metrics` it has rejects,
+        calibration (`cross_fitted_calibration`), mall_categories (`MallCategoryMetrics.worst`), and where asked for
+        baselines (`Baselines.metrics`), bundle_comparison (`compare_bundles`) and field_grid (`FieldGrid.metrics`).
+    Raises:
+        CatalogError: a catalog cannot be read or has no labelled row of this taxonomy.
+    """
+    extras = extras or Extras()
+    if extras.baseline and extras.baseline.resolve() == catalog.path.resolve():
+        raise CatalogError(
+            f"--baseline and --catalog name the same file, {catalog.path}; give --baseline the training catalog"
+        )
+    report_dir.mkdir(parents=True, exist_ok=True)
+    bundle = predictor.bundle
+    labels = LabelSpace(bundle.taxonomy, "the bundle's tree")
+    baselines = Baselines(extras.baseline, catalog.columns, labels) if extras.baseline else None
+    rows = EvaluatedRows(predictor)
+    with ExitStack() as stack:
+        rejects = stack.enter_context(Rejects(report_dir / "rejects.csv"))
+        grid = None
+        if extras.field_grid:
+            catalog.cache_dir.mkdir(parents=True, exist_ok=True)
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="field-grid-", dir=catalog.cache_dir))
+            grid = FieldGrid(predictor, Path(scratch))
+        for chunk, classes in labelled_answers(predictor, catalog, labels, rejects, _TOP_K):
+            rows.add(chunk, classes)
+            if baselines:
+                baselines.add(chunk.rows)
+            if grid:
+                grid.add(chunk.features, classes, chunk.answers.top_classes[:, 0] == classes)
+        if not rows.num_rows:
+            raise CatalogError(
+                f"{catalog.path}: expected rows with a category of this bundle, found none;"
+                f" see {report_dir}/rejects.csv"
+            )
+        metrics = _metrics(predictor, rows)
+        metrics["rejects"] = rejects.count
+        if baselines:
+            metrics["baselines"] = baselines.metrics(rows.joint, bundle.taxonomy)
+        if grid:
+            metrics["field_grid"] = grid.metrics()
+        if extras.compare_to:
+            metrics["bundle_comparison"] = compare_bundles(
+                rows.judged, rows.joint.labels, bundle.taxonomy, extras.compare_to, catalog, report_dir
+            )
+    details = _details(predictor, catalog.path, rows, dict(rejects.counts_by_reason))
+    return metrics, write_report(report_dir, metrics, details)
+
+
+def _metrics(predictor: Predictor, rows: EvaluatedRows) -> dict:
+    bundle = predictor.bundle
+    return {
+        **evaluation_metrics(rows.outcomes, rows.answers, rows.presence, bundle.fields, bundle.taxonomy),
+        "calibration": cross_fitted_calibration(*rows.sample.rows(), bundle.calibration),
+        "mall_categories": rows.mall_category_metrics.worst(),
+    }
+
+
+def _details(predictor: Predictor, catalog: Path, rows: EvaluatedRows, reject_counts: dict[str, int]) -> ReportDetails:
+    bundle, joint = predictor.bundle, rows.joint
+    return ReportDetails(
+        title=f"{bundle.name} on {catalog.name}",
+        bundle_name=bundle.name,
+        bundle_version=bundle.version,
+        catalog_name=catalog.name,
+        created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        taxonomy=bundle.taxonomy,
+        precision_target=bundle.calibration.precision_target,
+        precision_confidence=bundle.calibration.precision_confidence,
+        reliability=reliability_bins(joint),
+        risk_coverage=risk_coverage(joint),
+        category_rows=per_category_table(joint, bundle.taxonomy),
+        confused_pairs=confused_pairs(joint, bundle.taxonomy),
+        sibling_pairs=sibling_pairs(joint, bundle.taxonomy),
+        confident_errors=rows.confident_errors(),
+        reject_counts=reject_counts,
+        history=bundle.history,
+        settings=settings_to_dict(bundle.settings),
+        facts={"Engine": predictor.engine.name, "Fields": ", ".join(bundle.fields)},
+    )

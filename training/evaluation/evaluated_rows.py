@@ -1,0 +1,179 @@
+"""What is kept of the rows of an evaluation: a few numbers each, and the texts of the surest errors."""
+
+import base64
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from catalog.rows import CatalogRow
+from model.engines.engine import Features
+from model.prediction.answers import Answers, softmax
+from model.prediction.field_subsets import SubsetThresholds
+from model.prediction.word_support import word_supports
+from model.predictor import Predictor
+from model.product import head_rows
+from model.taxonomy import SEPARATOR
+from training.evaluation.bundle_comparison import AnsweredRows
+from training.evaluation.cross_fitting import LogitSample
+from training.evaluation.mall_category_metrics import MallCategoryMetrics
+from training.metrics.classification import concatenate_answers, confident_error_rows
+from training.metrics.confidence import leaf_accepted_flags
+from training.metrics.outcomes import Outcomes
+from training.predict.answered_catalog import AnsweredChunk
+from training.report.report import ConfidentError, HeadAnswer
+
+NUM_ERRORS = 24
+_THUMBNAIL_PX = 96
+
+
+@dataclass(frozen=True)
+class _Error:
+    """A wrong answer and what it takes to explain it.
+
+    Args:
+        features: the classifier's inputs, (1, ...) each.
+        outputs: what it made of them, likewise.
+        thumbnail: a data:image/ URI, '' without a picture.
+    """
+
+    confidence: float
+    row: CatalogRow
+    features: Features
+    outputs: dict[str, np.ndarray]
+    thumbnail: str
+
+
+class EvaluatedRows:
+    """Collects a stream of answered rows; what its properties join is read after the last one.
+
+    Args:
+        predictor: that answers.
+    """
+
+    def __init__(self, predictor: Predictor):
+        bundle = predictor.bundle
+        self.num_rows = 0
+        self.sample = LogitSample(bundle.taxonomy.num_leaves)
+        self.mall_category_metrics = MallCategoryMetrics()
+        none_of_all = replace(bundle.calibration, thresholds=(0.0,) * bundle.taxonomy.depth)
+        self._subset_thresholds = SubsetThresholds(none_of_all, bundle.fields)
+        self._leaf_depths = np.array([1 + leaf.count(SEPARATOR) for leaf in bundle.taxonomy.leaves])
+        self._predictor = predictor
+        self._bundle = bundle
+        self._outcomes: dict[str, list[Outcomes]] = {head: [] for head in bundle.heads}
+        self._answers: list[Answers] = []
+        self._presence: list[np.ndarray] = []
+        self._lines: list[np.ndarray] = []
+        self._is_leaf_accepted: list[np.ndarray] = []
+        #: By row number.
+        self._errors: dict[int, _Error] = {}
+
+    def add(self, chunk: AnsweredChunk, labels: np.ndarray) -> None:
+        """Keep what measures need of n rows, 1 or more, with their (n,) int32 classes."""
+        calibration = self._bundle.calibration
+        temperatures = {**calibration.head_temperatures, "joint": calibration.temperature}
+        for head, parts in self._outcomes.items():
+            probabilities = softmax(chunk.outputs[f"{head}_logits"], temperatures.get(head, 1.0))
+            parts.append(Outcomes.of(labels, probabilities))
+        joint = self._outcomes["joint"][-1]
+        is_leaf_accepted, _ = leaf_accepted_flags(labels, chunk.answers, self._bundle.taxonomy)
+        least = self._asked_of_leaves(chunk.features["presence"], joint.predicted)
+        self.sample.add(chunk.outputs["joint_logits"], labels, least)
+        self.mall_category_metrics.add(chunk.rows, joint.is_correct, is_leaf_accepted)
+        self._answers.append(chunk.answers)
+        self._presence.append(chunk.features["presence"])
+        self._lines.append(np.array([row.line for row in chunk.rows], np.int64))
+        self._is_leaf_accepted.append(is_leaf_accepted)
+        self._add_errors(chunk, joint)
+        self.num_rows += len(labels)
+
+    @cached_property
+    def outcomes(self) -> dict[str, Outcomes]:
+        """Of every head."""
+        return {head: Outcomes.concatenate(parts) for head, parts in self._outcomes.items()}
+
+    @property
+    def joint(self) -> Outcomes:
+        """Of the head that answers."""
+        return self.outcomes["joint"]
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Of all rows."""
+        return concatenate_answers(self._answers)
+
+    @cached_property
+    def presence(self) -> np.ndarray:
+        """(N, number of the bundle's fields) float32 flags."""
+        return np.concatenate(self._presence)
+
+    @property
+    def judged(self) -> AnsweredRows:
+        """For the comparison with another bundle."""
+        lines, is_leaf_accepted = np.concatenate(self._lines), np.concatenate(self._is_leaf_accepted)
+        return AnsweredRows(lines, self.joint.predicted, self.joint.confidences, is_leaf_accepted)
+
+    def confident_errors(self) -> list[ConfidentError]:
+        """The wrong answers it was surest of, surest first."""
+        return [self._error(int(i)) for i in confident_error_rows(self.joint, NUM_ERRORS)]
+
+    def _asked_of_leaves(self, presence: np.ndarray, leaves: np.ndarray) -> np.ndarray:
+        """(n,) float32, what rows with these fields have to reach to be placed at these leaves.
+
+        A leaf is a node of its own depth and of all below.
+        """
+        thresholds = self._subset_thresholds.of_rows(presence)
+        from_depth_on = np.minimum.accumulate(thresholds[:, ::-1], axis=1)[:, ::-1]
+        return np.asarray(from_depth_on[np.arange(len(leaves)), self._leaf_depths[leaves] - 1])
+
+    def _add_errors(self, chunk: AnsweredChunk, joint: Outcomes) -> None:
+        """Keep the rows of the surest errors: those of a chunk may be among those of the catalog."""
+        for i in map(int, confident_error_rows(joint, NUM_ERRORS)):
+            self._errors[self.num_rows + i] = _Error(
+                float(joint.confidences[i]),
+                chunk.rows[i],
+                {name: values[[i]] for name, values in chunk.features.items()},  # copies, not views of a chunk
+                {name: values[[i]] for name, values in chunk.outputs.items()},
+                _thumbnail(chunk.pixels[i]) if i in chunk.pixels else "",
+            )
+        surest = sorted(self._errors.items(), key=lambda item: (-item[1].confidence, item[0]))
+        self._errors = dict(surest[:NUM_ERRORS])
+
+    def _error(self, i: int) -> ConfidentError:
+        taxonomy = self._bundle.taxonomy
+        error = self._errors[i]
+        row = error.row
+        top = self.answers.categories(i, taxonomy)[0]
+        (words,) = word_supports(self._predictor, [row.product_name], error.features, error.outputs["joint_logits"])
+        return ConfidentError(
+            product_id=row.product_id,
+            product_name=row.product_name,
+            mall_category=row.mall_category,
+            truth=taxonomy.leaves[int(self.joint.labels[i])],
+            answer=top.category,
+            probability=top.probability,
+            is_accepted=not self.answers.needs_review(i, taxonomy),
+            thumbnail=error.thumbnail,
+            heads=self._head_answers(error),
+            words=words,
+        )
+
+    def _head_answers(self, error: _Error) -> tuple[HeadAnswer, ...]:
+        """What each head says by itself, if the product has what it reads."""
+        answers = []
+        temperatures = self._bundle.calibration.head_temperatures
+        for head in self._bundle.heads:
+            if head == "joint" or not head_rows(head, error.features["presence"], self._bundle.fields)[0]:
+                continue
+            (probabilities,) = softmax(error.outputs[f"{head}_logits"], temperatures.get(head, 1.0))
+            leaf = int(probabilities.argmax())
+            answers.append(HeadAnswer(head, self._bundle.taxonomy.leaves[leaf], float(probabilities[leaf])))
+        return tuple(answers)
+
+
+def _thumbnail(pixels: np.ndarray) -> str:
+    small = cv2.resize(pixels, (_THUMBNAIL_PX, _THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(".jpg", small[:, :, ::-1])
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

@@ -1,0 +1,46 @@
+"""A labelled catalog through a bundle: the rows that were answered, each with its class."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from catalog.labels import LabelSpace
+from catalog.rejects import Rejects
+from model.predictor import Predictor
+from training.predict.answered_catalog import AnsweredChunk, answer_catalog
+
+
+@dataclass(frozen=True)
+class LabelledCatalog:
+    """A catalog to evaluate on.
+
+    Args:
+        columns: our column name to the file's heading.
+        cache_dir: keeps fetched pictures.
+    """
+
+    path: Path
+    columns: Mapping[str, str]
+    cache_dir: Path
+
+
+def labelled_answers(
+    predictor: Predictor, catalog: LabelledCatalog, labels: LabelSpace, rejects: Rejects, top_k: int
+) -> Iterator[tuple[AnsweredChunk, np.ndarray]]:
+    """Answer every row that can be answered and has a label of the tree; the others go to `rejects`.
+
+    Returns:
+        chunks of one row or more, each with its (N,) int32 classes.
+    Raises:
+        CatalogError: the catalog cannot be read.
+    """
+    for chunk in answer_catalog(predictor, catalog.path, catalog.columns, rejects, catalog.cache_dir, top_k):
+        classes = [labels.class_of(row) for row in chunk.rows]
+        for row, found in zip(chunk.rows, classes, strict=True):
+            if isinstance(found, str):
+                rejects.add(catalog.path, row.line, row.product_id, found)
+        kept = np.array([i for i, found in enumerate(classes) if not isinstance(found, str)], int)
+        if len(kept):
+            yield chunk.select(kept), np.array([classes[i] for i in kept], np.int32)

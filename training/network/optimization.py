@@ -1,0 +1,46 @@
+"""The network as it is trained: a loss and an optimizer on top."""
+
+from collections.abc import Sequence
+
+import keras
+
+from model.settings import TrainingSettings
+from training.network.losses import SmoothedCrossEntropy
+
+
+def over_logits(classifier: keras.Model) -> keras.Model:
+    """The trainable model: the classifier without the embedding, which has no loss."""
+    outputs = dict(classifier.output)
+    del outputs["embedding"]
+    return keras.Model({tensor.name: tensor for tensor in classifier.inputs}, outputs, name="trained")
+
+
+def compile_network(model: keras.Model, heads: Sequence[str], settings: TrainingSettings, steps: int) -> None:
+    """Attach losses, per-head accuracy and the optimizer, whose learning rate ends at 0 after `steps`."""
+    outputs = [f"{head}_logits" for head in heads]
+    model.compile(
+        optimizer=build_optimizer(settings, steps),
+        loss={output: SmoothedCrossEntropy(settings.label_smoothing) for output in outputs},
+        loss_weights={f"{head}_logits": getattr(settings, f"{head}_loss_weight") for head in heads},
+        weighted_metrics={output: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for output in outputs},
+    )
+
+
+def build_optimizer(settings: TrainingSettings, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer by name, with linear warm-up and cosine decay (Loshchilov and Hutter 2017)."""
+    warmup_steps = min(settings.warmup_steps, steps // 5)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup_steps else settings.learning_rate,
+        decay_steps=max(steps - warmup_steps, 1),
+        warmup_target=settings.learning_rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
+    optimizers = {
+        "Adam": keras.optimizers.Adam,
+        "Adagrad": keras.optimizers.Adagrad,
+        "Adadelta": keras.optimizers.Adadelta,
+        "SGD": keras.optimizers.SGD,
+    }
+    return optimizers[settings.optimizer](
+        learning_rate=schedule, use_ema=settings.ema_momentum > 0, ema_momentum=settings.ema_momentum
+    )

@@ -1,0 +1,181 @@
+"""`training add-category`: a bundle and a few examples in, a bundle that knows new categories out."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from catalog.columns import did_you_mean
+from catalog.labels import LabelSpace
+from catalog.rejects import Rejects
+from catalog.rows import read_catalog
+from catalog.taxonomy_file import ancestors, read_taxonomy
+from model.bundle.bundle import Bundle, derive_bundle, load_bundle, rewrite_descriptions
+from model.bundle.files import FILES
+from model.engines.export import replace_classifier
+from model.errors import CatalogError, TaxonomyError
+from model.network.wider_classifier import load_classifier, set_columns, widen_classifier
+from model.taxonomy import Taxonomy
+from training.new_category.cost import NewCategoryCost, cost_card_section, measure_cost
+from training.new_category.head_columns import HeadColumns, LabelledRows, fit_heads
+from training.new_category.head_probe import HeadProbe
+
+#: Fewer say too little of what a category is like.
+MIN_EXAMPLES = 3
+#: Rows of the validation catalog that new categories are held against.
+_MAX_OLD_ROWS = 8000
+
+
+@dataclass(frozen=True)
+class AddCategoryJob:
+    """What to add and where to put the result.
+
+    Args:
+        catalog: rows of the new categories.
+        val: labelled rows of the old categories, perhaps some of the new ones.
+        columns: our column name to the files' heading.
+        taxonomy: the shop's tree with the new categories, for their ids; or None.
+        rejects: CSV of the rows that could not be used.
+    """
+
+    bundle: Path
+    catalog: Path
+    val: Path
+    out: Path
+    columns: Mapping[str, str]
+    taxonomy: Path | None
+    rejects: Path
+    cache_dir: Path
+
+
+def add_category(job: AddCategoryJob) -> NewCategoryCost:
+    """Add the categories of a catalog as new leaves and write the new bundle.
+
+    Every head gets a column for each new leaf, fitted to what the head reads of the examples and of the old rows
+    (`new_columns.py`); the old columns stay, so the old leaves keep their order among each other. The precision
+    contract does not cover new leaves: they are answered, and left for review.
+
+    Returns:
+        what it costs the old categories and how many products of the new ones are found.
+    Raises:
+        BundleError: the bundle is damaged, or --out is taken.
+        CatalogError: a catalog cannot be read, or has too few usable rows.
+        TaxonomyError: a category is there already, or lies above or below an old one.
+    """
+    bundle = load_bundle(job.bundle)
+    tree = read_taxonomy(job.taxonomy) if job.taxonomy is not None else None
+    new_leaves = read_new_leaves(job.catalog, job.columns, bundle.taxonomy, tree)
+    taxonomy = extended(bundle.taxonomy, new_leaves, tree)
+    additions: list[NewCategoryCost] = []
+
+    def add(folder: Path) -> None:
+        old_classifier = load_classifier(folder)
+        classifier = widen_classifier(old_classifier, bundle.taxonomy.num_leaves, len(new_leaves))
+        examples, old = _probed(job, bundle, taxonomy, classifier)
+        columns = HeadColumns.of(bundle, old_classifier)
+        addition = measure_cost(columns, examples, old, bundle.taxonomy, new_leaves)
+        for head, (kernel, biases) in fit_heads(columns, examples, old.known(bundle.taxonomy.num_leaves)).items():
+            set_columns(classifier, head, kernel, biases)
+        replace_classifier(folder, classifier)
+        unproven = (*bundle.calibration.unproven, *new_leaves)
+        metrics = {**bundle.metrics, "additions": [*bundle.metrics.get("additions", []), addition.to_dict()]}
+        rewrite_descriptions(folder, taxonomy, replace(bundle.calibration, unproven=unproven), metrics)
+        with (folder / FILES.model_card).open("a", encoding="utf-8") as card:
+            card.write(cost_card_section(addition))
+        additions.append(addition)
+
+    derive_bundle(job.bundle, job.out, add)
+    return additions[0]
+
+
+def extended(taxonomy: Taxonomy, new_leaves: Sequence[str], tree: Taxonomy | None) -> Taxonomy:
+    """A tree with further leaves behind its own, and with the ids that `tree` has for them and the nodes above."""
+    above = {node for leaf in new_leaves for node in ancestors(leaf)}
+    ids = {node: tree.category_id(node) for node in (*new_leaves, *above) if tree.category_id(node)} if tree else {}
+    return Taxonomy((*taxonomy.leaves, *new_leaves), {**ids, **taxonomy.category_ids})
+
+
+def read_new_leaves(
+    catalog: Path, columns: Mapping[str, str], taxonomy: Taxonomy, tree: Taxonomy | None = None
+) -> tuple[str, ...]:
+    """The categories of a catalog, sorted, when all of them can become leaves.
+
+    Args:
+        taxonomy: the bundle's.
+        tree: the shop's; its leaves may be named by id.
+    Raises:
+        CatalogError: the catalog cannot be read or no row has a category.
+        TaxonomyError: a category is there already, or lies above or below another leaf; says which.
+    """
+    paths = {
+        category_id: node for known in (tree, taxonomy) if known for node, category_id in known.category_ids.items()
+    }
+    labels = (row.category for rows in read_catalog(catalog, columns) for row in rows if row.category)
+    counts = Counter(paths.get(label, label) for label in labels)
+    if not counts:
+        raise CatalogError(
+            f"{catalog}: expected rows with a new category each, found none; fill in the category column"
+        )
+    for leaf in counts:
+        if taxonomy.class_of(leaf) is not None:
+            raise TaxonomyError(
+                f"{catalog}: expected new categories only, found {leaf!r}, which the bundle has; leave its"
+                f" {counts[leaf]} rows out, or train again with them"
+            )
+        if taxonomy.node_position(leaf) is not None:
+            below = next(old for old in taxonomy.leaves if old.startswith(f"{leaf}>"))
+            raise TaxonomyError(
+                f"{catalog}: expected leaves, found {leaf!r}, which has categories below it, such as {below!r}; give"
+                " the new category a level of its own"
+            )
+        if tree is not None and tree.class_of(leaf) is None:
+            raise TaxonomyError(
+                f"{catalog}: expected leaves of the taxonomy, found {leaf!r}{did_you_mean(leaf, tree.leaves)}; correct"
+                " the category, or add it to --taxonomy"
+            )
+    try:
+        Taxonomy((*taxonomy.leaves, *counts))
+    except TaxonomyError as error:
+        raise TaxonomyError(
+            f"{catalog}: {error}; put the new category beside that leaf, or train again with a tree that splits it"
+        ) from error
+    return tuple(sorted(counts))
+
+
+def _probed(
+    job: AddCategoryJob, bundle: Bundle, taxonomy: Taxonomy, classifier: keras.Model
+) -> tuple[LabelledRows, LabelledRows]:
+    """Examples and validation rows, with labels in the new tree."""
+    labels = LabelSpace(taxonomy, "the bundle's tree and the new categories")
+    num_old = bundle.taxonomy.num_leaves
+    with closing(HeadProbe(bundle, classifier, job.cache_dir)) as probe, Rejects(job.rejects) as rejects:
+        examples = _labelled(probe, job.catalog, job, labels, rejects)
+        for i, leaf in enumerate(taxonomy.leaves[num_old:], start=num_old):
+            num_examples = int((examples.labels == i).sum())
+            if num_examples < MIN_EXAMPLES:
+                raise CatalogError(
+                    f"{job.catalog}: expected {MIN_EXAMPLES} or more usable products of {leaf!r}, found {num_examples};"
+                    f" add some, {rejects.summary()}"
+                )
+        val = _labelled(probe, job.val, job, labels, rejects)
+    if not (val.labels < num_old).any():
+        raise CatalogError(
+            f"{job.val}: expected labelled products of the old categories, found none; see {job.rejects}"
+        )
+    return examples, val
+
+
+def _labelled(
+    probe: HeadProbe, catalog: Path, job: AddCategoryJob, labels: LabelSpace, rejects: Rejects
+) -> LabelledRows:
+    probed = probe.probe(catalog, job.columns, rejects, _MAX_OLD_ROWS)
+    classes = [labels.class_of(row) for row in probed.rows]
+    for row, found in zip(probed.rows, classes, strict=True):
+        if isinstance(found, str):
+            rejects.add(catalog, row.line, row.product_id, found)
+    kept = np.array([i for i, found in enumerate(classes) if not isinstance(found, str)], int)
+    return LabelledRows(np.array([classes[i] for i in kept], int), probed.presence[kept], probed.views_of(kept))

@@ -1,0 +1,177 @@
+"""A catalog through a bundle, chunk by chunk and in order; what predict and evaluate share."""
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from catalog.pictures.decoding import decode_or_error, picture_fault
+from catalog.pictures.source import PictureSource, PictureSourceSettings
+from catalog.rejects import Rejects
+from catalog.rows import CatalogRow, read_catalog
+from model.engines.engine import Features
+from model.errors import AisleError, PictureError
+from model.prediction.answers import Answers
+from model.predictor import Predictor
+from model.product import Product
+from model.sub_tree import SubTree
+from training.encoding.text_encoding import encode_texts
+
+_TEXT_CHUNK_ROWS = 4096
+_PICTURE_CHUNK_ROWS = 512
+#: Rows in one call of an engine.
+_BATCH_ROWS = 256
+_IMAGE_BATCH_ROWS = 32
+
+
+@dataclass(frozen=True)
+class AnsweredChunk:
+    """Rows that were answered, with their answers.
+
+    Args:
+        rows: N catalog rows, in the file's order.
+        features: the classifier's inputs, (N, ...) each, "presence" among them.
+        outputs: engine outputs, (N, ...) each.
+        answers: top k and accepted categories.
+        pixels: decoded pictures by position among `rows`, for those that have one.
+    """
+
+    rows: list[CatalogRow]
+    features: Features
+    outputs: dict[str, np.ndarray]
+    answers: Answers
+    pixels: dict[int, np.ndarray]
+
+    def select(self, kept: np.ndarray) -> "AnsweredChunk":
+        """Some of the rows.
+
+        Args:
+            kept: (M,) positions, rising.
+        """
+        positions = {int(old): new for new, old in enumerate(kept)}
+        return AnsweredChunk(
+            [self.rows[i] for i in kept],
+            {name: values[kept] for name, values in self.features.items()},
+            {name: values[kept] for name, values in self.outputs.items()},
+            Answers(**{entry.name: getattr(self.answers, entry.name)[kept] for entry in fields(Answers)}),
+            {positions[old]: picture for old, picture in self.pixels.items() if old in positions},
+        )
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    rows: list[CatalogRow]
+    products: list[Product]
+    pixels: dict[int, np.ndarray]
+
+
+def answer_catalog(
+    predictor: Predictor,
+    catalog: Path,
+    columns: Mapping[str, str],
+    rejects: Rejects,
+    cache_dir: Path,
+    top_k: int,
+    sub_tree: SubTree | None = None,
+) -> Iterator[AnsweredChunk]:
+    """Answer every row that can be answered; the others go to `rejects` with a reason.
+
+    Args:
+        sub_tree: what the answers are restricted to; None is the whole tree.
+    Raises:
+        CatalogError: the catalog cannot be read.
+    """
+    with_images = "image" in predictor.bundle.fields
+    chunk_rows = _PICTURE_CHUNK_ROWS if with_images else _TEXT_CHUNK_ROWS
+    limits = PictureSourceSettings(max_image_bytes=predictor.bundle.settings.image.max_image_bytes)
+    source = PictureSource(catalog.parent, cache_dir / "pictures", limits)
+    preprocessor = predictor.preprocessor
+
+    bar = tqdm(desc=f"Answer {catalog.name}", unit=" rows", unit_scale=True)
+    with source, ThreadPoolExecutor(os.cpu_count()) as pool, bar:
+
+        def chunks() -> Iterator[tuple[dict[str, list[str]], _Chunk]]:
+            for rows in read_catalog(catalog, columns, chunk_rows=chunk_rows, rejects=rejects):
+                chunk = _answerable(predictor, catalog, rows, rejects, source if with_images else None, pool)
+                bar.update(len(rows) - len(chunk.rows))
+                if chunk.rows:
+                    texts = {f: [product.text(f) for product in chunk.products] for f in preprocessor.text_fields}
+                    yield texts, chunk
+
+        tokenizer_dir = predictor.bundle.path / "tokenizer"
+        for texts, chunk in encode_texts(preprocessor.tokenizer, tokenizer_dir, chunks()):
+            features = _features(predictor, texts, chunk)
+            outputs = classify_rows(predictor, features)
+            answers = predictor.answers(outputs, features["presence"], top_k, sub_tree)
+            bar.update(len(chunk.rows))
+            yield AnsweredChunk(chunk.rows, features, outputs, answers, chunk.pixels)
+
+
+def classify_rows(predictor: Predictor, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
+    """Engine outputs of any number of rows, 1 or more, in batches that the engine likes."""
+    count = len(features["presence"])
+    parts = [
+        predictor.classify({name: values[i : i + _BATCH_ROWS] for name, values in features.items()}, all_heads)
+        for i in range(0, count, _BATCH_ROWS)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _answerable(
+    predictor: Predictor,
+    catalog: Path,
+    rows: list[CatalogRow],
+    rejects: Rejects,
+    source: PictureSource | None,
+    pool: ThreadPoolExecutor,
+) -> _Chunk:
+    pictures = _decoded(rows, source, predictor, pool)
+    chunk = _Chunk([], [], {})
+    for row, picture in zip(rows, pictures, strict=True):
+        image = b"" if picture is not None else None  # only its presence matters: the pixels go beside it
+        product = Product(row.product_id, row.product_name, row.mall_category, row.brand, row.maker, image)
+        try:
+            if isinstance(picture, PictureError):
+                raise PictureError(picture_fault(row.image, picture))
+            predictor.check(product)
+        except AisleError as error:
+            rejects.add(catalog, row.line, row.product_id, _reason(error))
+            continue
+        if picture is not None:
+            chunk.pixels[len(chunk.rows)] = picture
+        chunk.rows.append(row)
+        chunk.products.append(product)
+    return chunk
+
+
+def _decoded(
+    rows: list[CatalogRow], source: PictureSource | None, predictor: Predictor, pool: ThreadPoolExecutor
+) -> list[np.ndarray | PictureError | None]:
+    pictures: list[np.ndarray | PictureError | None] = [None] * len(rows)
+    if source is not None:
+        having = [i for i, row in enumerate(rows) if row.image]
+        encoded = source.read_many([rows[i].image for i in having])
+        settings = predictor.bundle.settings.image
+        for i, found in zip(having, pool.map(lambda picture: decode_or_error(picture, settings), encoded), strict=True):
+            pictures[i] = found
+    return pictures
+
+
+def _features(predictor: Predictor, texts: dict[str, np.ndarray], chunk: _Chunk) -> Features:
+    features = {**texts, "presence": predictor.preprocessor.presence(chunk.products)}
+    image_features = predictor.preprocessor.empty_image_features(len(chunk.rows))
+    if image_features is not None:
+        positions = list(chunk.pixels)
+        for start in range(0, len(positions), _IMAGE_BATCH_ROWS):
+            batch = positions[start : start + _IMAGE_BATCH_ROWS]
+            image_features[batch] = predictor.encode_images(np.stack([chunk.pixels[i] for i in batch]))
+        features["image_features"] = image_features
+    return features
+
+
+def _reason(error: AisleError) -> str:
+    return str(error) if isinstance(error, PictureError) else f"nothing to answer: {error}"

@@ -1,0 +1,135 @@
+"""Comparisons in plain words: against the baselines and against another bundle."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.metrics.comparison import is_beyond_chance
+from training.report.verdict import last_levels, percent
+
+BASELINE_WORDS = {
+    "tfidf_linear_svm": "TF-IDF + linear SVM",
+    "mall_category_lookup": "the mall-category lookup table",
+    "majority": "the most frequent category",
+}
+#: Figures of `training.evaluation.baselines` in which more is better, beside accuracy.
+_MEASURE_WORDS = {
+    "macro_f1": "macro F1",
+    "average_weighted_f1": "average weighted F1",
+    "hierarchical_f1": "hierarchical F1",
+}
+
+
+def baseline_sentences(found: Mapping[str, Any]) -> list[str]:
+    """Where Aisle wins and where it loses.
+
+    Args:
+        found: from `training.evaluation.baselines.Baselines.metrics`.
+    """
+    sentences = []
+    for name, baseline in found["baselines"].items():
+        words, comparison = BASELINE_WORDS[name], baseline["comparison"]
+        if name == "majority":
+            sentences.append(f"Always answering {words} would be right for {percent(baseline['accuracy'])}.")
+            continue
+        sentences.append(difference_sentence(comparison, "Aisle", words))
+        if name == "tfidf_linear_svm" or comparison["difference"] < 0:
+            sentences += change_sentences(comparison, "Aisle", words)
+            behind = behind_in(found["aisle"], baseline)
+            if behind:
+                sentences.append(f"By {_listed(behind)} Aisle is behind.")
+    return sentences
+
+
+def bundle_comparison_sentences(found: Mapping[str, Any], bundle: str) -> list[str]:
+    """Which bundle is better.
+
+    Args:
+        found: from `training.evaluation.bundle_comparison.compare_bundles`.
+        bundle: name and version of the evaluated one.
+    """
+    other = other_bundle_words(found, bundle)
+    sentences = [difference_sentence(found, bundle, other), *change_sentences(found, bundle, other)]
+    if found["num_left_out"]:
+        sentences.append(
+            f"{found['num_left_out']:,} products are left out, because {other} has no field of theirs to read."
+        )
+    return sentences
+
+
+def other_bundle_words(found: Mapping[str, Any], bundle: str) -> str:
+    """Name and version of the other bundle, told apart from the evaluated one."""
+    words = f"{found['name']} version {found['version']}"
+    return f"the other {words}" if words == bundle else words
+
+
+def difference_sentence(comparison: Mapping[str, Any], this: str, other: str) -> str:
+    """Who is more often right, and whether chance explains it.
+
+    Args:
+        comparison: from `training.metrics.comparison.compare`.
+    """
+    ours, theirs = percent(comparison["accuracy"]), percent(comparison["accuracy_other"])
+    interval = f"95\u00a0% interval {points(comparison['difference_low'])} to {points(comparison['difference_high'])}"
+    if comparison["difference"] == 0:
+        return f"{_capital(this)} and {other} are level, {ours} right ({interval})."
+    if not is_beyond_chance(comparison):
+        return (
+            f"{_capital(this)} and {other} are too close to call: {ours} and {theirs} right, and a difference of"
+            f" {points(comparison['difference'])} points may be chance (exact test p"
+            f" {p_words(comparison['p_value'])}, {interval})."
+        )
+    verb = "wins" if comparison["difference"] > 0 else "loses"
+    return (
+        f"{_capital(this)} {verb} against {other}: {ours} right, not {theirs}, a difference of"
+        f" {points(comparison['difference'])} points ({interval})."
+    )
+
+
+def change_sentences(comparison: Mapping[str, Any], this: str, other: str) -> list[str]:
+    """In how many categories each finds more products, and the one of most."""
+    parts = []
+    for verb, kind in (("loses", "lost"), ("wins", "won")):
+        changes = comparison[f"categories_{kind}"]
+        if changes:
+            most = changes[0]
+            categories = (
+                "1 category"
+                if comparison[f"num_categories_{kind}"] == 1
+                else (f"{comparison[f'num_categories_{kind}']:,} categories")
+            )
+            parts.append(
+                f"{verb} in {categories}, most in “{last_levels(most['category'])}” (finds {most['num_right']} of"
+                f" {most['support']}, {other} {most['num_right_other']})"
+            )
+    return [f"{_capital(this)} {' and '.join(parts)}."] if parts else []
+
+
+def behind_in(aisle: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
+    """The measures beside accuracy in which the baseline has more, in words."""
+    behind = [words for name, words in _MEASURE_WORDS.items() if aisle[name] < baseline[name]]
+    coverages = baseline["coverage_at_precision"]
+    behind += [
+        f"coverage at {100 * float(precision):g}\u00a0% precision"
+        for precision, coverage in aisle["coverage_at_precision"].items()
+        if coverage < coverages[precision]
+    ]
+    return behind
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points, with its sign: '+0.4', '−1.2'."""
+    told = f"{100 * difference:+.1f}".replace("-", "−")
+    return told[1:] if told[1:] == "0.0" else told
+
+
+def p_words(p_value: float) -> str:
+    """A p-value for reading."""
+    return "below 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
+
+
+def _listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if words[1:] else words[0]
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:] if words.startswith("the ") else words

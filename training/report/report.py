@@ -1,0 +1,272 @@
+"""The evaluation report: metrics.json for programs, report.html for people, and its pictures."""
+
+import base64
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from model.prediction.answers import WordSupport
+from model.taxonomy import SEPARATOR, Taxonomy
+from training.metrics.classification import CategoryRow, ConfusedPair
+from training.metrics.confidence import ReliabilityBins, RiskCoverage
+from training.metrics.hierarchy import SiblingPair
+from training.report.comparison_verdict import (
+    BASELINE_WORDS,
+    baseline_sentences,
+    bundle_comparison_sentences,
+    other_bundle_words,
+    p_words,
+    points,
+)
+from training.report.plots import (
+    DARK,
+    LIGHT,
+    MEASURES,
+    Palette,
+    accuracy_bars_plot,
+    has_learning_curves,
+    learning_curves_plot,
+    reliability_plot,
+    risk_coverage_plot,
+)
+from training.report.verdict import percent, promised, verdict, weakest_categories
+
+TEMPLATE = "page.html.jinja"
+METRICS_FILE = "metrics.json"
+REPORT_FILE = "report.html"
+NUM_WEAKEST = 12
+NUM_CONFUSED_PAIRS = 12
+NUM_SIBLING_PAIRS = 40
+MAX_WORDS = 3
+
+PICTURES = ("reliability", "risk_coverage", "level_accuracy", "head_accuracy", "learning_loss", "learning_accuracy")
+
+#: Draws one picture in the colours given.
+Plot = Callable[[Palette], bytes]
+
+
+@dataclass(frozen=True)
+class HeadAnswer:
+    """What a single head says: its most probable category, with its probability, 0 to 1."""
+
+    head: str
+    category: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class ConfidentError:
+    """A wrong answer that the model was sure of: its own mistake, or a wrong label.
+
+    Args:
+        truth, answer: category paths.
+        probability: of the answer, 0 to 1.
+        is_accepted: whether it would have been placed without a person.
+        thumbnail: a data:image/ URI, '' without a picture.
+        heads: those that had something to read.
+        words: of the name, the strongest support of the answer first.
+    Raises:
+        ValueError: the thumbnail is anything else; the page must load nothing from elsewhere.
+    """
+
+    product_id: str
+    product_name: str
+    mall_category: str
+    truth: str
+    answer: str
+    probability: float
+    is_accepted: bool
+    thumbnail: str = ""
+    heads: Sequence[HeadAnswer] = ()
+    words: Sequence[WordSupport] = ()
+
+    @property
+    def supporting_words(self) -> list[WordSupport]:
+        """The few words that spoke most for the answer."""
+        return [vote for vote in self.words if vote.support > 0][:MAX_WORDS]
+
+    def __post_init__(self) -> None:
+        if self.thumbnail and not self.thumbnail.startswith("data:image/"):
+            raise ValueError(
+                f"product {self.product_id}: expected a thumbnail as a data:image/ URI, found "
+                f"{self.thumbnail[:40]!r}; embed the picture, or leave it empty"
+            )
+
+
+@dataclass(frozen=True)
+class ReportDetails:
+    """What the page shows beside the metrics.
+
+    Args:
+        created_at: date and time for the reader, as text.
+        precision_target, precision_confidence: what the contract promises, 0 to 1.
+        category_rows, confused_pairs, sibling_pairs: from `training.metrics`.
+        confident_errors: in the order to show them.
+        reject_counts: rows left out, {reason: number}.
+        history: a dict of figures per training epoch, see `plots.learning_curves_plot`.
+        settings: {group: {name: value}}, as the bundle stores them.
+        facts: further lines for "How this was measured", such as {"Engine": "openvino, float32"}.
+    """
+
+    title: str
+    bundle_name: str
+    bundle_version: str
+    catalog_name: str
+    created_at: str
+    taxonomy: Taxonomy
+    precision_target: float
+    precision_confidence: float
+    reliability: ReliabilityBins
+    risk_coverage: RiskCoverage
+    category_rows: Sequence[CategoryRow]
+    confused_pairs: Sequence[ConfusedPair]
+    sibling_pairs: Sequence[SiblingPair] = ()
+    confident_errors: Sequence[ConfidentError] = ()
+    reject_counts: Mapping[str, int] = field(default_factory=dict)
+    history: Sequence[Mapping[str, Any]] = ()
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_report(report_dir: Path, metrics: Mapping[str, Any], details: ReportDetails) -> Path:
+    """Write metrics.json, the pictures and the self-contained report.html.
+
+    Args:
+        report_dir: made when missing; files of an older report there are replaced or removed.
+        metrics: from `training.metrics.classification.evaluation_metrics`; more entries reach metrics.json only.
+    Returns:
+        Path of report.html.
+    """
+    metrics = plain(metrics)
+    report_dir.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(metrics, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
+    (report_dir / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
+    plots = _plots(metrics, details)
+    for name in set(PICTURES) - set(plots):
+        (report_dir / f"{name}.png").unlink(missing_ok=True)
+    pictures = {}
+    for name, plot in plots.items():
+        light = plot(LIGHT)
+        (report_dir / f"{name}.png").write_bytes(light)
+        pictures[name] = {"light": _data_uri(light), "dark": _data_uri(plot(DARK))}
+    path = report_dir / REPORT_FILE
+    path.write_text(render(metrics, details, pictures), encoding="utf-8")
+    return path
+
+
+def render(metrics: Mapping[str, Any], details: ReportDetails, pictures: Mapping[str, Mapping[str, str]]) -> str:
+    """The page as text.
+
+    Args:
+        pictures: {name: {"light": data URI, "dark": data URI}}.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "levels": _levels,
+        "shown": _shown,
+        "points": points,
+        "p_words": p_words,
+        "heading": _heading,
+    }
+    return environment.get_template(TEMPLATE).render(
+        **_comparisons(metrics, details),
+        metrics=metrics,
+        details=details,
+        pictures=pictures,
+        sentences=verdict(metrics, details.precision_target, details.category_rows),
+        promise=promised(details.precision_target),
+        fates=_fates(metrics["contract"]),
+        weakest=weakest_categories(details.category_rows, NUM_WEAKEST),
+        confused_pairs=details.confused_pairs[:NUM_CONFUSED_PAIRS],
+        sibling_pairs=details.sibling_pairs[:NUM_SIBLING_PAIRS],
+        categories=sorted(details.category_rows, key=lambda row: round(row.support * ((row.recall or 0.0) - 1))),
+    )
+
+
+def plain(value: Any) -> Any:
+    """Values that JSON knows: numpy unwrapped, NaN and infinity as null, which reads "not measured"."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _plots(metrics: Mapping[str, Any], details: ReportDetails) -> dict[str, Plot]:
+    """The pictures there is something to draw for, by file name."""
+    levels = {f"level {level['depth']} ({level['num_nodes']:,})": level["accuracy"] for level in metrics["levels"]}
+    heads = {head.replace("_", " "): entry["accuracy"] for head, entry in metrics["heads"].items()}
+    plots: dict[str, Plot] = {}
+    if metrics["count"]:
+        plots["reliability"] = partial(reliability_plot, details.reliability)
+        plots["risk_coverage"] = partial(risk_coverage_plot, details.risk_coverage, details.precision_target)
+        plots["level_accuracy"] = partial(accuracy_bars_plot, levels)
+        plots["head_accuracy"] = partial(accuracy_bars_plot, heads)
+    for measure in MEASURES:
+        if has_learning_curves(details.history, measure):
+            plots[f"learning_{measure}"] = partial(learning_curves_plot, details.history, measure)
+    return plots
+
+
+def _comparisons(metrics: Mapping[str, Any], details: ReportDetails) -> dict[str, Any]:
+    """Words for the sections that are there on request."""
+    words: dict[str, Any] = {"baseline_words": BASELINE_WORDS}
+    if "baselines" in metrics:
+        words["baseline_sentences"] = baseline_sentences(metrics["baselines"])
+    if "bundle_comparison" in metrics:
+        this = f"{details.bundle_name} version {details.bundle_version}"
+        words["bundle_comparison_sentences"] = bundle_comparison_sentences(metrics["bundle_comparison"], this)
+        words["other_bundle"] = other_bundle_words(metrics["bundle_comparison"], this)
+    return words
+
+
+def _fates(contract: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    """What happens to the products: (CSS class, words, share), shares sum to 1; empty without products."""
+    if not contract["count"]:
+        return []
+    placed, accepted = contract["leaf_accepted_share"], contract["accepted_share"]
+    right = placed * (contract["leaf_accepted_precision"] or 0.0)
+    fates = [
+        ("right", "placed, right", right),
+        ("wrong", "placed, wrong", placed - right),
+        ("department", "to a person, department settled", accepted - placed),
+        ("review", "to a person", 1 - accepted),
+    ]
+    return [(name, words, share) for name, words, share in fates if share > 1e-9]
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _levels(path: str) -> list[str]:
+    return path.split(SEPARATOR)
+
+
+def _heading(words: str) -> str:
+    """Words at the head of a row: 'the most frequent category' becomes 'Most frequent category'."""
+    words = words.removeprefix("the ")
+    return words[:1].upper() + words[1:]
+
+
+def _shown(value: Any) -> str:
+    """A setting's value for reading."""
+    return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)

@@ -1,0 +1,133 @@
+"""An evaluation in plain words, for whoever keeps the shop rather than the model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from training.metrics.classification import CategoryRow
+
+#: A category of fewer products is left out where a worst one is named: one mistake would decide it.
+MIN_SUPPORT = 10
+#: A field combination has to hold this share of the products, and be this much worse, to be named.
+MIN_COMBINATION_SHARE = 0.02
+MIN_COMBINATION_GAP = 0.05
+#: Below so many products the figures are called rough; 400 leave them within 5 points.
+MIN_COUNT = 400
+MAX_DIGITS = 4
+
+FIELD_WORDS = {"name": "a name", "mall_category": "a mall category", "image": "a picture"}
+
+
+def verdict(metrics: Mapping[str, Any], precision_target: float, category_rows: Sequence[CategoryRow]) -> list[str]:
+    """What a merchandiser has to know, a sentence each.
+
+    Args:
+        metrics: from `training.metrics.classification.evaluation_metrics`.
+        precision_target: what the contract promises, 0 to 1.
+        category_rows: from `training.metrics.classification.per_category_table`.
+    """
+    if not metrics["count"]:
+        return ["No product could be judged: the catalog holds none that is usable and has a known category."]
+    sentences = [
+        f"Of 100 products, the model's first answer is the right shelf for {of_hundred(metrics['accuracy'])}; "
+        f"for {of_hundred(metrics['top_5_accuracy'])} the right shelf is among its first five."
+    ]
+    sentences += _contract_sentences(metrics["contract"], precision_target)
+    sentences += _category_sentence(category_rows)
+    sentences += _combination_sentence(metrics["field_combinations"], metrics["accuracy"])
+    if metrics["count"] < MIN_COUNT:
+        points = 98 / metrics["count"] ** 0.5  # half a 95 % interval at its widest
+        products = "one product" if metrics["count"] == 1 else f"only {metrics['count']} products"
+        sentences.append(f"This was measured on {products}, so a share may be off by up to {points:.0f} in 100.")
+    return sentences
+
+
+def weakest_categories(category_rows: Sequence[CategoryRow], limit: int) -> list[CategoryRow]:
+    """Categories whose products are found least often, worst first; small ones only where there is no other."""
+    imperfect = [row for row in category_rows if row.recall is not None and row.recall < 1]
+    large = [row for row in imperfect if row.support >= MIN_SUPPORT]
+    return sorted(large or imperfect, key=lambda row: (row.recall, -row.support))[:limit]
+
+
+def of_hundred(share: float) -> str:
+    """A share as a count out of 100; all and none are said only when they are true."""
+    if 0 < share < 0.005:
+        return "fewer than 1"
+    if 0.995 < share < 1:
+        return "more than 99"
+    return f"{100 * share:.0f}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share for reading: '98.4 %', or a dash where there is none; more digits keep 99.97 from reading as 100."""
+    if share is None:
+        return "–"
+    if share in (0, 1):
+        return f"{100 * share:.0f}\u00a0%"
+    while round(100 * share, digits) in (0, 100) and digits < MAX_DIGITS:
+        digits += 1
+    return f"{100 * share:.{digits}f}\u00a0%"
+
+
+def promised(precision_target: float) -> str:
+    """The contract's promise for reading: '98 %', '99.5 %'."""
+    return f"{100 * precision_target:g}\u00a0%"
+
+
+def last_levels(path: str) -> str:
+    """The last two levels of a category, enough to know a shelf by."""
+    return " › ".join(path.split(">")[-2:])
+
+
+def _contract_sentences(contract: Mapping[str, Any], precision_target: float) -> list[str]:
+    share, precision = contract["leaf_accepted_share"], contract["leaf_accepted_precision"]
+    if precision is None:
+        return ["It is sure enough of none to place it by itself: a person has to look at every product."]
+    promise = promised(precision_target)
+    kept = f"as promised ({promise})" if precision >= precision_target else f"below the promised {promise}"
+    sentences = [
+        f"It places {of_hundred(share)} of 100 by itself, and {percent(precision)} of these are right, {kept}."
+    ]
+    shelved_higher = contract["accepted_share"] - share
+    if contract["needs_review_share"] > 0:
+        higher = (
+            f", {of_hundred(shelved_higher)} of them with the department already settled" if shelved_higher > 0 else ""
+        )
+        sentences.append(f"The other {of_hundred(contract['needs_review_share'])} go to a person{higher}.")
+    return sentences
+
+
+def _category_sentence(category_rows: Sequence[CategoryRow]) -> list[str]:
+    weakest = weakest_categories(category_rows, limit=1)
+    if not weakest:
+        return ["It made no mistake."]
+    row = weakest[0]
+    found = round((row.recall or 0.0) * row.support)
+    return [
+        f"It is weakest in “{last_levels(row.category)}”, where it finds {found} of {row.support} products "
+        f"and most often answers “{last_levels(row.confused_with)}” instead."
+    ]
+
+
+def _combination_sentence(combinations: Sequence[Mapping[str, Any]], accuracy: float) -> list[str]:
+    frequent = [entry for entry in combinations if entry["share"] >= MIN_COMBINATION_SHARE]
+    if not frequent:
+        return []
+    worst = min(frequent, key=lambda entry: entry["accuracy"])
+    if accuracy - worst["accuracy"] < MIN_COMBINATION_GAP:
+        return []
+    every_field = dict.fromkeys(field for entry in combinations for field in entry["fields"])
+    lacking = [field for field in every_field if field not in worst["fields"]]
+    if not worst["fields"]:
+        having = "no field that the model reads"
+    elif not lacking:
+        having = "every field"
+    elif len(lacking) < len(worst["fields"]):
+        having = f"every field but {_listed(lacking)}"
+    else:
+        having = f"only {_listed(worst['fields'])}"
+    return [f"Products with {having} fare worst: {of_hundred(worst['accuracy'])} of 100 are right."]
+
+
+def _listed(fields: Sequence[str]) -> str:
+    words = [FIELD_WORDS.get(field, f"a {field}") for field in fields]
+    return f"{', '.join(words[:-1])} and {words[-1]}" if words[1:] else words[0]
