@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import model.network.layers  # noqa: F401  registers the layers that the files name
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.engines.engine import Precision
 from model.engines.keras_engine import MAX_IMAGES, MAX_ROWS, KerasEngine
 from model.engines.keras_program import set_precision

@@ -32,7 +32,7 @@ from benchmarks.contenders import Served, ServerName, is_installed, protocol_of,
 from benchmarks.right_answers import check_answers, reference_answers
 from benchmarks.serving_tables import latency_table, rate_table
 from client.catalog import read_catalog
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.engines.engine import Precision
 
 _NUM_CHECKED = 20

@@ -1,4 +1,4 @@
-"""A loaded bundle and its engine, ready to answer products; what `predict` and the server share."""
+"""A loaded bundle and its engine, ready to answer products; shared by evaluation, `predict` and the server."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from model.bundle.bundle import Bundle, load_bundle
-from model.engines.engine import Engine, EngineName, Features, Precision
+from model.engines.engine import Engine, EngineName, Precision
 from model.engines.engine_choice import open_engine
 from model.errors import AisleError
-from model.prediction.answers import Answers, Prediction, ScoredCategory, answer, answer_each, softmax
-from model.prediction.field_subsets import SubsetThresholds
-from model.prediction.word_support import word_supports
+from model.features import Features
+from model.prediction.answers import Answers, Prediction, ScoredCategory, WordSupport, answer, answer_each, softmax
+from model.prediction.field_subsets import SubsetTemperatures, SubsetThresholds
+from model.prediction.formula import HeadLogits
+from model.prediction.word_support import NameOcclusion
 from model.product import Product, head_rows
 from model.sub_tree import SubTree
 
@@ -28,6 +30,9 @@ class Predictor:
         self.bundle = bundle
         self.engine = engine
         self.preprocessor = bundle.preprocessor
+        self._formula = bundle.calibration.formula
+        self._neighbors = bundle.neighbors
+        self._temperatures = SubsetTemperatures(self._formula, bundle.fields)
         self._thresholds = SubsetThresholds(bundle.calibration, bundle.fields)
 
     @classmethod
@@ -72,13 +77,24 @@ class Predictor:
         return np.concatenate([self.engine.encode_images(images[i : i + most]) for i in range(0, len(images), most)])
 
     def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
-        """Classifier inputs to head logits and embedding; see `Engine.classify`."""
-        return self.engine.classify(features, all_heads)
+        """Classifier inputs, (B, ...) each, to logits and embedding.
+
+        Returns:
+            "joint_logits" (B, K) float32, calibrated, see `JointFormula`; beside it the engine's outputs, and with
+            neighbours "neighbors_logits".
+        """
+        outputs = self.engine.classify(features, all_heads)
+        network = outputs["network_logits"]
+        if self._neighbors is not None:
+            outputs["neighbors_logits"] = self._neighbors.logits(features, network.shape[1])
+        heads = HeadLogits(network, outputs.get("linear_logits"), outputs.get("neighbors_logits"))
+        outputs["joint_logits"] = self._formula.logits(heads, self._temperatures.of_rows(features["presence"]))
+        return outputs
 
     def answers(
         self, outputs: dict[str, np.ndarray], presence: np.ndarray, top_k: int, sub_tree: SubTree | None = None
     ) -> Answers:
-        """Engine outputs to answers as arrays; see `model.prediction.answers.answer`.
+        """Outputs of `classify` to answers as arrays; see `model.prediction.answers.answer`.
 
         Args:
             presence: (N, F) flags, as among the classifier's inputs.
@@ -95,7 +111,7 @@ class Predictor:
         all_heads: bool = True,
         sub_trees: Sequence[SubTree | None] = (),
     ) -> list[Prediction]:
-        """Engine outputs to one Prediction a product, in order.
+        """Outputs of `classify` to one Prediction a product, in order.
 
         Args:
             all_heads: whether predictions carry `heads`.
@@ -197,10 +213,25 @@ class Predictor:
         names = [products[row].product_name for row in rows]
         asked = {name: values[list(rows)] for name, values in features.items()}
         masks = [sub_trees[row] for row in rows] if sub_trees else ()
-        votes = word_supports(self, names, asked, outputs["joint_logits"][list(rows)], masks)
-        for row, words in zip(rows, votes, strict=True):
+        supports = self.word_supports(names, asked, outputs["joint_logits"][list(rows)], masks)
+        for row, words in zip(rows, supports, strict=True):
             predictions[row] = replace(predictions[row], words=words)
         return predictions
+
+    def word_supports(
+        self,
+        names: Sequence[str],
+        features: Features,
+        joint_logits: np.ndarray,
+        sub_trees: Sequence[SubTree | None] = (),
+    ) -> list[tuple[WordSupport, ...]]:
+        """The effect of each word of N names on the answers; see `NameOcclusion.word_supports`."""
+        occlusion = NameOcclusion(
+            self.preprocessor.tokenizer,
+            self.bundle.fields,
+            lambda shortened: self.classify(shortened, all_heads=False)["joint_logits"],
+        )
+        return occlusion.word_supports(names, features, joint_logits, sub_trees)
 
     def _answer_heads(
         self, presence: np.ndarray, outputs: dict[str, np.ndarray], answers: list[dict[str, ScoredCategory]]
@@ -210,7 +241,7 @@ class Predictor:
             if head == "joint":
                 continue
             given = head_rows(head, presence, bundle.fields)
-            probabilities = softmax(outputs[f"{head}_logits"], bundle.calibration.head_temperatures.get(head, 1.0))
+            probabilities = softmax(outputs[f"{head}_logits"], bundle.calibration.head_temperature(head))
             for row in np.flatnonzero(given):
                 leaf = int(probabilities[row].argmax())
                 path = bundle.taxonomy.leaves[leaf]

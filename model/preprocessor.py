@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.engines.engine import Features
 from model.errors import ProductError
+from model.features import Features
 from model.pictures import decode_picture
 from model.product import TEXT_FIELDS, Product, has_text
 from model.settings import ImageSettings

@@ -148,8 +148,6 @@ class TrainingSettings:
     """Highest learning rate; decays to 0 along a cosine after the warm-up."""
     warmup_steps: int = 100
     """Steps over which the learning rate rises from 0."""
-    ema_momentum: float = 0.0
-    """The bundle gets a moving average of the weights: 0.99 spans about 100 steps, 0 averages nothing."""
     label_smoothing: float = 0.05
     """Probability mass spread over the other categories, 0 to 1."""
     name_loss_weight: float = 0.3
@@ -179,7 +177,6 @@ class TrainingSettings:
         for name in ("warmup_steps", "seed", *(f"{head}_loss_weight" for head in HEADS)):
             require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
         require(self.learning_rate > 0, "learning_rate", "more than 0", self.learning_rate)
-        require(0 <= self.ema_momentum < 1, "ema_momentum", "0 to below 1", self.ema_momentum)
         require(0 <= self.label_smoothing < 1, "label_smoothing", "0 to below 1", self.label_smoothing)
         for name in ("precision_target", "precision_confidence"):
             require(0 < getattr(self, name) < 1, name, "between 0 and 1", getattr(self, name))

@@ -2,7 +2,9 @@
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -10,11 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from model.prediction.answers import Answers, Calibration, answer
+from model.prediction.answers import Answers, answer
+from model.prediction.calibration import Calibration
 from model.settings import ImageSettings, ModelSettings, NeighborSettings, Settings, TrainingSettings
 from model.sub_tree import SubTree
 from model.taxonomy import Taxonomy
 from tokenizer.settings import TokenizerSettings
+
+if TYPE_CHECKING:
+    from model.predictor import Predictor
 
 COLUMNS = ("product_id", "product_name", "mall_category", "brand", "maker", "image", "category")
 #: Category to the words of its names, its mall category and the colour (B, G, R) of its pictures.
@@ -62,6 +68,16 @@ def answered(
     """What products are answered that lack no field."""
     thresholds = np.tile(np.float32(calibration.thresholds), (len(joint_logits), 1))
     return answer(joint_logits, taxonomy, calibration, thresholds, top_k, sub_tree)
+
+
+def softened(predictor: "Predictor", temperature: float) -> "Predictor":
+    """The same model with this temperature for all sets of fields: the toy's own leaves nothing to other leaves."""
+    from model.predictor import Predictor
+
+    calibration = predictor.bundle.calibration
+    formula = calibration.formula.recalibrated(temperature / calibration.formula.temperature)
+    calibration = replace(calibration, formula=replace(formula, subset_temperatures={}))
+    return Predictor(replace(predictor.bundle, calibration=calibration), predictor.engine)
 
 
 def toy_rows(folder: Path, prefix: str, count: int) -> list[dict[str, str]]:

@@ -39,7 +39,7 @@ _FEW_PICTURES: dict[str, dict[str, Any]] = {
         "hidden_dim": 64, "fcl_dim": 512, "name_dropout_rate": 0.6, "ngram_dropout_rate": 0.5,
         "image_dropout_rate": 0.4, "joint_dropout_rate": 0.5, "modality_dropout_rate": 0.4,
     },
-    "training": {"ema_momentum": 0.99, "image_loss_weight": 2.0},
+    "training": {"image_loss_weight": 2.0},
 }  # fmt: skip
 # Where the activations are small, so that what is trained costs little; other backbones stay frozen unless told.
 _FINETUNE_LAYERS = {"MobileNetV2": 65}

@@ -13,8 +13,9 @@ import numpy as np
 from catalog.pictures.decoding import decode_or_error
 from catalog.pictures.source import PictureSource, PictureSourceSettings
 from catalog.rows import read_catalog
-from model.bundle.bundle import Bundle, derive_bundle, load_bundle
-from model.bundle.files import FILES
+from model.bundle.bundle import Bundle, load_bundle
+from model.bundle.writing import derive_bundle
+from model.bundle_files import FILES
 from model.engines.engine import Precision
 from model.engines.openvino_engine import OpenVinoEngine
 from model.engines.openvino_quantization import quantize_image_encoder

@@ -10,13 +10,13 @@ from pathlib import Path
 import keras
 
 from catalog.rows import read_catalog
-from model.bundle.bundle import BundleContents, check_bundle_target, write_bundle
-from model.bundle.files import FILES
+from model.bundle.writing import BundleContents, check_bundle_target, write_bundle
+from model.bundle_files import FILES
 from model.engines.export import write_programs
 from model.network.classifier import build_classifier
 from model.product import FIELDS
 from model.settings import Settings, settings_to_dict
-from training.ensemble.assembly import AssembledModel, judge
+from training.ensemble.assembly import AssembledModel, assemble
 from training.network.batches import CatalogBatches
 from training.network.fit import fit
 from training.network.optimization import over_logits
@@ -69,21 +69,21 @@ def train(job: TrainJob, settings: Settings) -> dict:
     state = TrainState(job.work_dir / "state", run_key(settings, prepared))
     logs = keras.callbacks.TensorBoard(job.work_dir / "tensorboard", write_graph=False)
     progress = fit(trained, prepared.shape.heads, batches, settings.training, state, job.resume, [logs])
-    judged = judge(trained, classifier, prepared, batches[1], settings)
-    contents = _contents(judged, prepared, settings, progress.history)
+    assembled = assemble(trained, classifier, prepared, batches[1], settings)
+    contents = _contents(assembled, prepared, settings, progress.history)
     write_bundle(
         job.bundle,
         contents,
         prepared.tokenizer,
-        lambda folder: _write_model(folder, judged, prepared),
+        lambda folder: _write_model(folder, assembled, prepared),
     )
     return contents.metrics
 
 
-def _write_model(folder: Path, judged: AssembledModel, prepared: Prepared) -> None:
-    if judged.neighbors is not None:
-        judged.neighbors.save(folder / FILES.neighbors)
-    write_programs(folder, judged.classifier, prepared.image_encoder)
+def _write_model(folder: Path, assembled: AssembledModel, prepared: Prepared) -> None:
+    if assembled.neighbors is not None:
+        assembled.neighbors.save(folder / FILES.neighbors)
+    write_programs(folder, assembled.classifier, prepared.image_encoder)
 
 
 def build_network(
@@ -111,15 +111,15 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
 
 
 def _contents(
-    judged: AssembledModel, prepared: Prepared, settings: Settings, history: list[dict[str, float]]
+    assembled: AssembledModel, prepared: Prepared, settings: Settings, history: list[dict[str, float]]
 ) -> BundleContents:
-    shape, metrics = prepared.shape, {**judged.metrics, "rejects": prepared.val.num_rejects}
+    shape, metrics = prepared.shape, {**assembled.metrics, "rejects": prepared.val.num_rejects}
     contents = BundleContents(
         settings,
         prepared.labels.taxonomy,
-        judged.calibration,
+        assembled.calibration,
         shape.fields,
-        judged.heads,
+        assembled.heads,
         shape.image_feature_dim,
         metrics,
         history,

@@ -17,8 +17,9 @@ import numpy as np
 import tyro
 
 from model.bundle.bundle import load_bundle
-from model.bundle.files import FILES
-from model.engines.engine import Features, Precision
+from model.bundle_files import FILES
+from model.engines.engine import Precision
+from model.features import Features
 from model.predictor import Predictor
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.calls.request import parse_product

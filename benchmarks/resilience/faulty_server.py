@@ -10,7 +10,8 @@ from typing import Literal, NoReturn
 import numpy as np
 import tyro
 
-from model.engines.engine import Engine, Features
+from model.engines.engine import Engine
+from model.features import Features
 from server.app import AisleServer
 from server.settings import ServerSettings
 from server.telemetry.logs import configure_logging

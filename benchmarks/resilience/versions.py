@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 
 
 def write_version(bundle: Path, version: Path, temperature_factor: float = 1.0) -> Path:
@@ -21,7 +21,7 @@ def write_version(bundle: Path, version: Path, temperature_factor: float = 1.0) 
     temporary = version.with_name(f".{version.name}.tmp")
     shutil.copytree(bundle, temporary)
     calibration = json.loads((temporary / FILES.calibration).read_text(encoding="utf-8"))
-    calibration["temperature"] *= temperature_factor
+    calibration["formula"]["temperature"] *= temperature_factor
     text = json.dumps(calibration)
     (temporary / FILES.calibration).write_text(text, encoding="utf-8")
     manifest = json.loads((temporary / FILES.manifest).read_text(encoding="utf-8"))

@@ -1,30 +1,18 @@
 """The seam between a bundle and whatever runs it: two programs, arrays in, arrays out."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from model.bundle.files import FILES
 from model.errors import EngineError
-
-if TYPE_CHECKING:
-    from model.prediction.neighbors import NeighborIndex
+from model.features import Features
 
 EngineName = Literal["auto", "openvino", "onnx", "keras"]
 #: Arithmetic inside an engine; arrays go in and come out float32 all the same. auto takes bfloat16 where the
 #: device computes in it, float32 elsewhere. int8 is OpenVINO's, for the image encoder of a quantised bundle
 #: (`training quantize`); its classifier stays in float32.
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
-
-#: Names and row shapes of the classifier's inputs; L is a length setting, F the feature width.
-#: Inputs of fields that the bundle was not trained with do not exist.
-#:   name_token_ids (L,) int32            mall_category_token_ids (L,) int32
-#:   {name,mall_category,brand,maker}_ngram_ids (L,) int32, ..._ngram_weights (L,) float32
-#:   {name,mall_category}_pretrained (PRETRAINED_DIM,) float32, with pretrained words only
-#:   image_features (F,) float32          presence (number of fields,) float32, 1.0 where given
-Features = dict[str, np.ndarray]
 
 
 class Engine(Protocol):
@@ -52,10 +40,10 @@ class Engine(Protocol):
         """Classifier inputs, (B, ...) each, to outputs.
 
         Args:
-            all_heads: False spares the work of the heads other than "joint" where the engine can.
+            all_heads: False spares the heads that the joint formula does not read, where the engine can.
         Returns:
-            {"<head>_logits": (B, K) float32 for each head of the bundle ("joint" always, others perhaps only
-             with `all_heads`), "embedding": (B, E) float32, unit length}.
+            "network_logits" (B, K) float32, of the network's joint head, "linear_logits" (B, K) float32 with a linear
+            SVM, "embedding" (B, E) float32 of unit length; with `all_heads` also "<field>_logits" (B, K) float32.
         """
         ...
 
@@ -74,11 +62,12 @@ class Program(Protocol):
 
 @dataclass(frozen=True)
 class Programs:
-    """What an engine runs.
+    """The programs that an engine runs.
 
     Args:
         image_encoder: None for a bundle without a picture branch.
-        joint_classifier: the classifier without its other heads; None where leaving them out saves nothing.
+        joint_classifier: the classifier with the outputs that the joint formula reads; None where leaving out the
+            others saves nothing.
     """
 
     classifier: Program
@@ -87,17 +76,12 @@ class Programs:
 
 
 class ProgramEngine:
-    """What the engines share once their programs are loaded.
-
-    Args:
-        bundle_dir: where the neighbours are, if the bundle has some.
-    """
+    """Engine over two loaded programs."""
 
     num_streams = 1
     max_images = 16
 
-    def __init__(self, bundle_dir: Path, programs: Programs):
-        self._neighbors = read_neighbors(bundle_dir)
+    def __init__(self, programs: Programs):
         self._programs: Programs | None = programs
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
@@ -119,13 +103,7 @@ class ProgramEngine:
         """
         programs = self._opened()
         joint = None if all_heads else programs.joint_classifier
-        outputs = (joint or programs.classifier).run(features)
-        if self._neighbors is not None:
-            votes = self._neighbors.votes(features, outputs["joint_logits"].shape[1])
-            outputs["joint_logits"] = outputs["joint_logits"] + np.float32(self._neighbors.weight) * votes
-            if all_heads:
-                outputs["neighbors_logits"] = votes
-        return outputs
+        return (joint or programs.classifier).run(features)
 
     def close(self) -> None:
         """Drop the programs; a call under way ends as usual."""
@@ -136,17 +114,3 @@ class ProgramEngine:
         if programs is None:
             raise EngineError("this engine is closed; open the bundle again")
         return programs
-
-
-def read_neighbors(bundle_dir: Path) -> "NeighborIndex | None":
-    """The neighbours of a bundle; None where it has none.
-
-    Raises:
-        BundleError: their file cannot be read.
-    """
-    path = bundle_dir / FILES.neighbors
-    if not path.exists():
-        return None
-    from model.prediction.neighbors import NeighborIndex  # needs SciPy, which other bundles do without
-
-    return NeighborIndex.load(path)

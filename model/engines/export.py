@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 import model.network.layers  # noqa: F401  registers the layers that the files name
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.engines.engine import Engine
 from model.errors import BundleError, EngineError
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.engines.engine import Precision, ProgramEngine, Programs
 from model.engines.keras_program import KerasProgram, gpu_backend
 from model.errors import EngineError
@@ -60,4 +60,4 @@ class KerasEngine(ProgramEngine):
         if encoder.exists():
             image_encoder = KerasProgram(encoder, precision, MAX_IMAGES)
             throttle.pause()
-        super().__init__(bundle_dir, Programs(classifier, image_encoder))
+        super().__init__(Programs(classifier, image_encoder))

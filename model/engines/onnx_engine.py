@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.engines.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
 from model.machine.cores import usable_cores
@@ -91,4 +91,4 @@ class OnnxEngine(ProgramEngine):
         if encoder.exists():
             image_encoder = OnnxProgram(encoder, threads)
             throttle.pause()
-        super().__init__(bundle_dir, Programs(classifier, image_encoder))
+        super().__init__(Programs(classifier, image_encoder))

@@ -13,7 +13,7 @@ from openvino import properties
 from openvino.properties import device
 from openvino.properties import hint as hints
 
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.engines.batch_shapes import bucket, padded
 from model.engines.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
@@ -28,7 +28,8 @@ _TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "int8": 
 openvino.Type.f32.to_dtype()
 openvino.Tensor(np.zeros(1, np.float32))
 
-_JOINT_OUTPUTS = ("joint_logits", "embedding")
+#: All that the joint formula reads, and the embedding.
+_JOINT_OUTPUTS = ("network_logits", "linear_logits", "embedding")
 _FEW_ROWS = 16  # classified on one thread, see OpenVinoEngine
 _ENCODER_NICENESS = 3  # added to that of the other threads of a server
 
@@ -200,7 +201,6 @@ class OpenVinoEngine(ProgramEngine):
                 image_encoder = pool.submit(OpenVinoProgram, encoder, *how, self.num_streams).result()
             throttle.pause()
         super().__init__(
-            bundle_dir,
             Programs(
                 with_heads,
                 image_encoder,

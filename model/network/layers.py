@@ -155,26 +155,6 @@ class Affine(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="aisle")
-class SubsetSharpness(keras.layers.Layer):
-    """Multiplies logits with a number for each set of given fields; it is set, not trained.
-
-    Call with [logits (B, K), presence (B, F)]; returns (B, K) float32.
-    """
-
-    def build(self, input_shape: Any) -> None:
-        """Create the numbers, 1 each."""
-        num_subsets = 2 ** input_shape[1][-1]
-        self.sharpness = self.add_weight(shape=(num_subsets,), initializer="ones", trainable=False, name="sharpness")
-
-    def call(self, inputs: Any) -> Any:
-        """Look up and multiply."""
-        logits, presence = inputs
-        places = ops.convert_to_tensor([1 << position for position in range(presence.shape[-1])], "int32")
-        codes = ops.sum(ops.cast(presence, "int32") * places, axis=-1, keepdims=True)
-        return logits * ops.take(self.sharpness, codes, axis=0)
-
-
-@keras.saving.register_keras_serializable(package="aisle")
 class BackbonePreprocessing(keras.layers.Layer):
     """The backbone's own `preprocess_input` inside the model, on (B, H, W, 3) pixels of 0 to 255.
 

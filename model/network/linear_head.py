@@ -1,11 +1,11 @@
-"""A linear head: the scores of a linear classifier over the hashed n-grams, beside the network and added to it.
+"""The classifier as it is served: the network, and a linear SVM over the hashed n-grams beside it.
 
-    n-grams of every text field ── frozen table ─┬ sum ── frozen dense ── head "linear" ── capped, x weight ─┐
-    pretrained words, where there are some ──────┘                                                           │
-    all fields ── network ──────────────────────────────────────────────────────────────────────────── + ── head "joint"
+    n-grams of every text field ── frozen table ─┬ sum ── frozen dense ── "linear_logits"
+    pretrained words, where there are some ──────┘
+    all fields ── network ── "network_logits", "<field>_logits", "embedding"
 
 On few rows a linear classifier of TF-IDF n-grams is hard to beat (Joachims 1998), and it errs elsewhere than the
-network, so that the sum of both (a product of experts, Hinton 2002) is better than either.
+network; `model.prediction.formula` adds them up.
 """
 
 from collections.abc import Collection, Mapping
@@ -28,8 +28,8 @@ class LinearHead:
         kernel: (R, K) float32; with `vectors` the classifier's weights, exactly where R is K.
         biases: (K,) float32.
         num_sharing: neighbouring buckets that share a row.
-        field_weights: field to what its n-grams and pretrained words count beside a name, for each text field that the
-            model reads; without a name each counts 1.
+        field_weights: weight of the n-grams and pretrained words of each text field beside a name; without a name each
+            counts 1.
         pretrained: field to (PRETRAINED_DIM, R) float32, for each that has pretrained words; empty without them.
         nameless_pretrained: the same of products without a name; empty where `knows_products_without_names` is false.
     """
@@ -43,60 +43,42 @@ class LinearHead:
     nameless_pretrained: Mapping[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class LinearVote:
-    """What the linear scores add to the network's joint logits: `weight` times what each lacks to `cap`, as a malus.
-
-    Args:
-        slope: share that scores above the cap keep; with 0 they are all the same, and the network decides among them.
-    """
-
-    weight: float
-    cap: float
-    slope: float
-
-    def of(self, scores: np.ndarray) -> np.ndarray:
-        """(N, K) float32 scores to (N, K) float32."""
-        lack = np.float32(self.cap) - scores
-        return np.float32(-self.weight) * np.maximum(lack, np.float32(self.slope) * lack)
-
-
 def knows_products_without_names(text_fields: Collection[str]) -> bool:
-    """Whether a head of these fields has weights of their own for products without a name.
+    """True for text fields of which a head has weights of their own for products without a name.
 
-    What a mall category says beside a name is less than it has to say alone. So its n-grams, and those of all other
+    A mall category says less beside a name than it has to say alone. So its n-grams, and those of all other
     fields, are then looked up half the table further (domain adaptation by further features, Daume 2007).
     """
     return "name" in text_fields and len(text_fields) > 1
 
 
-def add_linear_head(classifier: keras.Model, shape: ClassifierShape, head: LinearHead, vote: LinearVote) -> keras.Model:
-    """The same program with the output "linear_logits", which has its say in "joint_logits".
+def served_classifier(network: keras.Model, shape: ClassifierShape, head: LinearHead | None) -> keras.Model:
+    """The program of a bundle: the network's logits as "network_logits", with a head also "linear_logits".
 
-    A product without text has linear logits of 0, and all its joint logits are moved alike, which changes no answer.
+    A product without text has linear logits of 0.
 
     Args:
-        classifier: made by `build_classifier`; its layers are shared with the result.
+        network: made by `build_classifier`; its layers are shared with the result.
     """
-    inputs = {tensor.name: tensor for tensor in classifier.inputs}
+    inputs = {tensor.name: tensor for tensor in network.inputs}
+    outputs = dict(network.output)
+    del outputs["joint_logits"]
+    joint = network.get_layer("joint_classes").output
+    outputs["network_logits"] = keras.layers.Activation("linear", dtype="float32", name="network_logits")(joint)
+    if head is not None:
+        scores = keras.layers.Activation("linear", dtype="float32", name="linear_logits")
+        outputs["linear_logits"] = scores(_linear_logits(inputs, shape, head))
+    return keras.Model(inputs, outputs, name=network.name)
+
+
+def _linear_logits(inputs: dict[str, Any], shape: ClassifierShape, head: LinearHead) -> Any:
     flags = {
         field: FieldFlag(shape.fields.index(field), name=f"{field}_is_given")(inputs["presence"])
         for field in head.field_weights
     }
     several = list(flags.values())
     has_text = keras.layers.Maximum(name="text_is_given")(several) if len(several) > 1 else several[0]
-    logits = keras.layers.Multiply(name="linear_scores")([_linear_scores(inputs, shape, head, flags), has_text])
-    lack = Affine(-1.0, vote.cap, dtype="float32", name="linear_cap")(logits)
-    lack = keras.layers.LeakyReLU(vote.slope, dtype="float32", name="linear_lack")(lack)
-    malus = Affine(-vote.weight, dtype="float32", name="linear_vote")(lack)
-    own = keras.layers.Activation("linear", dtype="float32", name="network_logits")(
-        classifier.get_layer("joint_classes").output
-    )
-    total = keras.layers.Add(dtype="float32", name="joint_sum")([own, malus])
-    outputs = dict(classifier.output)
-    outputs["linear_logits"] = keras.layers.Activation("linear", dtype="float32", name="linear_logits")(logits)
-    outputs["joint_logits"] = keras.layers.Activation("linear", dtype="float32", name="joint_logits")(total)
-    return keras.Model(inputs, outputs, name=classifier.name)
+    return keras.layers.Multiply(name="linear_scores")([_linear_scores(inputs, shape, head, flags), has_text])
 
 
 def _linear_scores(inputs: dict[str, Any], shape: ClassifierShape, head: LinearHead, flags: dict[str, Any]) -> Any:

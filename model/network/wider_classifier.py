@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 import model.network.layers  # noqa: F401  registers the layers that the file names
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 
-#: What a column says of everything until it is told otherwise. A linear classifier's score of what it does not know
-#: lies at the far side of its margin.
+#: Bias of a new column until it is fitted. A linear classifier's score of what it does not know lies at the far side
+#: of its margin.
 _START_BIASES = {"linear_classes": -1.0}
 
 

@@ -1,42 +1,17 @@
-"""From head logits to answers: calibrated probabilities, top k, and the deepest accepted category."""
+"""Answers from joint logits: probabilities, the top k leaves, and the deepest accepted category."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from model.prediction.calibration import Calibration
 from model.sub_tree import SubTree
 from model.taxonomy import Taxonomy
 
 _BLOCK = 64  # columns
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What the validation split taught about trust.
-
-    Args:
-        temperature: the joint logits are divided by it before the softmax (Guo et al. 2017).
-        head_temperatures: the same for each single head.
-        precision_target, precision_confidence: the promise behind `thresholds`.
-        thresholds: per depth 1..D the least node probability that is accepted; above 1 means never.
-        coverages: per depth the share of validation rows accepted there.
-        subset_thresholds: the same as `thresholds` for products that have certain fields only, by the names of these
-            fields with blanks between; such a product has to reach both.
-        unproven: leaves that were added later; no validation row had them, so neither they nor nodes with no other
-            leaf are accepted.
-    """
-
-    temperature: float = 1.0
-    head_temperatures: dict[str, float] = field(default_factory=dict)
-    precision_target: float = 0.98
-    precision_confidence: float = 0.95
-    thresholds: tuple[float, ...] = ()
-    coverages: tuple[float, ...] = ()
-    subset_thresholds: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    unproven: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +25,7 @@ class ScoredCategory:
 
 @dataclass(frozen=True)
 class WordSupport:
-    """What one word of the name did for the answer.
+    """Effect of one word of the name on the answer.
 
     Args:
         word: as the shop wrote it.
@@ -181,13 +156,13 @@ def answer(
     contract were measured on whole-tree probabilities.
 
     Args:
-        joint_logits: (N, K) float32, uncalibrated.
+        joint_logits: (N, K) float32, calibrated; see `model.prediction.formula`.
         thresholds: (N, D) float32, the least node probability that is accepted at each depth; see
             `model.prediction.field_subsets.SubsetThresholds`.
         top_k: leaves to return, 1 or more; capped at K, or at the leaves of the sub-tree.
         sub_tree: what the answers are restricted to; None is the whole tree.
     """
-    probabilities = softmax(joint_logits, calibration.temperature)
+    probabilities = softmax(joint_logits)
     rows = np.arange(len(probabilities))[:, None]
     if sub_tree is None:
         top = largest(joint_logits, min(top_k, taxonomy.num_leaves))  # probabilities may all be 0 from some place on
@@ -196,7 +171,7 @@ def answer(
     leaves = sub_tree.leaves
     inside = joint_logits[:, leaves]
     renormalized = np.zeros_like(probabilities)
-    renormalized[:, leaves] = softmax(inside, calibration.temperature)
+    renormalized[:, leaves] = softmax(inside)
     top = leaves[largest(inside, min(top_k, len(leaves)))].astype(np.int32)
     accepted = _accepted_within(sub_tree, probabilities, renormalized, taxonomy, thresholds, calibration.unproven)
     return Answers(top, renormalized[rows, top], *accepted)
@@ -256,9 +231,9 @@ def _accepted_within(
         best = level.argmax(axis=1)
         passed = (level[np.arange(len(level)), best] >= least) & sub_tree.holds(taxonomy, depth)[best]
         passed &= _is_proven(taxonomy, unproven, depth)[best]
-        told = taxonomy.node_probabilities(renormalized, depth)
+        within = taxonomy.node_probabilities(renormalized, depth)
         depths[passed], nodes[passed] = depth, best[passed]
-        accepted[passed] = np.minimum(told[passed, best[passed]], 1.0)
+        accepted[passed] = np.minimum(within[passed, best[passed]], 1.0)
     return depths, nodes, accepted
 
 

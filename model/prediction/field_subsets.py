@@ -1,15 +1,16 @@
-"""Sets of given fields: their numbers, and what the precision contract asks of products that have no other."""
+"""Sets of given fields: their numbers, and values that differ from set to set."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
 
-from model.prediction.answers import Calibration
+from model.prediction.calibration import Calibration
+from model.prediction.formula import JointFormula
 
 
 def subset_code(given: Sequence[str], fields: Sequence[str]) -> int:
-    """The number of a set of given fields, 0 to 2 ** F - 1: the sum of 2 ** position."""
+    """Number of a set of given fields, 0 to 2 ** F - 1: the sum of 2 ** position."""
     return sum(1 << fields.index(field) for field in given)
 
 
@@ -28,6 +29,25 @@ def proper_subsets(fields: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield from combinations(fields, count)
 
 
+class SubsetTemperatures:
+    """Temperature of the joint formula for each set of given fields.
+
+    Args:
+        formula: whose `subset_temperatures` are named with these fields.
+        fields: of the model, in its order.
+    """
+
+    def __init__(self, formula: JointFormula, fields: Sequence[str]):
+        #: (2 ** F, 1) float32 by `subset_code`.
+        self._by_code = np.full((2 ** len(fields), 1), formula.temperature, np.float32)
+        for names, temperature in formula.subset_temperatures.items():
+            self._by_code[subset_code(names.split(), fields)] = temperature
+
+    def of_rows(self, presence: np.ndarray) -> np.ndarray:
+        """(N, 1) float32 from (N, F) flags of the model's fields."""
+        return np.asarray(self._by_code[subset_codes(presence)])
+
+
 class SubsetThresholds:
     """The thresholds of the precision contract for each set of given fields.
 
@@ -44,7 +64,7 @@ class SubsetThresholds:
             np.maximum(row, np.asarray(thresholds, np.float32), out=row)
 
     def of_rows(self, presence: np.ndarray) -> np.ndarray:
-        """(N, D) float32, what each row's nodes have to reach at each depth; above 1 means never.
+        """(N, D) float32, the least node probability at each depth for each row; above 1 means never.
 
         Args:
             presence: (N, F) flags of the model's fields.

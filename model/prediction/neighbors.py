@@ -1,7 +1,7 @@
-"""Those training products whose text is most like a product's vote for their categories.
+"""Nearest training products by text: each counts for its category.
 
     n-grams of every text field ── rare ones, length one ── cosine with every training product ── the nearest ones
-    ── each counts its cosine to the 4th power ── log(1 + share / 0.02), x weight ── added to "joint_logits"
+    ── each counts its cosine to the 4th power ── log(1 + share / 0.02) ── "neighbors_logits"
 
 Network and linear head have learned what an n-gram says on the average; the nearest products (Cover and Hart 1967)
 tell what a few say together.
@@ -15,12 +15,12 @@ from zipfile import BadZipFile
 import numpy as np
 from scipy import sparse
 
-from model.engines.engine import Features
 from model.errors import BundleError
+from model.features import Features
 
-#: What a neighbour counts is its cosine to this power.
+#: A neighbour counts its cosine to this power.
 _POWER = 4
-#: A share of the votes that means as much as none: keeps the logarithm finite, and a lone neighbour in its place.
+#: A share that means as much as none: keeps the logarithm finite, and a lone neighbour in its place.
 _FLOOR = 0.02
 #: Products compared with all training products at a time, so that memory stays small.
 _CHUNK_ROWS = 512
@@ -37,8 +37,7 @@ class NeighborIndex:
         columns: (hash_buckets,) int32, a bucket's row in `postings`, -1 for one that is not compared.
         labels: (N,) int32, the products' classes.
         field_weights: field to what its n-grams count, for each text field that the model reads.
-        count: neighbours that vote.
-        weight: what the votes count in the joint logits.
+        count: nearest products that count.
     """
 
     postings: sparse.csr_matrix
@@ -46,7 +45,6 @@ class NeighborIndex:
     labels: np.ndarray
     field_weights: Mapping[str, float]
     count: int
-    weight: float = 1.0
 
     @classmethod
     def of(
@@ -57,7 +55,7 @@ class NeighborIndex:
         count: int,
         max_frequency: int,
     ) -> "NeighborIndex":
-        """Of training products.
+        """Index training products.
 
         Args:
             ngrams: (N, hash_buckets) float32 weights of their n-grams.
@@ -71,8 +69,8 @@ class NeighborIndex:
         postings.data = postings.data.astype(np.float16).astype(np.float32)  # as the file keeps them
         return cls(postings, columns, np.asarray(labels, np.int32), dict(field_weights), count)
 
-    def votes(self, features: Features, num_classes: int) -> np.ndarray:
-        """(B, K) float32, log(1 + share of the votes / 0.02): 0 where no neighbour is of a class, or there is none."""
+    def logits(self, features: Features, num_classes: int) -> np.ndarray:
+        """(B, K) float32, log(1 + share of a class / 0.02): 0 where no neighbour is of a class, or there is none."""
         queries = self._queries(features)
         shares = np.zeros((queries.shape[0], num_classes), np.float32)
         for start in range(0, len(shares), _CHUNK_ROWS):
@@ -94,12 +92,11 @@ class NeighborIndex:
             fields=np.array(list(self.field_weights)),
             field_weights=np.array(list(self.field_weights.values()), np.float32),
             count=np.int64(self.count),
-            weight=np.float64(self.weight),
         )
 
     @classmethod
     def load(cls, path: Path) -> "NeighborIndex":
-        """What `save` wrote.
+        """Read what `save` wrote.
 
         Raises:
             BundleError: the file cannot be read.
@@ -110,8 +107,7 @@ class NeighborIndex:
                 shape = (len(ends) - 1, len(labels))
                 postings = sparse.csr_matrix((arrays["weights"].astype(np.float32), arrays["products"], ends), shape)
                 field_weights = dict(zip(arrays["fields"].tolist(), arrays["field_weights"].tolist(), strict=True))
-                how = (int(arrays["count"]), float(arrays["weight"]))
-                return cls(postings, arrays["columns"], labels, field_weights, *how)
+                return cls(postings, arrays["columns"], labels, field_weights, int(arrays["count"]))
         except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise BundleError(f"{path} cannot be read: {error}; copy or write the bundle again") from error
 
@@ -129,7 +125,7 @@ class NeighborIndex:
         return _of_length_one(queries)
 
     def _shares(self, cosines: np.ndarray, products: np.ndarray, num_classes: int) -> np.ndarray:
-        """(K,) float64 shares of the votes of the nearest products."""
+        """(K,) float64 shares of the classes among the nearest products."""
         if len(cosines) > self.count:
             nearest = np.argpartition(-cosines, self.count - 1)[: self.count]
             cosines, products = cosines[nearest], products[nearest]

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 
 #: (path, size, inode, modified, changed) of every file of a version; (path, error number) of one that cannot be read.
 Fingerprint = tuple[tuple[str | int, ...], ...]

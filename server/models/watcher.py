@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.errors import AisleError, BundleError
 from model.machine.throttle import Throttle
 from server.models.folder import Fingerprint, FolderScan, VersionFolder, fingerprint, scan_models, version_key

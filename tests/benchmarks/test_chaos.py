@@ -60,7 +60,10 @@ def test_promises(result: Result, is_kept: bool) -> None:
 
 def test_a_changed_version_is_sound_and_a_copy_cut_off_is_not(toy_bundle: Path, tmp_path: Path) -> None:
     changed = write_version(toy_bundle, tmp_path / "changed", temperature_factor=2.0)
-    assert load_bundle(changed).calibration.temperature == 2 * load_bundle(toy_bundle).calibration.temperature
+    assert (
+        load_bundle(changed).calibration.formula.temperature
+        == 2 * load_bundle(toy_bundle).calibration.formula.temperature
+    )
     copy_in_place(changed, tmp_path / "half", max_bytes=size_bytes(changed) // 2)
     assert size_bytes(tmp_path / "half") == size_bytes(changed) // 2
     with pytest.raises(BundleError):

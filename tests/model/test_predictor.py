@@ -16,7 +16,7 @@ from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import FIELDS, Product
 from model.sub_tree import find_sub_tree
-from tests.conftest import TOY_SHOP, toy_picture
+from tests.conftest import TOY_SHOP, softened, toy_picture
 
 CATEGORIES = tuple(TOY_SHOP)
 FULL = Product("full", "반팔 티셔츠 1", "패션 > 탑", "brand1", "maker", image=toy_picture((40, 40, 220), 1))
@@ -191,16 +191,15 @@ print(json.dumps([predictor.engine.name, found.categories[0].category, sorted(he
 
 def test_a_sub_tree_restricts_the_answers_and_not_the_evidence(predictor: Predictor) -> None:
     # The toy's validation rows are all answered right, so that its own temperature leaves nothing of other leaves.
-    calibration = dataclasses.replace(predictor.bundle.calibration, temperature=1.0)
-    predictor = Predictor(dataclasses.replace(predictor.bundle, calibration=calibration), predictor.engine)
+    predictor = softened(predictor, temperature=1.0)
     sub_tree = find_sub_tree(predictor.bundle.taxonomy, "의류")
     whole, within = (predictions(predictor.predict(GOOD, sub_tree=mask)) for mask in (None, sub_tree))
     for one, two in zip(whole, within, strict=True):
         inside = [scored for scored in one.categories if scored.category.startswith("의류>")]
         total = sum(scored.probability for scored in inside)
         assert [scored.category for scored in two.categories] == [scored.category for scored in inside]
-        for scored, told in zip(inside, two.categories, strict=True):
-            assert told.probability == pytest.approx(scored.probability / total, abs=1e-4)
+        for scored, masked in zip(inside, two.categories, strict=True):
+            assert masked.probability == pytest.approx(scored.probability / total, abs=1e-4)
         assert two.heads == one.heads
     mixed = predictor.predict_decoded(GOOD[:1] * 2, {}, 5, sub_trees=[None, sub_tree])
     assert_same(mixed[0], whole[0])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from model.errors import TaxonomyError
-from model.prediction.answers import Answers, Calibration, answer, answer_each, softmax
+from model.prediction.answers import Answers, answer, answer_each, softmax
+from model.prediction.calibration import Calibration
 from model.sub_tree import find_sub_tree
 from model.taxonomy import SEPARATOR, Taxonomy
 from tests.conftest import answered
@@ -50,13 +51,6 @@ def test_probabilities_are_renormalised_over_the_sub_tree() -> None:
     found = found_within("A", logits(0.1, 0.5, 0.1, 0.2, 0.06, 0.04))
     assert found.top_classes.tolist() == [[3, 0, 2]]
     np.testing.assert_allclose(found.top_probabilities, [[0.5, 0.25, 0.25]], rtol=1e-5)
-
-
-def test_the_temperature_holds_within_too() -> None:
-    given = logits(0.1, 0.5, 0.1, 0.2, 0.06, 0.04)
-    found = answered(given, TREE, Calibration(temperature=2.0), 6, find_sub_tree(TREE, "A>y"))
-    # temperature 2 takes the square root of 1 and 2
-    np.testing.assert_allclose(found.top_probabilities, [[2**0.5 / (1 + 2**0.5), 1 / (1 + 2**0.5)]], rtol=1e-5)
 
 
 def test_a_sub_tree_that_the_model_rules_out_has_probabilities_all_the_same() -> None:
@@ -110,9 +104,9 @@ def test_laws(tree: Taxonomy) -> None:
     """Masked answers lie in the sub-tree, sum to 1, keep the order, and accept nothing that is not accepted whole."""
     random = np.random.default_rng(tree.num_leaves)
     given = (random.normal(size=(40, tree.num_leaves)) * 4).astype(np.float32)
-    calibration = Calibration(1.5, thresholds=tuple(random.uniform(0.1, 0.9, tree.depth)))
+    calibration = Calibration(thresholds=tuple(random.uniform(0.1, 0.9, tree.depth)))
     whole = answered(given, tree, calibration, tree.num_leaves)
-    probabilities = softmax(given, 1.5)
+    probabilities = softmax(given)
     for path in tree.nodes:
         found = answered(given, tree, calibration, tree.num_leaves, find_sub_tree(tree, path))
         np.testing.assert_allclose(found.top_probabilities.sum(axis=1), 1, atol=1e-5)

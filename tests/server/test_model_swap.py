@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.errors import BundleError
 from proto.aisle.v1 import classifier_pb2 as pb
 from server.app import SERVICE_NAME, AisleServer

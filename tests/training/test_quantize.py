@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.bundle.bundle import load_bundle, verify_bundle
-from model.bundle.files import FILES
+from model.bundle.bundle import load_bundle
+from model.bundle.manifest import verify_bundle
+from model.bundle_files import FILES
 from model.engines.engine_choice import open_engine
 from model.errors import BundleError, EngineError
 from tests.conftest import toy_picture, write_catalog

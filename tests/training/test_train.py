@@ -12,7 +12,7 @@ import pytest
 
 from catalog.rejects import Rejects
 from model.bundle.bundle import load_bundle
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.errors import BundleError, CatalogError, TrainingError
 from model.network.wider_classifier import load_classifier, widen_classifier
 from model.prediction.answers import Prediction, ScoredCategory
@@ -63,7 +63,9 @@ def test_the_toy_bundle_is_whole(toy_bundle: Path) -> None:
     assert bundle.metrics["heads"]["image"]["count"] == 33  # every fourth of 45 has none
     assert len(bundle.history) == TOY_SETTINGS.training.epochs
     assert bundle.settings == TOY_SETTINGS
-    assert bundle.calibration.temperature > 0
+    assert bundle.calibration.formula.temperature > 0
+    assert bundle.calibration.formula.penalty is not None
+    assert bundle.calibration.formula.neighbor_weight > 0
     assert set(bundle.calibration.head_temperatures) == {"name", "mall_category", "image", "linear", "neighbors"}
     assert 0 <= bundle.metrics["cross_fitted_calibration_error"] < 0.2
     assert bundle.calibration.thresholds == (2.0, 2.0, 2.0)  # 45 rows cannot prove 98 %
@@ -72,7 +74,7 @@ def test_the_toy_bundle_is_whole(toy_bundle: Path) -> None:
     assert len(given) == 30 - 3
     assert not any({"name", "brand", "maker"} <= fields for fields in given)
     assert set(bundle.calibration.subset_thresholds.values()) == {(2.0, 2.0, 2.0)}
-    assert any(layer.name == "subset_sharpness" for layer in load_classifier(toy_bundle).layers)
+    assert set(bundle.calibration.formula.subset_temperatures) >= {"name", "image"}
 
 
 def test_text_with_the_shop_s_tree_and_labels_as_ids(job: TrainJob, tmp_path: Path) -> None:
@@ -228,7 +230,7 @@ def test_the_model_card_says_what_a_bundle_says(toy_bundle: Path) -> None:
     assert "Predicts one of 3 categories in 3 levels from: name, mall_category, brand, maker, image." in card
     assert "Trained on 90 products, measured on 45 it did not see." in card
     assert "| joint | 45 | 1.0000 | 1.0000 |" in card
-    assert f"temperature {bundle.calibration.temperature:.3f}." in card
+    assert f"temperature {bundle.calibration.formula.temperature:.3f}." in card
     assert "right in 98% of cases, with\n95% confidence" in card
     for depth in (1, 2, 3):
         assert f"| {depth} | never | 0.000 |" in card

@@ -19,8 +19,8 @@ from model.sub_tree import SubTree, find_sub_tree
 from model.taxonomy import Taxonomy
 from training.commands.command_parts import FlatSettings, default_cache_dir
 from training.commands.evaluate_command import EvaluateCommand, run_evaluate
+from training.commands.tune_command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 from training.default_settings import catalog_size, default_settings, told
-from training.tune.command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 
 #: In commands that train; elsewhere --precision is the engine's arithmetic.
 _SHORT_FLAGS = {"--precision": "--precision-target", "--confidence": "--precision-confidence"}
@@ -285,7 +285,7 @@ def _add_category(command: AddCategoryCommand) -> None:
 
 def _export_onnx(command: ExportOnnxCommand) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from model.bundle.bundle import derive_bundle
+    from model.bundle.writing import derive_bundle
     from model.engines.export import write_onnx_programs
 
     derive_bundle(command.bundle, command.out, write_onnx_programs)

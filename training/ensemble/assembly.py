@@ -1,4 +1,4 @@
-"""A trained network is completed by linear head and neighbours, calibrated, and measured on the validation split."""
+"""Assembles the served model: network, linear SVM, neighbours and the joint formula, calibrated and measured."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -7,38 +7,38 @@ import keras
 import numpy as np
 
 from model.network.classifier import field_positions
-from model.network.linear_head import LinearHead, add_linear_head
-from model.network.subset_temperature import add_subset_sharpness, sharpness_of_rows
-from model.prediction.answers import Calibration, answer, softmax
-from model.prediction.field_subsets import SubsetThresholds
+from model.network.linear_head import LinearHead, served_classifier
+from model.prediction.answers import answer, softmax
+from model.prediction.calibration import Calibration
+from model.prediction.field_subsets import SubsetTemperatures, SubsetThresholds
+from model.prediction.formula import HeadLogits, JointFormula
 from model.prediction.neighbors import NeighborIndex
 from model.settings import Settings
-from training.ensemble.calibration import calibrate
-from training.ensemble.ensemble_weights import Experts, answers_more, cross_fitted_logits, fit_expert_weights
+from training.ensemble.calibration import depth_outcomes, depth_thresholds, fit_head_temperatures, fit_temperature
+from training.ensemble.formula_fitting import cross_fitted_logits, fit_formula, neighbors_help
 from training.ensemble.hidden_fields import HiddenFields
 from training.ensemble.linear_svm import fit_linear_head, linear_scores, ngram_field_weights
-from training.ensemble.neighbor_index import index_neighbors, neighbor_votes
-from training.ensemble.subset_temperature import fit_subset_sharpness
-from training.ensemble.subset_thresholds import with_subset_thresholds
+from training.ensemble.neighbor_index import index_neighbors, neighbor_logits
+from training.ensemble.subset_calibration import calibrate_subsets
 from training.metrics.classification import evaluation_metrics
 from training.metrics.confidence import expected_calibration_error
 from training.metrics.outcomes import Outcomes
 from training.network.batches import CatalogBatches
 from training.preparation import Prepared
 
-_log = logging.getLogger("aisle.train")
+_log = logging.getLogger("aisle.ensemble")
 
 
 @dataclass(frozen=True)
 class AssembledModel:
-    """A classifier, whole, and what the validation split says of it.
+    """All that a bundle serves, and its figures on the validation catalog.
 
     Args:
-        classifier: with the linear head, where there is one.
-        neighbors: what votes beside it, or None.
-        heads: the classifier's, "joint" last.
-        metrics: as of `training.metrics.classification.evaluation_metrics`, and "cross_fitted_calibration_error": of
-            probabilities that were calibrated on other rows than they are measured on.
+        classifier: the served program, see `served_classifier`.
+        neighbors: index of training products, or None.
+        heads: names of all heads, "joint" last.
+        metrics: as of `evaluation_metrics`, and "cross_fitted_calibration_error": of probabilities that were calibrated
+            on other rows than they are measured on.
     """
 
     classifier: keras.Model
@@ -48,45 +48,39 @@ class AssembledModel:
     metrics: dict
 
 
-def judge(
-    trained: keras.Model, classifier: keras.Model, prepared: Prepared, val: CatalogBatches, settings: Settings
+def assemble(
+    trained: keras.Model, network: keras.Model, prepared: Prepared, val: CatalogBatches, settings: Settings
 ) -> AssembledModel:
-    """Complete, calibrate and measure.
+    """Fit the linear SVM, the neighbours and the formula beside a trained network, calibrate and measure.
 
     Args:
         trained: from the batches' inputs to head logits.
-        classifier: the program inside it, as `build_classifier` made it.
+        network: the program inside it, as `build_classifier` made it.
     """
-    shape, seed = prepared.shape, settings.training.seed
+    seed, labels = settings.training.seed, np.asarray(val.catalog.arrays["labels"])
     logits = {name.removesuffix("_logits"): values for name, values in trained.predict(val, verbose=0).items()}
-    labels = np.asarray(val.catalog.arrays["labels"])
-    network = logits.pop("joint")  # comes last
     linear = _fitted_linear_head(prepared, settings)
-    scores = None if linear is None else linear_scores(linear, val.catalog)
-    neighbors, votes = _chosen_neighbors(Experts(network, scores), labels, prepared, val, settings)
-    experts = Experts(network, scores, votes)
-    weights = fit_expert_weights(experts, labels, seed)
-    if linear is not None and scores is not None:
-        assert weights.vote is not None
-        told = "linear head: its scores count %.3g times beside the network's, above %.2f %.1f of that"
-        _log.info(told, weights.vote.weight, weights.vote.cap, weights.vote.slope)
-        classifier = add_linear_head(classifier, shape, linear, weights.vote)
-        logits["linear"] = scores
-    if neighbors is not None and votes is not None:
-        _log.info("neighbours: their votes count %.3g times beside the network's", weights.neighbors)
-        neighbors = replace(neighbors, weight=weights.neighbors)
-        logits["neighbors"] = votes
+    heads = HeadLogits(logits.pop("joint"), None if linear is None else linear_scores(linear, val.catalog))
+    neighbors, heads = _with_neighbors(heads, labels, prepared, val, settings)
+    formula = _fitted_formula(heads, labels, seed)
+    beside = {"linear": heads.linear, "neighbors": heads.neighbors}
+    logits |= {name: values for name, values in beside.items() if values is not None}
+    calibration = Calibration(
+        formula,
+        fit_head_temperatures(logits, labels, _head_weights(logits, val)),
+        settings.training.precision_target,
+        settings.training.precision_confidence,
+    )
     hidden = HiddenFields(trained, linear, neighbors, val, seed)
-    by_subset = fit_subset_sharpness(hidden, weights)
-    classifier = add_subset_sharpness(classifier, by_subset)
-    sharpness = sharpness_of_rows(by_subset, val.catalog.arrays["presence"][:, field_positions(shape.fields)])
-    logits["joint"] = weights.logits(experts, sharpness)
-    calibration = _calibrated(logits, prepared, val, settings)
-    taxonomy = prepared.labels.taxonomy
-    calibration = with_subset_thresholds(calibration, logits["joint"], hidden, weights, by_subset, taxonomy)
+    calibration = calibrate_subsets(calibration, hidden, prepared.labels.taxonomy)
+    temperatures = SubsetTemperatures(calibration.formula, prepared.shape.fields).of_rows(_flags(val))
+    joint = calibration.formula.logits(heads, temperatures)
+    calibration = _with_thresholds(calibration, joint, prepared, val)
+    logits["joint"] = joint
     metrics = _measure(logits, calibration, prepared, val)
-    unseen = Outcomes.of(labels, softmax(cross_fitted_logits(experts, labels, seed) * sharpness))
-    metrics["cross_fitted_calibration_error"] = expected_calibration_error(unseen)
+    unseen = cross_fitted_logits(heads, labels, seed, temperatures / np.float32(formula.temperature))
+    metrics["cross_fitted_calibration_error"] = expected_calibration_error(Outcomes.of(labels, softmax(unseen)))
+    classifier = served_classifier(network, prepared.shape, linear)
     return AssembledModel(classifier, neighbors, tuple(logits), calibration, metrics)
 
 
@@ -97,42 +91,70 @@ def _fitted_linear_head(prepared: Prepared, settings: Settings) -> LinearHead | 
     )
 
 
-def _chosen_neighbors(
-    others: Experts, labels: np.ndarray, prepared: Prepared, val: CatalogBatches, settings: Settings
-) -> tuple[NeighborIndex, np.ndarray] | tuple[None, None]:
-    """The neighbours and their votes on the validation rows; None where settings or these rows speak against them."""
+def _with_neighbors(
+    heads: HeadLogits, labels: np.ndarray, prepared: Prepared, val: CatalogBatches, settings: Settings
+) -> tuple[NeighborIndex | None, HeadLogits]:
+    """The index and the heads with its logits; None where settings or the validation rows speak against neighbours."""
     mode = settings.neighbors.neighbor_head
     field_weights = ngram_field_weights(prepared.shape.fields, settings.linear)
-    if mode == "off" or not field_weights or (mode == "auto" and others.linear is None):
-        return None, None
+    if mode == "off" or not field_weights or (mode == "auto" and heads.linear is None):
+        return None, heads
     buckets = prepared.tokenizer.settings.hash_buckets
     index = index_neighbors(prepared.train, field_weights, buckets, settings.neighbors)
     if index is None:
-        return None, None
-    votes = neighbor_votes(index, val.catalog, prepared.shape.num_classes)
-    experts = replace(others, neighbors=votes)
-    weights = fit_expert_weights(experts, labels, settings.training.seed)
-    if mode == "auto" and not answers_more(experts, weights, labels):
+        return None, heads
+    with_them = replace(heads, neighbors=neighbor_logits(index, val.catalog, prepared.shape.num_classes))
+    formula = fit_formula(with_them, labels, settings.training.seed)
+    if mode == "auto" and not neighbors_help(with_them, formula, labels):
         _log.info("no neighbours: they would answer no more products right; --neighbor-head on keeps them anyway")
-        return None, None
-    return index, votes
+        return None, heads
+    return index, with_them
 
 
-def _calibrated(
-    logits: dict[str, np.ndarray], prepared: Prepared, val: CatalogBatches, settings: Settings
+def _fitted_formula(heads: HeadLogits, labels: np.ndarray, seed: int) -> JointFormula:
+    """The formula with its temperature fitted on all rows, where its weights need a few thousand only."""
+    formula = fit_formula(heads, labels, seed)
+    formula = formula.recalibrated(1 / formula.temperature)
+    formula = formula.recalibrated(fit_temperature(formula.logits(heads), labels))
+    penalty = formula.penalty
+    if penalty is not None:
+        numbers = (penalty.weight, penalty.cap, penalty.slope)
+        _log.info("linear SVM: its penalty has the weight %.3g, above a score of %.2f %.1f of that", *numbers)
+    if formula.neighbor_weight:
+        _log.info("neighbours: their logits have the weight %.3g", formula.neighbor_weight)
+    return formula
+
+
+def _with_thresholds(
+    calibration: Calibration, joint: np.ndarray, prepared: Prepared, val: CatalogBatches
 ) -> Calibration:
-    presence = np.asarray(val.catalog.arrays["presence"])
-    weights = {head: val.head_weight(presence, head) for head in logits}
-    labels = np.asarray(val.catalog.arrays["labels"])
-    return calibrate(logits, labels, weights, prepared.labels.taxonomy, settings.training)
+    """The calibration with the thresholds of all products, and the coverages that those of sets of fields leave."""
+    labels, taxonomy = np.asarray(val.catalog.arrays["labels"]), prepared.labels.taxonomy
+    probabilities = softmax(joint)
+    thresholds, _ = depth_thresholds(probabilities, labels, taxonomy, calibration)
+    found = replace(calibration, thresholds=thresholds)
+    least = SubsetThresholds(found, prepared.shape.fields).of_rows(_flags(val))
+    outcomes = enumerate(depth_outcomes(probabilities, labels, taxonomy))
+    return replace(found, coverages=tuple(float((best >= least[:, i]).mean()) for i, (best, _) in outcomes))
 
 
 def _measure(logits: dict[str, np.ndarray], calibration: Calibration, prepared: Prepared, val: CatalogBatches) -> dict:
-    shape, taxonomy = prepared.shape, prepared.labels.taxonomy
+    fields, taxonomy, flags = prepared.shape.fields, prepared.labels.taxonomy, _flags(val)
     labels = np.asarray(val.catalog.arrays["labels"])
-    temperatures = {**calibration.head_temperatures, "joint": calibration.temperature}
-    outcomes = {head: Outcomes.of(labels, softmax(values, temperatures[head])) for head, values in logits.items()}
-    flags = np.asarray(val.catalog.arrays["presence"])[:, field_positions(shape.fields)]
-    thresholds = SubsetThresholds(calibration, shape.fields).of_rows(flags)
+    outcomes = {
+        head: Outcomes.of(labels, softmax(values, calibration.head_temperature(head)))
+        for head, values in logits.items()
+    }
+    thresholds = SubsetThresholds(calibration, fields).of_rows(flags)
     answers = answer(logits["joint"], taxonomy, calibration, thresholds, top_k=5)
-    return evaluation_metrics(outcomes, answers, flags, shape.fields, taxonomy)
+    return evaluation_metrics(outcomes, answers, flags, fields, taxonomy)
+
+
+def _head_weights(heads: dict[str, np.ndarray], val: CatalogBatches) -> dict[str, np.ndarray]:
+    presence = np.asarray(val.catalog.arrays["presence"])
+    return {head: val.head_weight(presence, head) for head in heads}
+
+
+def _flags(val: CatalogBatches) -> np.ndarray:
+    """(N, number of the model's fields) presence flags of the validation rows."""
+    return np.asarray(val.catalog.arrays["presence"])[:, field_positions(val.shape.fields)]

@@ -1,14 +1,12 @@
 """Calibration on the validation split: temperatures, and the thresholds of the precision contract."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import beta
 
-from model.prediction.answers import Calibration, softmax
-from model.settings import TrainingSettings
+from model.prediction.calibration import Calibration
 from model.taxonomy import Taxonomy
 
 #: Threshold above every probability: nothing is accepted at that depth.
@@ -19,17 +17,13 @@ _NUM_STEPS = 400
 _STARTS: tuple[int, ...] = (20, 100, 200, 300, 400)
 
 
-def calibrate(
-    logits: Mapping[str, np.ndarray],
-    labels: np.ndarray,
-    weights: Mapping[str, np.ndarray],
-    taxonomy: Taxonomy,
-    settings: TrainingSettings,
-) -> Calibration:
-    """Fit every head's temperature and the contract's thresholds.
+def fit_head_temperatures(
+    logits: Mapping[str, np.ndarray], labels: np.ndarray, weights: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """Temperature of each single head; 1 for a head none of whose rows has its field.
 
     Args:
-        logits: head to (N, K) float32 validation logits, "joint" among them.
+        logits: head to (N, K) float32 validation logits.
         labels: (N,) int32.
         weights: head to (N,) float32, 0 on rows that lack the head's field.
     """
@@ -37,10 +31,7 @@ def calibrate(
     for head, values in logits.items():
         rows = weights[head] > 0
         temperatures[head] = fit_temperature(values[rows], labels[rows]) if rows.any() else 1.0
-    temperature = temperatures.pop("joint")
-    found = Calibration(temperature, temperatures, settings.precision_target, settings.precision_confidence)
-    thresholds, coverages = depth_thresholds(softmax(logits["joint"], temperature), labels, taxonomy, found)
-    return replace(found, thresholds=thresholds, coverages=coverages)
+    return temperatures
 
 
 def depth_thresholds(
@@ -63,14 +54,14 @@ def depth_thresholds(
 def depth_outcomes(
     probabilities: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Per depth the (N,) float32 probability of each row's best node and (N,) bool whether it is the label's."""
+    """Per depth the (N,) float32 probability of each row's best node, and (N,) bool, True where it is the label's."""
     for depth in range(1, taxonomy.depth + 1):
         level = taxonomy.node_probabilities(probabilities, depth)
         yield level.max(axis=1), level.argmax(axis=1) == taxonomy.leaf_to_node[depth - 1][labels]
 
 
-def may_be_shown(num_rows: int, promise: Calibration) -> bool:
-    """Whether so many rows, all of them right, would show the promised precision with the promised confidence."""
+def can_be_shown(num_rows: int, promise: Calibration) -> bool:
+    """True if so many rows, all of them right, would show the promised precision with the promised confidence."""
     return promise.precision_target**num_rows <= 1 - promise.precision_confidence
 
 

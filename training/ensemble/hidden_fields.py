@@ -1,4 +1,4 @@
-"""Validation products seen with some of their fields only, and what the experts say of them then."""
+"""Validation products with some of their fields hidden, and the logits of their rows."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ import keras
 import numpy as np
 
 from model.network.linear_head import LinearHead
+from model.prediction.formula import HeadLogits
 from model.prediction.neighbors import NeighborIndex
 from model.product import FIELDS
 from training.encoding.encoded_catalog import EncodedCatalog
-from training.ensemble.ensemble_weights import Experts
 from training.ensemble.linear_rows import given_fields
 from training.ensemble.linear_svm import linear_scores
-from training.ensemble.neighbor_index import neighbor_votes
+from training.ensemble.neighbor_index import neighbor_logits
 from training.network.batches import CatalogBatches
 
 #: Rows that a temperature and the thresholds of a set of fields need at most.
@@ -22,13 +22,13 @@ _BATCH_SIZE = 256
 
 @dataclass(frozen=True, eq=False)
 class HiddenFields:
-    """The validation catalog with fields hidden, and those who judge its rows.
+    """The validation catalog with fields hidden, and the heads of the joint formula.
 
     Args:
         trained: from the batches' inputs to head logits.
         head: the linear head, or None.
-        neighbors: what votes beside it, or None.
-        val: whose products are asked.
+        neighbors: the index of training products, or None.
+        val: batches of the validation catalog.
         seed: of the draw from a large catalog.
     """
 
@@ -47,13 +47,13 @@ class HiddenFields:
         """Products that have all of these fields, with no other."""
         return with_fields_only(self.val.catalog, kept, self.seed)
 
-    def experts(self, catalog: EncodedCatalog) -> Experts:
-        """What each says of a catalog's rows, 1 or more."""
+    def heads(self, catalog: EncodedCatalog) -> HeadLogits:
+        """Logits of a catalog's rows, 1 or more."""
         network = self.trained.predict(CatalogBatches(catalog, self.val.shape, _BATCH_SIZE), verbose=0)["joint_logits"]
         linear = None if self.head is None else linear_scores(self.head, catalog)
         if self.neighbors is None:
-            return Experts(network, linear)
-        return Experts(network, linear, neighbor_votes(self.neighbors, catalog, self.val.shape.num_classes))
+            return HeadLogits(network, linear)
+        return HeadLogits(network, linear, neighbor_logits(self.neighbors, catalog, self.val.shape.num_classes))
 
 
 def with_fields_only(catalog: EncodedCatalog, kept: tuple[str, ...], seed: int) -> EncodedCatalog:

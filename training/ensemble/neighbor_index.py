@@ -1,4 +1,4 @@
-"""The neighbours of a catalog's products among the training products."""
+"""Index of the training products, and the neighbours of a catalog's products in it."""
 
 import logging
 from collections.abc import Mapping
@@ -37,11 +37,11 @@ def index_neighbors(
     return index
 
 
-def neighbor_votes(index: NeighborIndex, catalog: EncodedCatalog, num_classes: int) -> np.ndarray:
-    """(N, K) float32, how the neighbours of each row vote; see `NeighborIndex.votes`."""
+def neighbor_logits(index: NeighborIndex, catalog: EncodedCatalog, num_classes: int) -> np.ndarray:
+    """(N, K) float32 of a catalog's rows; see `NeighborIndex.logits`."""
     names = [f"{field}_ngram_{kind}" for field in index.field_weights for kind in ("ids", "weights")]
     parts = []
     for start in range(0, len(catalog), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
-        parts.append(index.votes({name: np.asarray(catalog.arrays[name][rows]) for name in names}, num_classes))
+        parts.append(index.logits({name: np.asarray(catalog.arrays[name][rows]) for name in names}, num_classes))
     return np.concatenate(parts)

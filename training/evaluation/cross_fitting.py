@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from model.prediction.answers import Calibration, softmax
+from model.prediction.answers import softmax
+from model.prediction.calibration import Calibration
 from training.ensemble.calibration import fit_temperature, precision_threshold
 from training.metrics.confidence import expected_calibration_error, ratio
 from training.metrics.outcomes import Outcomes
@@ -55,7 +56,7 @@ def cross_fitted_calibration(
     The stored temperature and thresholds may have been fitted on these very rows; what is measured here never was.
 
     Args:
-        logits: (N, K) float32 joint logits, uncalibrated.
+        logits: (N, K) float32 joint logits, calibrated as stored; each fold refits one temperature for all.
         labels: (N,) int32 classes.
         least: (N,) float32, what each row's leaf has to reach for the fields that the row lacks, whatever a fold finds:
             these thresholds stay as they are stored.
@@ -64,12 +65,12 @@ def cross_fitted_calibration(
         fold), expected_calibration_error, leaf_accepted_share and leaf_accepted_precision of thresholds that promise
         precision_target with precision_confidence. None in place of cross_fitted with fewer rows than folds.
     """
-    kept = Outcomes.of(labels, softmax(logits, stored.temperature))
+    kept = Outcomes.of(labels, softmax(logits))
     return {
         "count": len(labels),
         "num_folds": NUM_FOLDS,
         "stored": {
-            "temperature": stored.temperature,
+            "temperature": stored.formula.temperature,
             "expected_calibration_error": expected_calibration_error(kept),
         },
         "cross_fitted": _cross_fitted(logits, labels, least, stored, seed) if len(labels) >= NUM_FOLDS else None,
@@ -88,7 +89,7 @@ def _cross_fitted(
         threshold, _ = precision_threshold(
             fitted.confidences, fitted.is_correct, stored.precision_target, stored.precision_confidence
         )
-        temperatures.append(temperature)
+        temperatures.append(temperature * stored.formula.temperature)
         measured.append(unseen)
         placed.append(unseen.confidences >= np.maximum(threshold, least[folds == fold]))
     return {"temperatures": temperatures, **_figures(measured, np.concatenate(placed))}

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 
 from catalog.rows import CatalogRow
-from model.engines.engine import Features
+from model.features import Features
 from model.prediction.answers import Answers, softmax
 from model.prediction.field_subsets import SubsetThresholds
-from model.prediction.word_support import word_supports
 from model.predictor import Predictor
 from model.product import head_rows
 from model.taxonomy import SEPARATOR
@@ -73,9 +72,8 @@ class EvaluatedRows:
     def add(self, chunk: AnsweredChunk, labels: np.ndarray) -> None:
         """Keep what measures need of n rows, 1 or more, with their (n,) int32 classes."""
         calibration = self._bundle.calibration
-        temperatures = {**calibration.head_temperatures, "joint": calibration.temperature}
         for head, parts in self._outcomes.items():
-            probabilities = softmax(chunk.outputs[f"{head}_logits"], temperatures.get(head, 1.0))
+            probabilities = softmax(chunk.outputs[f"{head}_logits"], calibration.head_temperature(head))
             parts.append(Outcomes.of(labels, probabilities))
         joint = self._outcomes["joint"][-1]
         is_leaf_accepted, _ = leaf_accepted_flags(labels, chunk.answers, self._bundle.taxonomy)
@@ -146,7 +144,7 @@ class EvaluatedRows:
         error = self._errors[i]
         row = error.row
         top = self.answers.categories(i, taxonomy)[0]
-        (words,) = word_supports(self._predictor, [row.product_name], error.features, error.outputs["joint_logits"])
+        (words,) = self._predictor.word_supports([row.product_name], error.features, error.outputs["joint_logits"])
         return ConfidentError(
             product_id=row.product_id,
             product_name=row.product_name,
@@ -163,11 +161,11 @@ class EvaluatedRows:
     def _head_answers(self, error: _Error) -> tuple[HeadAnswer, ...]:
         """What each head says by itself, if the product has what it reads."""
         answers = []
-        temperatures = self._bundle.calibration.head_temperatures
+        calibration = self._bundle.calibration
         for head in self._bundle.heads:
             if head == "joint" or not head_rows(head, error.features["presence"], self._bundle.fields)[0]:
                 continue
-            (probabilities,) = softmax(error.outputs[f"{head}_logits"], temperatures.get(head, 1.0))
+            (probabilities,) = softmax(error.outputs[f"{head}_logits"], calibration.head_temperature(head))
             leaf = int(probabilities.argmax())
             answers.append(HeadAnswer(head, self._bundle.taxonomy.leaves[leaf], float(probabilities[leaf])))
         return tuple(answers)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from model.engines.engine import Features
+from model.features import Features
 from model.predictor import Predictor
 from training.encoding.array_store import ArrayWriter, open_arrays
 from training.metrics.confidence import accepted_flags, ratio

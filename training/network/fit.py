@@ -54,8 +54,6 @@ def fit(
         bar = _Bar(heads, len(train))
         try:
             with _interrupt_between_steps(keeper):
-                # The keeper comes first, to see the average before it leaves the model again.
-                averaged = [keras.callbacks.SwapEMAWeights()] if settings.ema_momentum else []
                 model.fit(
                     train,
                     epochs=settings.epochs,
@@ -63,7 +61,7 @@ def fit(
                     validation_data=val,
                     shuffle=False,
                     verbose=0,
-                    callbacks=[order, bar, *callbacks, keeper, *averaged],
+                    callbacks=[order, bar, *callbacks, keeper],
                 )
         finally:
             bar.close()
@@ -107,10 +105,6 @@ class _StateKeeper(keras.callbacks.Callback):
             raise KeyboardInterrupt
         self._check_loss((logs or {}).get("loss", 0.0), f"the loss became {{}} at step {batch + 1}")
 
-    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Note the weights that were validated: with `ema_momentum` they are not those that training goes on from."""
-        self._validated = [np.asarray(weight) for weight in self.model.weights]
-
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save, and stop when patience is at its end."""
         # The last step's update shows only here.
@@ -125,7 +119,8 @@ class _StateKeeper(keras.callbacks.Callback):
             progress.best_epoch = epoch + 1
         if score > progress.best_score:
             progress.best_score, progress.last_rise_epoch = score, epoch + 1
-        self.state.save(self.model, progress, self._validated if is_best else None)
+        best = [np.asarray(weight) for weight in self.model.weights] if is_best else None
+        self.state.save(self.model, progress, best)
         self.model.stop_training = self.model.stop_training or self.is_finished(epoch + 2)
 
     def _check_loss(self, loss: float, what: str) -> None:

@@ -41,6 +41,4 @@ def build_optimizer(settings: TrainingSettings, steps: int) -> keras.optimizers.
         "Adadelta": keras.optimizers.Adadelta,
         "SGD": keras.optimizers.SGD,
     }
-    return optimizers[settings.optimizer](
-        learning_rate=schedule, use_ema=settings.ema_momentum > 0, ema_momentum=settings.ema_momentum
-    )
+    return optimizers[settings.optimizer](learning_rate=schedule)

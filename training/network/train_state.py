@@ -63,7 +63,7 @@ class TrainState:
         """Write weights, optimizer, random states and progress; the last good state stays until this one stands.
 
         Args:
-            best: the weights that were validated, where they are the best so far.
+            best: the weights, where they are the best so far.
         """
         arrays = {f"v{i}": np.asarray(variable) for i, variable in enumerate(_all_variables(model))}
         header = json.dumps({"key": self.key, "progress": asdict(progress)})

@@ -14,8 +14,9 @@ from catalog.labels import LabelSpace
 from catalog.rejects import Rejects
 from catalog.rows import read_catalog
 from catalog.taxonomy_file import ancestors, read_taxonomy
-from model.bundle.bundle import Bundle, derive_bundle, load_bundle, rewrite_descriptions
-from model.bundle.files import FILES
+from model.bundle.bundle import Bundle, load_bundle
+from model.bundle.writing import derive_bundle, rewrite_descriptions
+from model.bundle_files import FILES
 from model.engines.export import replace_classifier
 from model.errors import CatalogError, TaxonomyError
 from model.network.wider_classifier import load_classifier, set_columns, widen_classifier

@@ -64,8 +64,9 @@ class HeadColumns:
         """Those of a bundle."""
         heads = [head for head in bundle.heads if head in HEADS]
         columns = {head: tuple(classifier.get_layer(f"{head}_classes").get_weights()) for head in heads}
-        given = {**bundle.calibration.head_temperatures, "joint": bundle.calibration.temperature}
-        return cls(bundle.fields, columns, {head: given.get(head, 1.0) for head in heads})
+        calibration = bundle.calibration
+        temperatures = {head: calibration.head_temperature(head) for head in heads}
+        return cls(bundle.fields, columns, {**temperatures, "joint": calibration.formula.temperature})
 
 
 def fit_heads(

@@ -1,4 +1,4 @@
-"""What the heads of a widened classifier read and say of a catalog's rows, in full and with one field alone."""
+"""Inputs and logits of the heads of a widened classifier on a catalog's rows, in full and with one field alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,19 +11,20 @@ from keras import ops
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow
 from model.bundle.bundle import Bundle
-from model.engines.engine import Engine, Features, Precision, read_neighbors
 from model.engines.engine_choice import open_engine
-from model.network.subset_temperature import unsharpened_logits
+from model.features import Features
+from model.prediction.formula import HeadLogits
 from model.predictor import Predictor
+from model.product import HEADS
 from training.predict.answered_catalog import answer_catalog
 
 
 @dataclass(frozen=True, eq=False)
 class HeadView:
-    """One head as it sees N rows.
+    """One head on N rows.
 
     Args:
-        inputs: (N, D) float32, what its last layer reads.
+        inputs: (N, D) float32, input of its last layer.
         old_scores: (N,) float32, log-sum of the exponentials of the old classes' logits, temperature applied.
         best_old: (N,) int32, the old class of the largest logit.
         best_old_logits: (N,) float32, that logit, temperature applied.
@@ -50,7 +51,7 @@ _KINDS = tuple(entry.name for entry in fields(HeadView))
 
 @dataclass(frozen=True, eq=False)
 class ProbedRows:
-    """Rows of a catalog as the heads see them.
+    """Rows of a catalog and the heads on them.
 
     Args:
         presence: (N, number of fields) float32.
@@ -73,14 +74,19 @@ class ProbedRows:
 class HeadProbe:
     """Looks at catalogs through a widened classifier; to be closed.
 
+    The joint formula has its default temperature here: new columns are fitted for products with all fields.
+
     Args:
         classifier: `widen_classifier`'s, its new columns zero.
     """
 
     def __init__(self, bundle: Bundle, classifier: keras.Model, cache_dir: Path):
-        engine = open_engine(bundle.path)
-        self._predictor = Predictor(bundle, _ProbeEngine(engine, classifier, bundle))
+        self._predictor = Predictor(bundle, open_engine(bundle.path))
+        self._bundle = bundle
         self._cache_dir = cache_dir
+        self._heads = [head for head in bundle.heads if head in HEADS]  # those whose columns are fitted
+        layers = {f"{head}/inputs": classifier.get_layer(f"{head}_classes").input for head in self._heads}
+        self._program = keras.Model(classifier.input, {**layers, **classifier.output})
 
     def close(self) -> None:
         """Free the engine."""
@@ -98,17 +104,48 @@ class HeadProbe:
         rows: list[CatalogRow] = []
         parts: list[dict[str, np.ndarray]] = []
         for chunk in answer_catalog(self._predictor, catalog, columns, rejects, self._cache_dir, top_k=1):
-            # Every row may still be drawn: what was kept so far is thinned out as more come.
-            parts.append(
-                {"presence": chunk.features["presence"], "order": draw.random(len(chunk.rows)), **chunk.outputs}
-            )
+            # Every row may still be drawn: the kept ones are thinned out as more come.
+            drawn = {"presence": chunk.features["presence"], "order": draw.random(len(chunk.rows))}
+            parts.append({**drawn, **self._views(chunk.features)})
             rows += chunk.rows
             if len(rows) > 2 * max_rows:
                 rows, parts = _thinned(rows, parts, max_rows)
         rows, parts = _thinned(rows, parts, max_rows)
         if not parts:
-            return ProbedRows([], np.empty((0, len(self._predictor.bundle.fields))), {})
-        return ProbedRows(rows, parts[0]["presence"], _views(parts[0]))
+            return ProbedRows([], np.empty((0, len(self._bundle.fields))), {})
+        return ProbedRows(rows, parts[0]["presence"], _joined_views(parts[0]))
+
+    def _views(self, features: Features) -> dict[str, np.ndarray]:
+        """Parts of every `HeadView` as "<view>/<part>"."""
+        found = self._run(features)
+        views: dict[str, np.ndarray] = {}
+        for head in self._heads:
+            views |= self._view(head, head, found)
+        for position, field in enumerate(self._bundle.fields if len(self._bundle.fields) > 1 else ()):
+            views |= self._view(f"joint:{field}", "joint", self._run(_alone(features, field, position)))
+        return views
+
+    def _run(self, features: Features) -> dict[str, np.ndarray]:
+        """Outputs of the widened classifier, with the joint formula's "joint_logits"."""
+        found = {k: ops.convert_to_numpy(values) for k, values in self._program(features, training=False).items()}
+        network, index = found["network_logits"], self._bundle.neighbors
+        neighbors = None if index is None else index.logits(features, network.shape[1])  # 0 for new classes
+        heads = HeadLogits(network, found.get("linear_logits"), neighbors)
+        found["joint_logits"] = self._bundle.calibration.formula.logits(heads)
+        return found
+
+    def _view(self, view: str, head: str, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        num_old = self._bundle.taxonomy.num_leaves
+        logits = found[f"{head}_logits"] / np.float32(self._bundle.calibration.head_temperature(head))
+        old = logits[:, :num_old]
+        best = old.argmax(axis=1).astype(np.int32)
+        return {
+            f"{view}/inputs": found[f"{head}/inputs"],
+            f"{view}/old_scores": np.logaddexp.reduce(old, axis=1),
+            f"{view}/best_old": best,
+            f"{view}/best_old_logits": old[np.arange(len(old)), best],
+            f"{view}/fixed": logits[:, num_old:],
+        }
 
 
 def _thinned(
@@ -122,7 +159,7 @@ def _thinned(
     return [rows[i] for i in kept], [{name: values[kept] for name, values in arrays.items()}]
 
 
-def _views(arrays: Mapping[str, np.ndarray]) -> dict[str, HeadView]:
+def _joined_views(arrays: Mapping[str, np.ndarray]) -> dict[str, HeadView]:
     names = [name.removesuffix("/inputs") for name in arrays if name.endswith("/inputs")]
     return {name: HeadView(**{kind: arrays[f"{name}/{kind}"] for kind in _KINDS}) for name in names}
 
@@ -137,65 +174,3 @@ def _alone(features: Features, field: str, position: int) -> Features:
         if name.endswith(("_ngram_weights", "_pretrained")) and not name.startswith(f"{field}_")
     }
     return {**features, **without, "presence": presence}
-
-
-class _ProbeEngine:
-    """The bundle's engine for pictures, the widened network for the rest; outputs are "<view>/<part of a HeadView>"."""
-
-    precision: Precision = "float32"
-    num_streams = 1
-
-    def __init__(self, engine: Engine, classifier: keras.Model, bundle: Bundle):
-        self.name, self.device, self.max_images = engine.name, engine.device, engine.max_images
-        self._engine = engine
-        self._bundle = bundle
-        outputs = {}
-        self._neighbors = read_neighbors(bundle.path)
-        self._heads = [head for head in bundle.heads if head != "neighbors"]  # those with columns
-        for head in self._heads:
-            outputs[f"{head}/inputs"] = classifier.get_layer(f"{head}_classes").input
-            outputs[f"{head}/logits"] = classifier.get_layer(f"{head}_logits").output
-        outputs["joint/logits"] = unsharpened_logits(classifier)
-        self._program = keras.Model(classifier.input, outputs)
-        calibration = bundle.calibration
-        self._temperatures = {**calibration.head_temperatures, "joint": calibration.temperature}
-
-    def encode_images(self, images: np.ndarray) -> np.ndarray:
-        """See `Engine`."""
-        return self._engine.encode_images(images)
-
-    def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:  # noqa: ARG002
-        """See the class."""
-        found = self._run(features)
-        outputs = {"joint_logits": found["joint/logits"][:, : self._bundle.taxonomy.num_leaves]}
-        for head in self._heads:
-            outputs |= self._view(head, head, found)
-        for position, field in enumerate(self._bundle.fields if len(self._bundle.fields) > 1 else ()):
-            alone = self._run(_alone(features, field, position))
-            outputs |= self._view(f"joint:{field}", "joint", alone)
-        return outputs
-
-    def close(self) -> None:
-        """See `Engine`."""
-        self._engine.close()
-
-    def _run(self, features: Features) -> dict[str, np.ndarray]:
-        found = {k: ops.convert_to_numpy(values) for k, values in self._program(features, training=False).items()}
-        if self._neighbors is not None:  # they know old classes only
-            logits = found["joint/logits"]
-            votes = self._neighbors.votes(features, logits.shape[1])
-            found["joint/logits"] = logits + np.float32(self._neighbors.weight) * votes
-        return found
-
-    def _view(self, view: str, head: str, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        num_old = self._bundle.taxonomy.num_leaves
-        logits = found[f"{head}/logits"] / np.float32(self._temperatures.get(head, 1.0))
-        old = logits[:, :num_old]
-        best = old.argmax(axis=1).astype(np.int32)
-        return {
-            f"{view}/inputs": found[f"{head}/inputs"],
-            f"{view}/old_scores": np.logaddexp.reduce(old, axis=1),
-            f"{view}/best_old": best,
-            f"{view}/best_old_logits": old[np.arange(len(old)), best],
-            f"{view}/fixed": logits[:, num_old:],
-        }

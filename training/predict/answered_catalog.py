@@ -13,8 +13,8 @@ from catalog.pictures.decoding import decode_or_error, picture_fault
 from catalog.pictures.source import PictureSource, PictureSourceSettings
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow, read_catalog
-from model.engines.engine import Features
 from model.errors import AisleError, PictureError
+from model.features import Features
 from model.prediction.answers import Answers
 from model.predictor import Predictor
 from model.product import Product

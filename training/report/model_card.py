@@ -1,7 +1,7 @@
 """MODEL_CARD.md: what a person should know before using a bundle."""
 
-from model.bundle.bundle import BundleContents
-from model.prediction.answers import Calibration
+from model.bundle.writing import BundleContents
+from model.prediction.calibration import Calibration
 
 
 def model_card(contents: BundleContents, num_train: int, num_val: int) -> str:
@@ -27,7 +27,7 @@ Any of these may be missing. Trained on {num_train} products, measured on {num_v
 {heads}
 
 Expected calibration error {_figure(metrics["cross_fitted_calibration_error"])}, each row calibrated on others;
-temperature {calibration.temperature:.3f}.
+temperature {calibration.formula.temperature:.3f}.
 
 ## Precision contract
 Accepted answers are promised to be right in {calibration.precision_target:.0%} of cases, with

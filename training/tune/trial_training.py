@@ -73,7 +73,7 @@ class TrialTraining:
         prepared = self.preparation.prepare(settings)
         is_prepared = time.monotonic()
         model, classifier, (train, val) = build_network(prepared, settings)
-        epoch_objective = EpochObjective(self, val, prepared, order.epochs, settings.training.ema_momentum > 0)
+        epoch_objective = EpochObjective(self, val, prepared, order.epochs)
         state = TrialState(
             self.states_dir / order.trial_id,
             run_key(settings, prepared),
@@ -111,33 +111,29 @@ class EpochObjective(keras.callbacks.Callback):
 
     Args:
         epochs: after which to stop.
-        averages: whether the validated weights are not those that training goes on from.
     """
 
-    def __init__(self, training: TrialTraining, val: CatalogBatches, prepared: Prepared, epochs: int, averages: bool):
+    def __init__(self, training: TrialTraining, val: CatalogBatches, prepared: Prepared, epochs: int):
         super().__init__()
         self.training = training
         self.val = val
         self.taxonomy = prepared.labels.taxonomy
         self.heads = prepared.shape.heads
         self.epochs = epochs
-        self.averages = averages
-        self._validated: list[np.ndarray] = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop in the middle of an epoch where the chief wants it."""
         self._obey(self.training.last_word())
 
-    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Note the weights that were validated."""
-        if self.averages and self.training.objective != "joint_accuracy":
-            self._validated = [np.asarray(weight) for weight in self.model.weights]
-
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Report."""
         row = by_head(logs, self.heads)
         is_known = self.training.objective == "joint_accuracy"
-        figures = {"joint_accuracy": row["val_joint_accuracy"]} if is_known else self._measured()
+        figures = (
+            {"joint_accuracy": row["val_joint_accuracy"]}
+            if is_known
+            else measure_objectives(self.model, self.val, self.taxonomy)
+        )
         figures |= {"loss": row["loss"], "val_loss": row["val_loss"]}
         self._obey(self.training.report(figures, epoch + 1))
         self.model.stop_training = self.model.stop_training or epoch + 1 >= self.epochs
@@ -146,20 +142,6 @@ class EpochObjective(keras.callbacks.Callback):
         if word == "FAILED":
             raise TrialDropped
         self.model.stop_training = self.model.stop_training or word == "STOPPED"
-
-    def _measured(self) -> dict[str, float]:
-        if not self.averages:
-            return measure_objectives(self.model, self.val, self.taxonomy)
-        going_on = [np.asarray(weight) for weight in self.model.weights]
-        _assign(self.model, self._validated)
-        figures = measure_objectives(self.model, self.val, self.taxonomy)
-        _assign(self.model, going_on)
-        return figures
-
-
-def _assign(model: keras.Model, weights: list[np.ndarray]) -> None:
-    for variable, weight in zip(model.weights, weights, strict=True):
-        variable.assign(weight)
 
 
 def _num_parameters(classifier: keras.Model, prepared: Prepared) -> int:

@@ -7,17 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.bundle.bundle import (
-    BundleContents,
-    bundle_identity,
-    check_bundle_target,
-    load_bundle,
-    verify_bundle,
-    write_bundle,
-)
-from model.bundle.files import FILES
+from model.bundle.bundle import bundle_identity, load_bundle
+from model.bundle.manifest import FORMAT_VERSION, verify_bundle
+from model.bundle.writing import BundleContents, check_bundle_target, write_bundle
+from model.bundle_files import FILES
 from model.errors import BundleError
-from model.prediction.answers import Calibration
+from model.prediction.calibration import Calibration
+from model.prediction.formula import JointFormula, LinearPenalty
 from model.taxonomy import Taxonomy
 from tests.conftest import TOY_SETTINGS
 from tokenizer.settings import TokenizerSettings
@@ -30,10 +26,11 @@ TOKENIZER = Tokenizer(
     np.ones(16, np.int64),
     {"name": 3},
 )
+FORMULA = JointFormula(LinearPenalty(5.0, 1.0, 0.2), 0.25, 1.25, {"image": 1.5})
 CONTENTS = BundleContents(
     TOY_SETTINGS,
     Taxonomy(("의류>상의", "의류>하의"), {"의류": "7"}),
-    Calibration(1.25, {"name": 0.75}, 0.98, 0.95, (0.5, 2.0), (0.875, 0.0), {"image": (0.75, 2.0)}),
+    Calibration(FORMULA, {"name": 0.75}, 0.98, 0.95, (0.5, 2.0), (0.875, 0.0), {"image": (0.75, 2.0)}),
     ("name", "image"),
     ("name", "image", "joint"),
     6,
@@ -118,13 +115,16 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
         )
 
 
-def test_a_newer_format_is_refused(bundle: Path) -> None:
-    manifest = json.loads((bundle / FILES.manifest).read_text(encoding="utf-8"))
-    (bundle / FILES.manifest).write_text(json.dumps({**manifest, "format_version": 2}), encoding="utf-8")
+@pytest.mark.parametrize(
+    ("change", "remedy"), [(1, "upgrade Aisle"), (-1, "train the bundle again with this version of Aisle")]
+)
+def test_another_format_is_refused(bundle: Path, change: int, remedy: str) -> None:
+    manifest, version = json.loads((bundle / FILES.manifest).read_text(encoding="utf-8")), FORMAT_VERSION + change
+    (bundle / FILES.manifest).write_text(json.dumps({**manifest, "format_version": version}), encoding="utf-8")
     with pytest.raises(BundleError) as raised:
         load_bundle(bundle)
-    expected = f"{bundle / FILES.manifest} has format 2, this program reads up to 1; upgrade Aisle"
-    assert str(raised.value) == expected
+    expected = f"has format {version}, this program reads format {FORMAT_VERSION}; {remedy}"
+    assert str(raised.value) == f"{bundle / FILES.manifest} {expected}"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])

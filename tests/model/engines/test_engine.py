@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from model.bundle.bundle import Bundle, load_bundle
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.engines import engine_choice, keras_program, openvino_engine
-from model.engines.engine import Engine, EngineName, Features, Precision
+from model.engines.engine import Engine, EngineName, Precision
 from model.engines.engine_choice import open_engine
 from model.engines.export import write_onnx_programs
 from model.engines.keras_engine import KerasEngine
@@ -22,6 +22,7 @@ from model.engines.keras_program import KerasProgram
 from model.engines.onnx_engine import OnnxProgram
 from model.engines.openvino_engine import OpenVinoEngine, OpenVinoProgram, processor_capabilities
 from model.errors import EngineError
+from model.features import Features
 from model.product import Product
 from training.commands.command_line import main
 
@@ -93,7 +94,7 @@ def assert_same(found: np.ndarray, expected: np.ndarray, tolerance: float) -> No
 def test_the_engines_agree(opened: tuple[Engine, float, float], reference: Engine, features: Features) -> None:
     engine, of_outputs, of_features = opened
     expected, found = reference.classify(features), engine.classify(features)
-    heads = ("name", "mall_category", "image", "linear", "neighbors", "joint")
+    heads = ("name", "mall_category", "image", "linear", "network")
     assert set(found) == {*(f"{head}_logits" for head in heads), "embedding"}
     for name, values in expected.items():
         assert_same(found[name], values, of_outputs)
@@ -144,7 +145,9 @@ def test_keras_cuts_large_batches_and_pads_small_ones(toy_bundle: Path) -> None:
 def test_bfloat16_is_what_it_says(toy_bundle: Path, reference: Engine, features: Features) -> None:
     """Keras rounds to 8 bits, so it cannot equal float32 to 1e-5."""
     exact, rough = reference.classify(features), KerasEngine(toy_bundle, "bfloat16").classify(features)
-    assert np.abs(exact["joint_logits"] - rough["joint_logits"]).max() > 1e-4 * np.abs(exact["joint_logits"]).max()
+    assert (
+        np.abs(exact["network_logits"] - rough["network_logits"]).max() > 1e-4 * np.abs(exact["network_logits"]).max()
+    )
 
 
 def test_precision_follows_the_processor(toy_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +251,7 @@ def test_a_bundle_without_pictures_says_so(toy_bundle: Path, tmp_path: Path, fea
     for engine in (KerasEngine(copied), OpenVinoEngine(copied)):
         with pytest.raises(EngineError, match="this bundle has no picture branch; leave pictures out"):
             engine.encode_images(images(1))
-        assert len(engine.classify(features)["joint_logits"]) == len(NAMES)
+        assert len(engine.classify(features)["network_logits"]) == len(NAMES)
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnx"])
@@ -264,8 +267,8 @@ def test_many_callers_get_a_stream_each_and_the_same_answers(
                 assert_same(outputs[head], values, 1e-5)
 
 
-def test_the_joint_head_alone_is_the_joint_head_among_all(reference: Engine, features: Features) -> None:
+def test_the_formula_s_heads_alone_are_those_among_all(reference: Engine, features: Features) -> None:
     alone, among_all = reference.classify(features, all_heads=False), reference.classify(features)
-    assert sorted(alone) == ["embedding", "joint_logits"]
+    assert sorted(alone) == ["embedding", "linear_logits", "network_logits"]
     for name, values in alone.items():
         assert_same(values, among_all[name], 1e-6)

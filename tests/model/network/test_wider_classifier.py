@@ -21,13 +21,13 @@ def test_old_logits_stay_and_new_ones_are_their_columns(toy_bundle: Path, num_ne
     assert after.keys() == before.keys()
     for name, values in before.items():
         np.testing.assert_allclose(after[name][:, : values.shape[1]], values, atol=1e-5)
-    assert after["joint_logits"].shape == (2, num_old + num_new)
+    assert after["network_logits"].shape == (2, num_old + num_new)
     name_logits = after["name_logits"]
     np.testing.assert_array_equal(name_logits[:, num_old:], 0)
 
     dim = wide.get_layer("name_classes").get_weights()[0].shape[0]
     set_columns(wide, "name", np.zeros((dim, num_new), np.float32), np.arange(num_new, dtype=np.float32) + 7)
-    told = wide.predict_on_batch(features)
-    np.testing.assert_array_equal(told["name_logits"][:, num_old:], [np.arange(num_new) + 7] * 2)
-    np.testing.assert_array_equal(told["name_logits"][:, :num_old], name_logits[:, :num_old])
-    np.testing.assert_array_equal(told["image_logits"], after["image_logits"])
+    found = wide.predict_on_batch(features)
+    np.testing.assert_array_equal(found["name_logits"][:, num_old:], [np.arange(num_new) + 7] * 2)
+    np.testing.assert_array_equal(found["name_logits"][:, :num_old], name_logits[:, :num_old])
+    np.testing.assert_array_equal(found["image_logits"], after["image_logits"])

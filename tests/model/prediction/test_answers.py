@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from model.prediction.answers import Calibration, ScoredCategory, largest, softmax
+from model.prediction.answers import ScoredCategory, largest, softmax
+from model.prediction.calibration import Calibration
 from model.taxonomy import Taxonomy
 from tests.conftest import answered
 
@@ -67,15 +68,8 @@ def test_top_k_agrees_with_a_full_sort() -> None:
     random = np.random.default_rng(0)
     tree = Taxonomy(f"c{i}" for i in range(300))
     given = random.normal(size=(20, 300)).astype(np.float32)
-    found = answered(given, tree, Calibration(temperature=1.7), top_k=7)
+    found = answered(given, tree, Calibration(), top_k=7)
     np.testing.assert_array_equal(found.top_classes, np.argsort(-given, axis=1)[:, :7])
-
-
-def test_the_temperature_changes_the_trust_and_not_the_order() -> None:
-    sharp, soft = (answered(logits(0.1, 0.2, 0.7), TREE, Calibration(temperature=t), 3) for t in (0.5, 2.0))
-    assert sharp.top_classes.tolist() == soft.top_classes.tolist()
-    assert sharp.top_probabilities[0, 0] > 0.9
-    assert soft.top_probabilities[0, 0] < 0.6
 
 
 @pytest.mark.parametrize(

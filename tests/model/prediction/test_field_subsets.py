@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from model.prediction.answers import Calibration, answer
+from model.prediction.answers import answer
+from model.prediction.calibration import Calibration
 from model.prediction.field_subsets import SubsetThresholds, proper_subsets, subset_code, subset_codes
 from model.taxonomy import Taxonomy
 

@@ -1,5 +1,6 @@
 """The nearest training products, against the same sums done by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,7 @@ import pytest
 from scipy import sparse
 
 from model.bundle.bundle import load_bundle
-from model.bundle.files import FILES
-from model.engines.engine import read_neighbors
-from model.engines.engine_choice import open_engine
+from model.bundle_files import FILES
 from model.errors import BundleError
 from model.prediction.neighbors import NeighborIndex
 from model.predictor import Predictor
@@ -41,7 +40,7 @@ def matrix(inputs: dict[str, np.ndarray]) -> np.ndarray:
 
 @pytest.fixture
 def trained() -> tuple[NeighborIndex, np.ndarray, np.ndarray]:
-    """An index of 40 products, 6 of which vote, their n-grams and their classes."""
+    """An index of 40 products, 6 of which count, their n-grams and their classes."""
     random = np.random.default_rng(0)
     ngrams = matrix(features(random, 40))
     ngrams[0, 7] = ngrams[1:, 7] = 0
@@ -55,18 +54,18 @@ def trained() -> tuple[NeighborIndex, np.ndarray, np.ndarray]:
 def by_hand(ngrams: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
     kept = [column for column in range(BUCKETS) if 2 <= np.count_nonzero(ngrams[:, column]) <= 20]
     known, asked = (values[:, kept] / np.linalg.norm(values[:, kept], axis=1)[:, None] for values in (ngrams, asked))
-    votes = np.zeros((len(asked), NUM_CLASSES))
+    counts = np.zeros((len(asked), NUM_CLASSES))
     for row, cosines in enumerate(asked @ known.T):
         nearest = np.argsort(-cosines)[:6]
-        np.add.at(votes[row], labels[nearest], cosines[nearest] ** 4)
-    return np.asarray(np.log(1 + votes / votes.sum(axis=1)[:, None] / 0.02))
+        np.add.at(counts[row], labels[nearest], cosines[nearest] ** 4)
+    return np.asarray(np.log(1 + counts / counts.sum(axis=1)[:, None] / 0.02))
 
 
-def test_the_nearest_products_vote(trained: tuple[NeighborIndex, np.ndarray, np.ndarray]) -> None:
+def test_the_nearest_products_count(trained: tuple[NeighborIndex, np.ndarray, np.ndarray]) -> None:
     index, ngrams, labels = trained
     assert index.columns[7] == index.columns[9] == -1
     asked = features(np.random.default_rng(1), 700)  # more than are compared at a time
-    found = index.votes(asked, NUM_CLASSES)
+    found = index.logits(asked, NUM_CLASSES)
     assert found.dtype == np.float32
     assert (found[:, -1] == 0).all()  # a class without a product
     np.testing.assert_allclose(found, by_hand(ngrams, labels, matrix(asked)), atol=5e-3)  # cosines in 16 bits
@@ -74,9 +73,9 @@ def test_the_nearest_products_vote(trained: tuple[NeighborIndex, np.ndarray, np.
 
 def test_a_row_is_the_same_alone_and_among_others(trained: tuple[NeighborIndex, np.ndarray, np.ndarray]) -> None:
     asked = features(np.random.default_rng(2), 20)
-    together = trained[0].votes(asked, NUM_CLASSES)
+    together = trained[0].logits(asked, NUM_CLASSES)
     for row in range(20):
-        alone = trained[0].votes({name: values[row : row + 1] for name, values in asked.items()}, NUM_CLASSES)
+        alone = trained[0].logits({name: values[row : row + 1] for name, values in asked.items()}, NUM_CLASSES)
         np.testing.assert_array_equal(alone[0], together[row])
 
 
@@ -84,38 +83,34 @@ def test_who_shares_no_ngram_has_no_neighbours(trained: tuple[NeighborIndex, np.
     asked = features(np.random.default_rng(3), 3)
     asked["name_ngram_weights"][0] = asked["brand_ngram_weights"][0] = 0  # no text
     asked["name_ngram_ids"][1] = asked["brand_ngram_ids"][1] = 9  # an n-gram of too many products
-    found = trained[0].votes(asked, NUM_CLASSES)
+    found = trained[0].logits(asked, NUM_CLASSES)
     assert (found[:2] == 0).all()
     assert found[2].max() > 0
 
 
 def test_the_file_holds_all_of_it(trained: tuple[NeighborIndex, np.ndarray, np.ndarray], tmp_path: Path) -> None:
-    index = trained[0]
-    index.save(tmp_path / FILES.neighbors)
-    loaded = read_neighbors(tmp_path)
-    assert loaded is not None
-    assert (loaded.field_weights, loaded.count, loaded.weight) == (FIELD_WEIGHTS, 6, 1.0)
+    index, path = trained[0], tmp_path / FILES.neighbors
+    index.save(path)
+    loaded = NeighborIndex.load(path)
+    assert (loaded.field_weights, loaded.count) == (FIELD_WEIGHTS, 6)
     asked = features(np.random.default_rng(4), 30)
-    np.testing.assert_array_equal(loaded.votes(asked, NUM_CLASSES), index.votes(asked, NUM_CLASSES))
-    path = tmp_path / FILES.neighbors
+    np.testing.assert_array_equal(loaded.logits(asked, NUM_CLASSES), index.logits(asked, NUM_CLASSES))
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(BundleError, match=r"neighbors.npz cannot be read: .*; copy or write the bundle again"):
-        read_neighbors(tmp_path)
-    assert read_neighbors(tmp_path / "elsewhere") is None
+        NeighborIndex.load(path)
 
 
-def test_their_votes_count_in_the_joint_head(toy_bundle: Path) -> None:
-    predictor, index = Predictor.open(toy_bundle), read_neighbors(toy_bundle)
+def test_they_count_in_the_joint_answer(toy_bundle: Path) -> None:
+    predictor, bundle = Predictor.open(toy_bundle), load_bundle(toy_bundle)
+    formula, index = bundle.calibration.formula, bundle.neighbors
     assert index is not None
-    assert index.weight > 0
     features = predictor.features([Product("1", "데님 청바지"), Product("2", "LG gram 노트북", "PC")])
     found, joint = predictor.classify(features), predictor.classify(features, all_heads=False)
-    assert "neighbors_logits" not in joint
     np.testing.assert_allclose(joint["joint_logits"], found["joint_logits"], atol=1e-3)
-    votes = index.votes(features, len(load_bundle(toy_bundle).taxonomy.leaves))
-    np.testing.assert_array_equal(found["neighbors_logits"], votes)
-    bare = open_engine(toy_bundle, "openvino")
-    vars(bare)["_neighbors"] = None
+    logits = index.logits(features, bundle.taxonomy.num_leaves)
+    np.testing.assert_array_equal(found["neighbors_logits"], logits)
+    alone = replace(bundle.calibration, formula=replace(formula, neighbor_weight=0.0))
+    without = Predictor(replace(bundle, calibration=alone), predictor.engine).classify(features)
     np.testing.assert_allclose(
-        found["joint_logits"], bare.classify(features)["joint_logits"] + index.weight * votes, atol=1e-5
+        found["joint_logits"], without["joint_logits"] + formula.neighbor_weight * logits, atol=1e-5
     )

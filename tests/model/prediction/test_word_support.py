@@ -1,27 +1,24 @@
 """Words of a name and what they did for the answer."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from model.engines.engine import Features
+from model.features import Features
 from model.prediction.answers import Prediction
 from model.prediction.word_support import MAX_WORDS
 from model.predictor import Predictor
 from model.product import Product
 from model.sub_tree import SubTree, find_sub_tree
-from tests.conftest import toy_picture
+from tests.conftest import softened, toy_picture
 
 
 @pytest.fixture(scope="module")
 def predictor(toy_bundle: Path) -> Predictor:
     """The toy bundle at a temperature that keeps its probabilities away from 1."""
-    opened = Predictor.open(toy_bundle, "openvino")
-    soft = replace(opened.bundle.calibration, temperature=8.0)
-    return Predictor(replace(opened.bundle, calibration=soft), opened.engine)
+    return softened(Predictor.open(toy_bundle, "openvino"), temperature=8.0)
 
 
 def one(predictor: Predictor, product: Product, sub_tree: SubTree | None = None, with_words: bool = True) -> Prediction:

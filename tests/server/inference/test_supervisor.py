@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from model.engines.engine import Engine, Features
+from model.engines.engine import Engine
+from model.features import Features
 from model.predictor import Predictor
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2 as pb

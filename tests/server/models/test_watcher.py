@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle.files import FILES
+from model.bundle_files import FILES
 from server.inference.pipeline import Pipeline
 from server.models import watcher as model_watcher
 from server.models.loader import ModelLoader

@@ -17,7 +17,7 @@ from training.commands import command_line
 from training.commands.command_line import TrainCommand, default_cache_dir, main
 
 TRAIN = ["train", "--train", "t.csv", "--val", "v.csv", "--bundle", "b"]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

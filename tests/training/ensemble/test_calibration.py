@@ -7,10 +7,18 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from model.prediction.answers import softmax
-from model.settings import TrainingSettings
+from model.prediction.calibration import Calibration
+from model.prediction.formula import HeadLogits, JointFormula
 from model.taxonomy import Taxonomy
 from tests.conftest import answered
-from training.ensemble.calibration import NEVER, calibrate, fit_temperature, precision_lower_bound, precision_threshold
+from training.ensemble.calibration import (
+    NEVER,
+    depth_thresholds,
+    fit_head_temperatures,
+    fit_temperature,
+    precision_lower_bound,
+    precision_threshold,
+)
 
 TAXONOMY = Taxonomy(["a>x", "a>y", "b>x", "b>y"])
 
@@ -22,6 +30,13 @@ def honest_logits(count: int, num_classes: int, seed: int, spread: float = 2) ->
     cumulated = softmax(logits).cumsum(axis=1)
     labels = (random.random((count, 1)) > cumulated).sum(axis=1)
     return logits, np.minimum(labels, num_classes - 1).astype(np.int32)
+
+
+def calibrated(logits: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy, promise: Calibration) -> Calibration:
+    formula = JointFormula(temperature=fit_temperature(logits, labels))
+    probabilities = softmax(formula.logits(HeadLogits(logits)))
+    thresholds, coverages = depth_thresholds(probabilities, labels, taxonomy, promise)
+    return replace(promise, formula=formula, thresholds=thresholds, coverages=coverages)
 
 
 @pytest.mark.parametrize("factor", [0.25, 1.0, 3.0])
@@ -135,44 +150,43 @@ def test_the_promise_holds_on_unseen_rows_at_every_depth(target: float, confiden
     num_splits = 100
     logits, labels = honest_logits(10_000, 4, 5, spread=6)
     logits = 2 * logits + np.float32([0, 0, 0, 4])
-    settings = replace(TrainingSettings(), precision_target=target, precision_confidence=confidence)
+    promise = Calibration(precision_target=target, precision_confidence=confidence)
     broken, promised = np.zeros(2, int), np.zeros(2, int)
     for seed in range(num_splits):
         rows = np.random.default_rng(seed).choice(len(labels), 1000, replace=False)
-        found = calibrate({"joint": logits[rows]}, labels[rows], {"joint": np.ones(1000)}, TAXONOMY, settings)
-        answers = answered(logits, TAXONOMY, found, top_k=1)
+        found = calibrated(logits[rows], labels[rows], TAXONOMY, promise)
+        joint = found.formula.logits(HeadLogits(logits))
+        answers = answered(joint, TAXONOMY, found, top_k=1)
         for depth in (1, 2):
             # Each depth's own promise: whatever would be accepted there if it were the last one.
-            level = TAXONOMY.node_probabilities(softmax(logits, found.temperature), depth)
+            level = TAXONOMY.node_probabilities(softmax(joint), depth)
             accepted = level.max(axis=1) >= found.thresholds[depth - 1]
             right = level.argmax(axis=1) == TAXONOMY.leaf_to_node[depth - 1][labels]
             promised[depth - 1] += accepted.any()
             broken[depth - 1] += bool(accepted.any() and right[accepted].mean() < target)
-        placed = answers.accepted_depths == 2
-        np.testing.assert_array_equal(placed, accepted)  # of the last depth: what serving places at a leaf
+        is_leaf = answers.accepted_depths == 2
+        np.testing.assert_array_equal(is_leaf, accepted)  # of the last depth: the leaves that serving accepts
     allowed = int(binom.ppf(0.999, num_splits, 1 - confidence))
     assert promised.min() > 0.9 * num_splits
     assert broken.max() <= allowed
 
 
-def test_calibrate_joins_heads_and_depths() -> None:
+def test_a_head_is_calibrated_on_the_rows_that_have_its_field() -> None:
     logits, labels = honest_logits(4000, 4, 1)
     name = np.zeros_like(logits)
     name[:2000] = 2 * logits[:2000]  # the other rows have no name
-    settings = replace(TrainingSettings(), precision_target=0.9, precision_confidence=0.9)
-    weights = {
-        "joint": np.ones(4000, np.float32),
-        "name": (np.arange(4000) < 2000).astype(np.float32),
-        "image": np.zeros(4000, np.float32),
-    }
-    found = calibrate({"joint": 3 * logits, "name": name, "image": logits}, labels, weights, TAXONOMY, settings)
-    assert found.temperature == pytest.approx(3.0, rel=0.1)
-    assert found.head_temperatures["name"] == pytest.approx(2.0, rel=0.1)
-    assert found.head_temperatures["image"] == 1.0
-    assert (found.precision_target, found.precision_confidence) == (0.9, 0.9)
+    weights = {"name": (np.arange(4000) < 2000).astype(np.float32), "image": np.zeros(4000, np.float32)}
+    found = fit_head_temperatures({"name": name, "image": logits}, labels, weights)
+    assert found == {"name": pytest.approx(2.0, rel=0.1), "image": 1.0}
+
+
+def test_every_depth_has_its_threshold() -> None:
+    logits, labels = honest_logits(4000, 4, 1)
+    found = calibrated(3 * logits, labels, TAXONOMY, Calibration(precision_target=0.9, precision_confidence=0.9))
+    assert found.formula.temperature == pytest.approx(3.0, rel=0.1)
     assert len(found.thresholds) == len(found.coverages) == 2
     assert found.coverages[0] > found.coverages[1] > 0.1
-    answers = answered(3 * logits, TAXONOMY, found, top_k=1)
+    answers = answered(found.formula.logits(HeadLogits(3 * logits)), TAXONOMY, found, top_k=1)
     assert (answers.accepted_depths >= 2).mean() == pytest.approx(found.coverages[1])
     right = answers.top_classes[:, 0] == labels
     assert right[answers.accepted_depths == 2].mean() >= 0.9
@@ -180,5 +194,5 @@ def test_calibrate_joins_heads_and_depths() -> None:
 
 def test_one_category_is_calibrated_too() -> None:
     logits, labels = np.ones((500, 1), np.float32), np.zeros(500, np.int32)
-    found = calibrate({"joint": logits}, labels, {"joint": np.ones(500)}, Taxonomy(["only"]), TrainingSettings())
+    found = calibrated(logits, labels, Taxonomy(["only"]), Calibration())
     assert (found.thresholds, found.coverages) == ((1.0,), (1.0,))

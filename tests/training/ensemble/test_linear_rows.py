@@ -1,4 +1,4 @@
-"""What the linear head's machines read, row by row."""
+"""Inputs of the linear SVMs, row by row."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.network.classifier import ClassifierShape, build_classifier
-from model.network.linear_head import LinearVote, add_linear_head
+from model.network.linear_head import served_classifier
 from model.product import FIELDS
 from model.settings import LinearSettings, ModelSettings
 from model.taxonomy import Taxonomy
@@ -90,7 +90,7 @@ def test_the_program_answers_as_the_rows_are_read(
     assert head is not None
     shape = ClassifierShape(NAMES, 3, 0)
     network = build_classifier(shape, ModelSettings(hidden_dim=2, fcl_dim=2), tokenizer_with_words, seed=0)
-    program = add_linear_head(network, shape, head, LinearVote(1.0, 0.0, 0.0))
+    program = served_classifier(network, shape, head)
     inputs = {tensor.name: catalog.arrays[tensor.name] for tensor in program.inputs}
     inputs["presence"] = inputs["presence"][:, :2]
     scores = linear_scores(head, catalog)

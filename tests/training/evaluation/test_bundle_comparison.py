@@ -68,14 +68,15 @@ def test_an_answer_outside_the_tree_is_wrong(predictor: Predictor, catalog: Labe
 def test_a_bundle_that_reads_other_fields_is_refused(
     predictor: Predictor, catalog: LabelledCatalog, tmp_path: Path
 ) -> None:
-    calibration = dataclasses.replace(predictor.bundle.calibration, subset_thresholds={})
+    formula = dataclasses.replace(predictor.bundle.calibration.formula, subset_temperatures={})
+    calibration = dataclasses.replace(predictor.bundle.calibration, formula=formula, subset_thresholds={})
     bundle: Bundle = dataclasses.replace(predictor.bundle, fields=("image",), calibration=calibration)
     blind = Predictor(bundle, predictor.engine)
     rows = [{"product_id": "x", "product_name": "티셔츠", "category": "의류>상의>티셔츠"}]
     names = LabelledCatalog(write_catalog(tmp_path / "names.csv", rows), {}, tmp_path / "cache")
     one = judged(1, np.zeros(1, np.int32))
     expected = (
-        r"--compare-to .*: expected a bundle that answers these products, but it reads only image; see .*against\.csv"
+        r"--compare-to .*: expected a bundle that answers these products, but it reads only image; see .*compared\.csv"
     )
     with pytest.raises(CatalogError, match=expected):
         compare_bundles(one, np.zeros(1, np.int32), bundle.taxonomy, blind, names, tmp_path)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from model.prediction.answers import Calibration, softmax
+from model.prediction.answers import softmax
+from model.prediction.calibration import Calibration
+from model.prediction.formula import JointFormula
 from training.evaluation.cross_fitting import NUM_FOLDS, LogitSample, cross_fitted_calibration
 
 #: Rows that lack no field.
@@ -20,12 +22,12 @@ def honest_logits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_wrong_temperature_is_told_and_mended() -> None:
     logits, labels = honest_logits(5000, seed=0)
-    stored = Calibration(temperature=1.0, precision_target=0.9, precision_confidence=0.9)
+    stored = Calibration(JointFormula(temperature=2.0), precision_target=0.9, precision_confidence=0.9)
     found = cross_fitted_calibration(3 * logits, labels, NONE[:5000], stored)
-    assert (found["count"], found["num_folds"], found["stored"]["temperature"]) == (5000, 5, 1.0)
+    assert (found["count"], found["num_folds"], found["stored"]["temperature"]) == (5000, 5, 2.0)
     assert found["stored"]["expected_calibration_error"] > 0.1
     cross_fitted = found["cross_fitted"]
-    assert cross_fitted["temperatures"] == pytest.approx([3.0] * 5, rel=0.1)
+    assert cross_fitted["temperatures"] == pytest.approx([6.0] * 5, rel=0.1)  # three times the stored one
     assert len(set(cross_fitted["temperatures"])) == 5  # each of other rows
     assert cross_fitted["expected_calibration_error"] < 0.02
     assert cross_fitted["leaf_accepted_precision"] >= 0.9

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from model.prediction.answers import Answers, Calibration
+from model.prediction.answers import Answers
+from model.prediction.calibration import Calibration
 from model.taxonomy import Taxonomy
 from tests.conftest import answered
 from training.metrics.confidence import (

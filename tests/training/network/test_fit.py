@@ -125,27 +125,6 @@ def test_the_same_seed_gives_the_same_result_and_forgets_an_older_state(new_run:
     assert_same(whole, run.fit())
 
 
-def test_averaged_weights_are_validated_kept_and_resumed(new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The average lags behind the weights it averages, and so do its scores."""
-    changes = {"ema_momentum": 0.9, "epochs": 3}
-    expected = new_run("averaged", **changes).fit()
-    plain = new_run("plain", epochs=3).fit()
-    losses = [[row[name] for row in run[1].history] for run in (expected, plain) for name in ("loss", "val_loss")]
-    assert losses[0] == pytest.approx(losses[2], rel=1e-5)
-    assert losses[1][0] > losses[3][0]
-    model, progress = expected
-    batches = CatalogBatches(
-        encoded(new_run("x").tokenizer, ("name", "brand"), 0), ClassifierShape(("name", "brand"), 3, 0), 8
-    )
-    found = model.evaluate(batches, verbose=0, return_dict=True)
-    assert found["loss"] == pytest.approx(progress.history[progress.best_epoch - 1]["val_loss"], rel=1e-5)
-    stop_at(monkeypatch, 1, 1)
-    with pytest.raises(KeyboardInterrupt):
-        new_run("averaged, stopped", **changes).fit()
-    monkeypatch.undo()
-    assert_same(expected, new_run("averaged, stopped", **changes).fit(resume=True))
-
-
 def test_a_finished_run_that_is_resumed_only_loads_its_best(
     new_run: NewRun, whole: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,9 @@ def test_views_tell_what_the_network_says(toy_bundle: Path, toy_catalogs: tuple[
         rows = probe.probe(toy_catalogs[1], {}, rejects, max_rows=1000)
         some = probe.probe(toy_catalogs[1], {}, rejects, max_rows=10)
     assert len(rows) == 45
-    assert set(rows.views) == {*bundle.heads} - {"neighbors"} | {*(f"joint:{field}" for field in bundle.fields)}
+    assert set(rows.views) == {*bundle.heads} - {"linear", "neighbors"} | {
+        *(f"joint:{field}" for field in bundle.fields)
+    }
     joint = rows.views["joint"]
     assert (joint.best_old == [bundle.taxonomy.class_of(row.category) for row in rows.rows]).mean() > 0.9
     texts = [i for i, row in enumerate(rows.rows) if not row.image]

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.prediction.answers import Calibration, WordSupport, softmax
+from model.prediction.answers import WordSupport, softmax
+from model.prediction.calibration import Calibration
 from model.settings import Settings, settings_to_dict
 from model.taxonomy import Taxonomy
 from tests.conftest import answered

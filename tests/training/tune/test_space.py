@@ -110,12 +110,12 @@ def test_a_condition_of_the_file(tmp_path: Path) -> None:
     text = """
     [training]
     optimizer = { choice = ["Adam", "SGD"] }
-    ema_momentum = { choice = [0.0, 0.99], when = { optimizer = ["SGD"] } }
+    label_smoothing = { choice = [0.0, 0.1], when = { optimizer = ["SGD"] } }
     """
     found = hyperparameters(load(tmp_path, text))
     assert default_values(found) == {"optimizer": "Adam"}
     found.values["optimizer"] = "SGD"
-    assert found.is_active("ema_momentum")
+    assert found.is_active("label_smoothing")
 
 
 def test_a_range_for_each_case(tmp_path: Path) -> None:

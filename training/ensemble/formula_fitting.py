@@ -1,0 +1,128 @@
+"""Fits the joint formula on validation rows, which neither network, SVM nor neighbours have seen."""
+
+import itertools
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import minimize
+
+from model.prediction.formula import HeadLogits, JointFormula, LinearPenalty
+
+#: A factor is the inverse of a temperature; these are temperatures of 20 and 0.02.
+_MIN_FACTOR, _MAX_FACTOR = 0.05, 50.0
+#: Caps are tried at these shares of the rows' best scores.
+_CAP_QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
+_SLOPES = (0.0, 0.2)
+#: Rows that a fit of two numbers needs at most.
+_MAX_ROWS = 3000
+#: Numbers of the rows, so many or fewer, by which caps and slopes are compared: they differ by a few answers only.
+_MAX_COMPARED = 5_000_000
+_NUM_FOLDS = 5
+
+_log = logging.getLogger("aisle.ensemble")
+
+
+def fit_formula(heads: HeadLogits, labels: np.ndarray, seed: int = 0) -> JointFormula:
+    """The formula of the least negative log-likelihood among those whose answers are as right as any.
+
+    Without a cap, scores of a support vector machine, which far from the margin mean little, would make a softmax too
+    sure of easy rows and too unsure of others; with a low one fewer answers may be right. As right as any is a formula
+    with at most half a standard error less accuracy than the best.
+
+    Args:
+        labels: (N,) int32.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    few, many = order[:_MAX_ROWS], order[: max(_MAX_ROWS, _MAX_COMPARED // heads.network.shape[1])]
+    if heads.linear is None:
+        (factor,) = _fit([heads.network[few]], labels[few])
+        found = JointFormula(temperature=1 / factor)
+    else:
+        found = _with_penalty(heads, labels, few, many)
+    return found if heads.neighbors is None else _with_neighbors(found, heads.take(many), labels[many])
+
+
+def neighbors_help(heads: HeadLogits, formula: JointFormula, labels: np.ndarray) -> bool:
+    """True if the neighbours bring more right answers than wrong ones, by more than chance makes of it."""
+    without = formula.logits(replace(heads, neighbors=None)).argmax(axis=1) == labels
+    with_them = formula.logits(heads).argmax(axis=1) == labels
+    gained, lost = int((with_them & ~without).sum()), int((without & ~with_them).sum())
+    _log.info("neighbours: %d more answers right, %d fewer, of %d", gained, lost, len(labels))
+    return gained - lost > math.sqrt(gained + lost)
+
+
+def cross_fitted_logits(
+    heads: HeadLogits, labels: np.ndarray, seed: int, ratios: np.ndarray | None = None
+) -> np.ndarray:
+    """(N, K) float32 calibrated logits; each fifth of the rows has the formula fitted on the other four.
+
+    Args:
+        labels: (N,) int32; 2 or more.
+        ratios: (N, 1) float32, temperature of each row's set of fields relative to the default; None is 1 for all.
+    """
+    folds = np.random.default_rng(seed).permutation(len(labels)) % _NUM_FOLDS
+    ratios = np.ones((len(labels), 1), np.float32) if ratios is None else ratios
+    fitted = np.empty_like(heads.network, dtype=np.float32)
+    for fold in np.unique(folds):
+        mine, others = folds == fold, folds != fold
+        formula = fit_formula(heads.take(others), labels[others], seed)
+        fitted[mine] = formula.logits(heads.take(mine), formula.temperature * ratios[mine])
+    return fitted
+
+
+def _with_penalty(heads: HeadLogits, labels: np.ndarray, few: np.ndarray, many: np.ndarray) -> JointFormula:
+    """Args: few, many: rows to fit by, and to compare by."""
+    assert heads.linear is not None
+    fitted, compared = (heads.take(few), labels[few]), (heads.take(many), labels[many])
+    caps = np.unique(np.quantile(heads.linear[few].max(axis=1), _CAP_QUANTILES)).tolist()
+    tried = [_try(LinearPenalty(1.0, cap, slope), fitted, compared) for cap, slope in itertools.product(caps, _SLOPES)]
+    best = max(accuracy for accuracy, _, _ in tried)
+    least = best - 0.5 * math.sqrt(best * (1 - best) / len(many))
+    return min(((loss, formula) for accuracy, loss, formula in tried if accuracy >= least), key=lambda t: t[0])[1]
+
+
+def _with_neighbors(found: JointFormula, heads: HeadLogits, labels: np.ndarray) -> JointFormula:
+    """Network and penalty keep their weights relative to each other."""
+    assert heads.neighbors is not None
+    factor, weight = _fit([found.logits(replace(heads, neighbors=None)), heads.neighbors], labels)
+    return replace(found, temperature=found.temperature / factor, neighbor_weight=weight)
+
+
+def _try(
+    penalty: LinearPenalty, fitted: tuple[HeadLogits, np.ndarray], compared: tuple[HeadLogits, np.ndarray]
+) -> tuple[float, float, JointFormula]:
+    """Fit one cap and slope on some rows; accuracy and loss are those on more."""
+    heads, labels = fitted
+    assert heads.linear is not None
+    factor, of_penalty = _fit([heads.network, penalty.of(heads.linear)], labels)
+    heads, labels = compared
+    found = JointFormula(replace(penalty, weight=of_penalty / factor), temperature=1 / factor)
+    logits = found.logits(replace(heads, neighbors=None))
+    accuracy = float((logits.argmax(axis=1) == labels).mean())
+    logits -= logits.max(axis=1, keepdims=True)
+    own = logits[np.arange(len(labels)), labels]
+    return accuracy, float((np.log(np.exp(logits).sum(axis=1)) - own).mean()), found
+
+
+def _fit(addends: Sequence[np.ndarray], labels: np.ndarray) -> list[float]:
+    """Factors of a sum of (N, K) logits, 0 or more, the first at least _MIN_FACTOR: a convex problem."""
+    rows = np.arange(len(labels))
+
+    def loss(factors: np.ndarray) -> tuple[float, np.ndarray]:
+        total = np.zeros(addends[0].shape, np.float32)
+        for values, factor in zip(addends, factors, strict=True):
+            total += np.float32(factor) * values
+        total -= total.max(axis=1, keepdims=True)
+        own = total[rows, labels]
+        np.exp(total, out=total)
+        sums = total.sum(axis=1)
+        total /= sums[:, None]  # now probabilities
+        slopes = [float(np.vdot(total, values) - values[rows, labels].sum()) for values in addends]
+        return float((np.log(sums) - own).mean()), np.array(slopes) / len(labels)
+
+    bounds = [(_MIN_FACTOR, _MAX_FACTOR), *((0.0, _MAX_FACTOR) for _ in addends[1:])]
+    found = minimize(loss, np.ones(len(addends)), jac=True, method="L-BFGS-B", bounds=bounds)
+    return [float(factor) for factor in found.x]
