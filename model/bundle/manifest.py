@@ -8,6 +8,7 @@ from typing import Any
 
 from model.bundle_files import FILES
 from model.errors import BundleError
+from model.machine.cores import usable_cores
 from model.machine.throttle import Throttle
 
 #: Format of the bundles that this program writes and reads; raised with every change of their files' meaning.
@@ -47,7 +48,7 @@ def verify_bundle(path: Path, throttle: Throttle | None = None) -> None:
         throttle.pause()
         return found
 
-    with ThreadPoolExecutor(1 if throttle.is_active else None) as pool:
+    with ThreadPoolExecutor(1 if throttle.is_active else usable_cores()) as pool:
         digests = pool.map(digest, files)
         for (name, expected), found in zip(files.items(), digests, strict=True):
             if found != expected:

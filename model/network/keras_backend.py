@@ -5,7 +5,11 @@ import os
 import platform
 
 from model.errors import SettingsError
+from model.machine.cores import usable_cores
 from model.settings import TrainingSettings
+
+#: Threads of one operation in TensorFlow, and in PyTorch and others that use OpenMP.
+_THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -24,6 +28,9 @@ def prepare_keras(settings: TrainingSettings) -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow turns oneDNN on by itself only with AVX-512; with AVX2 its kernels are the quicker ones, too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # By default a backend starts a thread for each core of the machine, whatever a container may use of them.
+    for variable in _THREAD_VARIABLES:
+        os.environ.setdefault(variable, str(usable_cores()))
     _keep_freed_memory()
     try:
         import keras

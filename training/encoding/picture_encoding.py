@@ -13,6 +13,7 @@ from catalog.pictures.decoding import decode_or_error
 from model.engines.export import export_program
 from model.engines.openvino_engine import OpenVinoProgram
 from model.errors import PictureError
+from model.machine.cores import usable_cores
 from model.settings import ImageSettings
 from training.encoding.feature_cache import FeatureCache
 
@@ -52,7 +53,7 @@ class PictureEncoder:
         if not program.exists():
             _export(image_encoder, program)
         self._program = OpenVinoProgram(program, "float32")
-        self._pool = ThreadPoolExecutor(os.cpu_count())
+        self._pool = ThreadPoolExecutor(usable_cores())
 
     def embed(self, pictures: Sequence[bytes | PictureError]) -> list[int | PictureError]:
         """Key in `cache` of each picture, new ones embedded; a broken one becomes its error and costs no neighbour."""

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from model.machine.cores import usable_cores
 from tokenizer.tokenizer import Tokenizer
-from training.cores import usable_cores
 
 T = TypeVar("T")
 Texts = dict[str, list[str]]
@@ -35,7 +35,7 @@ def encode_texts(
     first, second = next(iterator, None), next(iterator, None)
     if first is None:
         return
-    num_workers = len(usable_cores())
+    num_workers = usable_cores()
     if second is None or num_workers == 1:
         for texts, companion in chain((first,), (second,) if second else (), iterator):
             yield tokenizer.encode(texts), companion

@@ -15,12 +15,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 from model.errors import TrainingError
+from model.machine.cores import usable_cores
 from model.network.linear_head import LinearHead
 from model.product import TEXT_FIELDS
 from model.settings import LinearSettings
 from model.taxonomy import Taxonomy
 from tokenizer.pretrained_words import PRETRAINED_DIM
-from training.cores import usable_cores
 from training.encoding.encoded_catalog import EncodedCatalog
 from training.ensemble.linear_rows import LinearRows, TextReader, given_fields
 
@@ -173,7 +173,7 @@ def _fit_nodes(rows: LinearRows, cost: float, seed: int) -> tuple[np.ndarray, np
     nodes = np.unique(rows.labels)
     if len(nodes) == 1:
         return nodes, np.zeros((1, rows.inputs.shape[1]), np.float32), np.ones(1, np.float32)
-    cores = len(usable_cores())
+    cores = usable_cores()
     parts = np.array_split(nodes, min(max(cores, 2), len(nodes)))
     labels = [np.where(np.isin(rows.labels, part), rows.labels, _REST) for part in parts]
     tasks = [(dataclasses.replace(rows, labels=some), cost, seed) for some in labels]

@@ -1,6 +1,5 @@
 """A catalog through a bundle, chunk by chunk and in order; what predict and evaluate share."""
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -15,6 +14,7 @@ from catalog.rejects import Rejects
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import AisleError, PictureError
 from model.features import Features
+from model.machine.cores import usable_cores
 from model.prediction.answers import Answers
 from model.predictor import Predictor
 from model.product import Product
@@ -92,7 +92,7 @@ def answer_catalog(
     preprocessor = predictor.preprocessor
 
     bar = tqdm(desc=f"Answer {catalog.name}", unit=" rows", unit_scale=True)
-    with source, ThreadPoolExecutor(os.cpu_count()) as pool, bar:
+    with source, ThreadPoolExecutor(usable_cores()) as pool, bar:
 
         def chunks() -> Iterator[tuple[dict[str, list[str]], _Chunk]]:
             for rows in read_catalog(catalog, columns, chunk_rows=chunk_rows, rejects=rejects):

@@ -14,8 +14,8 @@ from rich.console import Console
 from catalog.field_statistics import frequent_fields
 from catalog.rows import catalog_digest
 from model.errors import CatalogError, SettingsError, TrainingError
+from model.machine.cores import usable_core_numbers
 from model.settings import Settings
-from training.cores import usable_cores
 from training.encoding.file_lock import exclusive_or_holder
 from training.tune.chief import Chief
 from training.tune.local_workers import LocalWorkers, plan_workers, visible_gpus
@@ -119,7 +119,7 @@ def _run(job: SearchJob, scheduler: Scheduler, space: Space, console: Console) -
     command += ["--cache-dir", str(job.cache_dir)]
     if job.taxonomy is not None:
         command += ["--taxonomy", str(job.taxonomy)]
-    plans = plan_workers(0 if scheduler.is_done else job.num_workers, usable_cores(), visible_gpus())
+    plans = plan_workers(0 if scheduler.is_done else job.num_workers, usable_core_numbers(), visible_gpus())
     with Chief(scheduler, job.listen) as chief:
         console.print(f"{job.num_workers} workers here, logs in {job.folder / 'logs'}", soft_wrap=True)
         if not job.listen.endswith(":0"):

@@ -1,22 +1,61 @@
+"""Cores by affinity and by the quotas of control groups, of both versions."""
+
 import os
 from pathlib import Path
 
 import pytest
 
-from model.machine.cores import usable_cores
+from model.machine import cores
+from model.machine.cores import usable_core_numbers, usable_cores
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+@pytest.fixture(autouse=True)
+def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which this process may run on cores 3 to 10."""
+    monkeypatch.setattr(cores, "_affinity", lambda: list(range(3, 11)))
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="ascii")
+    return root
+
+
+V2, V1 = "0::/shop/job\n", "3:cpuset:/\n2:cpu,cpuacct:/shop/job\n1:memory:/\n"
 
 
 @pytest.mark.parametrize(
-    ("quota", "expected"),
-    [("max 100000", CORES), ("100000 100000", 1), ("50000 100000", 1), ("9900000 100000", CORES), ("nonsense", CORES)],
+    ("group", "files", "expected"),
+    [
+        (V2, {}, 8),  # neither file is there
+        (V2, {"shop/job/cpu.max": "max 100000\n"}, 8),
+        (V2, {"shop/job/cpu.max": "200000 100000\n"}, 2),
+        (V2, {"shop/job/cpu.max": "250000 100000\n"}, 2),
+        (V2, {"shop/job/cpu.max": "10000 100000\n"}, 1),  # a tenth of a core is one
+        (V2, {"shop/job/cpu.max": "6400000 100000\n"}, 8),
+        (V2, {"shop/job/cpu.max": "max 100000\n", "shop/cpu.max": "300000 100000\n"}, 3),  # of a group above
+        (V2, {"cpu.max": "400000 100000\n"}, 4),  # in a container, whose own group is the root
+        (V2, {"shop/job/cpu.max": "nonsense\n"}, 8),
+        (V1, {"cpu/shop/job/cpu.cfs_quota_us": "-1\n", "cpu/shop/job/cpu.cfs_period_us": "100000\n"}, 8),
+        (V1, {"cpu/shop/job/cpu.cfs_quota_us": "150000\n", "cpu/shop/job/cpu.cfs_period_us": "50000\n"}, 3),
+        (V1, {"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+    ],
 )
-def test_the_quota_of_the_control_group_counts(quota: str, expected: int, tmp_path: Path) -> None:
-    file = tmp_path / "cpu.max"
-    file.write_text(quota)
-    assert usable_cores(file) == expected
+def test_the_least_of_affinity_and_quotas(group: str, files: dict[str, str], expected: int, tmp_path: Path) -> None:
+    root = write(
+        tmp_path, {"proc/self/cgroup": group, **{f"sys/fs/cgroup/{name}": text for name, text in files.items()}}
+    )
+    assert usable_cores(root) == expected
+    assert usable_core_numbers(root) == list(range(3, 3 + expected))
 
 
-def test_there_need_not_be_a_control_group(tmp_path: Path) -> None:
-    assert usable_cores(tmp_path / "cpu.max") == CORES
+def test_a_machine_without_control_groups(tmp_path: Path) -> None:
+    assert usable_cores(tmp_path) == 8
+
+
+def test_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    assert len(usable_core_numbers()) == usable_cores()
