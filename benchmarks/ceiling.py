@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
@@ -42,10 +42,7 @@ def main() -> None:
     options = tyro.cli(Options, prog="python -m benchmarks.ceiling", description=__doc__)
     predictor = Predictor.open(options.bundle, "openvino", options.precision, many_callers=True)
     rows = [item.product for item in read_catalog(options.catalog)]
-    products = [
-        Product(str(i), row.product_name, row.mall_category, row.brand, row.maker, row.image or None)
-        for i, row in enumerate(rows)
-    ]
+    products = [replace(row, product_id=str(i), image=row.image or None) for i, row in enumerate(rows)]
     batch_size = options.batch_size or 2 * predictor.engine.max_images
     rate = products_per_s(predictor, products, batch_size, options.duration_s)
     sys.stdout.write(json.dumps({"products_per_s": rate}))

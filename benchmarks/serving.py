@@ -34,6 +34,7 @@ from benchmarks.serving_tables import latency_table, rate_table
 from client.catalog import read_catalog
 from model.bundle_files import FILES
 from model.engines.engine import Precision
+from model.product import TEXT_COLUMNS
 
 _NUM_CHECKED = 20
 
@@ -118,13 +119,13 @@ def write_catalog(source: Path, folder: Path, px: int, limit: int) -> Path:
     target = folder / "catalog.csv"
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["product_id", "product_name", "mall_category", "brand", "maker", "image"])
+        writer.writerow(["product_id", *TEXT_COLUMNS, "image"])
         for number, item in zip(range(limit), read_catalog(source), strict=False):
             product, image = item.product, ""
             if px and product.image:
                 image = f"{number}.jpg"
                 (folder / image).write_bytes(_resized(product.image, px))
-            texts = (product.product_name, product.mall_category, product.brand, product.maker)
+            texts = [getattr(product, column) for column in TEXT_COLUMNS]
             writer.writerow([product.product_id, *texts, image])
     return target
 

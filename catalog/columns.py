@@ -6,9 +6,9 @@ from pathlib import Path
 
 from catalog.formats.text_lines import printable
 from model.errors import CatalogError, SettingsError
+from model.product import FIELD_SPECS
 
-INPUT_COLUMNS = ("product_name", "mall_category", "brand", "maker", "image")
-#: In the order of the fields of CatalogRow.
+INPUT_COLUMNS = tuple(spec.column for spec in FIELD_SPECS)
 COLUMNS = ("product_id", *INPUT_COLUMNS, "category")
 
 

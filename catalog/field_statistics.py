@@ -7,7 +7,7 @@ import numpy as np
 
 from catalog.rows import presence_flags, read_catalog
 from model.errors import CatalogError
-from model.product import FIELDS
+from model.product import FIELDS, field_words
 
 #: A field on fewer rows than this share cannot teach a branch.
 LEAST_SHARE = 0.005
@@ -26,7 +26,7 @@ def frequent_fields(catalog: Path, columns: Mapping[str, str]) -> tuple[str, ...
     fields = tuple(field for field, count in zip(FIELDS, counts, strict=True) if count and count >= LEAST_SHARE * total)
     if not fields:
         raise CatalogError(
-            f"{catalog}: expected a name, a mall category, a brand, a maker or a picture, found none in {total} rows;"
+            f"{catalog}: expected {field_words(FIELDS)}, found none in {total} rows;"
             " name the right headings with --columns product_name=HEADING"
         )
     return fields

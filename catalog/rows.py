@@ -14,11 +14,15 @@ from catalog.formats.row_readers import OnBadRow, row_reader
 from catalog.product_ids import ProductIds
 from catalog.rejects import Rejects
 from model.errors import CatalogError
-from model.product import FIELDS, TEXT_FIELDS, has_text
+from model.product import FIELDS, TEXT_COLUMNS, TEXT_FIELDS, Product, has_text
 from model.taxonomy import normalize_path
 
 DUPLICATE = "duplicate product_id: the first row that has it stays; give each row its own"
 _URL_STARTS = ("http://", "https://")
+_TEXT_POSITIONS = {field: position for position, field in enumerate(TEXT_FIELDS)}
+#: Positions among COLUMNS.
+_TEXTS = tuple(COLUMNS.index(column) for column in TEXT_COLUMNS)
+_IMAGE = COLUMNS.index("image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +32,28 @@ class CatalogRow:
     Args:
         line: physical line in which the row begins, from 1; in Parquet the number of the row.
         product_id: never empty, unique in its catalog.
+        texts: of `model.product.TEXT_FIELDS`, in their order.
         image: path or http(s) URL.
         category: the label as in the file, levels joined by '>' without spaces around them.
     """
 
     line: int
     product_id: str
-    product_name: str
-    mall_category: str
-    brand: str
-    maker: str
+    texts: tuple[str, ...]
     image: str
     category: str
+
+    def text(self, field: str) -> str:
+        """The text of one of `model.product.TEXT_FIELDS`."""
+        return self.texts[_TEXT_POSITIONS[field]]
+
+    def product(self, image: bytes | None) -> Product:
+        """The row as a product.
+
+        Args:
+            image: its encoded picture, None without one.
+        """
+        return Product.of_texts(self.product_id, self.texts, image)
 
 
 def read_catalog(
@@ -91,18 +105,13 @@ def catalog_digest(path: Path) -> str:
         raise CatalogError(f"{path} cannot be read: {error}; check the path") from error
 
 
-def catalog_text(row: CatalogRow, field: str) -> str:
-    """The text of one of `model.product.TEXT_FIELDS`."""
-    return row.product_name if field == "name" else str(getattr(row, field))
-
-
 def presence_flags(rows: Sequence[CatalogRow]) -> np.ndarray:
     """Which fields each row has: a letter or digit in a text, an image named.
 
     Returns:
-        (N, 5) float32 of 0 and 1, in the order of `model.product.FIELDS`.
+        (N, len(FIELDS)) float32 of 0 and 1, in the order of `model.product.FIELDS`.
     """
-    flags = [(*(has_text(catalog_text(row, field)) for field in TEXT_FIELDS), bool(row.image)) for row in rows]
+    flags = [[bool(row.image) if field == "image" else has_text(row.text(field)) for field in FIELDS] for row in rows]
     return np.array(flags, np.float32).reshape(len(rows), len(FIELDS))
 
 
@@ -120,12 +129,12 @@ def _checked_rows(
         if fault:
             on_bad(line, texts[0], fault)
             continue
-        product_id, product_name, mall_category, brand, maker, image, category = texts
+        image = texts[_IMAGE]
         if image:
             image = image.strip()
             if image_root is not None and image and not is_url(image):
                 image = str(image_root / image)
-        yield CatalogRow(line, product_id, product_name, mall_category, brand, maker, image, normalized(category))
+        yield CatalogRow(line, texts[0], tuple(texts[i] for i in _TEXTS), image, normalized(texts[-1]))
 
 
 def _fault(texts: tuple[str, ...]) -> str:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from client.errors import InputError
-from model.product import Product
+from model.product import FIELD_SPECS, TEXT_COLUMNS, Product
 
-_TEXTS = ("product_id", "product_name", "mall_category", "brand", "maker")
-_INPUTS = ("product_name", "mall_category", "brand", "maker", "image")
+_INPUTS = tuple(spec.column for spec in FIELD_SPECS)
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON_LINES = (".jsonl", ".ndjson")
 
@@ -92,14 +91,14 @@ def _check_columns(path: Path, columns: Any) -> None:
 
 
 def _item(row: dict[str, Any], folder: Path) -> CatalogItem:
-    product_id, product_name, mall_category, brand, maker = (_text(row.get(name)) for name in _TEXTS)
+    texts = [_text(row.get(column)) for column in TEXT_COLUMNS]
     image, problem = None, ""
     if name := _text(row.get("image")):
         try:
             image = read_image(folder / name)
         except InputError as error:
             problem = str(error)
-    product = Product(product_id, product_name, mall_category, brand, maker, image)
+    product = Product.of_texts(_text(row.get("product_id")), texts, image)
     return CatalogItem(product, _text(row.get("category")), problem)
 
 

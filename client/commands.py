@@ -1,14 +1,16 @@
 """The commands of `python -m client`."""
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
+from typing_extensions import Doc
 
 from client.answers import Answer, AnswerFile, Score, answer_table
 from client.catalog import CatalogItem, read_catalog, read_image
@@ -17,7 +19,26 @@ from client.client import AisleClient
 from client.errors import InputError
 from client.messages import MAX_PRODUCTS_PER_REQUEST, Failure
 from client.retry import NO_RETRY, RetryPolicy
-from model.product import Product
+from model.product import FIELD_SPECS, TEXT_FIELDS, Product
+
+if TYPE_CHECKING:
+
+    @dataclass(frozen=True)
+    class ProductTexts:
+        """Texts of one product, an attribute for each text field of `model.product`."""
+
+        def __getattr__(self, name: str) -> str: ...
+else:
+    ProductTexts = dataclasses.make_dataclass(
+        "ProductTexts",
+        [
+            (spec.name, Annotated[str, Doc(f"The product's own text: {spec.words}.")], field(default=""))
+            for spec in FIELD_SPECS
+            if spec.kind == "text"
+        ],
+        namespace={"__doc__": "Texts of one product."},
+        frozen=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -26,14 +47,8 @@ class ClassifyCommand:
 
     target: str = "localhost:50051"
     """HOST:PORT of the server; several IP:PORT, joined by commas, share the requests."""
-    name: str = ""
-    """Name of the product."""
-    mall_category: str = ""
-    """The mall's own category; levels joined by '>'."""
-    brand: str = ""
-    """Brand of the product."""
-    maker: str = ""
-    """Manufacturer of the product."""
+    texts: Annotated[ProductTexts, tyro.conf.OmitArgPrefixes] = field(default_factory=ProductTexts)
+    """Texts of the product."""
     image: Path | None = None
     """Picture of the product."""
     catalog: Path | None = None
@@ -120,7 +135,7 @@ def get_model(command: GetModelCommand, console: Console) -> None:
 
 
 def _items(command: ClassifyCommand) -> Iterator[CatalogItem]:
-    texts = (command.name, command.mall_category, command.brand, command.maker)
+    texts = [getattr(command.texts, name) for name in TEXT_FIELDS]
     has_product = any(texts) or command.image is not None
     if has_product == (command.catalog is not None):
         found = "both" if has_product else "neither"
@@ -134,7 +149,7 @@ def _items(command: ClassifyCommand) -> Iterator[CatalogItem]:
     if command.catalog is not None:
         return itertools.islice(read_catalog(command.catalog), command.limit)
     image = read_image(command.image) if command.image is not None else None
-    return iter([CatalogItem(Product("", *texts, image=image), "", "")])
+    return iter([CatalogItem(Product.of_texts("", texts, image), "", "")])
 
 
 def _skip(items: Iterator[CatalogItem], file: AnswerFile, console: Console) -> None:

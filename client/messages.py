@@ -8,7 +8,7 @@ import numpy as np
 from google.rpc import code_pb2
 
 from model.prediction.answers import Prediction, ScoredCategory, WordSupport
-from model.product import Product
+from model.product import TEXT_COLUMNS, Product
 from proto.aisle.v1 import classifier_pb2
 
 MAX_PRODUCTS_PER_REQUEST = 512
@@ -64,13 +64,8 @@ class ClassifyOptions:
 
 def product_message(product: Product) -> classifier_pb2.Product:
     """A product as it goes over the wire."""
-    message = classifier_pb2.Product(
-        product_id=product.product_id,
-        product_name=product.product_name,
-        mall_category=product.mall_category,
-        brand=product.brand,
-        maker=product.maker,
-    )
+    texts = {column: getattr(product, column) for column in TEXT_COLUMNS}
+    message = classifier_pb2.Product(product_id=product.product_id, **texts)
     if product.image_features is not None:
         message.image_features.values.extend(product.image_features.tolist())
     elif product.image is not None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from client.catalog import CatalogItem
 from client.client import AisleClient
 from demo.child import DemoError
 from model.prediction.answers import Prediction
-from model.product import FIELDS, Product
+from model.product import FIELD_SPECS, FIELDS, Product
 
 #: Fields to ask with, from one alone to everything a product has.
 COMBINATIONS: tuple[tuple[str, ...], ...] = (
@@ -36,14 +37,9 @@ class Answered:
 
 def keep_fields(product: Product, fields: Sequence[str]) -> Product:
     """The product with every field left out that is not in `fields`, a subset of model.product.FIELDS."""
-    return replace(
-        product,
-        product_name=product.product_name if "name" in fields else "",
-        mall_category=product.mall_category if "mall_category" in fields else "",
-        brand=product.brand if "brand" in fields else "",
-        maker=product.maker if "maker" in fields else "",
-        image=product.image if "image" in fields else None,
-    )
+    hidden = [spec for spec in FIELD_SPECS if spec.name not in fields]
+    empty: dict[str, Any] = {spec.column: "" if spec.kind == "text" else None for spec in hidden}
+    return replace(product, **empty)
 
 
 def ask(client: AisleClient, items: Sequence[CatalogItem], fields: Sequence[str], top_k: int) -> list[Answered]:

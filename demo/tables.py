@@ -6,9 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from demo.answers import Answered, accuracy
-from model.product import FIELDS
-
-_FIELD_WORDS = {"name": "name", "mall_category": "mall category", "image": "picture"}
+from model.product import FIELDS, field_words
 
 
 def answers_table(pairs: Sequence[tuple[Answered, Answered]]) -> Table:
@@ -62,7 +60,7 @@ def accuracy_table(answered: Mapping[tuple[str, ...], Sequence[Answered]]) -> Ta
     table.add_column("products that have one", justify="right")
     table.add_column("accuracy", justify="right")
     for fields, answers in answered.items():
-        words = "everything" if fields == FIELDS else " + ".join(_FIELD_WORDS[field] for field in fields)
+        words = "everything" if fields == FIELDS else field_words(fields, joined_by="and")
         table.add_row(words, str(len(answers)), f"{accuracy(answers):.3f}")
     return table
 

@@ -1,22 +1,85 @@
-"""The product record: what a catalog row and a `Classify` item have in common."""
+"""Fields of a product, in one list that everything follows, and the product record itself."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-#: Input fields in the order of the presence flags. Every one of them may be missing.
-FIELDS = ("name", "mall_category", "brand", "maker", "image")
-TEXT_FIELDS = ("name", "mall_category", "brand", "maker")
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One input field; any product may lack it.
+
+    To add a text field, add its entry to FIELD_SPECS, its attribute to `Product` and its field to the contract in
+    `proto/`: tokenizer, network, linear SVM, catalog, command lines and reports follow.
+
+    Args:
+        name: in settings, arrays, heads and reports.
+        column: in a catalog, in the contract and as an attribute of `Product`.
+        kind: "text" or "image".
+        words: for people: "a name".
+        has_head: whether it has a softmax head of its own.
+        num_tokens: tokens that the CNN reads of it by default; 0 for a field that is not read token by token.
+        num_ngrams: hashed n-grams kept of it by default.
+        max_chars: characters that the model reads of it; 0 reads all.
+        dropout_rate: of its branch by default, 0 to 1; of a field with a head.
+        linear_weight: weight of its n-grams in the linear SVM by default, beside a name.
+    """
+
+    name: str
+    column: str
+    kind: Literal["text", "image"]
+    words: str
+    has_head: bool = False
+    num_tokens: int = 0
+    num_ngrams: int = 0
+    max_chars: int = 0
+    dropout_rate: float = 0.0
+    linear_weight: float = 1.0
+
+
+#: In the order of the presence flags; the position of a text field is the salt of its hashed n-grams.
+FIELD_SPECS: tuple[FieldSpec, ...] = (
+    FieldSpec(
+        "name", "product_name", "text", "a name", has_head=True, num_tokens=30, num_ngrams=128, dropout_rate=0.4
+    ),
+    FieldSpec(
+        "mall_category", "mall_category", "text", "a mall category", has_head=True, num_tokens=15, num_ngrams=64,
+        dropout_rate=0.4, linear_weight=0.5,
+    ),
+    FieldSpec("brand", "brand", "text", "a brand", num_ngrams=16),
+    FieldSpec("maker", "maker", "text", "a maker", num_ngrams=16),
+    FieldSpec("image", "image", "image", "a picture", has_head=True, dropout_rate=0.3),
+)  # fmt: skip
+
+FIELDS = tuple(spec.name for spec in FIELD_SPECS)
+TEXT_FIELDS = tuple(spec.name for spec in FIELD_SPECS if spec.kind == "text")
+#: Columns of the text fields, in their order.
+TEXT_COLUMNS = tuple(spec.column for spec in FIELD_SPECS if spec.kind == "text")
 #: Fields that have a softmax head of their own; the last head that is trained with the network is "joint".
-HEAD_FIELDS = ("name", "mall_category", "image")
+HEAD_FIELDS = tuple(spec.name for spec in FIELD_SPECS if spec.has_head)
 HEADS = (*HEAD_FIELDS, "joint")
 #: Heads that read all texts; see `model/network/linear_head.py` and `model/prediction/neighbors.py`.
 TEXT_HEADS = ("linear", "neighbors")
 
+_SPECS = {spec.name: spec for spec in FIELD_SPECS}
+
+
+def field_spec(field: str) -> FieldSpec:
+    """The entry of one of FIELDS."""
+    return _SPECS[field]
+
+
+def field_words(fields: Sequence[str], joined_by: str = "or") -> str:
+    """Fields for people: 'a name, a brand or a picture'."""
+    words = [field_spec(field).words for field in fields]
+    return f"{', '.join(words[:-1])} {joined_by} {words[-1]}" if words[1:] else words[0]
+
 
 def has_text(text: str) -> bool:
-    """Whether a text says anything: at least one letter or digit."""
+    """True if a text says anything: has at least one letter or digit."""
     return any(map(str.isalnum, text))
 
 
@@ -53,16 +116,28 @@ class Product:
     image: bytes | None = None
     image_features: np.ndarray | None = None
 
+    @classmethod
+    def of_texts(cls, product_id: str, texts: Iterable[str], image: bytes | None = None) -> "Product":
+        """A product from texts in the order of TEXT_FIELDS."""
+        values: dict[str, Any] = dict(zip(TEXT_COLUMNS, texts, strict=True))
+        return cls(product_id, **values, image=image)
+
     def text(self, field: str) -> str:
         """The text of one of TEXT_FIELDS."""
-        return self.product_name if field == "name" else str(getattr(self, field))
+        return str(getattr(self, _SPECS[field].column))
 
     @property
     def has_image(self) -> bool:
-        """Whether a picture came along, encoded or as features."""
+        """True if a picture came along, encoded or as features."""
         return self.image is not None or self.image_features is not None
 
     @property
     def is_empty(self) -> bool:
         """True when no field at all could carry evidence."""
-        return not self.has_image and not any(has_text(self.text(field)) for field in TEXT_FIELDS)
+        return not self.has_image and not any(has_text(getattr(self, column)) for column in TEXT_COLUMNS)
+
+
+if (_found := [entry.name for entry in dataclasses.fields(Product)]) != (
+    _expected := ["product_id", *(spec.column for spec in FIELD_SPECS), "image_features"]
+):
+    raise TypeError(f"expected Product to have the attributes {_expected}, found {_found}")

@@ -10,16 +10,19 @@ import json
 import tomllib
 import types
 import typing
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from typing_extensions import Doc
 
 from model.errors import SettingsError
-from model.product import HEADS
+from model.product import FIELD_SPECS, FIELDS, FieldSpec
 from tokenizer.errors import require
 from tokenizer.settings import TokenizerSettings
+from tokenizer.text_field import TextField
 
-Field = Literal["name", "mall_category", "brand", "maker", "image"]
 Activation = Literal["relu", "gelu", "silu", "selu", "elu", "tanh", "leaky_relu"]
 
 
@@ -27,7 +30,7 @@ Activation = Literal["relu", "gelu", "silu", "selu", "elu", "tanh", "leaky_relu"
 class ModelSettings:
     """The network."""
 
-    fields: tuple[Field, ...] = ()
+    fields: tuple[str, ...] = ()
     """Fields to read; none named: all that the catalog has."""
     hidden_dim: int = 128
     """Convolution filters per width (1, 2, 3, 4)."""
@@ -41,12 +44,6 @@ class ModelSettings:
     """Dimensions of an n-gram's vector."""
     ngram_rows: int = 131_072
     """Most rows of the network's n-gram table, a power of two; of more hash buckets neighbours share one."""
-    name_dropout_rate: float = 0.4
-    """Dropout in the name branch, 0 to 1."""
-    mall_category_dropout_rate: float = 0.4
-    """Dropout in the mall-category branch, 0 to 1."""
-    image_dropout_rate: float = 0.3
-    """Dropout in the picture branch, 0 to 1."""
     joint_dropout_rate: float = 0.3
     """Dropout before the joint head, 0 to 1."""
     ngram_dropout_rate: float = 0.3
@@ -61,6 +58,71 @@ class ModelSettings:
         require(is_power, "ngram_rows", "a power of two", self.ngram_rows)
         for name in (entry.name for entry in dataclasses.fields(self) if entry.name.endswith("_dropout_rate")):
             require(0 <= getattr(self, name) < 1, name, "0 to below 1", getattr(self, name))
+        for name in self.fields:
+            require(name in FIELDS, "fields", f"some of {', '.join(FIELDS)}{_hint(name, FIELDS)}", name)
+
+
+def _field_entries(spec: FieldSpec) -> Iterator[tuple[str, type, float, str]]:
+    """Settings of one field: name, type, default and meaning."""
+    if spec.num_tokens:
+        yield f"{spec.name}_length", int, spec.num_tokens, f"Tokens of {spec.words} that the CNN reads."
+    if spec.kind == "text":
+        yield f"{spec.name}_ngrams", int, spec.num_ngrams, f"Most hashed n-grams kept of {spec.words}, heaviest first."
+        meaning = f"Weight of the n-grams of {spec.words} in the linear SVM; without a name each field's is 1."
+        yield f"linear_{spec.name}_weight", float, spec.linear_weight, meaning
+    if spec.has_head:
+        yield f"{spec.name}_dropout_rate", float, spec.dropout_rate, f"Dropout in the branch of {spec.words}, 0 to 1."
+        yield f"{spec.name}_loss_weight", float, 0.3, f"Weight of the loss of the head of {spec.words}."
+
+
+def _check_field_settings(settings: Any) -> None:
+    for entry in dataclasses.fields(settings):
+        name, value = entry.name, getattr(settings, entry.name)
+        if name.endswith(("_length", "_ngrams")):
+            require(value >= 1, name, "1 or more", value)
+        elif name.endswith("_dropout_rate"):
+            require(0 <= value < 1, name, "0 to below 1", value)
+        elif name.endswith("_loss_weight"):
+            require(value >= 0, name, "0 or more", value)
+        else:
+            require(value > 0, name, "more than 0", value)
+
+
+if TYPE_CHECKING:
+
+    @dataclass(frozen=True)
+    class FieldSettings:
+        """Settings of single fields; see `_field_entries`."""
+
+        def __init__(self, **values: float) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    FieldSettings = dataclasses.make_dataclass(
+        "FieldSettings",
+        [
+            (name, Annotated[kind, Doc(meaning)], field(default=default))
+            for spec in FIELD_SPECS
+            for name, kind, default, meaning in _field_entries(spec)
+        ],
+        namespace={"__post_init__": _check_field_settings, "__doc__": "Single fields."},
+        frozen=True,
+    )
+    FieldSettings.__module__ = __name__
+
+
+def text_fields(fields: Iterable[str], settings: FieldSettings) -> list[TextField]:
+    """Text fields among `fields` as the tokenizer encodes them."""
+    return [
+        TextField(
+            spec.name,
+            salt,
+            getattr(settings, f"{spec.name}_length") if spec.num_tokens else 0,
+            getattr(settings, f"{spec.name}_ngrams"),
+            spec.max_chars,
+        )
+        for salt, spec in enumerate(FIELD_SPECS)
+        if spec.kind == "text" and spec.name in fields
+    ]
 
 
 @dataclass(frozen=True)
@@ -72,18 +134,15 @@ class LinearSettings:
     linear_cost: float = 1.0
     """Cost C of a training row on the wrong side of the margin; less makes weights smaller."""
     linear_parent_weight: float = 0.25
-    """Share that the machines of a leaf's parents have in its score; 0 asks the leaves' only."""
-    linear_mall_category_weight: float = 0.5
-    """What the n-grams of the mall category count, those of the name count 1."""
+    """Share that the SVMs of a leaf's parents have in its score; 0 asks the leaves' only."""
     linear_single_field_weight: float = 0.3
-    """What a row counts that comes again with one text field only, so that each is answered alone. Without its name
-    it counts 1, for n-grams have weights of their own there. 0: none comes again."""
+    """Weight of a row that is repeated with one text field only, so that each is answered alone. Without its name its
+    weight is 1, for n-grams have weights of their own there. 0: no row is repeated."""
     linear_rank: int = 512
     """Most dimensions of an n-gram's vector in this head; more categories than that are compressed."""
 
     def __post_init__(self) -> None:
-        for name in ("linear_cost", "linear_mall_category_weight"):
-            require(getattr(self, name) > 0, name, "more than 0", getattr(self, name))
+        require(self.linear_cost > 0, "linear_cost", "more than 0", self.linear_cost)
         for name in ("linear_parent_weight", "linear_single_field_weight"):
             require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
         require(self.linear_rank >= 1, "linear_rank", "1 or more", self.linear_rank)
@@ -91,12 +150,12 @@ class LinearSettings:
 
 @dataclass(frozen=True)
 class NeighborSettings:
-    """The vote of those training products whose text is most like a product's."""
+    """Nearest training products by text, whose categories count in the joint answer."""
 
     neighbor_head: Literal["auto", "on", "off"] = "auto"
-    """`auto` keeps their vote where it answers clearly more of the validation catalog right beside a linear head."""
+    """`auto` keeps them where they answer clearly more of the validation catalog right beside a linear SVM."""
     neighbor_count: int = 50
-    """Training products that vote, the most similar ones."""
+    """Training products that count, the most similar ones."""
     neighbor_max_frequency: int = 300
     """N-grams that more training products have are not compared: they take time and say little."""
 
@@ -150,12 +209,6 @@ class TrainingSettings:
     """Steps over which the learning rate rises from 0."""
     label_smoothing: float = 0.05
     """Probability mass spread over the other categories, 0 to 1."""
-    name_loss_weight: float = 0.3
-    """Weight of the name head's loss."""
-    mall_category_loss_weight: float = 0.3
-    """Weight of the mall-category head's loss."""
-    image_loss_weight: float = 0.3
-    """Weight of the image head's loss."""
     joint_loss_weight: float = 1.0
     """Weight of the joint head's loss."""
     patience: int = 3
@@ -174,7 +227,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "patience"):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
-        for name in ("warmup_steps", "seed", *(f"{head}_loss_weight" for head in HEADS)):
+        for name in ("warmup_steps", "seed", "joint_loss_weight"):
             require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
         require(self.learning_rate > 0, "learning_rate", "more than 0", self.learning_rate)
         require(0 <= self.label_smoothing < 1, "label_smoothing", "0 to below 1", self.label_smoothing)
@@ -186,6 +239,7 @@ class TrainingSettings:
 class Settings:
     """All groups; what a bundle stores and a config file may set."""
 
+    fields: FieldSettings = field(default_factory=FieldSettings)
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     image: ImageSettings = field(default_factory=ImageSettings)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,12 @@ import cv2
 import numpy as np
 import pytest
 
+from catalog.columns import COLUMNS
+from catalog.rows import CatalogRow
 from model.prediction.answers import Answers, answer
 from model.prediction.calibration import Calibration
-from model.settings import ImageSettings, ModelSettings, NeighborSettings, Settings, TrainingSettings
+from model.product import TEXT_FIELDS
+from model.settings import FieldSettings, ImageSettings, ModelSettings, NeighborSettings, Settings, TrainingSettings
 from model.sub_tree import SubTree
 from model.taxonomy import Taxonomy
 from tokenizer.settings import TokenizerSettings
@@ -22,7 +26,7 @@ from tokenizer.settings import TokenizerSettings
 if TYPE_CHECKING:
     from model.predictor import Predictor
 
-COLUMNS = ("product_id", "product_name", "mall_category", "brand", "maker", "image", "category")
+
 #: Category to the words of its names, its mall category and the colour (B, G, R) of its pictures.
 TOY_SHOP = {
     "의류>상의>티셔츠": (("반팔 티셔츠", "라운드 티", "면 반팔티"), "패션 > 탑", (40, 40, 220)),
@@ -31,9 +35,9 @@ TOY_SHOP = {
 }
 
 TOY_SETTINGS = Settings(
+    FieldSettings(name_ngrams=48, mall_category_ngrams=24, brand_ngrams=8, maker_ngrams=8),
     TokenizerSettings(
-        min_count=1, ngram_min_count=1, hash_buckets=1024, word2vec_epochs=1, vector_size=8, name_ngrams=48,
-        mall_category_ngrams=24, brand_ngrams=8,
+        min_count=1, ngram_min_count=1, hash_buckets=1024, word2vec_epochs=1, vector_size=8,
     ),
     ModelSettings(hidden_dim=8, fcl_dim=16, ngram_dim=8, modality_dropout_rate=0.3),
     ImageSettings(image_size=32, image_weights="none"),
@@ -53,6 +57,13 @@ def write_catalog(path: Path, rows: list[dict[str, str]]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def catalog_row(
+    line: int, product_id: str, texts: Mapping[str, str] | None = None, image: str = "", category: str = ""
+) -> CatalogRow:
+    """A row of a catalog; fields that `texts` leaves out are empty."""
+    return CatalogRow(line, product_id, tuple((texts or {}).get(field, "") for field in TEXT_FIELDS), image, category)
 
 
 def toy_picture(color: tuple[int, int, int], seed: int, size: int = 40) -> bytes:

@@ -24,10 +24,6 @@ class TokenizerSettings:
     """Tokens to each side that Word2Vec looks at."""
     pretrained_words: Literal["on", "off"] = "off"
     """`on`: words of name and mall category also count by what they mean to a multilingual sentence encoder."""
-    name_length: int = 30
-    """Tokens of a name that the CNN reads."""
-    mall_category_length: int = 15
-    """Tokens of a mall category that the CNN reads."""
     word_orders: tuple[int, ...] = (1, 2)
     """Orders of the hashed word n-grams."""
     character_orders: tuple[int, ...] = (1, 2, 3)
@@ -36,12 +32,6 @@ class TokenizerSettings:
     """Buckets that n-grams are hashed into, a power of two."""
     ngram_min_count: int = 2
     """An n-gram in fewer training texts than this carries no weight."""
-    name_ngrams: int = 128
-    """Most hashed n-grams kept of a name, heaviest first."""
-    mall_category_ngrams: int = 64
-    """Most hashed n-grams kept of a mall category."""
-    brand_ngrams: int = 16
-    """Most hashed n-grams kept of a brand, and of a maker."""
 
     def __post_init__(self) -> None:
         for name in _SIZES:
@@ -59,10 +49,5 @@ _SIZES = (
     "min_count",
     "max_vocabulary",
     "word2vec_window",
-    "name_length",
-    "mall_category_length",
     "ngram_min_count",
-    "name_ngrams",
-    "mall_category_ngrams",
-    "brand_ngrams",
 )

@@ -16,11 +16,8 @@ from tokenizer.ngrams import hashed_ngrams
 from tokenizer.normalize import normalize_all
 from tokenizer.pretrained_words import PretrainedWords, words_of
 from tokenizer.settings import TokenizerSettings
+from tokenizer.text_field import TextField
 from tokenizer.word2vec import FIRST_WORD_ID, UNKNOWN_ID, train_word_vectors
-
-#: Fields read token by token, and all text fields; the position is the salt of their n-grams.
-SEQUENCE_FIELDS = ("name", "mall_category")
-NGRAM_FIELDS = ("name", "mall_category", "brand", "maker")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +39,7 @@ class Tokenizer:
     """Immutable once built; thread-safe apart from the analyser, which is one per process.
 
     Args:
+        fields: text fields that it encodes.
         tokens: vocabulary, most frequent first; token i has id 2 + i.
         word_vectors: (2 + len(tokens), vector_size) float32.
         ngram_frequencies: (hash_buckets,) int64, training texts in which the bucket occurs.
@@ -52,6 +50,7 @@ class Tokenizer:
     def __init__(
         self,
         settings: TokenizerSettings,
+        fields: Sequence[TextField],
         tokens: Sequence[str],
         word_vectors: np.ndarray,
         ngram_frequencies: np.ndarray,
@@ -59,13 +58,14 @@ class Tokenizer:
         pretrained: PretrainedWords | None = None,
     ):
         self.settings = settings
+        self.fields = {field.name: field for field in fields}
         self.tokens = tuple(tokens)
         self.word_vectors = word_vectors
         self.ngram_frequencies = ngram_frequencies
         self.num_texts = dict(num_texts)
         self.pretrained = pretrained
         self._ids = {token: FIRST_WORD_ID + i for i, token in enumerate(self.tokens)}
-        self._weights = {field: self._inverse_frequencies(field) for field in NGRAM_FIELDS}
+        self._weights = {field: self._inverse_frequencies(field) for field in self.fields}
         self._analyzer = open_analyzer(settings.analyzer)
 
     @property
@@ -76,20 +76,18 @@ class Tokenizer:
     @cached_property
     def digest(self) -> str:
         """Hexadecimal; equal for tokenizers that give every text the same ids and weights."""
-        parts = [dataclasses.asdict(self.settings), self.tokens, self.num_texts]
+        fields = [dataclasses.asdict(field) for field in self.fields.values()]
+        parts = [dataclasses.asdict(self.settings), fields, self.tokens, self.num_texts]
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
         digest.update(self.ngram_frequencies.tobytes())
         if self.pretrained is not None:
             digest.update(self.pretrained.digest())
         return digest.hexdigest()
 
-    def length(self, field: str) -> int:
-        """Token ids kept of a sequence field."""
-        return self.settings.name_length if field == "name" else self.settings.mall_category_length
-
-    def num_ngrams(self, field: str) -> int:
-        """N-grams kept of a text field."""
-        return ngram_width(self.settings, field)
+    @property
+    def sequence_fields(self) -> tuple[str, ...]:
+        """Names of the fields that are read token by token."""
+        return tuple(field.name for field in self.fields.values() if field.num_tokens)
 
     def encode(self, texts: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
         """Encode the given text fields of N products.
@@ -102,14 +100,15 @@ class Tokenizer:
             "<field>_pretrained" (N, PRETRAINED_DIM) float32 for sequence fields.
         """
         encoded: dict[str, np.ndarray] = {}
-        for field, raw in texts.items():
-            normalized = normalize_all(raw)
-            if field in SEQUENCE_FIELDS:
-                encoded[f"{field}_token_ids"] = self._token_ids(normalized, self.length(field))
+        for name, raw in texts.items():
+            field = self.fields[name]
+            normalized = normalized_texts(raw, field)
+            if field.num_tokens:
+                encoded[f"{name}_token_ids"] = self._token_ids(normalized, field.num_tokens)
                 if self.pretrained is not None:
-                    encoded[f"{field}_pretrained"] = self.pretrained.encode(normalized)
+                    encoded[f"{name}_pretrained"] = self.pretrained.encode(normalized)
             ids, weights = self._weighted_ngrams(normalized, field)
-            encoded[f"{field}_ngram_ids"], encoded[f"{field}_ngram_weights"] = ids, weights
+            encoded[f"{name}_ngram_ids"], encoded[f"{name}_ngram_weights"] = ids, weights
         return encoded
 
     def _token_ids(self, normalized: Sequence[str], length: int) -> np.ndarray:
@@ -120,11 +119,11 @@ class Tokenizer:
             ids[row, : len(kept)] = kept
         return ids
 
-    def _weighted_ngrams(self, normalized: Sequence[str], field: str) -> tuple[np.ndarray, np.ndarray]:
+    def _weighted_ngrams(self, normalized: Sequence[str], field: TextField) -> tuple[np.ndarray, np.ndarray]:
         """TF-IDF weights; words and characters each of unit length, the heaviest kept."""
-        count, width = len(normalized), self.num_ngrams(field)
+        count, width = len(normalized), field.num_ngrams
         rows, buckets, is_word, counts = text_ngrams(normalized, field, self.settings)
-        weights = (1 + np.log(counts)) * self._weights[field][buckets]
+        weights = (1 + np.log(counts)) * self._weights[field.name][buckets]
         seen = weights > 0
         rows, buckets, is_word, weights = rows[seen], buckets[seen], is_word[seen], weights[seen]
         group = rows * 2 + is_word
@@ -151,7 +150,8 @@ class Tokenizer:
     def save(self, folder: Path) -> None:
         """Write the tokenizer as JSON and .npy files."""
         folder.mkdir(parents=True, exist_ok=True)
-        header = {"settings": dataclasses.asdict(self.settings), "num_texts": self.num_texts}
+        fields = [dataclasses.asdict(field) for field in self.fields.values()]
+        header = {"settings": dataclasses.asdict(self.settings), "fields": fields, "num_texts": self.num_texts}
         (folder / FILES.settings).write_text(json.dumps(header, indent=1), encoding="utf-8")
         (folder / FILES.vocabulary).write_text(json.dumps(self.tokens, ensure_ascii=False), encoding="utf-8")
         np.save(folder / FILES.vectors, self.word_vectors, allow_pickle=False)
@@ -170,6 +170,7 @@ class Tokenizer:
             pretrained = PretrainedWords.load(folder / FILES.pretrained_words, folder / FILES.pretrained_vectors)
         return cls(
             settings,
+            [TextField(**field) for field in header["fields"]],
             json.loads((folder / FILES.vocabulary).read_text(encoding="utf-8")),
             np.load(folder / FILES.vectors, allow_pickle=False),
             np.load(folder / FILES.frequencies, allow_pickle=False),
@@ -178,43 +179,47 @@ class Tokenizer:
         )
 
 
-def ngram_width(settings: TokenizerSettings, field: str) -> int:
-    """N-grams kept of a text field."""
-    widths = {"name": settings.name_ngrams, "mall_category": settings.mall_category_ngrams}
-    return widths.get(field, settings.brand_ngrams)
+def normalized_texts(raw: Sequence[str], field: TextField) -> list[str]:
+    """Texts of a field, cut to its length and normalised."""
+    return normalize_all([text[: field.max_chars] for text in raw] if field.max_chars else raw)
 
 
 def text_ngrams(
-    normalized: Sequence[str], field: str, settings: TokenizerSettings
+    normalized: Sequence[str], field: TextField, settings: TokenizerSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """`hashed_ngrams` with one field's salt and the orders of the settings."""
-    salt = NGRAM_FIELDS.index(field)
-    return hashed_ngrams(normalized, salt, settings.word_orders, settings.character_orders, settings.hash_buckets)
+    orders = (settings.word_orders, settings.character_orders)
+    return hashed_ngrams(normalized, field.salt, *orders, settings.hash_buckets)
 
 
 def fit_tokenizer(
-    chunks: Iterable[Mapping[str, Sequence[str]]], settings: TokenizerSettings, seed: int, corpus: Path
+    chunks: Iterable[Mapping[str, Sequence[str]]],
+    settings: TokenizerSettings,
+    fields: Sequence[TextField],
+    seed: int,
+    corpus: Path,
 ) -> Tokenizer:
     """Learn vocabulary, word vectors and n-gram frequencies in one pass over the texts.
 
     Args:
-        chunks: field to raw texts, a part of the catalog each.
+        chunks: field to raw texts, a part of the catalog each; fields are some of `fields`.
         corpus: a scratch file for the tokenised sentences; left for the caller to remove.
     """
     analyzer = open_analyzer(settings.analyzer)
+    by_name = {field.name: field for field in fields}
     frequencies = np.zeros(settings.hash_buckets, np.int64)
     num_texts: dict[str, int] = {}
     words: Counter[str] = Counter()
     with corpus.open("w", encoding="utf-8") as file:
         for chunk in chunks:
-            for field, raw in chunk.items():
-                normalized = [text for text in normalize_all(raw) if text]
-                num_texts[field] = num_texts.get(field, 0) + len(normalized)
-                _, buckets, _, _ = text_ngrams(normalized, field, settings)
+            for name, raw in chunk.items():
+                normalized = [text for text in normalized_texts(raw, by_name[name]) if text]
+                num_texts[name] = num_texts.get(name, 0) + len(normalized)
+                _, buckets, _, _ = text_ngrams(normalized, by_name[name], settings)
                 frequencies += np.bincount(buckets, minlength=settings.hash_buckets)
-                if field in SEQUENCE_FIELDS:
+                if by_name[name].num_tokens:
                     file.writelines(" ".join(tokens) + "\n" for tokens in tokenize_all(analyzer, normalized))
                     words.update(word for text in normalized for word in words_of(text))
     tokens, vectors = train_word_vectors(corpus, settings, seed)
     pretrained = PretrainedWords.of(words) if settings.pretrained_words == "on" else None
-    return Tokenizer(settings, tokens, vectors, frequencies, num_texts, pretrained)
+    return Tokenizer(settings, fields, tokens, vectors, frequencies, num_texts, pretrained)

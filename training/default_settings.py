@@ -30,16 +30,16 @@ _ROWS_WITHOUT_PRETRAINED_WORDS = 20_000
 _VERY_FEW_ROWS = 5_000
 _LINEAR_OF_VERY_FEW = {"linear_parent_weight": 0.0, "linear_single_field_weight": 0.1}
 _FEW_TEXTS: dict[str, dict[str, Any]] = {
-    "tokenizer": {"name_ngrams": 256},
+    "fields": {"name_ngrams": 256},
     "model": {"ngram_dropout_rate": 0.0, "modality_dropout_rate": 0.05},
 }
 # Much dropout on the name, whose words often give the answer away, so that the joint head learns to look, too.
 _FEW_PICTURES: dict[str, dict[str, Any]] = {
+    "fields": {"name_dropout_rate": 0.6, "image_dropout_rate": 0.4, "image_loss_weight": 2.0},
     "model": {
-        "hidden_dim": 64, "fcl_dim": 512, "name_dropout_rate": 0.6, "ngram_dropout_rate": 0.5,
-        "image_dropout_rate": 0.4, "joint_dropout_rate": 0.5, "modality_dropout_rate": 0.4,
+        "hidden_dim": 64, "fcl_dim": 512, "ngram_dropout_rate": 0.5, "joint_dropout_rate": 0.5,
+        "modality_dropout_rate": 0.4,
     },
-    "training": {"image_loss_weight": 2.0},
 }  # fmt: skip
 # Where the activations are small, so that what is trained costs little; other backbones stay frozen unless told.
 _FINETUNE_LAYERS = {"MobileNetV2": 65}

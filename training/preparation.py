@@ -12,7 +12,7 @@ from catalog.labels import LabelSpace, read_labels
 from model.errors import SettingsError, TrainingError
 from model.network.classifier import ClassifierShape
 from model.network.image_encoder import build_image_encoder
-from model.settings import Settings
+from model.settings import Settings, text_fields
 from tokenizer.tokenizer import Tokenizer
 from training.encoding.encoded_catalog import CatalogEncoder, EncodedCatalog
 from training.encoding.picture_encoding import PictureEncoder
@@ -91,7 +91,12 @@ class Preparation:
         seed, where = settings.training.seed, self.catalogs
         fields = chosen_fields(self.catalog_fields, settings.model.fields)
         tokenizer, tokenizer_dir = fitted_tokenizer(
-            where.train, where.columns, fields, settings.tokenizer, seed, self.cache_dir
+            where.train,
+            where.columns,
+            text_fields(fields, settings.fields),
+            settings.tokenizer,
+            seed,
+            self.cache_dir,
         )
         texts = CatalogEncoder(
             tokenizer, tokenizer_dir, self.labels, where.columns, fields, settings.image, None, self.cache_dir

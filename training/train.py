@@ -19,7 +19,7 @@ from model.settings import Settings, settings_to_dict
 from training.ensemble.assembly import AssembledModel, assemble
 from training.network.batches import CatalogBatches
 from training.network.fit import fit
-from training.network.optimization import over_logits
+from training.network.optimization import head_loss_weights, over_logits
 from training.network.train_state import TrainState
 from training.preparation import Catalogs, Preparation, Prepared
 from training.report.model_card import model_card
@@ -68,7 +68,8 @@ def train(job: TrainJob, settings: Settings) -> dict:
     trained, classifier, batches = build_network(prepared, settings)
     state = TrainState(job.work_dir / "state", run_key(settings, prepared))
     logs = keras.callbacks.TensorBoard(job.work_dir / "tensorboard", write_graph=False)
-    progress = fit(trained, prepared.shape.heads, batches, settings.training, state, job.resume, [logs])
+    loss_weights = head_loss_weights(prepared.shape.heads, settings)
+    progress = fit(trained, loss_weights, batches, settings.training, state, job.resume, [logs])
     assembled = assemble(trained, classifier, prepared, batches[1], settings)
     contents = _contents(assembled, prepared, settings, progress.history)
     write_bundle(
@@ -91,7 +92,7 @@ def build_network(
 ) -> tuple[keras.Model, keras.Model, tuple[CatalogBatches, CatalogBatches]]:
     """The model to train, the classifier inside it, and the batches for training and validation."""
     shape, training = prepared.shape, settings.training
-    classifier = build_classifier(shape, settings.model, prepared.tokenizer, training.seed)
+    classifier = build_classifier(shape, settings.model, settings.fields, prepared.tokenizer, training.seed)
     batches = (
         CatalogBatches(prepared.train, shape, training.batch_size, shuffle_seed=training.seed),
         CatalogBatches(prepared.val, shape, training.batch_size),

@@ -13,12 +13,12 @@ from model.bundle.bundle import load_bundle
 from model.engines.engine import Engine, EngineName, Precision
 from model.engines.engine_choice import open_engine
 from model.predictor import Predictor
-from model.product import Product
+from model.product import TEXT_COLUMNS, Product
 
 #: Categories in an answer.
 TOP_K = 5
 #: Texts of a product on the wire, in this order, UTF-8; then the encoded picture, empty where there is none.
-TEXTS = ("product_name", "mall_category", "brand", "maker")
+TEXTS = TEXT_COLUMNS
 
 
 class Answering:
@@ -55,7 +55,7 @@ class Answering:
 def product(texts: Sequence[str | bytes], image: bytes) -> Product:
     """A product from the wire: the TEXTS in order and its picture."""
     given = (text if isinstance(text, str) else text.decode() for text in texts)
-    return Product("", *given, image or None)
+    return Product.of_texts("", given, image or None)
 
 
 def _open_engine(bundle: Path, engine: EngineName, precision: Precision, threads: int) -> Engine:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from client.messages import product_message
-from model.product import Product
+from model.product import TEXT_COLUMNS, Product
 from proto.aisle.v1 import classifier_pb2
 
 #: Numbers at the edges of what lengths, tags and sizes of pictures are stored in.
@@ -27,7 +27,7 @@ _EDGES = (
 )
 _EDGES_LONG = (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x80" * 10, b"\x7f\xff\xff\xff")
 _FORMATS = ("PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG")
-_TEXTS = ("product_id", "product_name", "mall_category", "brand", "maker")
+_TEXTS = ("product_id", *TEXT_COLUMNS)
 _ODD_TEXTS = ("\0", "\u202e", "\ufeff", "가" * 20_000, "\U0010ffff", "e\u0301" * 300, " \t\n ", "%s{}\\x00", "𝕏" * 99)
 _SEED_PX = 64
 _TOP_KS = (*(0, 1, 5, 100) * 8, 101, -1, 2**31 - 1)

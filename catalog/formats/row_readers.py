@@ -1,4 +1,4 @@
-"""Each catalog format as rows of seven texts in the order of COLUMNS; a missing column reads as ''."""
+"""Catalog formats as rows of texts in the order of COLUMNS; a missing column reads as ''."""
 
 import json
 import math

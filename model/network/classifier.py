@@ -4,7 +4,7 @@
                     ├ n-gram bag ────┼ dense ─ head "name"          ─┐
                     └ pretrained ────┘                               │
     mall_category ── the same ──────── dense ─ head "mall_category" ─┤ missing    ┌ head "joint"
-    brand, maker ─── n-gram bag ────── dense ────────────────────────┤ values ─ dense
+    other texts ──── n-gram bag ────── dense ────────────────────────┤ values ─ dense
     image_features ─────────────────── dense ─ head "image" ─────────┘            └ embedding
 
 Every head also sees the n-gram bags directly, past the dense layers (wide and deep, Cheng et al. 2016):
@@ -19,10 +19,10 @@ from typing import Any
 import keras
 
 from model.network.layers import FieldFlag, MissingValue, ModalityDropout, shared_rows
-from model.product import FIELDS, HEAD_FIELDS, HEADS
-from model.settings import ModelSettings
+from model.product import FIELDS, HEAD_FIELDS, HEADS, TEXT_FIELDS
+from model.settings import FieldSettings, ModelSettings
 from tokenizer.pretrained_words import PRETRAINED_DIM
-from tokenizer.tokenizer import SEQUENCE_FIELDS, Tokenizer
+from tokenizer.tokenizer import Tokenizer
 
 CONVOLUTION_WIDTHS = (1, 2, 3, 4)
 
@@ -47,7 +47,9 @@ class ClassifierShape:
         return tuple(head for head in HEADS if head == "joint" or head in self.fields)
 
 
-def build_classifier(shape: ClassifierShape, settings: ModelSettings, tokenizer: Tokenizer, seed: int) -> keras.Model:
+def build_classifier(
+    shape: ClassifierShape, settings: ModelSettings, fields: FieldSettings, tokenizer: Tokenizer, seed: int
+) -> keras.Model:
     """Build the network, Word2Vec vectors loaded.
 
     Returns:
@@ -55,18 +57,21 @@ def build_classifier(shape: ClassifierShape, settings: ModelSettings, tokenizer:
         float32.
     """
     keras.utils.set_random_seed(seed)
-    return _Builder(shape, settings, tokenizer, seed).build()
+    return _Builder(shape, settings, fields, tokenizer, seed).build()
 
 
 class _Builder:
-    def __init__(self, shape: ClassifierShape, settings: ModelSettings, tokenizer: Tokenizer, seed: int):
+    def __init__(
+        self, shape: ClassifierShape, settings: ModelSettings, fields: FieldSettings, tokenizer: Tokenizer, seed: int
+    ):
         self.shape = shape
         self.settings = settings
+        self.field_settings = fields
         self.tokenizer = tokenizer
         self.seed = seed
         self.inputs: dict[str, Any] = {}
         self.bags: dict[str, Any] = {}
-        text = [field for field in shape.fields if field != "image"]
+        text = [field for field in shape.fields if field in TEXT_FIELDS]
         if text:
             num_rows = min(settings.ngram_rows, tokenizer.settings.hash_buckets)
             self.num_sharing = tokenizer.settings.hash_buckets // num_rows
@@ -77,7 +82,7 @@ class _Builder:
                 name="ngram_vectors",
             )
         self.words: tuple[Any, ...] = ()  # static and trained
-        if any(field in SEQUENCE_FIELDS for field in text):
+        if any(field in tokenizer.sequence_fields for field in text):
             self.words = (
                 self._word_embedding("static_word_vectors", trainable=False),
                 self._word_embedding("trained_word_vectors", trainable=True),
@@ -108,9 +113,10 @@ class _Builder:
             features = self._input("image_features", (self.shape.image_feature_dim,), "float32")
             parts = [keras.layers.LayerNormalization(name="image_normalization")(features)]
         else:
-            parts = [self._cnn(field)] if field in SEQUENCE_FIELDS else []
+            is_sequence = field in self.tokenizer.sequence_fields
+            parts = [self._cnn(field)] if is_sequence else []
             parts.append(self._bag(field))
-            if field in SEQUENCE_FIELDS and self.tokenizer.pretrained is not None:
+            if is_sequence and self.tokenizer.pretrained is not None:
                 vector = self._input(f"{field}_pretrained", (PRETRAINED_DIM,), "float32")
                 parts.append(keras.layers.LayerNormalization(name=f"{field}_pretrained_normalization")(vector))
         encoding = keras.layers.Concatenate(name=f"{field}_parts")(parts) if len(parts) > 1 else parts[0]
@@ -122,7 +128,7 @@ class _Builder:
 
         As pictures one pixel high: exported, convolution, bias and activation then run as one, an eighth faster.
         """
-        length = self.tokenizer.length(field)
+        length = self.tokenizer.fields[field].num_tokens
         ids = self._input(f"{field}_token_ids", (length,), "int32")
         channels = keras.layers.Concatenate(name=f"{field}_channels")([words(ids) for words in self.words])
         row = keras.layers.Reshape((1, length, channels.shape[-1]), name=f"{field}_row")(channels)
@@ -140,7 +146,7 @@ class _Builder:
 
     def _bag(self, field: str) -> Any:
         """The weighted sum of hashed n-gram vectors."""
-        count = self.tokenizer.num_ngrams(field)
+        count = self.tokenizer.fields[field].num_ngrams
         ids = self._input(f"{field}_ngram_ids", (count,), "int32")
         weights = self._input(f"{field}_ngram_weights", (count,), "float32")
         kept = keras.layers.Dropout(self.settings.ngram_dropout_rate, name=f"{field}_ngram_dropout")(weights)
@@ -182,9 +188,12 @@ class _Builder:
         return keras.layers.Embedding(*shape, embeddings_initializer="zeros", trainable=trainable, name=name)
 
     def _dropout_rate(self, field: str) -> float:
-        if field in SEQUENCE_FIELDS or field == "image":
-            return float(getattr(self.settings, f"{field}_dropout_rate"))
-        return self.settings.joint_dropout_rate
+        has_head = field in HEAD_FIELDS
+        return (
+            float(getattr(self.field_settings, f"{field}_dropout_rate"))
+            if has_head
+            else self.settings.joint_dropout_rate
+        )
 
 
 def field_positions(fields: tuple[str, ...]) -> tuple[int, ...]:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.product import Product
+from model.product import TEXT_COLUMNS, Product
 from proto.aisle.v1 import classifier_pb2
 from server.errors import FieldError, RequestError
 from server.settings import ServerSettings
 
 DEFAULT_TOP_K = 5
-_TEXTS = ("product_id", "product_name", "mall_category", "brand", "maker")
+_TEXTS = ("product_id", *TEXT_COLUMNS)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 
 from model.prediction.answers import Prediction
-from model.product import Product
+from model.product import TEXT_COLUMNS, Product
 from model.sub_tree import SubTree
 from server.calls.call import Call
 from server.calls.request import Question
@@ -116,6 +116,6 @@ def _closed() -> StoppingError:
 
 def _num_bytes(product: Product) -> int:
     """About what a product takes up."""
-    num_chars = len(product.product_name) + len(product.mall_category) + len(product.brand) + len(product.maker)
+    num_chars = sum(len(getattr(product, column)) for column in TEXT_COLUMNS)
     features = product.image_features
     return 2 * num_chars + len(product.image or b"") + (features.nbytes if features is not None else 0)

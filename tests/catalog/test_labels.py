@@ -12,10 +12,11 @@ from catalog.rows import CatalogRow
 from catalog.taxonomy_file import ancestors
 from model.errors import CatalogError
 from model.taxonomy import Taxonomy
+from tests.conftest import catalog_row
 
 
 def row(label: str) -> CatalogRow:
-    return CatalogRow(2, "p", "name", "", "", "", "", label)
+    return catalog_row(2, "p", {"name": "name"}, category=label)
 
 
 def write_catalog(tmp_path: Path, counts: dict[str, int], extra_rows: str = "") -> Path:

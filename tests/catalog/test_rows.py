@@ -14,8 +14,10 @@ import pyarrow.parquet
 import pytest
 
 from catalog.rejects import Rejects
-from catalog.rows import CatalogRow, catalog_digest, catalog_text, is_url, presence_flags, read_catalog
+from catalog.rows import CatalogRow, catalog_digest, is_url, presence_flags, read_catalog
 from model.errors import CatalogError, SettingsError
+from model.product import FIELDS, Product
+from tests.conftest import catalog_row
 
 RECORDS: list[dict[str, Any]] = [
     {"product_id": "p1", "product_name": "린넨, 셔츠", "brand": "", "image": "img/1.jpg", "category": "A > B"},
@@ -78,22 +80,22 @@ def test_every_format_says_the_same(tmp_path: Path, name: str, chunk_rows: int) 
         chunks = list(read_catalog(tmp_path / name, chunk_rows=chunk_rows, rejects=rejects))
     assert [len(chunk) for chunk in chunks] == {1: [1, 1, 1], 2: [2, 1], 8192: [3]}[chunk_rows]
     assert [row for chunk in chunks for row in chunk] == [
-        CatalogRow(lines[0], "p1", "린넨, 셔츠", "", "", "", "img/1.jpg", "A>B"),
-        CatalogRow(lines[1], "p2", '24" monitor\nblack', "", "LG", "", "", "A>C"),
-        CatalogRow(lines[2], "p3", "", "", "", "", "", ""),
+        catalog_row(lines[0], "p1", {"name": "린넨, 셔츠"}, "img/1.jpg", "A>B"),
+        catalog_row(lines[1], "p2", {"name": '24" monitor\nblack', "brand": "LG"}, category="A>C"),
+        catalog_row(lines[2], "p3"),
     ]
     assert rejects.count == 0
 
 
 def test_gzip(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl.gz", gzip.compress(b'{"product_id": "p1", "brand": "b"}\n'))
-    assert [row.brand for row in rows_of(path)] == ["b"]
+    assert [row.text("brand") for row in rows_of(path)] == ["b"]
 
 
 def test_other_headings_and_extra_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", " sku ,price,title,product_name\nx1,9,shirt,ignored\n")
     rows = rows_of(path, columns={"product_id": "sku", "product_name": "title"})
-    assert rows == [CatalogRow(2, "x1", "shirt", "", "", "", "", "")]
+    assert rows == [catalog_row(2, "x1", {"name": "shirt"})]
 
 
 def test_image_root_is_joined_to_relative_paths_only(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_a_duplicate_in_a_later_chunk(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "product_id,brand\n" + "1,a\n2,b\n1,c\n3,d\n2,e\n")
     with Rejects(None) as rejects:
         chunks = list(read_catalog(path, chunk_rows=2, rejects=rejects))
-    assert [[row.brand for row in chunk] for chunk in chunks] == [["a", "b"], ["d"]]
+    assert [[row.text("brand") for row in chunk] for chunk in chunks] == [["a", "b"], ["d"]]
     assert rejects.counts_by_reason == {"duplicate product_id": 2}
 
 
@@ -179,11 +181,12 @@ def test_a_mapping_that_the_file_does_not_have(tmp_path: Path) -> None:
 
 
 def test_presence_and_text() -> None:
-    row = CatalogRow(1, "p", "린넨", "?!", "", "m1", "i.jpg", "")
-    assert catalog_text(row, "name") == "린넨"
-    assert catalog_text(row, "maker") == "m1"
-    np.testing.assert_array_equal(presence_flags([row]), np.array([[1, 0, 0, 1, 1]], np.float32))
-    assert presence_flags([]).shape == (0, 5)
+    row = catalog_row(1, "p", {"name": "린넨", "mall_category": "?!", "maker": "m1"}, "i.jpg")
+    assert (row.text("name"), row.text("maker")) == ("린넨", "m1")
+    assert row.product(b"x") == Product("p", "린넨", "?!", maker="m1", image=b"x")
+    expected = [field in ("name", "maker", "image") for field in FIELDS]
+    np.testing.assert_array_equal(presence_flags([row]), np.array([expected], np.float32))
+    assert presence_flags([]).shape == (0, len(FIELDS))
 
 
 def test_digest_follows_the_content(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from client.commands import ClassifyCommand, GetModelCommand, classify, get_model
+from client.commands import ClassifyCommand, GetModelCommand, ProductTexts, classify, get_model
 from client.errors import InputError
 from server.app import AisleServer
 
@@ -35,7 +35,7 @@ def catalog(tmp_path: Path, server: AisleServer) -> Path:
 
 
 def test_one_product_is_printed(target: str):
-    text = printed(classify, ClassifyCommand(target=target, name="red shirt", brand="acme"))
+    text = printed(classify, ClassifyCommand(target=target, texts=ProductTexts(name="red shirt", brand="acme")))
     assert "red shirt" in text
     assert "products" not in text
 
@@ -56,7 +56,9 @@ def test_a_catalog_is_printed_counted_and_written(target: str, catalog: Path):
 
 
 def test_evidence_and_mask_by_flag(target: str):
-    command = ClassifyCommand(target=target, name="게이밍 laptop", brand="brand1", mask_parent="의류>상의")
+    command = ClassifyCommand(
+        target=target, texts=ProductTexts(name="게이밍 laptop", brand="brand1"), mask_parent="의류>상의"
+    )
     assert "evidence" not in printed(classify, command)
     text = printed(classify, replace(command, evidence=True))
     assert "의류>상의>티셔츠" in text
@@ -105,7 +107,9 @@ def test_only_answers_to_the_same_catalog_are_gone_on_with(target: str, catalog:
 
 
 @pytest.mark.parametrize(
-    ("values", "found"), [({}, "neither"), ({"name": "a", "catalog": Path("a.csv")}, "both")], ids=["neither", "both"]
+    ("values", "found"),
+    [({}, "neither"), ({"texts": ProductTexts(name="a"), "catalog": Path("a.csv")}, "both")],
+    ids=["neither", "both"],
 )
 def test_one_product_or_a_catalog_is_asked_about(values: dict, found: str):
     with pytest.raises(InputError, match=f"expected one product .* or --catalog FILE, found {found}"):

@@ -50,10 +50,13 @@ def test_a_whole_number_will_do_for_a_float() -> None:
     [
         (
             {"tokeniser": {}},
-            "f: unknown table [tokeniser]; the tables are tokenizer, model, image, training, linear, neighbors;"
+            "f: unknown table [tokeniser]; the tables are fields, tokenizer, model, image, training, linear, neighbors;"
             " did you mean 'tokenizer'?",
         ),
-        ({"zzz": {}}, "f: unknown table [zzz]; the tables are tokenizer, model, image, training, linear, neighbors"),
+        (
+            {"zzz": {}},
+            "f: unknown table [zzz]; the tables are fields, tokenizer, model, image, training, linear, neighbors",
+        ),
         ({"tokenizer": 3}, "f: 'tokenizer' has to be a table of settings, found 3"),
         ({"training": {"epoch": 3}}, "f: [training]: unknown setting 'epoch'; did you mean 'epochs'?"),
         ({"training": {"zzz": 3}}, "f: [training]: unknown setting 'zzz'"),
@@ -103,9 +106,9 @@ def test_every_setting_is_explained() -> None:
     ("group", "name", "value", "expected"),
     [
         ("tokenizer", "hash_buckets", 1000, "hash_buckets: expected a power of two, found 1000"),
-        ("tokenizer", "name_length", 0, "name_length: expected 1 or more, found 0"),
+        ("fields", "name_length", 0, "name_length: expected 1 or more, found 0"),
         ("tokenizer", "word_orders", [0], r"word_orders: expected orders of 1 or more, found \(0,\)"),
-        ("model", "name_dropout_rate", 1.5, "name_dropout_rate: expected 0 to below 1, found 1.5"),
+        ("fields", "name_dropout_rate", 1.5, "name_dropout_rate: expected 0 to below 1, found 1.5"),
         ("model", "ngram_rows", 0, "ngram_rows: expected a power of two, found 0"),
         ("model", "ngram_rows", 48, "ngram_rows: expected a power of two, found 48"),
         ("model", "fcl_dim", 0, "fcl_dim: expected 1 or more, found 0"),

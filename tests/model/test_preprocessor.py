@@ -9,13 +9,14 @@ from model.bundle.bundle import load_bundle
 from model.errors import PictureError, ProductError
 from model.preprocessor import Preprocessor
 from model.product import Product
-from model.settings import ImageSettings
+from model.settings import FieldSettings, ImageSettings, text_fields
 from tests.conftest import toy_picture
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer(
     TokenizerSettings(analyzer="script", vector_size=2, hash_buckets=16, ngram_min_count=1),
+    text_fields(("name", "brand"), FieldSettings()),
     ["red", "cap"],
     np.ones((4, 2), np.float32),
     np.ones(16, np.int64),

@@ -1,6 +1,7 @@
 """Text fields to ids and weights, with a vocabulary small enough to read."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,21 +9,20 @@ import pytest
 
 from tokenizer.normalize import normalize_all
 from tokenizer.settings import TokenizerSettings
-from tokenizer.tokenizer import NGRAM_FIELDS, SEQUENCE_FIELDS, Tokenizer, fit_tokenizer, text_ngrams
+from tokenizer.text_field import TextField
+from tokenizer.tokenizer import Tokenizer, fit_tokenizer, text_ngrams
 
 SETTINGS = TokenizerSettings(
     analyzer="script",
     vector_size=4,
     min_count=1,
     word2vec_epochs=1,
-    name_length=4,
-    mall_category_length=2,
     hash_buckets=2**14,
     ngram_min_count=1,
-    name_ngrams=40,
-    mall_category_ngrams=30,
-    brand_ngrams=20,
 )
+NAME, BRAND = TextField("name", 0, 4, 40), TextField("brand", 2, 0, 20)
+FIELDS = (NAME, TextField("mall_category", 1, 2, 30), BRAND, TextField("maker", 3, 0, 20))
+NGRAM_FIELDS, SEQUENCE_FIELDS = [field.name for field in FIELDS], ["name", "mall_category"]
 SHOP = {
     "name": ["red cap", "red shoe", "RED  hat 15.6인치", ""],
     "mall_category": ["cap>hat", "", "shoe", "hat"],
@@ -38,8 +38,8 @@ def tokenizer(tmp_path: Path) -> Tokenizer:
     return fit(tmp_path, SETTINGS)
 
 
-def fit(tmp_path: Path, settings: TokenizerSettings) -> Tokenizer:
-    return fit_tokenizer([SHOP], settings, 0, tmp_path / "corpus.txt")
+def fit(tmp_path: Path, settings: TokenizerSettings, fields: Sequence[TextField] = FIELDS) -> Tokenizer:
+    return fit_tokenizer([SHOP], settings, fields, 0, tmp_path / "corpus.txt")
 
 
 def test_shapes_and_dtypes(tokenizer: Tokenizer) -> None:
@@ -94,15 +94,15 @@ def test_token_ids_by_eye(tokenizer: Tokenizer) -> None:
 
 def test_frequencies_and_texts_count_what_is_not_empty(tokenizer: Tokenizer) -> None:
     assert tokenizer.num_texts == {"name": 3, "mall_category": 3, "brand": 3, "maker": 1}
-    _, buckets, is_word, _ = text_ngrams(["red"], "name", SETTINGS)
+    _, buckets, is_word, _ = text_ngrams(["red"], NAME, SETTINGS)
     assert tokenizer.ngram_frequencies[buckets[is_word]].tolist() == [3]
-    _, buckets, is_word, _ = text_ngrams(["acme"], "brand", SETTINGS)
+    _, buckets, is_word, _ = text_ngrams(["acme"], BRAND, SETTINGS)
     assert tokenizer.ngram_frequencies[buckets[is_word]].tolist() == [2]
 
 
 def test_chunks_count_like_one(tmp_path: Path, tokenizer: Tokenizer) -> None:
     halves = [{field: texts[part] for field, texts in SHOP.items()} for part in (slice(2), slice(2, None))]
-    parted = fit_tokenizer(halves, SETTINGS, 0, tmp_path / "parted.txt")
+    parted = fit_tokenizer(halves, SETTINGS, FIELDS, 0, tmp_path / "parted.txt")
     assert sorted(parted.tokens) == sorted(tokenizer.tokens)
     assert parted.num_texts == tokenizer.num_texts
     np.testing.assert_array_equal(parted.ngram_frequencies, tokenizer.ngram_frequencies)
@@ -126,14 +126,14 @@ def test_an_ngram_seen_too_rarely_carries_no_weight(tmp_path: Path) -> None:
 
 def test_words_and_characters_each_have_unit_length(tokenizer: Tokenizer) -> None:
     encoded = tokenizer.encode({"name": ["red cap"]})
-    _, buckets, is_word, _ = text_ngrams(["red cap"], "name", SETTINGS)
+    _, buckets, is_word, _ = text_ngrams(["red cap"], NAME, SETTINGS)
     by_bucket = dict(zip(encoded["name_ngram_ids"][0].tolist(), encoded["name_ngram_weights"][0].tolist(), strict=True))
     for kind in (is_word, ~is_word):
         assert np.linalg.norm([by_bucket[bucket] for bucket in buckets[kind]]) == pytest.approx(1, rel=1e-6)
 
 
 def test_over_the_width_the_heaviest_stay(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    narrow = fit(tmp_path, dataclasses.replace(SETTINGS, name_ngrams=5))
+    narrow = fit(tmp_path, SETTINGS, (dataclasses.replace(NAME, num_ngrams=5), *FIELDS[1:]))
     texts = {"name": ["red cap", "red", "", "red shoe hat"]}
     wide, kept = tokenizer.encode(texts)["name_ngram_weights"], narrow.encode(texts)["name_ngram_weights"]
     assert kept.shape == (4, 5)
@@ -198,13 +198,13 @@ def test_a_saved_tokenizer_holds_no_pickle(tmp_path: Path, tokenizer: Tokenizer)
 
 def test_the_digest_tells_tokenizers_apart(tmp_path: Path, tokenizer: Tokenizer) -> None:
     assert fit(tmp_path, SETTINGS).digest == tokenizer.digest
-    assert fit(tmp_path, dataclasses.replace(SETTINGS, name_length=5)).digest != tokenizer.digest
-    other = fit_tokenizer([{**SHOP, "maker": ["bolt", "", "", ""]}], SETTINGS, 0, tmp_path / "other.txt")
+    assert fit(tmp_path, SETTINGS, (dataclasses.replace(NAME, num_tokens=5), *FIELDS[1:])).digest != tokenizer.digest
+    other = fit_tokenizer([{**SHOP, "maker": ["bolt", "", "", ""]}], SETTINGS, FIELDS, 0, tmp_path / "other.txt")
     assert other.digest != tokenizer.digest
 
 
 def test_an_empty_catalog_still_gives_a_tokenizer(tmp_path: Path) -> None:
-    empty = fit_tokenizer([], SETTINGS, 0, tmp_path / "corpus.txt")
+    empty = fit_tokenizer([], SETTINGS, FIELDS, 0, tmp_path / "corpus.txt")
     assert empty.vocabulary_size == 2
     encoded = empty.encode({"name": ["red cap"]})
     assert encoded["name_token_ids"].tolist() == [[1, 1, 0, 0]]
@@ -212,5 +212,17 @@ def test_an_empty_catalog_still_gives_a_tokenizer(tmp_path: Path) -> None:
 
 
 def test_lengths_by_field(tokenizer: Tokenizer) -> None:
-    assert [tokenizer.length(field) for field in SEQUENCE_FIELDS] == [4, 2]
-    assert [tokenizer.num_ngrams(field) for field in NGRAM_FIELDS] == [40, 30, 20, 20]
+    assert tuple(tokenizer.fields.values()) == FIELDS
+    assert tokenizer.sequence_fields == ("name", "mall_category")
+
+
+def test_a_long_text_is_cut(tmp_path: Path) -> None:
+    """A hundred characters are read, so that what follows them changes nothing."""
+    fields = (dataclasses.replace(BRAND, max_chars=100),)
+    tokenizer = fit_tokenizer([{"brand": ["red cap " * 20]}], SETTINGS, fields, 0, tmp_path / "corpus.txt")
+    one, two = (tokenizer.encode({"brand": ["red cap " * 20 + end]}) for end in ("", "shoe"))
+    for name, values in one.items():
+        np.testing.assert_array_equal(two[name], values)
+    cut = fit_tokenizer([{"brand": ["a" * 101]}], SETTINGS, fields, 0, tmp_path / "c")
+    whole = fit_tokenizer([{"brand": ["a" * 100]}], SETTINGS, fields, 0, tmp_path / "d")
+    assert cut.digest == whole.digest

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from model.engines.openvino_engine import OpenVinoProgram
-from model.product import FIELDS
-from model.settings import ImageSettings
+from model.product import FIELDS, TEXT_FIELDS
+from model.settings import FieldSettings, ImageSettings, text_fields
 from tests.conftest import TOY_SETTINGS, TOY_SHOP
 from tokenizer.pretrained_words import PRETRAINED_DIM
 from tokenizer.settings import TokenizerSettings
@@ -19,7 +19,6 @@ from tokenizer.tokenizer import Tokenizer, fit_tokenizer
 from training.encoding.encoded_catalog import EncodedCatalog
 from training.encoding.tokenizer_cache import fitted_tokenizer
 
-TEXT_FIELDS = ("name", "mall_category", "brand", "maker")
 NAMES, BUCKETS = ("name", "mall_category"), 256
 
 
@@ -33,7 +32,9 @@ class Runs:
 @pytest.fixture(scope="session")
 def toy_tokenizer(toy_catalogs: tuple[Path, Path], toy_cache: Path) -> tuple[Tokenizer, Path]:
     """The tokenizer of the toy catalog and where it is saved."""
-    return fitted_tokenizer(toy_catalogs[0], {}, TEXT_FIELDS, TOY_SETTINGS.tokenizer, 0, toy_cache)
+    return fitted_tokenizer(
+        toy_catalogs[0], {}, text_fields(TEXT_FIELDS, TOY_SETTINGS.fields), TOY_SETTINGS.tokenizer, 0, toy_cache
+    )
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +76,9 @@ def linear_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     settings = TokenizerSettings(
         analyzer="script", hash_buckets=BUCKETS, ngram_min_count=1, min_count=1, word2vec_epochs=0, vector_size=4
     )
-    return fit_tokenizer([texts], settings, 0, tmp_path_factory.mktemp("words") / "corpus.txt")
+    return fit_tokenizer(
+        [texts], settings, text_fields(NAMES, FieldSettings()), 0, tmp_path_factory.mktemp("words") / "corpus.txt"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +92,7 @@ def encoded(linear_tokenizer: Tokenizer) -> EncodedCatalog:
     arrays = linear_tokenizer.encode({"name": [row[0] for row in rows], "mall_category": [row[1] for row in rows]})
     presence = np.zeros((60, len(FIELDS)), np.float32)
     presence[:, :2] = [[bool(text) for text in row] for row in rows]
-    presence[:, 4] = 1
+    presence[:, FIELDS.index("image")] = 1
     return EncodedCatalog({**arrays, "presence": presence, "labels": np.arange(60, dtype=np.int32) % 3}, None, 0, "x")
 
 

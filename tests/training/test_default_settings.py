@@ -23,7 +23,7 @@ def test_fewer_rows_get_more_passes_so_that_the_steps_suffice(has_pictures: bool
 
 
 def test_pictures_call_for_dropout_on_the_name():
-    with_pictures, without = (default_settings(CatalogSize(5_000, shown)).model for shown in (True, False))
+    with_pictures, without = (default_settings(CatalogSize(5_000, shown)).fields for shown in (True, False))
     assert with_pictures.name_dropout_rate > without.name_dropout_rate
 
 

@@ -16,7 +16,7 @@ from catalog.labels import LabelSpace
 from catalog.pictures.decoding import UNREADABLE, picture_fault
 from catalog.pictures.source import PictureSource, PictureSourceSettings
 from catalog.rejects import Rejects
-from catalog.rows import CatalogRow, catalog_digest, catalog_text, presence_flags, read_catalog
+from catalog.rows import CatalogRow, catalog_digest, presence_flags, read_catalog
 from model.errors import PictureError
 from model.product import TEXT_FIELDS
 from model.settings import ImageSettings
@@ -41,8 +41,8 @@ class EncodedCatalog:
     """Rows of one catalog, ready for training.
 
     Args:
-        arrays: the text inputs of `model/engines/engine.py`, "presence" (N, 5) float32 over FIELDS, "labels" (N,)
-            int32, and with pictures "image_feature_rows" (N,) int64.
+        arrays: the text inputs of `model/features.py`, "presence" (N, len(FIELDS)) float32, "labels" (N,) int32, and
+            with pictures "image_feature_rows" (N,) int64.
         image_features: (M, F) that `image_feature_rows` points into, -1 for none.
         num_rejects: rows left out.
         digest: hexadecimal, equal for equal rows encoded in the same way.
@@ -142,7 +142,7 @@ class CatalogEncoder:
                 if kept:
                     arrays["labels"] = np.array(labels, np.int32)
                     arrays["presence"] = presence_flags(kept)
-                    yield {field: [catalog_text(row, field) for row in kept] for field in text_fields}, arrays
+                    yield {field: [row.text(field) for row in kept] for field in text_fields}, arrays
 
     def _labelled(self, catalog: Path, rows: list[CatalogRow], rejects: Rejects) -> tuple[list[CatalogRow], list[int]]:
         kept, labels = [], []

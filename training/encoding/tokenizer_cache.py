@@ -6,14 +6,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from catalog.rows import catalog_digest, catalog_text, read_catalog
-from model.product import TEXT_FIELDS
+from catalog.rows import catalog_digest, read_catalog
 from tokenizer.settings import TokenizerSettings
+from tokenizer.text_field import TextField
 from tokenizer.tokenizer import Tokenizer, fit_tokenizer
 from training.encoding.file_lock import exclusive
 
@@ -23,7 +23,7 @@ _log = logging.getLogger("aisle.tokenizer")
 def fitted_tokenizer(
     catalog: Path,
     columns: Mapping[str, str],
-    fields: tuple[str, ...],
+    fields: Sequence[TextField],
     settings: TokenizerSettings,
     seed: int,
     cache_dir: Path,
@@ -33,7 +33,8 @@ def fitted_tokenizer(
     Returns:
         the tokenizer and the folder it is saved in.
     """
-    parts = [catalog_digest(catalog), dict(columns), fields, dataclasses.asdict(settings), seed]
+    encoded = [dataclasses.asdict(field) for field in fields]
+    parts = [catalog_digest(catalog), dict(columns), encoded, dataclasses.asdict(settings), seed]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
     folder = cache_dir / "tokenizers" / key
     with exclusive(cache_dir / "locks" / key):  # of two processes that want it the second one finds it
@@ -46,12 +47,11 @@ def fitted_tokenizer(
 def _fit(
     catalog: Path,
     columns: Mapping[str, str],
-    fields: tuple[str, ...],
+    fields: Sequence[TextField],
     settings: TokenizerSettings,
     seed: int,
     folder: Path,
 ) -> Tokenizer:
-    text_fields = [field for field in fields if field in TEXT_FIELDS]
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had the same id
     temporary.mkdir(parents=True)
@@ -61,10 +61,10 @@ def _fit(
 
             def chunks() -> Iterator[dict[str, list[str]]]:
                 for rows in read_catalog(catalog, columns):
-                    yield {field: [catalog_text(row, field) for row in rows] for field in text_fields}
+                    yield {field.name: [row.text(field.name) for row in rows] for field in fields}
                     bar.update(len(rows))
 
-            tokenizer = fit_tokenizer(chunks(), settings, seed, corpus)
+            tokenizer = fit_tokenizer(chunks(), settings, fields, seed, corpus)
         corpus.unlink()
         tokenizer.save(temporary)
         temporary.rename(folder)

@@ -86,9 +86,8 @@ def assemble(
 
 def _fitted_linear_head(prepared: Prepared, settings: Settings) -> LinearHead | None:
     buckets, seed = prepared.tokenizer.settings.hash_buckets, settings.training.seed
-    return fit_linear_head(
-        prepared.train, prepared.shape.fields, prepared.labels.taxonomy, buckets, settings.linear, seed
-    )
+    field_weights = ngram_field_weights(prepared.shape.fields, settings.fields)
+    return fit_linear_head(prepared.train, field_weights, prepared.labels.taxonomy, buckets, settings.linear, seed)
 
 
 def _with_neighbors(
@@ -96,7 +95,7 @@ def _with_neighbors(
 ) -> tuple[NeighborIndex | None, HeadLogits]:
     """The index and the heads with its logits; None where settings or the validation rows speak against neighbours."""
     mode = settings.neighbors.neighbor_head
-    field_weights = ngram_field_weights(prepared.shape.fields, settings.linear)
+    field_weights = ngram_field_weights(prepared.shape.fields, settings.fields)
     if mode == "off" or not field_weights or (mode == "auto" and heads.linear is None):
         return None, heads
     buckets = prepared.tokenizer.settings.hash_buckets

@@ -5,7 +5,7 @@ import logging
 import multiprocessing
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
@@ -18,7 +18,7 @@ from model.errors import TrainingError
 from model.machine.cores import usable_cores
 from model.network.linear_head import LinearHead
 from model.product import TEXT_FIELDS
-from model.settings import LinearSettings
+from model.settings import FieldSettings, LinearSettings
 from model.taxonomy import Taxonomy
 from tokenizer.pretrained_words import PRETRAINED_DIM
 from training.encoding.encoded_catalog import EncodedCatalog
@@ -44,7 +44,7 @@ _log = logging.getLogger("aisle.linear")
 
 def fit_linear_head(
     catalog: EncodedCatalog,
-    fields: Sequence[str],
+    field_weights: Mapping[str, float],
     taxonomy: Taxonomy,
     hash_buckets: int,
     settings: LinearSettings,
@@ -55,7 +55,7 @@ def fit_linear_head(
     The categories are those of every level: a leaf's weights are its own and a share of its parents'.
 
     Args:
-        fields: those that the model reads.
+        field_weights: weight of the n-grams of each text field that the model reads.
     Returns:
         None where `settings` or the data speak against it; the log says which.
     Raises:
@@ -63,7 +63,6 @@ def fit_linear_head(
     """
     if settings.linear_head == "off":
         return None
-    field_weights = ngram_field_weights(fields, settings)
     reader = TextReader(field_weights, hash_buckets)
     rows = reader.rows_to_fit(catalog, settings.linear_single_field_weight)
     num_found = len(np.unique(rows.labels))
@@ -92,13 +91,9 @@ def fit_linear_head(
     return LinearHead(vectors, kernel, biases + lost, num_sharing, field_weights, words, nameless_words)
 
 
-def ngram_field_weights(fields: Sequence[str], settings: LinearSettings) -> dict[str, float]:
-    """What the n-grams of each text field count."""
-    return {
-        field: settings.linear_mall_category_weight if field == "mall_category" else 1.0
-        for field in fields
-        if field in TEXT_FIELDS
-    }
+def ngram_field_weights(fields: Sequence[str], settings: FieldSettings) -> dict[str, float]:
+    """Weight of the n-grams of each text field."""
+    return {field: getattr(settings, f"linear_{field}_weight") for field in fields if field in TEXT_FIELDS}
 
 
 def linear_scores(head: LinearHead, catalog: EncodedCatalog) -> np.ndarray:

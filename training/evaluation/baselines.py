@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from catalog.labels import LabelSpace
-from catalog.rows import CatalogRow, catalog_text, read_catalog
+from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError
 from model.product import has_text
 from model.taxonomy import Taxonomy, normalize_path
@@ -106,7 +106,7 @@ class LinearBaseline:
         self._blocks = []
         parts = []
         for field in fields:
-            texts = [catalog_text(row, field) for row in sample.rows]
+            texts = [row.text(field) for row in sample.rows]
             pattern = _WORD if any(re.search(_WORD, text) for text in texts) else _CHARACTER
             words = {"token_pattern": pattern, "ngram_range": (1, 2)}
             min_df = 2 if len(texts) >= _MANY_TEXTS else 1
@@ -122,7 +122,7 @@ class LinearBaseline:
 
     def answer(self, rows: Sequence[CatalogRow]) -> BaselineAnswers:
         """The class of highest margin; sure where the next one is far."""
-        texts = {field: [catalog_text(row, field) for row in rows] for field, _ in self._blocks}
+        texts = {field: [row.text(field) for row in rows] for field, _ in self._blocks}
         features = self._stack([vectorizer.transform(texts[field]) for field, vectorizer in self._blocks]).tocsr()
         margins = self._svm.decision_function(features)
         if margins.ndim == 1:  # of two classes there is one margin
@@ -137,14 +137,14 @@ class LookupBaseline:
     def __init__(self, sample: TrainingSample):
         counts: dict[str, Counter[int]] = {}
         for row, found in zip(sample.rows, sample.classes.tolist(), strict=True):
-            for key in {normalize_path(row.mall_category), ""}:  # '' counts all rows
+            for key in {normalize_path(row.text("mall_category")), ""}:  # '' counts all rows
                 counts.setdefault(key, Counter())[found] += 1
         self._answers = {key: _most_frequent(counter) for key, counter in counts.items()}
 
     def answer(self, rows: Sequence[CatalogRow]) -> BaselineAnswers:
         """As sure as the mall category's rows agree."""
         majority = self._answers[""]
-        found = [self._answers.get(normalize_path(row.mall_category), majority) for row in rows]
+        found = [self._answers.get(normalize_path(row.text("mall_category")), majority) for row in rows]
         return BaselineAnswers(np.array([c for c, _ in found], np.int32), np.array([s for _, s in found], np.float32))
 
 
@@ -168,7 +168,7 @@ class Baselines:
         sample = read_sample(catalog, columns, labels, max_rows)
         self._catalog = catalog.name
         self._num_rows, self._num_rows_in_catalog = len(sample.rows), sample.num_rows_in_catalog
-        fields = [field for field in _FIELDS if any(has_text(catalog_text(row, field)) for row in sample.rows)]
+        fields = [field for field in _FIELDS if any(has_text(row.text(field)) for row in sample.rows)]
         self._baselines: dict[str, Baseline] = {}
         if fields and len(np.unique(sample.classes)) > 1:
             self._baselines["tfidf_linear_svm"] = LinearBaseline(sample, fields)

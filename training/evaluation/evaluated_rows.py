@@ -144,11 +144,11 @@ class EvaluatedRows:
         error = self._errors[i]
         row = error.row
         top = self.answers.categories(i, taxonomy)[0]
-        (words,) = self._predictor.word_supports([row.product_name], error.features, error.outputs["joint_logits"])
+        (words,) = self._predictor.word_supports([row.text("name")], error.features, error.outputs["joint_logits"])
         return ConfidentError(
             product_id=row.product_id,
-            product_name=row.product_name,
-            mall_category=row.mall_category,
+            product_name=row.text("name"),
+            mall_category=row.text("mall_category"),
             truth=taxonomy.leaves[int(self.joint.labels[i])],
             answer=top.category,
             probability=top.probability,

@@ -33,7 +33,7 @@ class MallCategoryMetrics:
             is_leaf_accepted: (n,) bool, whether a leaf was accepted.
         """
         for row, right, placed in zip(rows, is_right.tolist(), is_leaf_accepted.tolist(), strict=True):
-            top = row.mall_category.split(SEPARATOR)[0].strip()
+            top = row.text("mall_category").split(SEPARATOR)[0].strip()
             if not top or (top not in self._counts and len(self._counts) >= self._max_groups):
                 continue
             counts = self._counts.setdefault(top, [0, 0, 0, 0])

@@ -4,7 +4,7 @@ import contextlib
 import math
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,7 +20,7 @@ from training.network.train_state import Progress, TrainState
 
 def fit(
     model: keras.Model,
-    heads: Sequence[str],
+    loss_weights: Mapping[str, float],
     batches: tuple[ShuffledBatches, ShuffledBatches],
     settings: TrainingSettings,
     state: TrainState,
@@ -32,8 +32,8 @@ def fit(
     The best weights stay in `model`.
 
     Args:
-        model: its outputs are the logits of `heads`, "<head>_logits".
-        heads: the last one, the joint where there are several, says what is best.
+        model: its outputs are the logits of all heads, "<head>_logits".
+        loss_weights: by head; the last head, the joint where there are several, says which epoch is best.
         batches: training and validation.
         resume: go on from `state`; the result equals that of an uninterrupted run.
         callbacks: further ones; each sees an epoch before the state keeps it.
@@ -41,7 +41,8 @@ def fit(
         TrainingError: the loss is not finite, or the state cannot be read or written.
     """
     train, val = batches
-    compile_network(model, heads, settings, steps=len(train) * settings.epochs)
+    compile_network(model, loss_weights, settings, steps=len(train) * settings.epochs)
+    heads = tuple(loss_weights)
     if resume and state.exists():
         progress = state.restore(model)
     else:

@@ -1,10 +1,10 @@
 """The network as it is trained: a loss and an optimizer on top."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
-from model.settings import TrainingSettings
+from model.settings import Settings, TrainingSettings
 from training.network.losses import SmoothedCrossEntropy
 
 
@@ -15,13 +15,25 @@ def over_logits(classifier: keras.Model) -> keras.Model:
     return keras.Model({tensor.name: tensor for tensor in classifier.inputs}, outputs, name="trained")
 
 
-def compile_network(model: keras.Model, heads: Sequence[str], settings: TrainingSettings, steps: int) -> None:
-    """Attach losses, per-head accuracy and the optimizer, whose learning rate ends at 0 after `steps`."""
-    outputs = [f"{head}_logits" for head in heads]
+def head_loss_weights(heads: Sequence[str], settings: Settings) -> dict[str, float]:
+    """Weight of the loss of each head of a network, in their order."""
+    joint = settings.training.joint_loss_weight
+    return {head: joint if head == "joint" else getattr(settings.fields, f"{head}_loss_weight") for head in heads}
+
+
+def compile_network(
+    model: keras.Model, loss_weights: Mapping[str, float], settings: TrainingSettings, steps: int
+) -> None:
+    """Attach losses, per-head accuracy and the optimizer, whose learning rate ends at 0 after `steps`.
+
+    Args:
+        loss_weights: by head.
+    """
+    outputs = [f"{head}_logits" for head in loss_weights]
     model.compile(
         optimizer=build_optimizer(settings, steps),
         loss={output: SmoothedCrossEntropy(settings.label_smoothing) for output in outputs},
-        loss_weights={f"{head}_logits": getattr(settings, f"{head}_loss_weight") for head in heads},
+        loss_weights={f"{head}_logits": weight for head, weight in loss_weights.items()},
         weighted_metrics={output: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for output in outputs},
     )
 

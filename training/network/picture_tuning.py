@@ -22,7 +22,7 @@ from training.network.fit import fit
 from training.network.train_state import TrainState
 
 # What the network's own settings are does not matter here, so that trials of a search share one tuned backbone.
-_TRAINING = TrainingSettings(batch_size=64, image_loss_weight=1.0)
+_TRAINING = TrainingSettings(batch_size=64)
 _DROPOUT_RATE = 0.4
 _MAX_SHIFT = 0.1  # of height and width
 
@@ -86,7 +86,7 @@ def tune_pictures(
     )
     _log.info("the last layers of the backbone learn from %d pictures", batches[0].num_rows)
     with exclusive(cache / "locks" / key):
-        fit(model, ("image",), batches, trained_on, TrainState(cache / "tuned" / key, key), resume=True)
+        fit(model, {"image": 1.0}, batches, trained_on, TrainState(cache / "tuned" / key, key), resume=True)
 
 
 def tuning_key(settings: Settings) -> str:

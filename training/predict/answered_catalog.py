@@ -133,7 +133,7 @@ def _answerable(
     chunk = _Chunk([], [], {})
     for row, picture in zip(rows, pictures, strict=True):
         image = b"" if picture is not None else None  # only its presence matters: the pixels go beside it
-        product = Product(row.product_id, row.product_name, row.mall_category, row.brand, row.maker, image)
+        product = row.product(image)
         try:
             if isinstance(picture, PictureError):
                 raise PictureError(picture_fault(row.image, picture))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from model.product import field_words
 from training.metrics.classification import CategoryRow
 
 #: A category of fewer products is left out where a worst one is named: one mistake would decide it.
@@ -13,8 +14,6 @@ MIN_COMBINATION_GAP = 0.05
 #: Below so many products the figures are called rough; 400 leave them within 5 points.
 MIN_COUNT = 400
 MAX_DIGITS = 4
-
-FIELD_WORDS = {"name": "a name", "mall_category": "a mall category", "image": "a picture"}
 
 
 def verdict(metrics: Mapping[str, Any], precision_target: float, category_rows: Sequence[CategoryRow]) -> list[str]:
@@ -122,12 +121,7 @@ def _combination_sentence(combinations: Sequence[Mapping[str, Any]], accuracy: f
     elif not lacking:
         having = "every field"
     elif len(lacking) < len(worst["fields"]):
-        having = f"every field but {_listed(lacking)}"
+        having = f"every field but {field_words(lacking, joined_by='and')}"
     else:
-        having = f"only {_listed(worst['fields'])}"
+        having = f"only {field_words(worst['fields'], joined_by='and')}"
     return [f"Products with {having} fare worst: {of_hundred(worst['accuracy'])} of 100 are right."]
-
-
-def _listed(fields: Sequence[str]) -> str:
-    words = [FIELD_WORDS.get(field, f"a {field}") for field in fields]
-    return f"{', '.join(words[:-1])} and {words[-1]}" if words[1:] else words[0]

@@ -10,7 +10,14 @@ from typing import Any
 
 from model.errors import SettingsError
 from model.product import FIELDS
-from model.settings import LinearSettings, NeighborSettings, Settings, settings_from_dict, settings_to_dict
+from model.settings import (
+    FieldSettings,
+    LinearSettings,
+    NeighborSettings,
+    Settings,
+    settings_from_dict,
+    settings_to_dict,
+)
 from training.tune.dimension import Dimension, Value, dimension_of, encode
 
 #: Name of the hyperparameter that chooses among variants.
@@ -23,9 +30,11 @@ _FIXED_NAMES = {
     "backend": "a worker trains on one backend; give --backend for the whole search",
     "patience": "it decides how long a trial goes on, not how good it is",
     **{
-        entry.name: f"the {head} head is fitted after the network, by which a trial is judged"
-        for head, group in (("linear", LinearSettings), ("neighbor", NeighborSettings))
+        entry.name: f"the {head} head is fitted after the network, by which a trial is scored"
+        for head, groups in (("linear", (LinearSettings, FieldSettings)), ("neighbor", (NeighborSettings,)))
+        for group in groups
         for entry in dataclasses.fields(group)
+        if entry.name.startswith(head)
     },
 }
 #: {group: {name: value}}, a part of a config file.

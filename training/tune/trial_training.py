@@ -17,6 +17,7 @@ from model.settings import settings_from_dict
 from training.encoding.picture_encoding import PictureEncoder
 from training.network.batches import CatalogBatches
 from training.network.fit import by_head, fit
+from training.network.optimization import head_loss_weights
 from training.preparation import Preparation, Prepared
 from training.train import build_network, run_key
 from training.tune.objective import measure_objectives
@@ -82,7 +83,7 @@ class TrialTraining:
         )
         progress = fit(
             model,
-            prepared.shape.heads,
+            head_loss_weights(prepared.shape.heads, settings),
             (train, val),
             settings.training,
             state,

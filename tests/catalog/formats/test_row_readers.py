@@ -13,6 +13,7 @@ from catalog.formats.row_readers import field_text
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError
+from tests.conftest import catalog_row
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -35,7 +36,7 @@ def test_other_headings_in_parquet(tmp_path: Path) -> None:
     table = pyarrow.table({"name.ko": ["셔츠"], "id": [7], "extra": [[1, 2]]})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     rows, _ = rejected(tmp_path / "a.parquet", {"product_id": "id", "product_name": "name.ko", "brand": "name.ko"})
-    assert rows == [CatalogRow(1, "7", "셔츠", "", "셔츠", "", "", "")]
+    assert rows == [catalog_row(1, "7", {"name": "셔츠", "brand": "셔츠"})]
 
 
 def test_bad_json_rows_cost_only_themselves(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_bad_json_rows_cost_only_themselves(tmp_path: Path) -> None:
         '{"product_id": "p13", "price": {"won": 1}}',
     ]
     rows, bad = rejected(write(tmp_path / "a.jsonl", "\n".join(lines)))
-    assert rows == [CatalogRow(1, "1", "2", "", "", "2.5", "", ""), CatalogRow(13, "p13", "", "", "", "", "", "")]
+    assert rows == [catalog_row(1, "1", {"name": "2", "maker": "2.5"}), catalog_row(13, "p13")]
     found = {line: (product_id, reason) for line, product_id, reason in bad}
     assert found["2"][1].startswith("bad JSON: Expecting value")
     assert found["3"] == ("", "bad JSON: expected an object, found list; write one object a line")
@@ -94,7 +95,7 @@ def test_a_json_line_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_json_key_may_appear_late(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", '{"product_id": "1", "brand": "b"}\n{"product_id": "2", "image": "i.jpg"}\n')
-    assert [(row.brand, row.image) for row in rejected(path)[0]] == [("b", ""), ("", "i.jpg")]
+    assert [(row.text("brand"), row.image) for row in rejected(path)[0]] == [("b", ""), ("", "i.jpg")]
 
 
 @pytest.mark.parametrize("text", ["", "\n", '[\n{"product_id": 1},\n]', "product_id,brand\n1,b\n"])
@@ -115,7 +116,7 @@ def test_parquet_values(tmp_path: Path) -> None:
     }
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     rows, bad = rejected(tmp_path / "a.parquet")
-    assert rows == [CatalogRow(1, "1", "a", "", "ok", "1.50", "", "")]
+    assert rows == [catalog_row(1, "1", {"name": "a", "brand": "ok", "maker": "1.50"})]
     assert [(line, product_id, reason.partition(":")[0]) for line, product_id, reason in bad] == [
         ("2", "2", "undecodable bytes"),
         ("3", "", "no product_id"),
@@ -128,7 +129,7 @@ def test_parquet_text_that_is_not_utf8_costs_its_own_row(tmp_path: Path) -> None
     table = pyarrow.table({"product_id": ["1", "2", "3"], "product_name": names})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     rows, bad = rejected(tmp_path / "a.parquet")
-    assert [row.product_name for row in rows] == ["good", "fine"]
+    assert [row.text("name") for row in rows] == ["good", "fine"]
     assert [line for line, _, _ in bad] == ["2"]
 
 

@@ -17,10 +17,12 @@ from model.prediction.formula import JointFormula, LinearPenalty
 from model.taxonomy import Taxonomy
 from tests.conftest import TOY_SETTINGS
 from tokenizer.settings import TokenizerSettings
+from tokenizer.text_field import TextField
 from tokenizer.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer(
     TokenizerSettings(analyzer="script", vector_size=4, hash_buckets=16),
+    [TextField("name", 0, 5, 7)],
     ["red", "모자"],
     np.ones((4, 4), np.float32),
     np.ones(16, np.int64),

@@ -12,16 +12,18 @@ from model.engines.engine_choice import open_engine
 from model.engines.export import write_programs
 from model.errors import BundleError
 from model.network.classifier import ClassifierShape, build_classifier
-from model.settings import ModelSettings
+from model.settings import FieldSettings, ModelSettings
 from tokenizer.settings import TokenizerSettings
+from tokenizer.text_field import TextField
 from tokenizer.tokenizer import Tokenizer
 
 
 def text_classifier() -> keras.Model:
-    settings = TokenizerSettings(analyzer="script", vector_size=4, hash_buckets=16, name_ngrams=4, name_length=3)
-    tokenizer = Tokenizer(settings, ["red"], np.ones((3, 4), np.float32), np.ones(16, np.int64), {"name": 1})
+    settings = TokenizerSettings(analyzer="script", vector_size=4, hash_buckets=16)
+    fields = [TextField("name", 0, 3, 4)]
+    tokenizer = Tokenizer(settings, fields, ["red"], np.ones((3, 4), np.float32), np.ones(16, np.int64), {"name": 1})
     small = ModelSettings(hidden_dim=2, fcl_dim=4, ngram_dim=2)
-    return build_classifier(ClassifierShape(("name",), 3, 0), small, tokenizer, seed=0)
+    return build_classifier(ClassifierShape(("name",), 3, 0), small, FieldSettings(), tokenizer, seed=0)
 
 
 def test_programs_without_pictures(tmp_path: Path) -> None:

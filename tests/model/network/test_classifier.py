@@ -8,24 +8,26 @@ import numpy as np
 import pytest
 
 from model.network.classifier import ClassifierShape, build_classifier, field_positions
-from model.product import FIELDS
-from model.settings import ModelSettings
+from model.product import FIELDS, TEXT_FIELDS
+from model.settings import FieldSettings, ModelSettings, text_fields
 from tokenizer.pretrained_words import PRETRAINED_DIM, PretrainedWords
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer
 
+FIELD_SETTINGS = FieldSettings(
+    name_length=6, mall_category_length=5, name_ngrams=7, mall_category_ngrams=6, brand_ngrams=3, maker_ngrams=3
+)
 TOKENIZER = Tokenizer(
-    TokenizerSettings(
-        analyzer="script", vector_size=4, name_length=6, mall_category_length=5, hash_buckets=16, name_ngrams=7,
-        mall_category_ngrams=6, brand_ngrams=3, ngram_min_count=1,
-    ),
+    TokenizerSettings(analyzer="script", vector_size=4, hash_buckets=16, ngram_min_count=1),
+    text_fields(TEXT_FIELDS, FIELD_SETTINGS),
     ["red", "cap", "shoe"],
     np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32),
     np.ones(16, np.int64),
     {"name": 3, "mall_category": 3, "brand": 3, "maker": 3},
-)  # fmt: skip
+)
 TOKENIZER_WITH_WORDS = Tokenizer(
     TOKENIZER.settings,
+    list(TOKENIZER.fields.values()),
     TOKENIZER.tokens,
     TOKENIZER.word_vectors,
     TOKENIZER.ngram_frequencies,
@@ -38,7 +40,7 @@ SHAPE = ClassifierShape(FIELDS, num_classes=3, image_feature_dim=6)
 
 @pytest.fixture(scope="module")
 def classifier() -> keras.Model:
-    model = build_classifier(SHAPE, SETTINGS, TOKENIZER, seed=0)
+    model = build_classifier(SHAPE, SETTINGS, FieldSettings(), TOKENIZER, seed=0)
     random = np.random.default_rng(1)  # "missing" starts at 0, where a mistake would not show
     model.set_weights([weight + random.normal(size=weight.shape) * 0.1 for weight in model.get_weights()])
     return model
@@ -71,7 +73,7 @@ def test_the_parameters_counted_by_hand(classifier: keras.Model) -> None:
 
 
 def test_word_vectors_are_loaded_into_both_channels() -> None:
-    model = build_classifier(SHAPE, SETTINGS, TOKENIZER, seed=0)
+    model = build_classifier(SHAPE, SETTINGS, FieldSettings(), TOKENIZER, seed=0)
     for name in ("static_word_vectors", "trained_word_vectors"):
         np.testing.assert_array_equal(model.get_layer(name).get_weights()[0], TOKENIZER.word_vectors)
     assert '"Constant"' not in model.to_json()  # it would be longer than the weights
@@ -79,7 +81,7 @@ def test_word_vectors_are_loaded_into_both_channels() -> None:
 
 def test_neighbouring_buckets_share_a_row_of_a_smaller_table() -> None:
     """Of 16 buckets 4 share each of 4 rows; with ids of one row exchanged nothing changes."""
-    model = build_classifier(SHAPE, dataclasses.replace(SETTINGS, ngram_rows=4), TOKENIZER, seed=0)
+    model = build_classifier(SHAPE, dataclasses.replace(SETTINGS, ngram_rows=4), FieldSettings(), TOKENIZER, seed=0)
     assert model.get_layer("ngram_vectors").get_weights()[0].shape == (4, 3)
     inputs = features(3)
     moved = {name: values ^ 3 if name.endswith("_ngram_ids") else values for name, values in inputs.items()}
@@ -105,7 +107,7 @@ def test_outputs_and_their_shapes(classifier: keras.Model) -> None:
 @pytest.mark.parametrize("fields", [fields for count in (1, 2) for fields in combinations(FIELDS, count)], ids="+".join)
 def test_only_present_fields_get_inputs_and_heads(fields: tuple[str, ...]) -> None:
     shape = ClassifierShape(fields, 3, 6 if "image" in fields else 0)
-    model = build_classifier(shape, SETTINGS, TOKENIZER, seed=0)
+    model = build_classifier(shape, SETTINGS, FieldSettings(), TOKENIZER, seed=0)
     assert {tensor.name for tensor in model.inputs} == set(features(1, fields))
     outputs = run(model, features(2, fields))
     assert set(outputs) == {f"{head}_logits" for head in shape.heads} | {"embedding"}
@@ -147,7 +149,9 @@ def test_padding_ngrams_weigh_nothing(classifier: keras.Model) -> None:
 
 
 def test_the_seed_decides_the_weights() -> None:
-    first, same, other = (build_classifier(SHAPE, SETTINGS, TOKENIZER, seed).get_weights() for seed in (1, 1, 2))
+    first, same, other = (
+        build_classifier(SHAPE, SETTINGS, FieldSettings(), TOKENIZER, seed).get_weights() for seed in (1, 1, 2)
+    )
     for one, two in zip(first, same, strict=True):
         np.testing.assert_array_equal(one, two)
     assert any(not np.array_equal(one, two) for one, two in zip(first, other, strict=True))
@@ -156,7 +160,7 @@ def test_the_seed_decides_the_weights() -> None:
 @pytest.mark.parametrize("activation", ["gelu", "silu", "selu", "elu", "tanh", "leaky_relu"])
 def test_every_activation_builds(activation: str) -> None:
     settings = dataclasses.replace(SETTINGS, cnn_activation=activation, fcl_activation=activation)
-    model = build_classifier(ClassifierShape(("name",), 2, 0), settings, TOKENIZER, seed=0)
+    model = build_classifier(ClassifierShape(("name",), 2, 0), settings, FieldSettings(), TOKENIZER, seed=0)
     assert np.isfinite(run(model, features(2, ("name",)))["joint_logits"]).all()
 
 

@@ -35,7 +35,7 @@ from model.network.classifier import ClassifierShape, build_classifier
 from model.engines.export import write_programs
 from model.engines.keras_engine import KerasEngine
 from training.encoding.picture_encoding import PictureEncoder
-from training.network.optimization import compile_network, over_logits
+from training.network.optimization import compile_network, head_loss_weights, over_logits
 
 bundle_dir, folder = map(pathlib.Path, sys.argv[1:3])
 given = dict(np.load(folder / "given.npz"))
@@ -50,9 +50,10 @@ pictures.embed([(folder / "picture.png").read_bytes()])
 np.save(folder / "embedded.npy", pictures.cache.features())
 
 shape = ClassifierShape(bundle.fields, bundle.taxonomy.num_leaves, bundle.image_feature_dim)
-classifier = build_classifier(shape, bundle.settings.model, bundle.tokenizer, seed=0)
+classifier = build_classifier(shape, bundle.settings.model, bundle.settings.fields, bundle.tokenizer, seed=0)
 network = over_logits(classifier)
-compile_network(network, shape.heads, dataclasses.replace(bundle.settings.training, warmup_steps=0), steps=2)
+loss_weights = head_loss_weights(shape.heads, bundle.settings)
+compile_network(network, loss_weights, dataclasses.replace(bundle.settings.training, warmup_steps=0), steps=2)
 labels = {f"{head}_logits": np.arange(len(images), dtype=np.int32) % 3 for head in shape.heads}
 losses = [float(network.train_on_batch(given, labels)[0]) for _ in range(2)]
 write_programs(folder / "bundle", classifier, None)

@@ -12,9 +12,9 @@ from model.engines.openvino_engine import OpenVinoProgram
 from model.network.classifier import ClassifierShape, build_classifier
 from model.network.linear_head import LinearHead, served_classifier
 from model.product import FIELDS, TEXT_FIELDS
+from model.settings import FieldSettings
 from tests.model.network.test_classifier import SETTINGS, SHAPE, TOKENIZER, TOKENIZER_WITH_WORDS, features, run
 from tokenizer.pretrained_words import PRETRAINED_DIM
-from tokenizer.tokenizer import SEQUENCE_FIELDS
 
 FIELD_WEIGHTS = {"name": 1.0, "mall_category": 0.5, "brand": 1.0, "maker": 1.0}
 
@@ -67,7 +67,7 @@ def scores_by_hand(
 @pytest.fixture(scope="module")
 def programs() -> tuple[keras.Model, keras.Model]:
     """The classifier without and with the head; they share their layers."""
-    classifier = build_classifier(SHAPE, SETTINGS, TOKENIZER, seed=0)
+    classifier = build_classifier(SHAPE, SETTINGS, FieldSettings(), TOKENIZER, seed=0)
     return classifier, served_classifier(classifier, SHAPE, linear_head())
 
 
@@ -114,7 +114,7 @@ def test_one_text_field(tmp_path: Path, num_sharing: int) -> None:
     shape = ClassifierShape(("name",), 3, 0)
     head = linear_head(("name",), rank=3, num_sharing=num_sharing)
     settings = dataclasses.replace(SETTINGS, ngram_rows=4)  # a table of its own
-    whole = served_classifier(build_classifier(shape, settings, TOKENIZER, seed=0), shape, head)
+    whole = served_classifier(build_classifier(shape, settings, FieldSettings(), TOKENIZER, seed=0), shape, head)
     inputs = features(3, ("name",))
     expected = run(whole, inputs)
     np.testing.assert_allclose(expected["linear_logits"], by_hand(head, inputs), rtol=0, atol=1e-5)
@@ -131,10 +131,10 @@ def test_one_text_field(tmp_path: Path, num_sharing: int) -> None:
 def test_pretrained_words_have_their_say(tmp_path: Path, fields: tuple[str, ...], num_sharing: int) -> None:
     """In the network and in the head, and in the export of both; the last product has no name where others do."""
     shape = ClassifierShape(fields, 3, 6 if "image" in fields else 0)
-    read = tuple(field for field in fields if field in SEQUENCE_FIELDS)
+    read = tuple(field for field in fields if field in TOKENIZER.sequence_fields)
     texts = tuple(field for field in fields if field != "image")
     head = linear_head(texts, num_sharing=num_sharing, pretrained=read)
-    network = build_classifier(shape, SETTINGS, TOKENIZER_WITH_WORDS, seed=0)
+    network = build_classifier(shape, SETTINGS, FieldSettings(), TOKENIZER_WITH_WORDS, seed=0)
     whole = served_classifier(network, shape, head)
     inputs = features(3, fields)
     random = np.random.default_rng(2)

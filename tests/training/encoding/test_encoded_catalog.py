@@ -102,19 +102,25 @@ def test_equal_content_is_found_again(
         np.testing.assert_array_equal(again.arrays[name], values)
 
 
+def with_shorter_names(tokenizer: Tokenizer) -> Tokenizer:
+    fields = [replace(field, num_tokens=7 * (field.num_tokens > 0)) for field in tokenizer.fields.values()]
+    return Tokenizer(
+        tokenizer.settings,
+        fields,
+        tokenizer.tokens,
+        tokenizer.word_vectors,
+        tokenizer.ngram_frequencies,
+        tokenizer.num_texts,
+    )
+
+
 def test_whatever_shapes_it_gives_another_entry(
     rows: list[dict[str, str]], new_encoder: NewEncoder, tmp_path: Path, toy_tokenizer: tuple[Tokenizer, Path]
 ) -> None:
     catalog = write_catalog(tmp_path / "shop.csv", rows)
     other_catalog = write_catalog(tmp_path / "other.csv", [*rows, {**rows[0], "product_id": "new"}])
     tokenizer, _ = toy_tokenizer
-    shorter = Tokenizer(
-        replace(tokenizer.settings, name_length=7),
-        tokenizer.tokens,
-        tokenizer.word_vectors,
-        tokenizer.ngram_frequencies,
-        tokenizer.num_texts,
-    )
+    shorter = with_shorter_names(tokenizer)
     changes: list[dict[str, object]] = [
         {},
         {"columns": {"product_name": "brand", "brand": "product_name"}},
@@ -133,10 +139,7 @@ def test_pictures_alone_are_found_again_whatever_the_tokenizer(
 ) -> None:
     catalog = write_catalog(tmp_path / "shop.csv", rows)
     tokenizer, _ = toy_tokenizer
-    settings = replace(tokenizer.settings, name_length=7)
-    shorter = Tokenizer(
-        settings, tokenizer.tokens, tokenizer.word_vectors, tokenizer.ngram_frequencies, tokenizer.num_texts
-    )
+    shorter = with_shorter_names(tokenizer)
     found = [
         new_encoder(fields=("image",), tokenizer=one).encode(catalog, tmp_path / "rejects.csv")
         for one in (tokenizer, shorter)

@@ -40,7 +40,7 @@ def test_one_chunk_starts_no_process(toy_tokenizer: tuple[Tokenizer, Path], tmp_
     tokenizer, _ = toy_tokenizer
     ((arrays, companion),) = encode_texts(tokenizer, tmp_path / "nowhere", [(chunk(0, 3), "one")])
     assert companion == "one"
-    assert arrays["name_token_ids"].shape == (3, tokenizer.length("name"))
+    assert arrays["name_token_ids"].shape == (3, tokenizer.fields["name"].num_tokens)
 
 
 def test_no_chunk_gives_nothing(toy_tokenizer: tuple[Tokenizer, Path]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from model.errors import CatalogError
+from model.settings import text_fields
 from tests.conftest import TOY_SETTINGS, write_catalog
 from tokenizer.tokenizer import Tokenizer
 from training.encoding import tokenizer_cache as word_store
@@ -15,7 +16,7 @@ from training.encoding.tokenizer_cache import fitted_tokenizer
 
 ROWS = [{"product_id": f"p{i}", "product_name": f"반팔 티셔츠 {i}", "brand": "나이키"} for i in range(8)]
 SETTINGS = TOY_SETTINGS.tokenizer
-FIELDS = ("name", "brand", "image")
+FIELDS = text_fields(("name", "brand", "image"), TOY_SETTINGS.fields)
 
 
 @pytest.fixture
@@ -45,11 +46,12 @@ def test_whatever_shapes_it_gives_another(catalog: Path, tmp_path: Path) -> None
             (other, {}, FIELDS, SETTINGS, 0),
             (catalog, {"product_name": "brand", "brand": "product_name"}, FIELDS, SETTINGS, 0),
             (catalog, {}, FIELDS[:1], SETTINGS, 0),
-            (catalog, {}, FIELDS, replace(SETTINGS, name_length=5), 0),
+            (catalog, {}, FIELDS, replace(SETTINGS, min_count=2), 0),
+            (catalog, {}, [replace(FIELDS[0], num_tokens=5), FIELDS[1]], SETTINGS, 0),
             (catalog, {}, FIELDS, SETTINGS, 1),
         )
     }
-    assert len(folders) == 6
+    assert len(folders) == 7
 
 
 def test_a_crash_leaves_no_half_tokenizer(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +81,7 @@ def test_what_a_killed_process_of_the_same_id_left_is_no_obstacle(catalog: Path,
 
 def test_a_catalog_of_pictures_only_gives_a_tokenizer_without_words(tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": "1", "image": "a.jpg"}])
-    tokenizer, _ = fitted_tokenizer(catalog, {}, ("image",), SETTINGS, 0, tmp_path / "cache")
+    tokenizer, _ = fitted_tokenizer(catalog, {}, [], SETTINGS, 0, tmp_path / "cache")
     assert tokenizer.tokens == ()
     assert tokenizer.num_texts == {}
 

@@ -8,7 +8,7 @@ import pytest
 from model.network.classifier import ClassifierShape, build_classifier
 from model.network.linear_head import served_classifier
 from model.product import FIELDS
-from model.settings import LinearSettings, ModelSettings
+from model.settings import FieldSettings, LinearSettings, ModelSettings
 from model.taxonomy import Taxonomy
 from tests.conftest import TOY_SHOP
 from tests.training.conftest import BUCKETS, NAMES
@@ -76,9 +76,12 @@ def test_of_more_fields_each_comes_alone_once(encoded: EncodedCatalog) -> None:
 
 @pytest.fixture
 def tokenizer_with_words(linear_tokenizer: Tokenizer) -> Tokenizer:
-    known = linear_tokenizer
+    known, fields = linear_tokenizer, list(linear_tokenizer.fields.values())
     words = PretrainedWords([], np.zeros((0, PRETRAINED_DIM), np.float16))
-    return Tokenizer(known.settings, known.tokens, known.word_vectors, known.ngram_frequencies, known.num_texts, words)
+    fields = list(known.fields.values())
+    return Tokenizer(
+        known.settings, fields, known.tokens, known.word_vectors, known.ngram_frequencies, known.num_texts, words
+    )
 
 
 def test_the_program_answers_as_the_rows_are_read(
@@ -86,10 +89,12 @@ def test_the_program_answers_as_the_rows_are_read(
 ) -> None:
     catalog = without_names(encoded_with_words, slice(20))
     settings = LinearSettings(linear_rank=2)
-    head = fit_linear_head(encoded_with_words, NAMES, Taxonomy(TOY_SHOP), BUCKETS, settings, 0)
+    head = fit_linear_head(encoded_with_words, READER.field_weights, Taxonomy(TOY_SHOP), BUCKETS, settings, 0)
     assert head is not None
     shape = ClassifierShape(NAMES, 3, 0)
-    network = build_classifier(shape, ModelSettings(hidden_dim=2, fcl_dim=2), tokenizer_with_words, seed=0)
+    network = build_classifier(
+        shape, ModelSettings(hidden_dim=2, fcl_dim=2), FieldSettings(), tokenizer_with_words, seed=0
+    )
     program = served_classifier(network, shape, head)
     inputs = {tensor.name: catalog.arrays[tensor.name] for tensor in program.inputs}
     inputs["presence"] = inputs["presence"][:, :2]

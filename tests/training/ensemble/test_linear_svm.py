@@ -1,8 +1,9 @@
-"""The linear head's machines, against scikit-learn's own on the same rows."""
+"""The linear head's svms, against scikit-learn's own on the same rows."""
 
 import dataclasses
 import logging
 import os
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -21,11 +22,17 @@ from training.ensemble.linear_rows import ngram_matrix
 from training.ensemble.linear_svm import fit_linear_head, linear_scores
 
 LEAVES = Taxonomy(TOY_SHOP)
-PLAIN = LinearSettings(linear_parent_weight=0.0, linear_mall_category_weight=1.0, linear_single_field_weight=0.0)
+PLAIN = LinearSettings(linear_parent_weight=0.0, linear_single_field_weight=0.0)
+EQUAL = dict.fromkeys(NAMES, 1.0)
 
 
-def fitted(encoded: EncodedCatalog, settings: LinearSettings, taxonomy: Taxonomy = LEAVES) -> LinearHead:
-    head = fit_linear_head(encoded, (*NAMES, "image"), taxonomy, BUCKETS, settings, seed=0)
+def fitted(
+    encoded: EncodedCatalog,
+    settings: LinearSettings,
+    taxonomy: Taxonomy = LEAVES,
+    field_weights: Mapping[str, float] = EQUAL,
+) -> LinearHead:
+    head = fit_linear_head(encoded, field_weights, taxonomy, BUCKETS, settings, seed=0)
     assert head is not None
     return head
 
@@ -33,33 +40,33 @@ def fitted(encoded: EncodedCatalog, settings: LinearSettings, taxonomy: Taxonomy
 def test_the_scores_are_those_of_scikit_learn(encoded: EncodedCatalog) -> None:
     head = fitted(encoded, PLAIN)
     ngrams = ngram_matrix(encoded, dict.fromkeys(NAMES, 1.0), BUCKETS)[:57]
-    machine = LinearSVC(tol=1e-6, max_iter=10_000).fit(ngrams, encoded.arrays["labels"][:57])
+    svm = LinearSVC(tol=1e-6, max_iter=10_000).fit(ngrams, encoded.arrays["labels"][:57])
     found = linear_scores(head, encoded)
-    np.testing.assert_allclose(found[:57], machine.decision_function(ngrams), rtol=0, atol=0.01)
-    assert not found[57:].any()  # no text, no vote
+    np.testing.assert_allclose(found[:57], svm.decision_function(ngrams), rtol=0, atol=0.01)
+    assert not found[57:].any()  # no text, no score
     assert head.vectors.shape == (BUCKETS, 3)
 
 
 @pytest.mark.parametrize("rank", [3, 2])
 def test_pretrained_words_are_further_columns(encoded_with_words: EncodedCatalog, rank: int) -> None:
     weights = {"name": 1.0, "mall_category": 0.25}
-    settings = dataclasses.replace(PLAIN, linear_mall_category_weight=0.25, linear_rank=rank)
-    head = fitted(encoded_with_words, settings)
+    settings = dataclasses.replace(PLAIN, linear_rank=rank)
+    head = fitted(encoded_with_words, settings, field_weights=weights)
     assert {field: vectors.shape for field, vectors in head.pretrained.items()} == dict.fromkeys(
         NAMES, (PRETRAINED_DIM, rank)
     )
     words = [weight * encoded_with_words.arrays[f"{field}_pretrained"] for field, weight in weights.items()]
     inputs = np.concatenate([ngram_matrix(encoded_with_words, weights, BUCKETS).toarray(), *words], axis=1)[:57]
-    machine = LinearSVC(tol=1e-6, max_iter=10_000).fit(inputs, encoded_with_words.arrays["labels"][:57])
+    svm = LinearSVC(tol=1e-6, max_iter=10_000).fit(inputs, encoded_with_words.arrays["labels"][:57])
     found = linear_scores(head, encoded_with_words)
-    np.testing.assert_allclose(found[:57], machine.decision_function(inputs), rtol=0, atol=0.02 if rank == 3 else 0.3)
+    np.testing.assert_allclose(found[:57], svm.decision_function(inputs), rtol=0, atol=0.02 if rank == 3 else 0.3)
     assert not found[57:].any()
 
 
 def test_two_processes_find_the_same(encoded: EncodedCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = fitted(encoded, PLAIN)
     monkeypatch.setattr(linear_svm, "_FEW_ROW_CATEGORIES", 0)
-    monkeypatch.setattr(linear_svm, "usable_cores", lambda: [0, 1])
+    monkeypatch.setattr(linear_svm, "usable_cores", lambda: 2)
     np.testing.assert_allclose(linear_scores(fitted(encoded, PLAIN), encoded), linear_scores(alone, encoded), atol=1e-5)
 
 
@@ -70,7 +77,7 @@ def die(*_: object) -> None:
 
 def test_a_killed_process_ends_with_what_to_do(encoded: EncodedCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear_svm, "_FEW_ROW_CATEGORIES", 0)
-    monkeypatch.setattr(linear_svm, "usable_cores", lambda: [0, 1])
+    monkeypatch.setattr(linear_svm, "usable_cores", lambda: 2)
     monkeypatch.setattr(linear_svm, "_fit_one_against_rest", die)
     with pytest.raises(TrainingError, match=r"was killed, .* is kept: run the same command with --resume"):
         fitted(encoded, PLAIN)
@@ -87,20 +94,20 @@ def test_fewer_dimensions_keep_the_directions_in_which_scores_differ(encoded: En
     assert errors[2] < 0.1 < errors[1]
 
 
-def test_the_parents_machines_have_their_share(encoded: EncodedCatalog) -> None:
-    """의류>상의>티셔츠 and 의류>하의>청바지 share the machine of 의류, against 디지털."""
+def test_the_parents_svms_have_their_share(encoded: EncodedCatalog) -> None:
+    """의류>상의>티셔츠 and 의류>하의>청바지 share the svm of 의류, against 디지털."""
     own = linear_scores(fitted(encoded, PLAIN), encoded)[:57]
     found = linear_scores(fitted(encoded, dataclasses.replace(PLAIN, linear_parent_weight=0.5)), encoded)[:57]
     ngrams = ngram_matrix(encoded, dict.fromkeys(NAMES, 1.0), BUCKETS)[:57]
     clothes = LinearSVC(tol=1e-6, max_iter=10_000).fit(ngrams, encoded.arrays["labels"][:57] < 2)
     top = clothes.decision_function(ngrams)
-    # At the second level each leaf stands for a node of its own, so that this level repeats the leaves' machines.
+    # At the second level each leaf stands for a node of its own, so that this level repeats the leaves' svms.
     expected = 1.5 * own + 0.5 * np.stack([top, top, -top], axis=1)
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.02)
 
 
 def test_the_mall_category_counts_what_it_is_told(encoded: EncodedCatalog) -> None:
-    head = fitted(encoded, dataclasses.replace(PLAIN, linear_mall_category_weight=0.25))
+    head = fitted(encoded, PLAIN, field_weights={"name": 1.0, "mall_category": 0.25})
     assert head.field_weights == {"name": 1.0, "mall_category": 0.25}
     both, name = (ngram_matrix(encoded, weights, BUCKETS) for weights in (head.field_weights, {"name": 1.0}))
     mall_category = ngram_matrix(encoded, {"mall_category": 1.0}, BUCKETS)
@@ -113,24 +120,24 @@ def test_a_leaf_without_rows_scores_low(encoded: EncodedCatalog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "fields", "rows", "message"),
+    ("settings", "field_weights", "rows", "message"),
     [
-        (LinearSettings(linear_head="off"), NAMES, 60, ""),
-        (LinearSettings(), ("image",), 60, "expected texts of 2 categories or more, found 0"),
-        (LinearSettings(linear_head="on"), NAMES, 1, "expected texts of 2 categories or more, found 1"),
+        (LinearSettings(linear_head="off"), EQUAL, 60, ""),
+        (LinearSettings(), {}, 60, "expected texts of 2 categories or more, found 0"),
+        (LinearSettings(linear_head="on"), EQUAL, 1, "expected texts of 2 categories or more, found 1"),
     ],
 )
 def test_where_there_is_none(
     encoded: EncodedCatalog,
     settings: LinearSettings,
-    fields: tuple[str, ...],
+    field_weights: dict[str, float],
     rows: int,
     message: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "aisle")
     part = dataclasses.replace(encoded, arrays={name: values[:rows] for name, values in encoded.arrays.items()})
-    assert fit_linear_head(part, fields, LEAVES, BUCKETS, settings, 0) is None
+    assert fit_linear_head(part, field_weights, LEAVES, BUCKETS, settings, 0) is None
     assert message in caplog.text
 
 
@@ -143,12 +150,12 @@ def test_neighbouring_buckets_share_a_row_where_there_are_too_many(
     monkeypatch.setattr(linear_svm, "_LEAST_BUCKETS", 16)
     head = fitted(encoded, PLAIN)
     assert (head.vectors.shape, head.num_sharing) == ((BUCKETS // 4, 3), 4)
-    machine = LinearSVC(tol=1e-6, max_iter=10_000).fit(merged, encoded.arrays["labels"][:57])
-    np.testing.assert_allclose(linear_scores(head, encoded)[:57], machine.decision_function(merged), rtol=0, atol=0.01)
+    svm = LinearSVC(tol=1e-6, max_iter=10_000).fit(merged, encoded.arrays["labels"][:57])
+    np.testing.assert_allclose(linear_scores(head, encoded)[:57], svm.decision_function(merged), rtol=0, atol=0.01)
     told = dataclasses.replace(PLAIN, linear_head="on")
     assert fitted(encoded, told).num_sharing == 1  # whoever wants it gets it whole
     monkeypatch.setattr(linear_svm, "_LEAST_BUCKETS", BUCKETS)
-    assert fit_linear_head(encoded, NAMES, LEAVES, BUCKETS, PLAIN, 0) is None
+    assert fit_linear_head(encoded, EQUAL, LEAVES, BUCKETS, PLAIN, 0) is None
 
 
 def test_too_many_rows_and_categories(
@@ -156,7 +163,7 @@ def test_too_many_rows_and_categories(
 ) -> None:
     caplog.set_level(logging.INFO, "aisle")
     monkeypatch.setattr(linear_svm, "MAX_ROW_CATEGORIES", 170)
-    assert fit_linear_head(encoded, NAMES, LEAVES, BUCKETS, PLAIN, 0) is None
+    assert fit_linear_head(encoded, EQUAL, LEAVES, BUCKETS, PLAIN, 0) is None
     assert "no linear head: 57 rows, 3 categories and " in caplog.text
     assert "n-grams are too many; --linear-head on fits it all the same" in caplog.text
-    assert fit_linear_head(encoded, NAMES, LEAVES, BUCKETS, dataclasses.replace(PLAIN, linear_head="on"), 0) is not None
+    assert fit_linear_head(encoded, EQUAL, LEAVES, BUCKETS, dataclasses.replace(PLAIN, linear_head="on"), 0) is not None

@@ -10,7 +10,7 @@ from model.prediction.answers import softmax
 from model.prediction.calibration import Calibration
 from model.prediction.field_subsets import SubsetThresholds
 from model.prediction.formula import JointFormula, LinearPenalty
-from model.settings import LinearSettings, ModelSettings, NeighborSettings
+from model.settings import FieldSettings, LinearSettings, ModelSettings, NeighborSettings
 from model.taxonomy import Taxonomy
 from tests.conftest import TOY_SHOP
 from tests.training.conftest import BUCKETS, NAMES, with_wrong_labels
@@ -33,10 +33,10 @@ CONTRACT = Calibration(FORMULA, {}, 0.65, 0.9, (0.0, 0.0, 0.0))
 @pytest.fixture(scope="module")
 def hidden(encoded: EncodedCatalog, linear_tokenizer: Tokenizer) -> HiddenFields:
     """A fifth of the labels is wrong beside an untrained network and an SVM of the right ones."""
-    network = build_classifier(SHAPE, ModelSettings(hidden_dim=2, fcl_dim=2), linear_tokenizer, seed=0)
-    settings = LinearSettings()
-    head = fit_linear_head(encoded, NAMES, TREE, BUCKETS, settings, 0)
-    neighbors = index_neighbors(encoded, ngram_field_weights(NAMES, settings), BUCKETS, NeighborSettings())
+    network = build_classifier(SHAPE, ModelSettings(hidden_dim=2, fcl_dim=2), FieldSettings(), linear_tokenizer, seed=0)
+    weights = ngram_field_weights(NAMES, FieldSettings())
+    head = fit_linear_head(encoded, weights, TREE, BUCKETS, LinearSettings(), 0)
+    neighbors = index_neighbors(encoded, weights, BUCKETS, NeighborSettings())
     val = CatalogBatches(with_wrong_labels(encoded), SHAPE, 16)
     return HiddenFields(network, head, neighbors, val, 0)
 

@@ -3,11 +3,15 @@
 import numpy as np
 
 from catalog.rows import CatalogRow
+from tests.conftest import catalog_row
 from training.evaluation.mall_category_metrics import NUM_REPORTED, MallCategoryMetrics
 
 
 def rows_of(*mall_categories: str) -> list[CatalogRow]:
-    return [CatalogRow(i, str(i), "name", mall, "", "", "", "leaf") for i, mall in enumerate(mall_categories)]
+    return [
+        catalog_row(i, str(i), {"name": "name", "mall_category": mall}, category="leaf")
+        for i, mall in enumerate(mall_categories)
+    ]
 
 
 def test_groups_by_eye() -> None:

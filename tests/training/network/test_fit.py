@@ -18,7 +18,7 @@ from training.encoding.encoded_catalog import EncodedCatalog
 from training.network import fit as fit_module
 from training.network.batches import CatalogBatches
 from training.network.fit import fit
-from training.network.optimization import over_logits
+from training.network.optimization import head_loss_weights, over_logits
 from training.network.train_state import Progress, TrainState
 
 WORDS = ("셔츠 반팔", "바지 데님", "노트북 gram")
@@ -53,13 +53,15 @@ class Run:
         """Build afresh, as a new process would, and train."""
         keras.utils.set_random_seed(99)  # whatever ran before in this process
         shape = ClassifierShape(self.fields, 3, 0)
-        model = over_logits(build_classifier(shape, self.settings.model, self.tokenizer, 0))
+        model = over_logits(build_classifier(shape, self.settings.model, self.settings.fields, self.tokenizer, 0))
         size = self.settings.training.batch_size
         batches = (
             CatalogBatches(encoded(self.tokenizer, self.fields, 1), shape, size, shuffle_seed=0),
             CatalogBatches(encoded(self.tokenizer, self.fields, 0), shape, size),
         )
-        progress = fit(model, shape.heads, batches, self.settings.training, self.state, resume)
+        progress = fit(
+            model, head_loss_weights(shape.heads, self.settings), batches, self.settings.training, self.state, resume
+        )
         return model, progress
 
 

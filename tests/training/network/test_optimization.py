@@ -11,7 +11,7 @@ from model.network.classifier import ClassifierShape, build_classifier
 from model.settings import TrainingSettings
 from tests.conftest import TOY_SETTINGS
 from tokenizer.tokenizer import Tokenizer
-from training.network.optimization import build_optimizer, compile_network, over_logits
+from training.network.optimization import build_optimizer, compile_network, head_loss_weights, over_logits
 
 SHAPE = ClassifierShape(("brand", "image"), 3, 8)
 
@@ -56,10 +56,11 @@ def test_the_learning_rate_rises_to_its_top_and_ends_at_zero(steps: int, warmup_
 
 
 def test_head_weights_of_the_settings_weigh_the_losses(toy_tokenizer: tuple[Tokenizer, Path]) -> None:
-    classifier = build_classifier(SHAPE, TOY_SETTINGS.model, toy_tokenizer[0], 0)
+    classifier = build_classifier(SHAPE, TOY_SETTINGS.model, TOY_SETTINGS.fields, toy_tokenizer[0], 0)
     trained = over_logits(classifier)
-    settings = replace(TOY_SETTINGS.training, image_loss_weight=0.25, joint_loss_weight=2.0)
-    compile_network(trained, SHAPE.heads, settings, steps=10)
+    fields = replace(TOY_SETTINGS.fields, image_loss_weight=0.25)
+    settings = replace(TOY_SETTINGS, fields=fields, training=replace(TOY_SETTINGS.training, joint_loss_weight=2.0))
+    compile_network(trained, head_loss_weights(SHAPE.heads, settings), settings.training, steps=10)
     inputs, labels, weights = batch(trained)
     found = trained.evaluate(inputs, labels, sample_weight=weights, verbose=0, return_dict=True)
     expected = 0.25 * found["image_logits_loss"] + 2.0 * found["joint_logits_loss"]

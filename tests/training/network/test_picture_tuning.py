@@ -147,7 +147,7 @@ def test_batches_show_either_view_in_training_only(settings: Settings) -> None:
 def test_trials_of_a_search_share_a_tuned_backbone(settings: Settings) -> None:
     other_network = replace(
         settings,
-        model=replace(settings.model, image_dropout_rate=0.1),
+        fields=replace(settings.fields, image_dropout_rate=0.1),
         training=replace(settings.training, learning_rate=0.1, optimizer="SGD", epochs=9),
     )
     assert tuning_key(other_network) == tuning_key(settings)

@@ -9,7 +9,6 @@ from model.bundle.bundle import load_bundle
 from model.network.wider_classifier import load_classifier, widen_classifier
 from model.prediction.answers import Prediction
 from model.predictor import Predictor
-from model.product import Product
 from tests.conftest import TOY_SHOP
 from training.new_category.head_probe import HeadProbe
 
@@ -28,10 +27,7 @@ def test_views_tell_what_the_network_says(toy_bundle: Path, toy_catalogs: tuple[
     joint = rows.views["joint"]
     assert (joint.best_old == [bundle.taxonomy.class_of(row.category) for row in rows.rows]).mean() > 0.9
     texts = [i for i, row in enumerate(rows.rows) if not row.image]
-    products = [
-        Product(row.product_id, row.product_name, row.mall_category, row.brand, row.maker)
-        for row in (rows.rows[i] for i in texts)
-    ]
+    products = [row.product(None) for row in (rows.rows[i] for i in texts)]
     answers = [one for one in Predictor.open(toy_bundle).predict(products) if isinstance(one, Prediction)]
     served = [answer.categories[0].probability for answer in answers]  # by all heads, the neighbours among them
     np.testing.assert_allclose(np.exp(joint.best_old_logits - joint.old_scores)[texts], served, rtol=1e-3)

@@ -18,6 +18,7 @@ from training.tune.trial_message import Job
 SPACE = """
 [model]
 fcl_dim = { choice = [8, 16, 32] }
+[fields]
 name_dropout_rate = { float = [0.0, 0.6] }
 [training]
 optimizer = { choice = ["Adam", "SGD"] }

@@ -196,7 +196,7 @@ def test_an_interrupted_search_chooses_as_it_would_have(open_desk: OpenDesk, tmp
 
     def score(trial: Trial) -> float:
         settings = unpack_order(trial).settings
-        return 0.9 - abs(settings["model"]["name_dropout_rate"] - 0.3) - settings["training"]["learning_rate"]
+        return 0.9 - abs(settings["fields"]["name_dropout_rate"] - 0.3) - settings["training"]["learning_rate"]
 
     whole, steps = open_desk(tuner, num_trials=12), 0
     while (lease := whole.create_trial("w")).status == "RUNNING":

@@ -29,6 +29,7 @@ def test_every_kind_of_range(tmp_path: Path) -> None:
     [model]
     hidden_dim = { int = [16, 64], step = 16 }
     fcl_dim = { log = [32, 512] }
+    [fields]
     name_dropout_rate = { float = [0, 0.5] }
     [training]
     learning_rate = { log = [1e-4, 1e-2] }
@@ -94,6 +95,7 @@ def test_picture_settings_count_only_where_pictures_are_read(tmp_path: Path) -> 
     text = """
     [model]
     fields = { choice = [["name"], ["name", "image"]] }
+    [fields]
     image_dropout_rate = { choice = [0.1, 0.2] }
     [image]
     image_size = { choice = [32, 64] }
