@@ -47,7 +47,7 @@ class Answer(MsgpackMixin, Worker):
         texts = [given for request in data for given in request[0]]
         # A picture that was decoded is no longer needed, but that the product has one still is.
         pictures = [None if values is None else b"" for values in pixels]
-        products = [Product("", *given, picture) for given, picture in zip(texts, pictures, strict=True)]
+        products = [Product.of_texts("", given, picture) for given, picture in zip(texts, pictures, strict=True)]
         return self._answer(products, pixels, [len(request[0]) for request in data])
 
     def _answer(self, products: list[Product], pixels: list[Any], counts: list[int]) -> list[Any]:

@@ -25,7 +25,7 @@ from server.settings import ServerSettings
 from tests.conftest import toy_picture
 
 TUNING = Tuning(max_batch_size=8, max_delay_ms=1.5, instances=2, engine_threads=1, decoders=3)
-SHIRT = Product("1", "반팔 티셔츠", "패션 > 탑", "brand1", "maker", toy_picture((40, 40, 220), 1))
+SHIRT = Product("1", "반팔 티셔츠", "패션 > 탑", "brand1", "maker", image=toy_picture((40, 40, 220), 1))
 LAPTOP = Product("2", "게이밍 laptop")
 
 

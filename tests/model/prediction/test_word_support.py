@@ -36,7 +36,7 @@ def log_odds(probability: float) -> float:
     "product",
     [
         Product("name only", "데님 청바지 무료배송"),
-        Product("all", "데님 청바지 무료배송", "패션 > 팬츠", "brand1", "maker", toy_picture((200, 80, 30), 1)),
+        Product("all", "데님 청바지 무료배송", "패션 > 팬츠", "brand1", "maker", image=toy_picture((200, 80, 30), 1)),
     ],
     ids=lambda product: product.product_id,
 )
@@ -48,7 +48,7 @@ def test_support_is_what_leaving_the_word_out_costs(predictor: Predictor, produc
     assert [vote.support for vote in found.words] == sorted((vote.support for vote in found.words), reverse=True)
     for vote in found.words:
         rest = " ".join(word for word in product.product_name.split() if word != vote.word)
-        changed = Product("x", rest, product.mall_category, product.brand, product.maker, product.image)
+        changed = Product("x", rest, product.mall_category, product.brand, product.maker, image=product.image)
         without = {s.category: s.probability for s in one(predictor, changed, sub_tree).categories}[best.category]
         assert vote.probability_without == pytest.approx(without, abs=1e-5)
         assert vote.support == pytest.approx(log_odds(best.probability) - log_odds(without), abs=0.02)
