@@ -65,28 +65,28 @@ load-test: proto ## CATALOG=FILE RATE=N [TARGET=HOST:PORT]: latency of a running
 	@test -n "$(CATALOG)" || { echo "expected make load-test CATALOG=FILE [RATE=N] [TARGET=HOST:PORT]" >&2; exit 2; }
 	$(BIN)/python -m client load-test --target "$(TARGET)" --catalog "$(CATALOG)" $(if $(RATE),--rate "$(RATE)") $(ARGS)
 
-bench-serving: $(DEV_STAMP) proto ## BUNDLE=DIR CATALOG=FILE: throughput and latency against the ceiling, TensorFlow and peers (long)
+bench-serving: $(DEV_STAMP) proto ## BUNDLE=DIR CATALOG=FILE: throughput and latency compared with the ceiling, TensorFlow and peers (long)
 	@test -n "$(CATALOG)" || { echo "expected make bench-serving CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.serving --bundle "$(BUNDLE)" --catalog "$(CATALOG)" --picture-px 224 640 $(ARGS)
 
-bench-accuracy: $(DEV_STAMP) proto ## DATA=DIR WEIGHTS=DIR: what Aisle has to reach, beside TF-IDF + linear SVM (hours)
+bench-accuracy: $(DEV_STAMP) proto ## DATA=DIR WEIGHTS=DIR: the required accuracy, compared with TF-IDF + linear SVM (hours)
 	$(BIN)/python -m benchmarks.accuracy --data "$(DATA)" --weights "$(WEIGHTS)" $(ARGS)
 
 peers: $(foreach peer,triton mosec mlserver,build/peers/$(peer)/.installed) ## the environments of bench-serving's other servers
 
-soak: proto ## BUNDLE=DIR CATALOG=FILE: 10 minutes at 70 % load; memory level, no failed call, no wrong answer
+soak: proto ## BUNDLE=DIR CATALOG=FILE: 10 minutes at 70 % load: constant memory, no failed call, no wrong answer
 	@test -n "$(CATALOG)" || { echo "expected make soak CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.resilience.soak --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
 
-chaos: proto ## BUNDLE=DIR CATALOG=FILE: break a server in every way; no wrong answer, none lost, quick recovery
+chaos: proto ## BUNDLE=DIR CATALOG=FILE: inject faults into a server: no wrong answer, none lost, quick recovery
 	@test -n "$(CATALOG)" || { echo "expected make chaos CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.resilience.chaos --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
 
-overload: proto ## BUNDLE=DIR CATALOG=FILE: 5 times the load that it bears, then a new version under load; it goes on
+overload: proto ## BUNDLE=DIR CATALOG=FILE: 5 times the highest load, then a new version under load: goodput and latency
 	@test -n "$(CATALOG)" || { echo "expected make overload CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.resilience.overload --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
 
-fuzz: proto ## BUNDLE=DIR CATALOG=FILE: 100,000 mutated requests and pictures; no crash, no leak
+fuzz: proto ## BUNDLE=DIR CATALOG=FILE: 100,000 mutated requests and pictures: no crash, no leak
 	@test -n "$(CATALOG)" || { echo "expected make fuzz CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.resilience.fuzz --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
 

@@ -1,12 +1,12 @@
-"""Each piece of the model left out, with all others present: what it gives, over several seeds.
+"""Ablation study: the model without one component at a time, over several seeds.
 
     python -m benchmarks.ablation --sets mwpd2020 --seeds 3
     python -m benchmarks.ablation --sets naver2019 mwpd2020 fashion224 --num-rows 1000 --seeds 3
 
-The formula's pieces are left out when it is fitted, the network's when it is trained; both change nothing else. A whole
-set is measured on its val.csv with cross-fitted formulas (each fifth of the rows by a formula of the other four), a
-random sample of `--num-rows` rows with the formula of 200 further rows. Tables show the difference to the whole model
-in points, mean and standard deviation over seeds; docs/model.md holds them.
+A component of the formula is left out when the formula is fitted, one of the network when the network is trained;
+nothing else changes. A whole set is measured on its val.csv with cross-fitted formulas (each fifth of the rows by a
+formula fitted on the other four), a random sample of `--num-rows` rows with a formula fitted on 200 further rows. The
+tables show the difference to the full model in points, mean and standard deviation over seeds; docs/model.md has them.
 """
 
 import contextlib
@@ -42,38 +42,38 @@ if TYPE_CHECKING:
 _log = logging.getLogger("aisle.ablation")
 _WEIGHTS = "mobilenet_v2_1.0_224_notop.weights.h5"
 _NUM_FORMULA_ROWS = 200
-WHOLE = "whole model"
+FULL = "full model"
 FIGURES = ("accuracy", "average_weighted_f1", "coverage", "calibration_error")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Sets, seeds and folders."""
+    """Settings of the study."""
 
     sets: tuple[str, ...] = ("mwpd2020",)
-    """Benchmark sets, of naver2019, mwpd2020, fashion224."""
+    """Benchmark sets: naver2019, mwpd2020 or fashion224."""
     seeds: int = 3
-    """Trainings of each network; the seed draws the sample, too."""
+    """Number of seeds; each draws a sample of its own and trains every network once."""
     num_rows: int = 0
-    """Rows of a random sample to train on; 0 takes the whole set."""
+    """Size of the random training sample; 0 trains on the whole set."""
     networks: tuple[str, ...] = ()
-    """Pieces of the network to leave out, by their names in the table; none named: all."""
+    """Components of the network to leave out, by their names in the table; all of them by default."""
     data: Path = Path("../shared/data")
     """Folder with the benchmark sets."""
     weights: Path = Path("../shared/weights")
     """Folder with the ImageNet weights of MobileNetV2."""
     out: Path = Path("build/ablation")
-    """Samples, caches, and ablation-SET-ROWS.json with every figure."""
+    """Folder for samples, caches and the results, ablation-SET-ROWS.json."""
 
 
 @dataclass(frozen=True)
 class NetworkVariant:
-    """A network that lacks a piece.
+    """A network without one component.
 
     Args:
-        change: settings to settings.
-        applies: False where the settings have the piece off anyway.
-        without_convolutions: True silences the CNN, whose output is then zero in training, too.
+        change: function from settings to settings without the component.
+        applies: returns False for settings that have the component off anyway.
+        without_convolutions: True sets the output of the CNN to zero, in training, too.
     """
 
     change: Callable[[Settings], Settings]
@@ -116,7 +116,7 @@ FORMULAS: dict[str, Callable[[HeadLogits], HeadLogits]] = {
 
 
 def main() -> None:
-    """Measure the sets one after the other and print a table for each."""
+    """Measure the sets one by one and print a table for each."""
     options = tyro.cli(Options, prog="python -m benchmarks.ablation", description=__doc__)
     console = Console(width=None if sys.stdout.isatty() else 160)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -129,7 +129,7 @@ def main() -> None:
 
 
 def _run(name: str, seed: int, options: Options) -> dict[str, dict[str, float]]:
-    """Figures of the whole model and of each one that lacks a piece, by the piece's name."""
+    """Measure the full model and the models without a component, by the component's name."""
     train, val, measured_on = _catalogs(name, seed, options)
     settings = default_settings(catalog_size(train, parse_columns("")))
     settings = _changed("training", seed=seed)(settings)
@@ -137,13 +137,15 @@ def _run(name: str, seed: int, options: Options) -> dict[str, dict[str, float]]:
         settings = _changed("image", image_weights=str(options.weights / _WEIGHTS))(settings)
     found: dict[str, dict[str, float]] = {}
     trainings = Trainings((train, val, measured_on), options.out, seed)
-    for piece, variant in {WHOLE: NetworkVariant(lambda s: s, lambda _: True), **NETWORKS}.items():
-        if piece != WHOLE and (not variant.applies(settings) or (options.networks and piece not in options.networks)):
+    for component, variant in {FULL: NetworkVariant(lambda s: s, lambda _: True), **NETWORKS}.items():
+        if component != FULL and (
+            not variant.applies(settings) or (options.networks and component not in options.networks)
+        ):
             continue
         rows = trainings.rows(variant.change(settings), variant.without_convolutions)
-        found[piece] = rows.figures(lambda heads: heads)
-        _log.info("%s, seed %d, without %s: %s", name, seed, piece, found[piece])
-        if piece == WHOLE:
+        found[component] = rows.figures(lambda heads: heads)
+        _log.info("%s, seed %d, without %s: %s", name, seed, component, found[component])
+        if component == FULL:
             found |= {left_out: rows.figures(change) for left_out, change in FORMULAS.items() if rows.has(left_out)}
             with _without_cap():
                 found["cap of the penalty"] = rows.figures(lambda heads: heads)
@@ -151,7 +153,7 @@ def _run(name: str, seed: int, options: Options) -> dict[str, dict[str, float]]:
 
 
 def _catalogs(name: str, seed: int, options: Options) -> tuple[Path, Path, Path]:
-    """Training, validation and measured catalog."""
+    """Return the training, validation and test catalog."""
     folder = options.data / name
     if not options.num_rows:
         return folder / "train.csv", folder / "val.csv", folder / "val.csv"
@@ -163,7 +165,7 @@ def _catalogs(name: str, seed: int, options: Options) -> tuple[Path, Path, Path]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Logits of all heads on the rows that the formula is fitted on and on those that are measured.
+    """Logits of all heads on the rows for fitting the formula and on the rows for measuring it.
 
     Args:
         fitted, measured: heads and (N,) int32 labels; the same object where formulas are cross-fitted.
@@ -174,14 +176,14 @@ class Rows:
     taxonomy: Taxonomy
     seed: int
 
-    def has(self, piece: str) -> bool:
-        """True if there is such a head to leave out, and another one to answer."""
+    def has(self, component: str) -> bool:
+        """Return True if the model has this head and another one that can answer without it."""
         heads = self.fitted[0]
         has = {"linear SVM": heads.linear is not None, "neighbours": heads.neighbors is not None}
-        return has.get(piece, heads.linear is not None)
+        return has.get(component, heads.linear is not None)
 
     def figures(self, change: Callable[[HeadLogits], HeadLogits]) -> dict[str, float]:
-        """Accuracy, score, coverage at promised 98 % and calibration error, 0 to 1."""
+        """Measure accuracy, score, coverage at a precision target of 98 % and calibration error, each 0 to 1."""
         from training.ensemble.formula_fitting import cross_fitted_logits, fit_formula
         from training.evaluation.cross_fitting import cross_fitted_calibration
         from training.metrics.classification import outcome_metrics
@@ -193,8 +195,8 @@ class Rows:
         else:
             logits = fit_formula(change(self.fitted[0]), self.fitted[1], self.seed).logits(heads)
         metrics = outcome_metrics(Outcomes.of(labels, softmax(logits)), self.taxonomy)
-        least = np.zeros(len(labels), np.float32)
-        contract = cross_fitted_calibration(logits, labels, least, Calibration(), self.seed)["cross_fitted"]
+        leaf_thresholds = np.zeros(len(labels), np.float32)
+        contract = cross_fitted_calibration(logits, labels, leaf_thresholds, Calibration(), self.seed)["cross_fitted"]
         return {
             "accuracy": metrics["accuracy"],
             "average_weighted_f1": metrics["average_weighted_f1"],
@@ -204,21 +206,21 @@ class Rows:
 
 
 class Trainings:
-    """Trainings on the catalogs of one seed; a network that several variants share is trained once.
+    """Trainings on the catalogs of one seed; a network shared by several variants is trained once.
 
     Args:
-        catalogs: training, validation and measured one.
+        catalogs: training, validation and test catalog.
         out: folder for caches.
     """
 
     def __init__(self, catalogs: tuple[Path, Path, Path], out: Path, seed: int):
         self._train, self._val, self._measured_on = catalogs
         self._cache, self._work, self._seed = out / "cache", out / "work", seed
-        #: Joint logits of the network on the validation and the measured rows.
+        #: Joint logits of the network on the validation and the test rows.
         self._networks: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def rows(self, settings: Settings, without_convolutions: bool) -> Rows:
-        """Logits of all heads, trained and fitted with these settings."""
+        """Train with these settings and return the logits of all heads."""
         import keras
 
         keras.utils.clear_session()
@@ -269,29 +271,29 @@ class Trainings:
 
         key = f"{run_key(settings, prepared)} {without_convolutions}"
         if key not in self._networks:
-            with _silenced_convolutions() if without_convolutions else contextlib.nullcontext():
+            with _without_convolutions() if without_convolutions else contextlib.nullcontext():
                 trained, _, batches = build_network(prepared, settings)
             state = TrainState(self._work / "state", key)
             loss_weights = head_loss_weights(prepared.shape.heads, settings)
             fit(trained, loss_weights, batches, settings.training, state, resume=False)
-            asked = (batches[1], CatalogBatches(measured, prepared.shape, settings.training.batch_size))
-            first, second = (trained.predict(part, verbose=0)["joint_logits"] for part in asked)
+            parts = (batches[1], CatalogBatches(measured, prepared.shape, settings.training.batch_size))
+            first, second = (trained.predict(part, verbose=0)["joint_logits"] for part in parts)
             self._networks[key] = first, second
         return self._networks[key]
 
 
 @contextlib.contextmanager
-def _silenced_convolutions() -> Iterator[None]:
-    """Networks built meanwhile have a CNN whose output is zero, so that it learns nothing and says nothing."""
+def _without_convolutions() -> Iterator[None]:
+    """Context in which networks are built with a CNN whose output is zero, so that it contributes nothing."""
     from model.network import classifier
     from model.network.layers import Affine
 
     own = classifier._Builder._cnn
 
-    def silent(builder: classifier._Builder, field: str) -> object:
-        return Affine(0.0, name=f"{field}_cnn_silenced")(own(builder, field))
+    def zero_output(builder: classifier._Builder, field: str) -> object:
+        return Affine(0.0, name=f"{field}_cnn_without_output")(own(builder, field))
 
-    classifier._Builder._cnn = silent  # type: ignore[method-assign]
+    classifier._Builder._cnn = zero_output  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -300,7 +302,7 @@ def _silenced_convolutions() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_cap() -> Iterator[None]:
-    """Formulas fitted meanwhile count every score of the SVM in full."""
+    """Context in which formulas are fitted without a cap on the scores of the SVM."""
     from training.ensemble import formula_fitting
 
     own, formula_fitting._SLOPES = formula_fitting._SLOPES, (1.0,)
@@ -312,14 +314,14 @@ def _without_cap() -> Iterator[None]:
 
 def _table(title: str, runs: list[dict[str, dict[str, float]]]) -> Table:
     table = Table("left out", "accuracy", "average weighted F1", "coverage at 98 %", "calibration error", title=title)
-    whole = [f"{_mean_and_spread([run[WHOLE][figure] for run in runs], 4)}" for figure in FIGURES]
-    table.add_row("nothing", *whole)
-    for piece in (piece for piece in runs[0] if piece != WHOLE):
+    full = [f"{_mean_and_spread([run[FULL][figure] for run in runs], 4)}" for figure in FIGURES]
+    table.add_row("nothing", *full)
+    for component in (component for component in runs[0] if component != FULL):
         cells = [
-            _mean_and_spread([100 * (run[piece][figure] - run[WHOLE][figure]) for run in runs], 2, signed=True)
+            _mean_and_spread([100 * (run[component][figure] - run[FULL][figure]) for run in runs], 2, signed=True)
             for figure in FIGURES
         ]
-        table.add_row(piece, *cells)
+        table.add_row(component, *cells)
     return table
 
 

@@ -1,4 +1,4 @@
-"""Catalogs made from another: a random sample of its rows, or names without the words that give them away."""
+"""Catalogs derived from another one: random samples of its rows, or names without the words for the type."""
 
 import csv
 import re
@@ -12,7 +12,7 @@ Row = dict[str, str]
 
 
 def read_rows(catalog: Path) -> list[Row]:
-    """All rows of a CSV; image paths no longer depend on the folder."""
+    """Read all rows of a CSV, with absolute image paths."""
     with catalog.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -22,7 +22,7 @@ def read_rows(catalog: Path) -> list[Row]:
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> Path:
-    """One row or more as a CSV."""
+    """Write one or more rows as a CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
@@ -32,10 +32,10 @@ def write_rows(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def draw_samples(rows: Sequence[Row], sizes: Sequence[int], seed: int) -> list[list[Row]]:
-    """Disjoint random samples, one of each size.
+    """Draw disjoint random samples, one of each size.
 
     Raises:
-        ValueError: there are fewer rows than asked for.
+        ValueError: there are too few rows.
     """
     if sum(sizes) > len(rows):
         raise ValueError(f"expected at least {sum(sizes)} rows to draw from, found {len(rows)}")
@@ -45,10 +45,10 @@ def draw_samples(rows: Sequence[Row], sizes: Sequence[int], seed: int) -> list[l
 
 
 def type_word_remover(categories: Iterable[str]) -> Callable[[str], str]:
-    """A function that takes the words of all categories' last levels out of a name, singular or plural.
+    """Return a function that removes the words of all categories' last levels from a name, singular or plural.
 
-    The words of every category go from every name: what is missing then says nothing either. A compound goes as a
-    whole: of "T-Shirt" no "T" stays.
+    The words of all categories are removed from every name, so that a missing word gives no information. Compounds
+    are removed as a whole: of "T-Shirt" no "T" remains.
     """
     words = {word for category in categories for word in re.findall(r"\w+", category.rpartition(">")[2].lower())}
     forms = {form for word in words for form in _forms(word)}

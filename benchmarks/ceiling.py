@@ -1,8 +1,8 @@
-"""What one process reaches without a network: decode, encode, classify, answer, on every core.
+"""The in-process ceiling: throughput of decoding and classifying in one process without a network, on all cores.
 
     python -m benchmarks.ceiling --bundle DIR --catalog FILE
 
-Prints products/s as JSON. The ceiling that `benchmarks.serving` compares the server with.
+Prints products/s as JSON; `benchmarks.serving` compares the servers with it.
 """
 
 import itertools
@@ -23,18 +23,18 @@ from model.product import Product
 
 @dataclass(frozen=True)
 class Options:
-    """What to run."""
+    """Settings of the benchmark."""
 
     bundle: Path
     """Bundle to run."""
     catalog: Path
-    """Catalog whose products are taken in turn."""
+    """Catalog whose products are classified in turn."""
     batch_size: int = 0
-    """Products in one batch; 0 takes as many pictures as the server."""
+    """Products in one batch; 0 takes the server's batch size for pictures."""
     duration_s: float = 10.0
-    """Time measured, after one batch to warm up, seconds."""
+    """Measured time, after a batch for warm-up, seconds."""
     precision: str = "float32"
-    """As in the server."""
+    """Arithmetic inside the engine, as in the server."""
 
 
 def main() -> None:
@@ -49,19 +49,19 @@ def main() -> None:
 
 
 def products_per_s(predictor: Predictor, products: list[Product], batch_size: int, duration_s: float) -> float:
-    """Products answered a second by two threads more than streams, which keep those busy while they decode."""
+    """Measure products/s with two more threads than streams, so that the engine is busy while others decode."""
     num_workers = predictor.engine.num_streams + 2
     with ThreadPoolExecutor(num_workers) as workers:
         batches = [_batches(products, batch_size) for _ in range(num_workers)]
-        list(workers.map(lambda mine: _answer(predictor, next(mine)), batches))
+        list(workers.map(lambda own: _answer(predictor, next(own)), batches))
         started_s = time.perf_counter()
         end_s = started_s + duration_s
-        counts = list(workers.map(lambda mine: _answer_until(end_s, predictor, mine), batches))
+        counts = list(workers.map(lambda own: _answer_until(end_s, predictor, own), batches))
         return sum(counts) / (time.perf_counter() - started_s)
 
 
 def _batches(products: list[Product], batch_size: int) -> Iterator[list[Product]]:
-    """Batches of products for ever."""
+    """Yield batches of products endlessly."""
     endless = itertools.cycle(products)
     while True:
         yield list(itertools.islice(endless, batch_size))

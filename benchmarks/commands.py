@@ -1,4 +1,4 @@
-"""A command of `python -m training` as a process of its own, timed from outside."""
+"""Runs a command of `python -m training` in a process of its own and measures its time and memory."""
 
 import subprocess
 import sys
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def run_training(command: str, *arguments: str | Path) -> tuple[float, float]:
-    """Run one command to its end.
+    """Run one command.
 
     Returns:
-        seconds, and peak MiB of its largest process.
+        Its time, seconds, and the peak memory of its largest process, MiB.
     Raises:
-        SystemExit: the command failed; with the end of what it said.
+        SystemExit: the command failed; with the end of its output.
     """
     call = [sys.executable, "-m", "training", command, *map(str, arguments)]
     timed = (

@@ -1,9 +1,9 @@
-"""Train, predict and evaluate on the benchmark sets with the commands a user has; one table at the end.
+"""Trains, predicts and evaluates on the benchmark sets with the commands that users have, and prints a table.
 
     python -m benchmarks.datasets --data ../shared/data --weights ../shared/weights --sets naver2019 mwpd2020
 
 Expected on 2 cores: naver2019 accuracy about 0.90, mwpd2020 average weighted F1 about 0.89, fashion224 joint
-about 0.99. Sets that are missing are skipped with a sentence.
+about 0.99. Missing sets are skipped with a message.
 """
 
 import dataclasses
@@ -27,23 +27,23 @@ _WEIGHTS = "mobilenet_v2_1.0_224_notop.weights.h5"
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure and where."""
+    """Settings of the benchmark."""
 
     data: Path = Path("../shared/data")
     """Folder with the benchmark sets."""
     weights: Path = Path("../shared/weights")
     """Folder with the ImageNet weights of MobileNetV2."""
     out: Path = Path("build/benchmarks")
-    """Bundles and reports."""
+    """Folder for bundles and reports."""
     sets: tuple[str, ...] = SETS
-    """Which sets, of naver2019, mwpd2020, fashion224, leaves."""
+    """Sets to measure, of naver2019, mwpd2020, fashion224, leaves."""
     cold: bool = True
-    """Start from an empty cache, so that encoding is part of the time."""
+    """Start with an empty cache, so that the time includes encoding."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One row of the table."""
+    """The results of one set, a row of the table."""
 
     name: str
     metrics: dict
@@ -55,9 +55,9 @@ class Result:
 
 
 def main() -> None:
-    """Run the sets one after the other."""
+    """Measure the sets in order."""
     options = tyro.cli(Options, prog="python -m benchmarks.datasets", description=__doc__)
-    console = Console(width=None if sys.stdout.isatty() else 200)  # a file wants the whole table
+    console = Console(width=None if sys.stdout.isatty() else 200)  # a file gets the whole table
     results = []
     for name in options.sets:
         folder = options.data / ("taxonomy" if name == "leaves" else name)
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def measure(name: str, options: Options) -> Result:
-    """Train, evaluate and predict one set; each step is a process of its own, timed from outside."""
+    """Train, evaluate and predict one set, each step in a process of its own."""
     with tempfile.TemporaryDirectory() as scratch:
         cache = Path(scratch) if options.cold else options.out / "cache"
         if name == "leaves":

@@ -1,4 +1,4 @@
-"""Names encoded per second, with all cores, from a fitted tokenizer.
+"""Throughput of encoding names with a fitted tokenizer on all cores.
 
     python -m benchmarks.encoding --catalog ../shared/data/naver2019/train.csv
 
@@ -23,18 +23,18 @@ from training.encoding.tokenizer_cache import fitted_tokenizer
 
 @dataclass(frozen=True)
 class Options:
-    """What to encode."""
+    """Settings of the benchmark."""
 
     catalog: Path = Path("../shared/data/naver2019/train.csv")
     """Catalog with product_name."""
     rounds: int = 5
-    """Times the catalog is encoded; the median counts."""
+    """Number of rounds over the catalog; the median counts."""
     analyzer: str = "mecab"
     """Analyser, see the tokenizer settings."""
 
 
 def main() -> None:
-    """Fit once, encode `rounds` times."""
+    """Fit once, encode `rounds` times, and print the median rate."""
     options = tyro.cli(Options, prog="python -m benchmarks.encoding", description=__doc__)
     console = Console()
     if not options.catalog.exists():

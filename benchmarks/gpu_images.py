@@ -1,10 +1,9 @@
-"""Images/s and products/s of the Keras engine against the raw forward pass, on a GPU or whatever Keras runs on.
+"""Throughput of the Keras engine compared with the raw forward pass, on a GPU or another device of Keras.
 
     KERAS_BACKEND=jax python -m benchmarks.gpu_images --bundle DIR
 
-Needs Keras with JAX or PyTorch, and neither TensorFlow nor OpenVINO. The engine takes NumPy arrays and gives NumPy
-arrays back, so its figure holds the transfers to and from the device; the raw pass has its batch on the device and
-leaves the outputs there.
+Needs Keras with JAX or PyTorch, and neither TensorFlow nor OpenVINO. The engine takes and returns NumPy arrays, so its
+rate includes the transfers to and from the device; the raw pass keeps inputs and outputs on the device.
 """
 
 import argparse
@@ -20,7 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-import model.network.layers  # noqa: F401  registers the layers that the files name
+import model.network.layers  # noqa: F401  registers the layers of the files
 from model.bundle_files import FILES
 from model.engines.engine import Precision
 from model.engines.keras_engine import MAX_IMAGES, MAX_ROWS, KerasEngine
@@ -64,14 +63,14 @@ def main() -> None:
 
 
 def _rates(raw: Callable[[], None], run: Callable[[], Any], count: int, rounds: int) -> tuple[float, float]:
-    """Rows/s of both, measured in turn after one round to compile."""
+    """Measure rows/s of both, in turn, after one round to compile."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds + 1):
-        for call, taken in zip((raw, run), seconds, strict=True):
+        for call, times in zip((raw, run), seconds, strict=True):
             start = time.perf_counter()
             call()
             if number:
-                taken.append(time.perf_counter() - start)
+                times.append(time.perf_counter() - start)
     return count / statistics.median(seconds[0]), count / statistics.median(seconds[1])
 
 
@@ -82,7 +81,7 @@ def _load(path: Path, precision: Precision) -> keras.Model:
 
 
 def _inputs(program: keras.Model, count: int) -> dict[str, np.ndarray]:
-    """Random pixels and features; ids 0 and 1, that every table has."""
+    """Draw random pixels and features, and ids 0 and 1, which every table has."""
     random = np.random.default_rng(0)
     drawn: dict[str, np.ndarray] = {}
     for tensor in program.inputs:
@@ -97,7 +96,7 @@ def _inputs(program: keras.Model, count: int) -> dict[str, np.ndarray]:
 
 
 def _raw_pass(program: keras.Model, inputs: dict[str, np.ndarray], batch: int) -> Callable[[], None]:
-    """The same rows batch by batch; one batch is on the device and serves for all."""
+    """Return the raw pass over as many batches; one batch on the device is used for all."""
     count = len(next(iter(inputs.values()))) // batch
     on_device = {name: keras.ops.convert_to_tensor(rows[:batch]) for name, rows in inputs.items()}
     given = on_device if len(on_device) > 1 else next(iter(on_device.values()))

@@ -1,4 +1,4 @@
-"""A catalog composed from a tree's leaf paths, for measuring size and speed with thousands of classes."""
+"""A catalog composed of a tree's leaf paths, for measuring size and speed with thousands of classes."""
 
 import csv
 from pathlib import Path
@@ -10,9 +10,9 @@ _ROWS_PER_LEAF = (8, 2)
 
 
 def compose_catalogs(leaves: Path, folder: Path, seed: int) -> tuple[Path, Path]:
-    """Write train.csv (8 rows a leaf) and val.csv (2 rows a leaf).
+    """Write train.csv (8 rows per leaf) and val.csv (2 rows per leaf).
 
-    A name takes one or two of the leaf's lower levels, noise words and a model number, in random order.
+    A name has one or two of the leaf's lower levels, noise words and a model number, in random order.
 
     Args:
         leaves: CSV with category_id and category.

@@ -1,8 +1,8 @@
-"""The same load for every contender: `client load-test`'s own generator, with a protocol to choose.
+"""The load of `benchmarks.serving`: the generator of `client load-test` with a choice of protocols.
 
     python -m benchmarks.load --protocol mosec --port 8000 --catalog FILE --concurrency 32
 
-Requests are serialised beforehand, so that drawing one costs every protocol the same. Prints the figures as JSON.
+Requests are serialised beforehand, so that drawing one takes the same time for all protocols. Prints JSON.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from benchmarks.protocols import PROTOCOLS, ProtocolName, WireProtocol
 from client.catalog import read_catalog
 from client.load.arrivals import poisson_arrivals
 from client.load.generator import LoadGenerator
-from client.load.outcomes import Answered, Outcomes
+from client.load.outcomes import Outcomes, ResponseStats
 from client.load.progress import Progress
 from client.load.summary import Summary, summarize
 from model.product import Product
@@ -31,36 +31,36 @@ _NO_TIMINGS_MS = (0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Options:
-    """One run."""
+    """Settings of one run."""
 
     protocol: ProtocolName
-    """How the server is spoken to."""
+    """Protocol of the server."""
     port: int
-    """Its port on this machine."""
+    """Port of the server on this machine."""
     catalog: Path
     """Catalog whose products are sent."""
     rate: float = 0.0
-    """Open loop: requests a second, at random times (Poisson); 0 runs in closed loop."""
+    """Open loop: requests per second, at random times (Poisson); 0 runs a closed loop."""
     concurrency: int = 32
     """Closed loop: callers at the same time."""
     products_per_request: int = 1
     """Products in a request."""
     warmup_s: float = 2.0
-    """Loaded, not measured part before it, seconds."""
+    """Warm-up before it, with load but not measured, seconds."""
     duration_s: float = 8.0
     """Measured part, seconds."""
     seed: int = 0
-    """Of the arrival times and of the choice of products."""
+    """Random seed of the arrival times and of the choice of products."""
 
 
 def main() -> None:
-    """Run and print."""
+    """Run the load and print its figures."""
     options = tyro.cli(Options, prog="python -m benchmarks.load", description=__doc__)
     sys.stdout.write(json.dumps(run(options).json()) + "\n")
 
 
 def run(options: Options) -> Summary:
-    """Load the server and sum up."""
+    """Generate the load and summarise it."""
     protocol = PROTOCOLS[options.protocol]
     arrivals_rng, mix_rng = np.random.default_rng(options.seed).spawn(2)
     products = [item.product for item in read_catalog(options.catalog)]
@@ -79,17 +79,17 @@ def run(options: Options) -> Summary:
 def _requests(
     protocol: WireProtocol, products: list[Product], per_request: int, rng: np.random.Generator
 ) -> Iterator[bytes]:
-    """As many different requests as there are products, in random order without end."""
+    """Yield as many different requests as there are products, in random order, endlessly."""
     draws = rng.integers(len(products), size=(len(products), per_request))
     requests = [protocol.encode([products[i] for i in row]) for row in draws]
-    for place in itertools.chain.from_iterable(rng.permutation(len(requests)) for _ in itertools.count()):
-        yield requests[place]
+    for i in itertools.chain.from_iterable(rng.permutation(len(requests)) for _ in itertools.count()):
+        yield requests[i]
 
 
-def _read(protocol: WireProtocol, answer: bytes) -> Answered:
+def _read(protocol: WireProtocol, answer: bytes) -> ResponseStats:
     answers = protocol.read(answer)
     num_answered = sum(map(bool, answers))
-    return Answered(_NO_TIMINGS_MS, num_answered, len(answers) - num_answered)
+    return ResponseStats(_NO_TIMINGS_MS, num_answered, len(answers) - num_answered)
 
 
 if __name__ == "__main__":

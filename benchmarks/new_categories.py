@@ -1,9 +1,9 @@
-"""What `training add-category` finds and costs: train without some categories, add each from a few examples.
+"""Recall and cost of `training add-category`: trains without some categories and adds each from a few examples.
 
     python -m benchmarks.new_categories --data ../shared/data --weights ../shared/weights --examples 3 10 --draws 3
 
 Categories are drawn from those with 20 training and 10 validation rows or more; all their rows are held out. Each is
-added alone, several times from other examples, and compared with imprinted weights (Qi et al. 2018: the mean of the
+added alone, several times from different examples, and compared with imprinted weights (Qi et al. 2018: the mean of the
 normalised inputs of the head, as long as the old columns). Expected with 10 examples: fashion224 finds about 0.97
 for 0.1 points of the old categories' accuracy, mwpd2020 about 0.55 for 0.1 points.
 """
@@ -30,7 +30,7 @@ from training.new_category.cost import joint_answers, measure_cost
 from training.new_category.head_columns import HeadColumns, LabelledRows
 from training.new_category.head_probe import HeadProbe, ProbedRows
 
-#: Set to the number of categories held out.
+#: Number of held-out categories by set.
 SETS = {"fashion224": 4, "mwpd2020": 6}
 _MIN_TRAIN_ROWS, _MIN_VAL_ROWS = 20, 10
 _MAX_ROWS = 20_000
@@ -39,35 +39,35 @@ _WEIGHTS = "mobilenet_v2_1.0_224_notop.weights.h5"
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure and where."""
+    """Settings of the benchmark."""
 
     data: Path = Path("../shared/data")
     """Folder with the benchmark sets."""
     weights: Path = Path("../shared/weights")
     """Folder with the ImageNet weights of MobileNetV2."""
     out: Path = Path("build/new-categories")
-    """Catalogs and bundles; a bundle that is there is used again."""
+    """Folder for catalogs and bundles; existing bundles are reused."""
     sets: tuple[str, ...] = tuple(SETS)
-    """Which sets, of fashion224 and mwpd2020."""
+    """Sets to measure, of fashion224 and mwpd2020."""
     examples: tuple[int, ...] = (3, 10)
     """Examples of a new category."""
     draws: int = 3
-    """Times that each category is added, from other examples."""
+    """Number of times that each category is added, from different examples."""
     seed: int = 0
-    """Of the categories held out, of the training and of the draws."""
+    """Random seed of the held-out categories, of the training and of the draws."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """One addition: share of the new category's other rows found, and points of accuracy that the old ones lose."""
+    """Results of adding a category: recall on its other rows, and loss of accuracy of the old ones in points."""
 
     recall: float
     cost_points: float
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What the heads see of one set: the old categories' validation rows, and the rows of the held-out ones."""
+class ProbedSet:
+    """The inputs of the heads for one set: validation rows of the old categories, and rows of the held-out ones."""
 
     columns: HeadColumns
     old: LabelledRows
@@ -75,21 +75,21 @@ class Seen:
 
 
 def main() -> None:
-    """Measure the sets one after the other."""
+    """Measure the sets in order."""
     options = tyro.cli(Options, prog="python -m benchmarks.new_categories", description=__doc__)
-    console = Console(width=None if sys.stdout.isatty() else 200)  # a file wants the whole table
+    console = Console(width=None if sys.stdout.isatty() else 200)  # a file gets the whole table
     table = Table("set", "examples", "columns", "additions", "recall (sd, least)", "cost in points (most)")
     for name in options.sets:
         if not (options.data / name).exists():
             console.print(f"{name}: skipped, {options.data / name} is missing; give its folder with --data")
             continue
         bundle, categories = hold_out(name, options)
-        seen = probe(bundle, options.out / name, options.out / "cache")
+        probed = probe(bundle, options.out / name, options.out / "cache")
         for num_examples in options.examples:
             found = [
                 figures
                 for category in categories
-                for figures in additions(bundle, seen, category, num_examples, options)
+                for figures in additions(bundle, probed, category, num_examples, options)
             ]
             for kind in ("fitted", "imprinted"):
                 table.add_row(name, str(num_examples), kind, *_cells([figures[kind] for figures in found]))
@@ -97,11 +97,11 @@ def main() -> None:
 
 
 def hold_out(name: str, options: Options) -> tuple[Bundle, list[str]]:
-    """A bundle trained without some categories, and those; their rows go to new.csv."""
+    """Train a bundle without some categories; return it with these. Their rows are written to new.csv."""
     train, val = (read_rows(options.data / name / f"{split}.csv") for split in ("train", "val"))
     in_train, in_val = (Counter(row["category"] for row in rows) for rows in (train, val))
-    fit = [c for c in in_train if in_train[c] >= _MIN_TRAIN_ROWS and in_val[c] >= _MIN_VAL_ROWS]
-    chosen = random.Random(options.seed).sample(sorted(fit), SETS[name])
+    eligible = [c for c in in_train if in_train[c] >= _MIN_TRAIN_ROWS and in_val[c] >= _MIN_VAL_ROWS]
+    chosen = random.Random(options.seed).sample(sorted(eligible), SETS[name])
     folder = options.out / name
     write_rows(folder / "new.csv", [row for row in (*train, *val) if row["category"] in chosen])
     for split, rows in (("train", train), ("val", val)):
@@ -115,30 +115,30 @@ def hold_out(name: str, options: Options) -> tuple[Bundle, list[str]]:
     return load_bundle(folder / "bundle"), chosen
 
 
-def probe(bundle: Bundle, folder: Path, cache_dir: Path) -> Seen:
-    """Look at the old categories' validation rows and at all rows of the new ones."""
+def probe(bundle: Bundle, folder: Path, cache_dir: Path) -> ProbedSet:
+    """Compute the inputs of the heads for the old categories' validation rows and all rows of the new ones."""
     classifier = load_classifier(bundle.path)
     wide = widen_classifier(classifier, bundle.taxonomy.num_leaves, 1)
     with closing(HeadProbe(bundle, wide, cache_dir)) as head_probe, Rejects(None) as rejects:
         old, new = (head_probe.probe(folder / f"{name}.csv", {}, rejects, _MAX_ROWS) for name in ("val", "new"))
     labels = np.array([bundle.taxonomy.class_of(row.category) for row in old.rows])
-    return Seen(HeadColumns.of(bundle, classifier), LabelledRows(labels, old.presence, old.views), new)
+    return ProbedSet(HeadColumns.of(bundle, classifier), LabelledRows(labels, old.presence, old.views), new)
 
 
 def additions(
-    bundle: Bundle, seen: Seen, category: str, num_examples: int, options: Options
+    bundle: Bundle, probed: ProbedSet, category: str, num_examples: int, options: Options
 ) -> Iterator[dict[str, Figures]]:
-    """A category added `draws` times; figures by the kind of columns."""
+    """Add a category `draws` times; yield the results by the kind of columns."""
     num_old = bundle.taxonomy.num_leaves
-    of_category = np.array([i for i, row in enumerate(seen.new.rows) if row.category == category])
+    of_category = np.array([i for i, row in enumerate(probed.new.rows) if row.category == category])
     for draw in range(options.draws):
         order = np.random.default_rng([options.seed, draw]).permutation(of_category)
-        examples, further = (_new_rows(seen.new, part, num_old) for part in np.split(order, [num_examples]))
-        both = _joined(seen.old, further)
-        addition = measure_cost(seen.columns, examples, both, bundle.taxonomy, [category])
+        examples, further = (_new_rows(probed.new, part, num_old) for part in np.split(order, [num_examples]))
+        both = _joined(probed.old, further)
+        addition = measure_cost(probed.columns, examples, both, bundle.taxonomy, [category])
         [leaf] = addition.new_leaves
         cost = addition.accuracy_before - addition.accuracy_after
-        imprinted = joint_answers(both, seen.columns, *_imprinted(seen.columns, examples))
+        imprinted = joint_answers(both, probed.columns, *_imprinted(probed.columns, examples))
         is_old = both.labels < num_old
         lost = addition.accuracy_before - (imprinted[is_old] == both.labels[is_old]).mean()
         yield {

@@ -1,4 +1,4 @@
-"""Pictures decoded and embedded per second, as training does it, with all cores.
+"""Throughput of decoding and encoding pictures as in training, on all cores.
 
     python -m benchmarks.pictures --catalog ../shared/data/fashion224/train.csv --weights FILE
 
@@ -22,20 +22,20 @@ from training.encoding.picture_encoding import PictureEncoder
 
 @dataclass(frozen=True)
 class Options:
-    """What to embed."""
+    """Settings of the benchmark."""
 
     catalog: Path = Path("../shared/data/fashion224/train.csv")
     """Catalog whose picture column holds paths."""
     weights: Path = Path("../shared/weights/mobilenet_v2_1.0_224_notop.weights.h5")
     """Weights of the backbone."""
     backbone: str = "MobileNetV2"
-    """Class in keras.applications."""
+    """Name of the class in keras.applications."""
     rounds: int = 3
-    """Times the catalog is embedded, from an empty cache each time; the median counts."""
+    """Number of rounds over the catalog, each with an empty cache; the median counts."""
 
 
 def main() -> None:
-    """Read the files once, embed them `rounds` times."""
+    """Read the files once, encode them `rounds` times, and print the median rate."""
     options = tyro.cli(Options, prog="python -m benchmarks.pictures", description=__doc__)
     console = Console()
     for path in (options.catalog, options.weights):

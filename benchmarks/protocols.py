@@ -1,4 +1,4 @@
-"""How each contender is spoken to: products to request bytes, a connection, answer bytes to categories."""
+"""The protocols of the competitors: encoding products to requests, connecting, and reading answers."""
 
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +14,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
-from benchmarks.peers.answering import TEXTS, TOP_K
+from benchmarks.peers.batch_classifier import TEXTS, TOP_K
 from client.channel import PLAIN_TEXT
 from client.load.generator import Ask, grpc_connection
 from client.messages import product_message
@@ -24,7 +24,7 @@ from proto.generate import run_protoc
 
 
 def _messages_of(source: Path) -> dict[str, type[Message]]:
-    """The messages of a .proto file by full name, compiled by a process of its own: see `run_protoc`."""
+    """Compile a .proto file in a process of its own, see `run_protoc`; return its messages by full name."""
     with tempfile.TemporaryDirectory() as scratch:
         image = Path(scratch) / "image.binpb"
         run_protoc(source.parent, [f"--descriptor_set_out={image}", source.name])
@@ -41,18 +41,18 @@ ProtocolName = Literal["aisle", "open-inference", "mosec"]
 
 
 class WireProtocol(Protocol):
-    """What the load needs of a contender."""
+    """The interface of a protocol."""
 
     def encode(self, products: Sequence[Product]) -> bytes:
-        """One request."""
+        """Encode one request."""
         ...
 
     def connect(self, port: int) -> AbstractAsyncContextManager[Ask]:
-        """A connection to this machine."""
+        """Open a connection to a port of this machine."""
         ...
 
     def read(self, answer: bytes) -> list[Answer]:
-        """One answer a product."""
+        """Read one answer per product."""
         ...
 
 
@@ -60,15 +60,15 @@ class AisleProtocol:
     """gRPC with Aisle's contract."""
 
     def encode(self, products: Sequence[Product]) -> bytes:
-        """A ClassifyRequest."""
+        """Encode a ClassifyRequest."""
         return classifier_pb2.ClassifyRequest(products=map(product_message, products), top_k=TOP_K).SerializeToString()
 
     def connect(self, port: int) -> AbstractAsyncContextManager[Ask]:
-        """See `WireProtocol`."""
+        """Open a gRPC connection."""
         return grpc_connection(f"127.0.0.1:{port}", PLAIN_TEXT)
 
     def read(self, answer: bytes) -> list[Answer]:
-        """A ClassifyResponse."""
+        """Read a ClassifyResponse."""
         response = classifier_pb2.ClassifyResponse.FromString(answer)
         return [
             [(category.category, category.probability) for category in classification.prediction.categories]
@@ -77,10 +77,10 @@ class AisleProtocol:
 
 
 class OpenInferenceProtocol:
-    """gRPC with the Open Inference Protocol v2, tensors raw."""
+    """gRPC with the Open Inference Protocol v2 and raw tensors."""
 
     def encode(self, products: Sequence[Product]) -> bytes:
-        """A ModelInferRequest: texts (N, 4) and image (N, 1), both BYTES."""
+        """Encode a ModelInferRequest: texts (N, 4) and image (N, 1), both BYTES."""
         texts = [str(getattr(product, field)).encode() for product in products for field in TEXTS]
         images = [product.image or b"" for product in products]
         request = _Request(model_name="aisle", raw_input_contents=[_packed(texts), _packed(images)])
@@ -89,18 +89,18 @@ class OpenInferenceProtocol:
         return request.SerializeToString()
 
     def connect(self, port: int) -> AbstractAsyncContextManager[Ask]:
-        """See `WireProtocol`."""
+        """Open a gRPC connection."""
         return grpc_connection(f"127.0.0.1:{port}", PLAIN_TEXT, "/inference.GRPCInferenceService/ModelInfer")
 
     def read(self, answer: bytes) -> list[Answer]:
-        """A ModelInferResponse with categories (N, k) BYTES and probabilities (N, k) FP32, raw or not."""
+        """Read a ModelInferResponse with categories (N, k) BYTES and probabilities (N, k) FP32, raw or not."""
         response = _Response.FromString(answer)
-        places = {tensor.name: place for place, tensor in enumerate(response.outputs)}
-        categories, probabilities = (response.outputs[places[name]] for name in ("categories", "probabilities"))
+        indices = {tensor.name: i for i, tensor in enumerate(response.outputs)}
+        categories, probabilities = (response.outputs[indices[name]] for name in ("categories", "probabilities"))
         num_products, top_k = categories.shape
         if response.raw_output_contents:
-            names = _unpacked(response.raw_output_contents[places["categories"]])
-            values = np.frombuffer(response.raw_output_contents[places["probabilities"]], np.float32).tolist()
+            names = _unpacked(response.raw_output_contents[indices["categories"]])
+            values = np.frombuffer(response.raw_output_contents[indices["probabilities"]], np.float32).tolist()
         else:
             names, values = categories.contents.bytes_contents, probabilities.contents.fp32_contents
         pairs = [(name.decode(), value) for name, value in zip(names, values, strict=True)]
@@ -111,14 +111,14 @@ class MosecProtocol:
     """HTTP with MessagePack."""
 
     def encode(self, products: Sequence[Product]) -> bytes:
-        """A list of [texts, image]."""
+        """Encode a list of [texts, image]."""
         return msgpack.packb(
             [([getattr(product, field) for field in TEXTS], product.image or b"") for product in products]
         )
 
     @asynccontextmanager
     async def connect(self, port: int) -> AsyncIterator[Ask]:
-        """See `WireProtocol`; a connection a caller, kept open."""
+        """Open an HTTP session with a persistent connection per caller."""
         url = f"http://127.0.0.1:{port}/inference"
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
@@ -135,7 +135,7 @@ class MosecProtocol:
             yield ask
 
     def read(self, answer: bytes) -> list[Answer]:
-        """A list of [categories, probabilities]."""
+        """Read a list of [categories, probabilities]."""
         return [list(zip(names, values, strict=True)) for names, values in msgpack.unpackb(answer)]
 
 
@@ -147,7 +147,7 @@ PROTOCOLS: dict[ProtocolName, WireProtocol] = {
 
 
 def _packed(elements: Sequence[bytes]) -> bytes:
-    """A BYTES tensor as the protocol puts it: each element behind its length."""
+    """Encode a BYTES tensor: each element after its length."""
     return b"".join(part for element in elements for part in (len(element).to_bytes(4, "little"), element))
 
 

@@ -1,9 +1,9 @@
-"""Compare what a server answers with what `training predict` wrote for the same catalog.
+"""Compares the answers of a server with those of `training predict` for the same catalog.
 
     python -m benchmarks.served_answers --bundle DIR --catalog FILE --answers FILE.csv
 
-Expected: float32 within 1e-3 of predict's probability, products alone or 64 in a request; bfloat16 the same
-first answer on at least 99.5 %.
+Expected: float32 within 1e-3 of predict's probability, with 1 or 64 products per request; bfloat16 with the
+same best answer for at least 99.5 %.
 """
 
 import csv
@@ -25,20 +25,20 @@ from server.settings import ServerSettings
 
 @dataclass(frozen=True)
 class Options:
-    """What to compare."""
+    """Settings of the comparison."""
 
     bundle: Path
     """Bundle to serve."""
     catalog: Path
-    """Catalog to ask about."""
+    """Catalog to classify."""
     answers: Path
-    """What `training predict` wrote for it."""
+    """Output of `training predict` for it."""
     limit: int = 1000
-    """Rows asked about."""
+    """Most rows to classify."""
 
 
 def main() -> None:
-    """Ask in both precisions, alone and in batches."""
+    """Classify in both precisions, alone and in batches."""
     options = tyro.cli(Options, prog="python -m benchmarks.served_answers", description=__doc__)
     with options.answers.open(encoding="utf-8", newline="") as file:
         expected = {row["product_id"]: (row["category"], float(row["probability"])) for row in csv.DictReader(file)}
@@ -55,7 +55,7 @@ def main() -> None:
                     for start in range(0, len(products), size)
                     for answer in client.classify(products[start : start + size], top_k=1)
                 ]
-                Console().print(f"{precision}, {size} a request: {_difference(found, expected)}")
+                Console().print(f"{precision}, {size} per request: {_difference(found, expected)}")
         server.stop(grace_s=5)
 
 
@@ -64,7 +64,7 @@ def _difference(found: list, expected: dict[str, tuple[str, float]]) -> str:
     pairs = [(answer.categories[0], expected[answer.product_id]) for answer in answered]
     same = np.mean([top.category == category for top, (category, _) in pairs])
     largest = max(abs(top.probability - probability) for top, (_, probability) in pairs)
-    return f"{len(pairs)} of {len(found)} answered, same first answer {same:.4f}, largest difference {largest:.2g}"
+    return f"{len(pairs)} of {len(found)} answered, same best answer {same:.4f}, largest difference {largest:.2g}"
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Served throughput and latency against the in-process ceiling and against other servers, on the same cores.
+"""Throughput and latency of the server, compared with the in-process ceiling and other servers on the same cores.
 
     python -m benchmarks.serving --bundle DIR --catalog ../shared/data/fashion224/val.csv
-    python -m benchmarks.serving --bundle DIR --catalog FILE --contenders ceiling aisle --products-per-request 64
+    python -m benchmarks.serving --bundle DIR --catalog FILE --competitors ceiling aisle --products-per-request 64
 
-Peers run in environments of their own (`make peers`), set as `benchmarks.peers.tuning` says; one whose environment is
-absent is left out. Pictures of the catalog are written as JPEGs of each size; every server first has to answer 20 of
-the products right. Then in every round one contender after the other is loaded in closed loop, the others being idle;
-and after that, in as many rounds, in open loop (Poisson) at half of Aisle's throughput, or at half of its own where a
-peer cannot reach that. Medians over the rounds, ratios within a round.
+Peers run in environments of their own (`make peers`) with the settings of `benchmarks.peers.tuning`; one whose
+environment is missing is skipped. Pictures of the catalog are written as JPEGs of each size; every server first has to
+answer 20 of the products right. Then in every round each competitor in turn is loaded in closed loop while the others
+are idle; after that, in as many rounds, in open loop (Poisson) at half of Aisle's throughput, or at half of its own
+where a peer cannot reach that. Prints medians over the rounds, and ratios within a round.
 """
 
 import csv
@@ -28,8 +28,8 @@ import tyro
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.contenders import Served, ServerName, is_installed, protocol_of, running_server
-from benchmarks.right_answers import check_answers, reference_answers
+from benchmarks.answer_check import check_answers, reference_answers
+from benchmarks.competitors import ServedBundle, ServerName, is_installed, protocol_of, running_server
 from benchmarks.serving_tables import latency_table, rate_table
 from client.catalog import read_catalog
 from model.bundle_files import FILES
@@ -41,13 +41,13 @@ _NUM_CHECKED = 20
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure."""
+    """Settings of the benchmark."""
 
     bundle: Path
-    """Bundle that every contender runs."""
+    """Bundle that every competitor runs."""
     catalog: Path
     """Catalog whose products are sent."""
-    contenders: tuple[Literal["ceiling"] | ServerName, ...] = (
+    competitors: tuple[Literal["ceiling"] | ServerName, ...] = (
         "ceiling",
         "aisle",
         "tensorflow",
@@ -56,7 +56,7 @@ class Options:
         "mosec",
         "mlserver",
     )
-    """Who takes part."""
+    """Competitors to measure."""
     picture_px: tuple[int, ...] = (224,)
     """Sides of the JPEGs sent; 0 sends text only."""
     products_per_request: int = 1
@@ -64,27 +64,27 @@ class Options:
     concurrency: int = 32
     """Callers at the same time, in closed loop."""
     rounds: int = 5
-    """Rounds; every contender runs once in each."""
+    """Rounds; every competitor runs once in each."""
     duration_s: float = 8.0
     """Length of one measurement, seconds."""
     open_loop: bool = True
-    """Whether to measure latency at half the rate, too."""
+    """Also measure the latency at half the rate."""
     limit: int = 300
-    """Rows of the catalog that are used."""
+    """Most rows of the catalog to use."""
     precision: Precision = "float32"
-    """Arithmetic of OpenVINO, in whichever contender."""
+    """Arithmetic of OpenVINO in all competitors."""
     json: Path | None = None
     """File for all figures."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured with one picture size, one figure a round.
+    """Results for one picture size, one value per round.
 
     Args:
-        products_per_s: of each contender, in closed loop.
-        rates_rps: requests a second that each was offered in open loop.
-        latency_ms: of each, "p50" and "p99" in open loop.
+        products_per_s: throughput of each competitor in closed loop.
+        rates_rps: offered rate of each in open loop, requests per second.
+        latency_ms: latency of each in open loop, "p50" and "p99".
     """
 
     products_per_s: dict[str, list[float]]
@@ -93,28 +93,28 @@ class Figures:
 
 
 def main() -> None:
-    """Measure every picture size."""
+    """Measure all picture sizes."""
     options = tyro.cli(Options, prog="python -m benchmarks.serving", description=__doc__)
     console = Console(width=None if sys.stdout.isatty() else 160)
-    contenders = installed(options, console)
+    competitors = installed(options, console)
     results: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        served = Served(_with_onnx(options, contenders, Path(scratch)), options.precision)
+        served = ServedBundle(_with_onnx(options, competitors, Path(scratch)), options.precision)
         for px in options.picture_px:
             catalog = write_catalog(options.catalog, Path(scratch) / str(px), px, options.limit)
-            what = f"{px} px" if px else "text"
-            results[what] = figures = measure(options, contenders, served, catalog)
-            console.print(rate_table(what, figures.products_per_s))
+            title = f"{px} px" if px else "text"
+            results[title] = figures = measure(options, competitors, served, catalog)
+            console.print(rate_table(title, figures.products_per_s))
             if figures.latency_ms:
-                console.print(latency_table(what, figures.rates_rps, figures.latency_ms))
+                console.print(latency_table(title, figures.rates_rps, figures.latency_ms))
     if options.json:
         given = {name: str(value) for name, value in asdict(options).items()}
-        found = {what: asdict(figures) for what, figures in results.items()}
+        found = {title: asdict(figures) for title, figures in results.items()}
         options.json.write_text(json.dumps({"options": given, "figures": found}, indent=2), encoding="utf-8")
 
 
 def write_catalog(source: Path, folder: Path, px: int, limit: int) -> Path:
-    """The first rows of a catalog with square JPEGs of one size; those of 0 px have none."""
+    """Write the first rows of a catalog with square JPEGs of one size; without pictures for 0 px."""
     folder.mkdir(parents=True)
     target = folder / "catalog.csv"
     with target.open("w", encoding="utf-8", newline="") as file:
@@ -130,16 +130,16 @@ def write_catalog(source: Path, folder: Path, px: int, limit: int) -> Path:
     return target
 
 
-def measure(options: Options, contenders: list[str], served: Served, catalog: Path) -> Figures:
-    """Check the answers of all, then take turns."""
+def measure(options: Options, competitors: list[str], served: ServedBundle, catalog: Path) -> Figures:
+    """Check the answers of all competitors, then measure them in turn."""
     products = [item.product for item in read_catalog(catalog)][:_NUM_CHECKED]
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
-    with running_servers(contenders, served) as ports:
+    rates: dict[str, list[float]] = {name: [] for name in competitors}
+    with running_servers(competitors, served) as ports:
         expected = reference_answers(served, products)
         for name, port in ports.items():
             check_answers(name, port, products, expected, served.precision)
         for _ in range(options.rounds):
-            for name in contenders:
+            for name in competitors:
                 if name == "ceiling":
                     rates[name].append(_ceiling(options, served, catalog))
                 else:
@@ -158,40 +158,40 @@ def measure(options: Options, contenders: list[str], served: Served, catalog: Pa
 
 
 @contextmanager
-def running_servers(contenders: list[str], served: Served) -> Iterator[dict[ServerName, int]]:
-    """Every contender's server but the ceiling's, which has none, and the port of each."""
+def running_servers(competitors: list[str], served: ServedBundle) -> Iterator[dict[ServerName, int]]:
+    """Run the servers of all competitors except the ceiling, which has none; yield the port of each."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(running_server(name, served)) for name in contenders if name != "ceiling"}
+        yield {name: stack.enter_context(running_server(name, served)) for name in competitors if name != "ceiling"}
 
 
 def half_rates(options: Options, rates: dict[ServerName, list[float]]) -> dict[str, float]:
-    """Requests a second for each server's open loop."""
+    """Compute the rate of each server's open loop, requests per second."""
     most_rps = {name: statistics.median(values) / options.products_per_request for name, values in rates.items()}
     half_rps = most_rps["aisle"] / 2
     return {name: half_rps if rps >= half_rps else rps / 2 for name, rps in most_rps.items()}
 
 
 def installed(options: Options, console: Console) -> list[str]:
-    """The contenders that can take part."""
+    """Return the competitors that are installed."""
     found: list[str] = []
-    for name in options.contenders:
+    for name in options.competitors:
         if name == "ceiling" or is_installed(name):
             found.append(name)
         else:
-            console.print(f"{name} is left out: its environment is absent; make it with make peers")
+            console.print(f"{name} is skipped: its environment is missing; create it with make peers")
     return found
 
 
-def _with_onnx(options: Options, contenders: list[str], scratch: Path) -> Path:
-    """The bundle; where somebody needs ONNX programs and it has none, a copy that has them."""
-    if "triton-onnx" not in contenders or (options.bundle / FILES.onnx_classifier).exists():
+def _with_onnx(options: Options, competitors: list[str], scratch: Path) -> Path:
+    """Return the bundle, or a copy with ONNX programs when a competitor needs them and it has none."""
+    if "triton-onnx" not in competitors or (options.bundle / FILES.onnx_classifier).exists():
         return options.bundle
     copy = scratch / "bundle"
     _run("training", "export-onnx", "--bundle", options.bundle, "--out", copy)
     return copy
 
 
-def _ceiling(options: Options, served: Served, catalog: Path) -> float:
+def _ceiling(options: Options, served: ServedBundle, catalog: Path) -> float:
     flags = ["--duration-s", str(options.duration_s), "--precision", options.precision]
     if not any(item.product.image for item in read_catalog(catalog)):
         flags += ["--batch-size", "128"]
@@ -201,14 +201,14 @@ def _ceiling(options: Options, served: Served, catalog: Path) -> float:
 
 
 def _load(options: Options, catalog: Path, name: ServerName, port: int, *flags: object) -> dict[str, Any]:
-    """One run of `benchmarks.load`; see `client.load.summary.Summary`."""
+    """Run `benchmarks.load` once; returns the JSON of `client.load.summary.Summary`."""
     given = ["--protocol", protocol_of(name), "--port", port, "--catalog", catalog, *flags]
     given += ["--duration-s", options.duration_s, "--products-per-request", options.products_per_request]
     run = _run_json("benchmarks.load", *given)
     if run["errors"] or run["num_failed_products"]:
         raise SystemExit(
             f"{name}: expected every product to be answered, found requests that ended with {run['errors']} and"
-            f" {run['num_failed_products']} products with an error, so that its figures say nothing"
+            f" {run['num_failed_products']} products with an error; its figures are meaningless"
         )
     return run
 

@@ -1,24 +1,24 @@
-"""The tables that `benchmarks.serving` prints."""
+"""The tables of `benchmarks.serving`."""
 
 import statistics
 
 from rich.table import Table
 
 
-def rate_table(what: str, rates: dict[str, list[float]]) -> Table:
-    """Medians, and the median of the ratios to the first contender within each round."""
+def rate_table(title: str, rates: dict[str, list[float]]) -> Table:
+    """Build the table of throughput: medians, and the median ratio to the first competitor within each round."""
     first = next(iter(rates))
-    shown = Table("contender", "products/s, median", "least", "most", f"ratio to {first}", title=what)
+    shown = Table("competitor", "products/s, median", "min", "max", f"ratio to {first}", title=title)
     for name, values in rates.items():
         shown.add_row(name, *_spread(values, ",.0f"), f"{_ratio(values, rates[first]):.2f}")
     return shown
 
 
-def latency_table(what: str, rates_rps: dict[str, float], latency_ms: dict[str, dict[str, list[float]]]) -> Table:
-    """Medians, and the median of the ratios of p99 to Aisle's within each round."""
+def latency_table(title: str, rates_rps: dict[str, float], latency_ms: dict[str, dict[str, list[float]]]) -> Table:
+    """Build the table of latency: medians, and the median ratio of p99 to Aisle's within each round."""
     shown = Table(
-        "contender", "requests/s", "p50 ms, median", "p99 ms, median", "least", "most", "p99, ratio to aisle",
-        title=f"{what}, open loop",
+        "competitor", "requests/s", "p50 ms, median", "p99 ms, median", "min", "max", "p99, ratio to aisle",
+        title=f"{title}, open loop",
     )  # fmt: skip
     for name, percentiles in latency_ms.items():
         shown.add_row(

@@ -1,8 +1,8 @@
-"""Throughput and latency of a peer with each of several settings; the best go into `benchmarks.peers.tuning`.
+"""Throughput and latency of a peer with several settings; the best ones are stored in `benchmarks.peers.tuning`.
 
     python -m benchmarks.tune --bundle DIR --catalog FILE --peer mosec
 
-Settings differ from the tuned ones in one or two knobs. Catalog as `benchmarks.serving` sends it.
+All combinations of the given settings are tried, with the catalog of `benchmarks.serving`.
 """
 
 import sys
@@ -16,31 +16,31 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import load
-from benchmarks.contenders import Served, ServerName, protocol_of, running_server
+from benchmarks.competitors import ServedBundle, ServerName, protocol_of, running_server
 from benchmarks.peers.tuning import TUNED
 from benchmarks.serving import write_catalog
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to try; every combination is."""
+    """Settings to try, in all combinations."""
 
     bundle: Path
     """Bundle that the peer runs; with ONNX programs for triton-onnx."""
     catalog: Path
     """Catalog whose products are sent."""
     peer: ServerName
-    """Which peer."""
+    """Peer to tune."""
     max_batch_size: tuple[int, ...] = ()
-    """Each as in `benchmarks.peers.tuning.Tuning`; none tries the tuned one."""
+    """Values of `benchmarks.peers.tuning.Tuning`; empty takes the tuned one."""
     max_delay_ms: tuple[float, ...] = ()
-    """As above."""
+    """Likewise."""
     instances: tuple[int, ...] = ()
-    """As above."""
+    """Likewise."""
     engine_threads: tuple[int, ...] = ()
-    """As above."""
+    """Likewise."""
     decoders: tuple[int, ...] = ()
-    """As above."""
+    """Likewise."""
     picture_px: int = 224
     """Sides of the JPEGs sent."""
     concurrency: int = 32
@@ -50,7 +50,7 @@ class Options:
 
 
 def main() -> None:
-    """Try and print."""
+    """Try all combinations and print a table."""
     options = tyro.cli(Options, prog="python -m benchmarks.tune", description=__doc__)
     tuned = TUNED[options.peer]
     knobs = {name: getattr(options, name) or (value,) for name, value in asdict(tuned).items()}
@@ -59,7 +59,7 @@ def main() -> None:
         catalog = write_catalog(options.catalog, Path(scratch) / "catalog", options.picture_px, limit=300)
         for values in product(*knobs.values()):
             tuning = replace(tuned, **dict(zip(knobs, values, strict=True)))
-            with running_server(options.peer, Served(options.bundle), tuning) as port:
+            with running_server(options.peer, ServedBundle(options.bundle), tuning) as port:
                 summary = load.run(
                     load.Options(
                         protocol_of(options.peer), port, catalog, concurrency=options.concurrency, warmup_s=1.0,

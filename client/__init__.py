@@ -1,1 +1,1 @@
-"""A thin client of the gRPC service; needs neither TensorFlow nor anything of the server."""
+"""A thin client of the gRPC service; needs neither TensorFlow nor the server's code."""

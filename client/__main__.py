@@ -1,4 +1,4 @@
-"""`python -m client classify|get-model|health|load-test`."""
+"""The command line `python -m client classify|get-model|health|load-test`."""
 
 import sys
 
@@ -13,7 +13,7 @@ from model.errors import AisleError
 
 
 def main() -> int:
-    """Run one command; returns the exit code: 0 done, 1 stopped with a sentence. Wrong usage exits with 2."""
+    """Run one command and return the exit code: 0 for success, 1 for an error. Wrong usage exits with 2."""
     console = Console()
     try:
         _run(console)
@@ -33,7 +33,7 @@ def _run(console: Console) -> None:
             "load-test": LoadTestCommand,
         },
         prog="python -m client",
-        description="Ask an Aisle server.",
+        description="Call an Aisle server.",
     )
     match command:
         case ClassifyCommand():

@@ -1,4 +1,4 @@
-"""Answers beside their questions: rows of the table and of the CSV file, and how many were right."""
+"""Answers of the `classify` command: the printed table, the CSV file, and the accuracy."""
 
 import csv
 import io
@@ -22,14 +22,14 @@ _LINE_END = b"\r\n"  # as the csv module writes it
 
 @dataclass(frozen=True)
 class Answer:
-    """One product with what became of it."""
+    """One product with its prediction or failure."""
 
     item: CatalogItem
     result: Prediction | Failure
 
     @property
     def is_right(self) -> bool:
-        """Whether the best leaf is the row's own category, given as a path or as an id."""
+        """True when the best leaf is the row's own category, given as a path or as an id."""
         if isinstance(self.result, Failure) or not self.item.truth:
             return False
         best = self.result.categories[0]
@@ -37,7 +37,7 @@ class Answer:
 
 
 class Score:
-    """Counts of the answers seen so far."""
+    """Counts of the answers so far."""
 
     def __init__(self) -> None:
         self.num_products = self.num_failed = self.num_accepted = 0
@@ -57,7 +57,7 @@ class Score:
         self.num_accepted_right += is_accepted and answer.is_right
 
     def lines(self) -> list[str]:
-        """What to print below the table."""
+        """Return the lines to print below the table."""
         failed = f", {self.num_failed} failed" if self.num_failed else ""
         lines = [f"{self.num_products} products, accepted {_share(self.num_accepted, self.num_products)}{failed}"]
         if self.num_labelled:
@@ -72,12 +72,12 @@ class AnswerFile:
     """A CSV file of answers, a row a product.
 
     Args:
-        resume: whether the rows of a file that is there are kept, but for a last one that was cut off.
+        resume: keep the rows of an existing file, except a truncated last one.
     Attributes:
-        num_kept: how many were.
-        last_id: product id of the last of them; '' without any.
+        num_kept: number of rows kept.
+        last_id: product id of the last row kept; '' without any.
     Raises:
-        InputError: it cannot be written, or holds something else than answers.
+        InputError: the file cannot be written, or does not hold answers.
     """
 
     def __init__(self, path: Path, resume: bool = False):
@@ -119,32 +119,32 @@ class AnswerFile:
 
 
 def _keep_whole_rows(path: Path) -> list[dict[str, str]]:
-    """Cut off a row whose writing was interrupted; returns the others."""
+    """Remove a row whose writing was interrupted, and return the others."""
     heading = ",".join(_COLUMNS).encode() + _LINE_END
     with path.open("r+b") as file:
         content = file.read()
         if content[: len(heading)] != heading[: len(content)]:
-            raise InputError(f"{path} cannot be gone on with: expected the columns {', '.join(_COLUMNS)}, found others")
+            raise InputError(f"{path} cannot be resumed: expected the columns {', '.join(_COLUMNS)}, found others")
         whole = content[: content.rfind(_LINE_END) + len(_LINE_END)] if _LINE_END in content else b""
         file.truncate(len(whole))
     return list(csv.DictReader(io.StringIO(whole.decode(), newline="")))
 
 
 def answer_table(answers: list[Answer]) -> Table:
-    """A table to read; the truth has a column when a row knows it, the evidence when a row has some."""
+    """Build the table to print; with a column for the truth or the evidence when a row has it."""
     with_truth = any(answer.item.truth for answer in answers)
     evidence = [evidence_text(answer.result) for answer in answers]
     table = Table()
     more = (["truth"] if with_truth else []) + (["evidence"] if any(evidence) else [])
     for heading in ("product", "answer", "probability", "verdict", *more):
         table.add_column(heading, justify="right" if heading == "probability" else "left", overflow="fold")
-    for answer, why in zip(answers, evidence, strict=True):
+    for answer, text in zip(answers, evidence, strict=True):
         cells = [_title(answer.item), *_answer_cells(answer.result)]
         if with_truth:
             cells.append(_truth(answer))
         if any(evidence):
-            cells.append((why, ""))
-        table.add_row(*(Text(text, style) for text, style in cells))
+            cells.append((text, ""))
+        table.add_row(*(Text(*cell) for cell in cells))
     return table
 
 
@@ -155,7 +155,7 @@ def _answer_cells(result: Prediction | Failure) -> list[tuple[str, str]]:
     if not result.needs_review:
         verdict = ("accepted", "green")
     elif result.accepted is not None:
-        verdict = (f"needs review, sure of {result.accepted.category}", "yellow")
+        verdict = (f"needs review, accepted at {result.accepted.category}", "yellow")
     else:
         verdict = ("needs review", "yellow")
     return [(best.category, ""), (f"{best.probability:.3f}", ""), verdict]

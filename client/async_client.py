@@ -1,4 +1,4 @@
-"""The asyncio twin of `AisleClient`; requests and results are made by the same functions."""
+"""The asyncio version of `AisleClient`; both share the functions that build requests and read results."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -25,12 +25,12 @@ from model.prediction.answers import Prediction
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
-#: What grpc.aio makes of a connection that breaks under a message; the server never says this.
+#: The error text of grpc.aio for a connection that breaks while sending a message; the server never sends this.
 _LOST_WHILE_SENDING = "Internal error from Core"
 
 
 class AsyncAisleClient:
-    """Asks one or several servers, in the event loop it was made in; see `AisleClient`."""
+    """Calls one or several servers, in the event loop it was created in; see `AisleClient`."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class AsyncAisleClient:
         mask_parent: str = "",
         include_words: bool = False,
     ) -> list[Prediction | Failure]:
-        """See `AisleClient.classify`."""
+        """Classify products; see `AisleClient.classify`."""
         options = ClassifyOptions(
             model, model_version, top_k, include_evidence, include_embedding, mask_parent, include_words
         )
@@ -80,7 +80,7 @@ class AsyncAisleClient:
         resume_after: str = "",
         mask_parent: str = "",
     ) -> AsyncIterator[Prediction | Failure]:
-        """See `AisleClient.classify_stream`."""
+        """Classify a list of any length; see `AisleClient.classify_stream`."""
         options = ClassifyOptions(model, model_version, top_k, False, False, mask_parent)
         limits = bulk_limits(await self._limits_of(model, model_version))
         requests = classify_requests(products_after(products, resume_after), options, limits)
@@ -93,13 +93,13 @@ class AsyncAisleClient:
                         yield result
                     attempts.restart()
             except CallError as error:
-                if bulk.has_outlived(error):
+                if bulk.is_expired(error):
                     continue
                 delay_s = attempts.delay_s(error)
                 await asyncio.sleep(delay_s)
 
     async def get_model(self, model: str = "", model_version: str = "") -> classifier_pb2.GetModelResponse:
-        """See `AisleClient.get_model`."""
+        """Describe a model; see `AisleClient.get_model`."""
         request = classifier_pb2.GetModelRequest(model=model, model_version=model_version)
         return await self._call(self._stub.GetModel, request)
 
@@ -131,7 +131,7 @@ class AsyncAisleClient:
                 if bulk.is_over:
                     return
                 response = await call.read()
-                yield bulk.take(None if response is grpc.aio.EOF else response)
+                yield bulk.receive(None if response is grpc.aio.EOF else response)
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.INTERNAL and error.details() == _LOST_WHILE_SENDING:
                 text = f"the connection to {self._target} was lost"

@@ -1,4 +1,4 @@
-"""A long list of products on its way through `ClassifyStream`; what both clients share."""
+"""The state of a long list of products sent through `ClassifyStream`; shared by both clients."""
 
 import time
 from collections import deque
@@ -15,19 +15,19 @@ from proto.aisle.v1 import classifier_pb2
 
 #: Small enough that answers flow, large enough for full batches of the engine.
 _PRODUCTS_PER_MESSAGE = 64
-#: Twice what the server works on at a time by default, so that it never waits for the next message.
+#: Twice the messages that the server processes at a time by default, so that it never waits for the next one.
 _MAX_UNANSWERED = 8
 
 
 class Bulk:
-    """Keeps each message until it is answered, so that a new stream goes on where a lost one broke off.
+    """Keeps each message until it is answered, so that a new stream continues where a lost one ended.
 
-    A stream takes messages for `timeout_s` and then ends once they are answered; the next stream goes on. So a server
-    that fell silent is noticed by the deadline, `stream_timeout_s`, and streams move with the load balancing.
+    A stream sends messages for `timeout_s` and ends once they are answered; then the next stream begins. So a server
+    that stops responding is noticed by the deadline, `stream_timeout_s`, and load balancing applies to each stream.
 
     Args:
-        requests: everything to ask, in order; read only as fast as answers come.
-        timeout_s: for one message, seconds.
+        requests: all requests, in order; read only as fast as they are answered.
+        timeout_s: timeout of one message, seconds.
     """
 
     def __init__(self, requests: Iterator[classifier_pb2.ClassifyRequest], timeout_s: float, target: str):
@@ -35,8 +35,8 @@ class Bulk:
         self._timeout_s = timeout_s
         self._target = target
         self._unanswered: deque[classifier_pb2.ClassifyStreamRequest] = deque()
-        self._num_sent = 0  # of the unanswered, on the present stream
-        self._has_answers = False  # of the present stream
+        self._num_sent = 0  # unanswered messages sent on the current stream
+        self._has_answers = False  # True once the current stream has answered a message
         self._end_s = 0.0
 
     @property
@@ -45,15 +45,15 @@ class Bulk:
         return 2 * self._timeout_s
 
     def begin(self) -> bool:
-        """Start a stream; False when everything is answered."""
-        has_work = bool(self._unanswered) or self._read()
+        """Begin a stream; return False when everything is answered."""
+        has_more = bool(self._unanswered) or self._read()
         self._num_sent = 0
         self._has_answers = False
         self._end_s = time.monotonic() + self._timeout_s
-        return has_work
+        return has_more
 
     def next_messages(self) -> list[classifier_pb2.ClassifyStreamRequest]:
-        """What to send before the next answer is awaited: first what a lost stream left unanswered."""
+        """Return the messages to send before the next answer is awaited; first those unanswered by a lost stream."""
         while len(self._unanswered) < _MAX_UNANSWERED and time.monotonic() < self._end_s and self._read():
             pass
         messages = list(self._unanswered)[self._num_sent :]
@@ -62,20 +62,20 @@ class Bulk:
 
     @property
     def is_over(self) -> bool:
-        """Whether the present stream has nothing more to answer."""
+        """True when the current stream has nothing more to answer."""
         return not self._unanswered
 
-    def has_outlived(self, error: CallError) -> bool:
-        """Whether a stream that did answer met its deadline, as when answers are taken slowly; a new one goes on."""
+    def is_expired(self, error: CallError) -> bool:
+        """Return True when a stream that has answered met its deadline, as with a slow reader; a new one continues."""
         return self._has_answers and error.code == grpc.StatusCode.DEADLINE_EXCEEDED
 
-    def take(self, response: classifier_pb2.ClassifyStreamResponse | None) -> list[Prediction | Failure]:
-        """The results of the oldest unanswered message.
+    def receive(self, response: classifier_pb2.ClassifyStreamResponse | None) -> list[Prediction | Failure]:
+        """Return the results of the oldest unanswered message.
 
         Args:
-            response: None where the stream ended instead.
+            response: None when the stream ended instead.
         Raises:
-            CallError: there are none; the message stays unanswered.
+            CallError: the stream ended or the message failed; it stays unanswered.
         """
         if response is None:
             text = f"{self._target} ended the stream before the last answer"
@@ -97,15 +97,15 @@ class Bulk:
 
 
 def bulk_limits(limits: RequestLimits) -> RequestLimits:
-    """What one message of a stream holds."""
+    """Return the limits of one message of a stream."""
     return replace(limits, max_products=min(limits.max_products, _PRODUCTS_PER_MESSAGE))
 
 
 def products_after(products: Iterable[Product], product_id: str) -> Iterator[Product]:
-    """The products behind the first one with `product_id`; all of them for ''.
+    """Yield the products after the first one with `product_id`; all of them for ''.
 
     Raises:
-        InputError: none has it.
+        InputError: no product has that id.
     """
     products = iter(products)
     if product_id and not any(product.product_id == product_id for product in products):

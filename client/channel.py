@@ -1,7 +1,7 @@
-"""How a client reaches a server: in plain text, over TLS, with a token.
+"""Channels to a server: in plain text or over TLS, with or without a token.
 
-A token never leaves the machine readable: without TLS it is refused for any target but the machine itself,
-and gRPC's local credentials check the address of the connection once more.
+A token never leaves the machine unencrypted: without TLS it is refused for any target but the machine itself,
+and gRPC's local credentials check the address of the connection again.
 """
 
 import ipaddress
@@ -18,9 +18,9 @@ from client.errors import InputError
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # Calls go to all addresses of a target in turn; one that is down is left out.
+    # Calls go to all addresses of a target in turn; one that is down is skipped.
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
-    # A server that restarts is found again soon; by default the waits grow to two minutes.
+    # A server that restarts is found quickly; by default the backoff grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
@@ -28,14 +28,14 @@ CHANNEL_OPTIONS = (
 
 @dataclass(frozen=True)
 class Security:
-    """What a server asks of its callers."""
+    """TLS and token settings of a connection."""
 
     tls: bool = False
     """Use TLS and trust the public authorities; --tls-ca and --tls-certificate turn TLS on as well."""
     tls_ca: Path | None = None
     """PEM file of the authority that signed the server's certificate."""
     tls_certificate: Path | None = None
-    """PEM file of the client's own certificate, where the server wants one."""
+    """PEM file of the client's own certificate, where the server requires one."""
     tls_private_key: Path | None = None
     """PEM file of its private key."""
     token_file: Path | None = None
@@ -43,7 +43,7 @@ class Security:
 
     @property
     def has_tls(self) -> bool:
-        """Whether connections are encrypted."""
+        """True when connections are encrypted."""
         return self.tls or any((self.tls_ca, self.tls_certificate, self.tls_private_key))
 
 
@@ -53,12 +53,12 @@ PLAIN_TEXT = Security()
 def open_channel(
     target: str, security: Security = PLAIN_TEXT, options: Sequence[tuple[str, str | int]] = CHANNEL_OPTIONS
 ) -> grpc.Channel:
-    """A channel that connects on its first call.
+    """Open a channel, which connects on its first call.
 
     Args:
-        target: HOST:PORT; or several IP:PORT, joined by commas, to share the calls.
+        target: HOST:PORT; or several IP:PORT, joined by commas, among which calls are balanced.
     Raises:
-        InputError: a file is missing or cannot be read, or a token would travel readable.
+        InputError: a file is missing or cannot be read, or a token would be sent in plain text.
     """
     credentials = channel_credentials(target, security)
     if credentials is None:
@@ -69,7 +69,7 @@ def open_channel(
 def open_async_channel(
     target: str, security: Security = PLAIN_TEXT, options: Sequence[tuple[str, str | int]] = CHANNEL_OPTIONS
 ) -> grpc.aio.Channel:
-    """The same for asyncio."""
+    """Open a channel for asyncio; see `open_channel`."""
     credentials = channel_credentials(target, security)
     if credentials is None:
         return grpc.aio.insecure_channel(grpc_target(target), options=options)
@@ -77,12 +77,12 @@ def open_async_channel(
 
 
 def grpc_target(target: str) -> str:
-    """A target as grpc spells it: several addresses need their scheme in front.
+    """Return a target in grpc's form, which needs a scheme in front of several addresses.
 
     Args:
         target: HOST:PORT, IP:PORT,IP:PORT,... or a URI that grpc knows.
     Raises:
-        InputError: several addresses, of which one has a name or they are not of one kind.
+        InputError: one of several addresses is a name, or IPv4 and IPv6 are mixed.
     """
     if "," not in target or target.startswith(("ipv4:", "ipv6:")):
         return target
@@ -93,17 +93,17 @@ def grpc_target(target: str) -> str:
         versions = set()
     if len(versions) != 1:
         raise InputError(
-            f"--target {target}: expected several addresses as IP:PORT, all IPv4 or all IPv6; or one name that stands"
-            " for all of them"
+            f"--target {target}: expected several addresses as IP:PORT, all IPv4 or all IPv6; or one name that resolves"
+            " to all of them"
         )
     return f"ipv{versions.pop()}:{','.join(addresses)}"
 
 
 def channel_credentials(target: str, security: Security) -> grpc.ChannelCredentials | None:
-    """What the channel to `target` is made with; None for plain text without a token.
+    """Return the credentials of a channel to `target`; None for plain text without a token.
 
     Raises:
-        InputError: a file is missing or cannot be read, or a token would travel readable.
+        InputError: a file is missing or cannot be read, or a token would be sent in plain text.
     """
     if (security.tls_certificate is None) != (security.tls_private_key is None):
         missing = "--tls-private-key" if security.tls_private_key is None else "--tls-certificate"
@@ -115,8 +115,8 @@ def channel_credentials(target: str, security: Security) -> grpc.ChannelCredenti
     elif security.token_file is not None:
         if not is_loopback(target):
             raise InputError(
-                f"--token-file: the token would travel readable to {target}; expected --tls-ca FILE (or --tls), or a"
-                " target on this machine"
+                f"--token-file: the token would be sent in plain text to {target}; expected --tls-ca FILE (or --tls),"
+                " or a target on this machine"
             )
         credentials = grpc.local_channel_credentials(grpc.LocalConnectionType.LOCAL_TCP)
     else:
@@ -128,7 +128,7 @@ def channel_credentials(target: str, security: Security) -> grpc.ChannelCredenti
 
 
 def is_loopback(target: str) -> bool:
-    """Whether every address of a target is this machine by its spelling: localhost, 127.0.0.0/8 or [::1]."""
+    """Return True when every address of a target is localhost, in 127.0.0.0/8 or [::1]; names are not resolved."""
     addresses = target.rpartition("/")[2].removeprefix("ipv4:").removeprefix("ipv6:").removeprefix("dns:").split(",")
     return all(_is_loopback_host(address.strip()) for address in addresses)
 
@@ -142,7 +142,7 @@ def _is_loopback_host(address: str) -> bool:
 
 
 class _TokenPlugin(grpc.AuthMetadataPlugin):
-    """Adds the token to each call, as the file has it then."""
+    """Adds the current token of a file to each call."""
 
     def __init__(self, path: Path):
         self._path = path

@@ -1,4 +1,4 @@
-"""The client."""
+"""The synchronous client of the gRPC service."""
 
 import queue
 import time
@@ -30,18 +30,18 @@ Response = TypeVar("Response")
 
 
 class AisleClient:
-    """Asks one or several servers; thread-safe.
+    """Calls one or several servers; thread-safe.
 
         with AisleClient("localhost:50051") as client:
             client.classify([Product("1", "wireless mouse")])
 
     Args:
         target: HOST:PORT; several IP:PORT, joined by commas, share the requests.
-        timeout_s: for each request with all its retries, seconds.
-        retry: when a request is sent again; NO_RETRY never does.
+        timeout_s: timeout of each request with all its retries, seconds.
+        retry: the retry policy; NO_RETRY never retries.
         security: TLS and token; plain text without any by default.
     Raises:
-        InputError: a file of `security` cannot be read, or a token would travel readable.
+        InputError: a file of `security` cannot be read, or a token would be sent in plain text.
     """
 
     def __init__(
@@ -71,18 +71,17 @@ class AisleClient:
         mask_parent: str = "",
         include_words: bool = False,
     ) -> list[Prediction | Failure]:
-        """Ask about any number of products, in as many requests as the server's limits ask for.
+        """Classify any number of products, in as many requests as the server's limits require.
 
         Args:
             top_k: leaf categories to return for each product; 0 leaves it to the server.
             model, model_version: '' means the only one, the served one.
-            include_evidence, include_embedding, include_words: whether predictions carry `heads`, `embedding` and
-                `words`.
+            include_evidence, include_embedding, include_words: fill `heads`, `embedding` and `words` of predictions.
             mask_parent: path of the category that every answer has to lie in; '' is the whole tree.
         Returns:
-            one result a product, in order; a product that cannot be answered is a Failure.
+            one result per product, in order; a product that cannot be answered is a Failure.
         Raises:
-            CallError: a request was refused as a whole, or the server cannot be reached.
+            CallError: a request was rejected as a whole, or the server cannot be reached.
         """
         options = ClassifyOptions(
             model, model_version, top_k, include_evidence, include_embedding, mask_parent, include_words
@@ -104,18 +103,18 @@ class AisleClient:
         resume_after: str = "",
         mask_parent: str = "",
     ) -> Iterator[Prediction | Failure]:
-        """Ask about a list of any length, as from a file; products are read only as fast as answers are taken.
+        """Classify a list of any length, as from a file; products are read only as fast as answers are consumed.
 
-        A lost connection is made again and the stream goes on behind the last answer, as `retry` says; each answer
-        gives all retries back. What ends this iterator early can be gone on with by `resume_after`.
+        After a lost connection the stream continues behind the last answer, by the policy `retry`; each answer
+        resets the count of retries. An iteration that ended early can be resumed with `resume_after`.
 
         Args:
             top_k, model, model_version, mask_parent: see `classify`.
             resume_after: id of the last product answered before; products up to it are skipped.
         Returns:
-            one result a product, in order, as they come.
+            one result per product, in order, as they arrive.
         Raises:
-            CallError: a message was refused, or the server cannot be reached.
+            CallError: a message was rejected, or the server cannot be reached.
             InputError: no product has the id `resume_after`.
         """
         options = ClassifyOptions(model, model_version, top_k, False, False, mask_parent)
@@ -129,13 +128,13 @@ class AisleClient:
                     yield from results
                     attempts.restart()
             except CallError as error:
-                if bulk.has_outlived(error):
+                if bulk.is_expired(error):
                     continue
                 delay_s = attempts.delay_s(error)
                 time.sleep(delay_s)
 
     def get_model(self, model: str = "", model_version: str = "") -> classifier_pb2.GetModelResponse:
-        """Ask about a model; see the contract.
+        """Describe a model; see the contract.
 
         Raises:
             CallError: no such model, or the server cannot be reached.
@@ -165,7 +164,7 @@ class AisleClient:
                     messages.put(message)
                 if bulk.is_over:
                     return
-                yield bulk.take(next(call, None))
+                yield bulk.receive(next(call, None))
         except grpc.RpcError as error:
             raise call_error(error, self._target) from error
         finally:
@@ -173,7 +172,7 @@ class AisleClient:
             call.cancel()
 
     def _limits_of(self, model: str, model_version: str) -> RequestLimits:
-        """Asked once: a server is seldom given other limits, and one that was refuses with a sentence."""
+        """Return the server's limits, cached: they seldom change, and a request over changed ones is rejected."""
         key = (model, model_version)
         if key not in self._limits:
             self._limits[key] = request_limits(self.get_model(model, model_version))

@@ -1,7 +1,7 @@
-"""Why a call of the client failed.
+"""Errors of the client.
 
 AisleError
-├── CallError      the server refused a request or could not be reached
+├── CallError      the server rejected a request or could not be reached
 └── InputError     a file or flag given to the client cannot be used
 """
 
@@ -23,7 +23,7 @@ class CallError(AisleError):
     Attributes:
         code: the gRPC status code.
         violations: {field path: what is wrong with it}, from the server's BadRequest.
-        retry_after_s: when the server says to come again, seconds; None where it does not say.
+        retry_after_s: retry delay that the server asks for, seconds; None without one.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class InputError(AisleError):
 
 
 def call_error(error: grpc.RpcError, target: str) -> CallError:
-    """One clear sentence from what grpc raised."""
+    """Convert an error that grpc raised to one with a clear message."""
     status = rpc_status.from_call(error)  # type: ignore[arg-type]
     return _call_error(error.code(), error.details() or "no details", target, status.details if status else ())
 
 
 def status_error(status: status_pb2.Status, target: str) -> CallError:
-    """The same from the status of one message of a stream."""
+    """Convert the status of one message of a stream to an error."""
     return _call_error(_CODES[status.code], status.message, target, status.details)
 
 

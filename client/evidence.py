@@ -1,4 +1,4 @@
-"""Why an answer: what each field says by itself, and the words that carried the name's vote, as text."""
+"""The evidence for an answer as text: the answer of each field's head, and the support of the name's words."""
 
 from client.messages import Failure
 from model.prediction.answers import Prediction
@@ -7,16 +7,16 @@ _NUM_WORDS = 6
 
 
 def evidence_text(result: Prediction | Failure) -> str:
-    """A line for each field and one for the words, '' where the server was not asked.
+    """Format a line for each field and one for the words; '' when the answer has no evidence.
 
-    Words are those of most support and, behind them, the one that spoke most against the answer; numbers are log-odds.
+    The words are those with the most support, followed by the one with the least; the numbers are log-odds.
     """
     if isinstance(result, Failure):
         return ""
-    lines = [f"{head}: {said.category} {said.probability:.3f}" for head, said in result.heads.items()]
-    votes = result.words
-    if len(votes) > _NUM_WORDS:
-        votes = (*votes[: _NUM_WORDS - 1], votes[-1])
-    if votes:
-        lines.append("words: " + ", ".join(f"{vote.word} {vote.support:+.1f}" for vote in votes))
+    lines = [f"{head}: {best.category} {best.probability:.3f}" for head, best in result.heads.items()]
+    words = result.words
+    if len(words) > _NUM_WORDS:
+        words = (*words[: _NUM_WORDS - 1], words[-1])
+    if words:
+        lines.append("words: " + ", ".join(f"{word.word} {word.support:+.1f}" for word in words))
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The command that asks a server whether it serves; what a container's health check runs."""
+"""The `health` command, which checks that a server is serving; used as a container's health check."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -14,12 +14,12 @@ from client.errors import CallError, call_error
 
 @dataclass(frozen=True)
 class HealthCommand:
-    """Ask whether a server is ready; ends with 1 when it is not."""
+    """Check that a server is ready; the exit code is 1 when it is not."""
 
     target: str = "localhost:50051"
     """HOST:PORT of the server."""
     service: str = ""
-    """Service or model to ask about, as aisle.v1.ProductClassifier/<model>; empty means the whole server."""
+    """Service or model to check, as aisle.v1.ProductClassifier/<model>; empty means the whole server."""
     security: Annotated[Security, tyro.conf.OmitArgPrefixes] = field(default_factory=Security)
     """TLS and token."""
     timeout_s: float = 3.0
@@ -27,10 +27,10 @@ class HealthCommand:
 
 
 def health(command: HealthCommand, console: Console) -> None:
-    """Print SERVING.
+    """Print SERVING, or raise an error.
 
     Raises:
-        CallError: it serves not, knows no such service, or cannot be reached.
+        CallError: the server is not serving, knows no such service, or cannot be reached.
     """
     request = health_pb2.HealthCheckRequest(service=command.service)
     with open_channel(command.target, command.security) as channel:

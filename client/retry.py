@@ -1,4 +1,4 @@
-"""When a request that failed is sent again."""
+"""The policy of retries after a failed request."""
 
 import random
 import time
@@ -11,18 +11,19 @@ from client.errors import CallError
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Requests are sent again when the server is UNAVAILABLE, and when it is overloaded and says how long to wait.
+    """Retries when the server is UNAVAILABLE, and when it is overloaded and sends a retry delay.
 
-    Asking again is safe, for an answer changes nothing on the server. Waits double from `first_delay_s` on, each cut
-    by a random part of up to a half so that callers do not come back all at once; none outlasts the request's deadline.
+    A retry is safe, because classification changes nothing on the server. Delays grow by exponential backoff from
+    `first_delay_s`, each reduced by a random part of up to a half (jitter), so that callers do not retry all at once;
+    none exceeds the request's deadline.
     """
 
     max_retries: int = 6
-    """Times that a request is sent again; 0 never does."""
+    """Most retries of a request; 0 never retries."""
     first_delay_s: float = 0.1
-    """Wait before the first time, seconds."""
+    """Delay before the first retry, seconds."""
     max_delay_s: float = 5.0
-    """Longest wait, seconds; a server that asks for more is given more."""
+    """Longest delay, seconds; a longer one that the server asks for is respected."""
 
 
 DEFAULT_RETRY = RetryPolicy()
@@ -33,7 +34,7 @@ class Attempts:
     """The attempts at one request.
 
     Args:
-        timeout_s: for all of them together, seconds.
+        timeout_s: timeout of all attempts together, seconds.
     """
 
     def __init__(self, policy: RetryPolicy, timeout_s: float):
@@ -42,22 +43,22 @@ class Attempts:
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew, with the whole time and all retries."""
+        """Start over, with the full timeout and all retries."""
         self._num_failed = 0
         self._end_s = time.monotonic() + self._timeout_s
 
     def remaining_s(self) -> float:
-        """Time left until the deadline, seconds."""
+        """Return the time left until the deadline, seconds."""
         return max(self._end_s - time.monotonic(), 0.0)
 
     def delay_s(self, error: CallError) -> float:
-        """How long to wait before the next attempt, seconds.
+        """Return the delay before the next attempt, seconds.
 
         Raises:
             CallError: `error` itself, when it is final or there is no time or attempt left.
         """
-        is_refused = error.code == grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after_s is not None
-        is_final = error.code != grpc.StatusCode.UNAVAILABLE and not is_refused
+        is_overloaded = error.code == grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after_s is not None
+        is_final = error.code != grpc.StatusCode.UNAVAILABLE and not is_overloaded
         if is_final or self._num_failed >= self._policy.max_retries:
             raise error
         delay_s = min(self._policy.first_delay_s * 2**self._num_failed, self._policy.max_delay_s)

@@ -1,4 +1,4 @@
-"""The held-back products, asked with some of their fields, and how many answers were right."""
+"""Answers to the test products with subsets of their fields, and their accuracy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from demo.child import DemoError
 from model.prediction.answers import Prediction
 from model.product import FIELD_SPECS, FIELDS, Product
 
-#: Fields to ask with, from one alone to everything a product has.
+#: Subsets of fields, from a single one to all.
 COMBINATIONS: tuple[tuple[str, ...], ...] = (
     ("name",),
     ("mall_category",),
@@ -22,8 +22,8 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A product as it was asked, its true category and the answer."""
+class AnsweredProduct:
+    """A product with the fields of the request, its true category and the answer."""
 
     product: Product
     truth: str
@@ -31,22 +31,22 @@ class Answered:
 
     @property
     def is_right(self) -> bool:
-        """Whether the most probable leaf is the true one."""
+        """True when the most probable leaf is the true one."""
         return self.prediction.categories[0].category == self.truth
 
 
 def keep_fields(product: Product, fields: Sequence[str]) -> Product:
-    """The product with every field left out that is not in `fields`, a subset of model.product.FIELDS."""
+    """Return the product with only `fields`, a subset of model.product.FIELDS."""
     hidden = [spec for spec in FIELD_SPECS if spec.name not in fields]
     empty: dict[str, Any] = {spec.column: "" if spec.kind == "text" else None for spec in hidden}
     return replace(product, **empty)
 
 
-def ask(client: AisleClient, items: Sequence[CatalogItem], fields: Sequence[str], top_k: int) -> list[Answered]:
-    """Classify what the products say in these fields; a product with none of them is left out.
+def ask(client: AisleClient, items: Sequence[CatalogItem], fields: Sequence[str], top_k: int) -> list[AnsweredProduct]:
+    """Classify products by these fields; products without any of them are skipped.
 
     Raises:
-        CallError: the server refused or cannot be reached.
+        CallError: the server rejected a request or cannot be reached.
         DemoError: a product got an error instead of an answer.
     """
     asked = [(keep_fields(item.product, fields), item.truth) for item in items]
@@ -56,10 +56,10 @@ def ask(client: AisleClient, items: Sequence[CatalogItem], fields: Sequence[str]
     for (product, truth), result in zip(asked, results, strict=True):
         if not isinstance(result, Prediction):
             raise DemoError(f"expected an answer for {product.product_id}, found {result.code}: {result.message}")
-        answered.append(Answered(product, truth, result))
+        answered.append(AnsweredProduct(product, truth, result))
     return answered
 
 
-def accuracy(answered: Sequence[Answered]) -> float:
-    """Share of right answers, 0 to 1."""
+def accuracy(answered: Sequence[AnsweredProduct]) -> float:
+    """Return the share of right answers, 0 to 1."""
     return sum(each.is_right for each in answered) / len(answered)

@@ -1,4 +1,4 @@
-"""Makes the demo catalog: products with text and a drawn picture, divided into train, val and test."""
+"""Generates the demo catalog: products with texts and a drawn picture, divided into train, val and test."""
 
 import csv
 import hashlib
@@ -15,13 +15,13 @@ from demo.tree import Group, Leaf, load_groups
 
 SPLITS = ("train", "val", "test")
 MIN_PRODUCTS = 1_000
-"""With fewer, a leaf may have no product to train on or to hold back."""
+"""With fewer products, a leaf may have none for training or testing."""
 _MAKER_FORMS = ("(주){}", "{}코리아", "{}", "주식회사 {}")
 
 
 @dataclass(frozen=True)
 class DemoProduct:
-    """One row of the demo catalog; the fields are the catalog's columns. '' is a missing field."""
+    """A row of the demo catalog; the fields are the catalog's columns, '' for a missing one."""
 
     product_id: str
     product_name: str
@@ -38,7 +38,7 @@ class DemoProduct:
 
     @property
     def split(self) -> str:
-        """One of SPLITS, by a hash of the id: 80, 10 and 10 %."""
+        """The split of the product, one of SPLITS, by a hash of its id: 80, 10 and 10 %."""
         tenth = int.from_bytes(hashlib.sha256(self.product_id.encode()).digest()[:4]) % 10
         return {0: "test", 1: "val"}.get(tenth, "train")
 
@@ -53,21 +53,21 @@ def compose_products(num_products: int, seed: int) -> list[DemoProduct]:
     """
     if num_products < MIN_PRODUCTS:
         raise ValueError(f"expected at least {MIN_PRODUCTS} products, found {num_products}; give a larger --products")
-    places = [(group, leaf) for group in load_groups() for leaf in group.leaves]
+    leaves = [(group, leaf) for group in load_groups() for leaf in group.leaves]
     rng = random.Random(seed)
-    chosen = rng.choices(places, weights=[leaf.share for _, leaf in places], k=num_products)
-    return [_compose(f"D{number:06d}", *place, seed) for number, place in enumerate(chosen, start=1)]
+    chosen = rng.choices(leaves, weights=[leaf.share for _, leaf in leaves], k=num_products)
+    return [_compose(f"D{number:06d}", group, leaf, seed) for number, (group, leaf) in enumerate(chosen, start=1)]
 
 
 def write_catalog(
     folder: Path, products: Sequence[DemoProduct], seed: int, on_picture: Callable[[], object] = lambda: None
 ) -> dict[str, Path]:
-    """Write `train.csv`, `val.csv`, `test.csv` and the pictures they name.
+    """Write `train.csv`, `val.csv`, `test.csv` and their pictures.
 
     Args:
         on_picture: called after each picture, for a progress bar.
     Returns:
-        The file of each of SPLITS.
+        The file of each split.
     """
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for number, product in enumerate(products):

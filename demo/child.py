@@ -1,4 +1,4 @@
-"""One of this project's programs, run beside the demo."""
+"""A child process that runs one of the project's programs."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ class DemoError(AisleError):
 
 
 class Child:
-    """`python -m ...` in a process group of its own, which never outlives the `with` block.
+    """Runs `python -m ...` in a process group of its own, which never outlives the `with` block.
 
         with Child(["server", "--bundle", "build/demo/models/demo/1"], log=Path("server.log")) as server:
             ...
@@ -27,7 +27,7 @@ class Child:
 
     Args:
         arguments: module and flags.
-        log: file for its output; None lets it write where the demo writes.
+        log: file for its output; None inherits the demo's output.
     """
 
     def __init__(self, arguments: Sequence[str], log: Path | None = None):
@@ -44,11 +44,11 @@ class Child:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """True while the process is running."""
         return self._process.poll() is None
 
     def wait(self) -> None:
-        """Let it end by itself.
+        """Wait until the process ends by itself.
 
         Raises:
             DemoError: it ended with an exit code other than 0.
@@ -56,10 +56,10 @@ class Child:
         self._check(self._process.wait())
 
     def terminate(self, timeout_s: float) -> None:
-        """Ask it to stop with SIGTERM, and wait until it has.
+        """Stop the process with SIGTERM, and wait until it has ended.
 
         Raises:
-            DemoError: it was still running after the time given, or its exit code was not 0.
+            DemoError: it was still running after the timeout, or its exit code was not 0.
         """
         self._process.terminate()
         try:
@@ -67,9 +67,9 @@ class Child:
         except subprocess.TimeoutExpired as error:
             raise self.failure(f"was still running {timeout_s:g} s after SIGTERM") from error
 
-    def failure(self, what: str) -> DemoError:
-        """An error about this program, with the end of its log."""
-        return DemoError(f"`{self.command}` {what}{self._tail()}")
+    def failure(self, problem: str) -> DemoError:
+        """Return an error about this process, with the end of its log."""
+        return DemoError(f"`{self.command}` {problem}{self._tail()}")
 
     def _check(self, exit_code: int) -> None:
         if exit_code:
@@ -87,7 +87,7 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Kill what is left of the group: after Ctrl-C, a failure, or workers that lost their parent."""
+        """Kill the remaining processes of the group, as after Ctrl-C, a failure, or of orphaned workers."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -1,4 +1,4 @@
-"""Reads what each leaf looks like from `demo/drawings.toml`, which explains the language of shapes."""
+"""Reads the drawing of each leaf from `demo/drawings.toml`, which explains the language of shapes."""
 
 import tomllib
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Shape:
-    """One line of a drawing.
+    """One shape of a drawing.
 
     Args:
         fill: a palette colour or `#rrggbb`.
-        points: (N, 2) float on the 100 x 100 square; an outline, or a stroke's path.
-        width: of the stroke on the same square; 0 for a filled outline.
-        is_optional: drawn in about half of the pictures.
+        points: (N, 2) float on the 100 x 100 square; an outline, or the path of a stroke.
+        width: width of the stroke on the same square; 0 for a filled outline.
+        is_optional: True for a shape drawn in about half of the pictures.
     """
 
     fill: str
@@ -28,7 +28,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A leaf's shapes, the lowest first, and the range its main hue is drawn from, degrees."""
+    """The shapes of a leaf, the lowest first, and the range of its main hue, degrees."""
 
     shapes: tuple[Shape, ...]
     hues: tuple[float, float]
@@ -37,7 +37,7 @@ class Drawing:
 
 @cache
 def load_drawings() -> dict[str, Drawing]:
-    """Every drawing by the name of its leaf.
+    """Load all drawings, by the name of the leaf.
 
     Raises:
         ValueError: a line names an unknown kind of shape.
@@ -57,7 +57,7 @@ def _shapes(lines: str) -> Iterator[Shape]:
 
 
 def parse(line: str, is_optional: bool) -> Iterator[Shape]:
-    """The shapes of one line: one, or as many as a grid has boxes."""
+    """Yield the shapes of one line: one, or the boxes of a grid."""
     kind, fill, *rest = line.split()
     numbers = [float(number) for number in rest]
     width = 0.0

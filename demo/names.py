@@ -1,4 +1,4 @@
-"""Composes the text of a product: a name as sellers write them, and where another shop files it."""
+"""Composes the texts of a product: a name as sellers write it, and the mall's own category."""
 
 import random
 import string
@@ -7,25 +7,25 @@ from demo.tree import Group, Leaf, load_groups, load_phrases
 
 _SEPARATORS = (" ",) * 16 + (" / ", "_", ", ", " - ", "/")
 
-#: Shares of names, tuned so that names alone leave room for the other fields to help.
+#: Shares of names, chosen so that the other fields add information.
 _WITHOUT_TYPE = 0.12
 _WITH_GIFT = 0.05
 
 
 def compose_name(group: Group, leaf: Leaf, brand: str, rng: random.Random) -> str:
-    """A seller's product name.
+    """Compose a seller's product name.
 
-    About one in eight says no word for the type; one in twenty names another type, as a gift that comes along.
+    About one in eight has no word for the type; one in twenty names another type, as a gift.
 
     Args:
-        brand: '' where the product has none.
+        brand: '' for a product without one.
     """
-    parts = _describe(group, brand, rng)
+    parts = _words_before(group, brand, rng)
     if rng.random() >= _WITHOUT_TYPE:
         parts += _types(leaf, rng)
     elif rng.random() < 0.2:
         parts.append(rng.choice(leaf.hints))
-    parts += _measure(group, rng)
+    parts += _words_after(group, rng)
     if rng.random() < 0.25:
         rng.shuffle(parts)
     if rng.random() < _WITH_GIFT:
@@ -38,20 +38,20 @@ def compose_name(group: Group, leaf: Leaf, brand: str, rng: random.Random) -> st
 
 
 def compose_mall_category(group: Group, leaf: Leaf, rng: random.Random) -> str:
-    """Another shop's category of the product: 25 % missing, 5 % wrong, 4 % filed above its leaves."""
-    fate = rng.random()
-    if fate < 0.25:
+    """Compose the mall's own category of a product: 25 % missing, 5 % wrong, 4 % above the leaves."""
+    draw = rng.random()
+    if draw < 0.25:
         return ""
-    if fate < 0.30:
+    if draw < 0.30:
         return rng.choice(_any_leaf(rng).mall_paths)
-    if fate < 0.34:
+    if draw < 0.34:
         return group.mall_path
     usual, *others = leaf.mall_paths
     return usual if rng.random() < 0.88 else rng.choice(others)
 
 
-def _describe(group: Group, brand: str, rng: random.Random) -> list[str]:
-    """What comes before the type: brand, words that its sisters share, material and colour."""
+def _words_before(group: Group, brand: str, rng: random.Random) -> list[str]:
+    """Compose the words before the type: brand, words shared with siblings, material and colour."""
     parts = [brand] if brand and rng.random() < 0.85 else []
     parts += rng.sample(group.shared, rng.choice((1, 1, 2, 2, 3)))
     if rng.random() < 0.4:
@@ -62,14 +62,14 @@ def _describe(group: Group, brand: str, rng: random.Random) -> list[str]:
 
 
 def _types(leaf: Leaf, rng: random.Random) -> list[str]:
-    """The type's word; now and then a hint before it, or a second word for search engines."""
+    """Compose the words of the type; sometimes with a hint before it, or a second word for search engines."""
     parts = [rng.choice(leaf.hints)] if rng.random() < 0.45 else []
     parts += rng.sample(leaf.types, 2 if rng.random() < 0.15 else 1)
     return parts
 
 
-def _measure(group: Group, rng: random.Random) -> list[str]:
-    """What comes after the type: model code, size and quantity."""
+def _words_after(group: Group, rng: random.Random) -> list[str]:
+    """Compose the words after the type: model code, size and quantity."""
     parts = []
     if group.code and rng.random() < 0.4:
         parts.append(_code(group.code, rng))
@@ -90,7 +90,7 @@ def _any_leaf(rng: random.Random) -> Leaf:
 
 
 def _write(parts: list[str], rng: random.Random) -> str:
-    """Join with the separators that sellers use; some names run words together, some shout."""
+    """Join with the separators that sellers use; some names omit spaces, some are in upper case."""
     joined = parts[0]
     for part in parts[1:]:
         joined += ("" if rng.random() < 0.05 else rng.choice(_SEPARATORS)) + part

@@ -1,4 +1,4 @@
-"""Draws a product: its leaf's shapes in random colours, place, size and turn, on a random background."""
+"""Draws the picture of a product: its leaf's shapes in random colours, position, size and rotation."""
 
 import colorsys
 import io
@@ -17,7 +17,7 @@ Color = tuple[int, int, int]
 
 
 def draw_picture(leaf: str, generator: np.random.Generator) -> bytes:
-    """One picture of a product of this leaf.
+    """Draw one picture of a product of this leaf.
 
     Args:
         leaf: the last level of its category, a name in drawings.toml.
@@ -28,31 +28,31 @@ def draw_picture(leaf: str, generator: np.random.Generator) -> bytes:
     drawing = load_drawings()[leaf]
     shapes = [shape for shape in drawing.shapes if not shape.is_optional or generator.random() < _OPTIONAL]
     image = _background(generator)
-    placed = _place(shapes, generator)
-    _draw_shadow(image, placed, generator)
+    transformed = _transform(shapes, generator)
+    _draw_shadow(image, transformed, generator)
     palette = _palette(drawing, generator)
     draw = ImageDraw.Draw(image)
-    for shape in placed:
+    for shape in transformed:
         _draw_shape(draw, shape, palette.get(shape.fill, shape.fill))
     if generator.random() < 0.2:
         _draw_sticker(draw, generator)
     return _encode(image, generator)
 
 
-def _place(shapes: list[Shape], generator: np.random.Generator) -> list[Shape]:
-    """Turn, stretch, mirror and move the drawing as one, then shake its points a little; in canvas pixels."""
+def _transform(shapes: list[Shape], generator: np.random.Generator) -> list[Shape]:
+    """Rotate, stretch, mirror and move the whole drawing, with small random shifts of its shapes; in canvas pixels."""
     angle = np.radians(generator.normal(0, 7))
     scale = generator.uniform(0.72, 0.96) * _CANVAS / 100
     stretch = np.exp(generator.normal(0, 0.07, 2)) * [generator.choice([-1, 1]), 1]
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     room = (_CANVAS - 100 * scale) / 2
     center = _CANVAS / 2 + generator.uniform(-room, room, 2)
-    placed = []
+    transformed = []
     for shape in shapes:
-        shaken = shape.points - 50 + generator.normal(0, 0.5, (1, 2))
-        points = (shaken * stretch) @ turn.T * scale + center
-        placed.append(Shape(shape.fill, points, shape.width * scale, shape.is_optional))
-    return placed
+        shifted = shape.points - 50 + generator.normal(0, 0.5, (1, 2))
+        points = (shifted * stretch) @ rotation.T * scale + center
+        transformed.append(Shape(shape.fill, points, shape.width * scale, shape.is_optional))
+    return transformed
 
 
 def _draw_shape(draw: ImageDraw.ImageDraw, shape: Shape, color: Color | str | int) -> None:
@@ -92,7 +92,7 @@ def _color(hue: float, saturation: float, value: float) -> Color:
 
 
 def _background(generator: np.random.Generator) -> Image.Image:
-    """Mostly a studio's white or pastel wall with a gradient; sometimes a table's edge or a striped cloth."""
+    """Draw a background: mostly a white or pastel gradient, sometimes with the edge of a table or stripes."""
     wall = np.array(_color(generator.random(), generator.beta(1, 7), generator.uniform(0.8, 1)), float)
     other = np.array(_color(generator.random(), generator.beta(1, 5), generator.uniform(0.6, 0.95)), float)
     fade = np.linspace(0, generator.uniform(-40, 15), _CANVAS)[:, None]
@@ -108,7 +108,7 @@ def _background(generator: np.random.Generator) -> Image.Image:
 
 
 def _draw_sticker(draw: ImageDraw.ImageDraw, generator: np.random.Generator) -> None:
-    """The seller's badge in a corner, or a band with a slogan."""
+    """Draw a seller's badge in a corner, or a band with a slogan."""
     color = _color(generator.random(), 0.85, 0.9)
     if generator.random() < 0.6:
         x, y = generator.choice([26, _CANVAS - 26], 2)
@@ -123,7 +123,7 @@ def _draw_sticker(draw: ImageDraw.ImageDraw, generator: np.random.Generator) -> 
 
 
 def _encode(image: Image.Image, generator: np.random.Generator) -> bytes:
-    """Shrink, add the camera's softness and noise, and compress."""
+    """Shrink, add blur and noise as of a camera, and compress."""
     small = image.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BOX)
     if generator.random() < 0.2:
         small = small.filter(ImageFilter.GaussianBlur(generator.uniform(0.4, 1.2)))

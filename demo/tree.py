@@ -11,11 +11,11 @@ class Leaf:
     """One leaf category.
 
     Args:
-        name: its last level, and the name of its drawing.
-        types: what sellers call such a product.
-        hints: words that suggest it without naming it.
-        mall_paths: how the other shop files it.
-        share: how common it is beside the others; 1 is usual.
+        name: the last level of its path, and the name of its drawing.
+        types: words that sellers use for such a product.
+        hints: words that suggest the type without naming it.
+        mall_paths: its categories in the mall.
+        share: relative frequency; 1 is usual.
     """
 
     name: str
@@ -27,13 +27,13 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Group:
-    """Sister leaves, and what their names share.
+    """Sibling leaves, and the words that their names share.
 
     Args:
         path: the levels above the leaves, joined by '>'.
-        mall_path: what the other shop has above its leaves; some products are filed only this far.
+        mall_path: the parent category in the mall, where some products are filed.
         brands, shared, materials, sizes, quantities: words that any product of the group may have.
-        code: a model code's form: 'A' stands for a letter, '9' for a digit; '' where products have none.
+        code: the pattern of model codes: 'A' is a letter, '9' a digit; '' without codes.
     """
 
     path: str
@@ -49,7 +49,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Phrases:
-    """What sellers write around any product: colours, and shouts before and after the name."""
+    """Phrases of sellers for any product: colours, and slogans before and after the name."""
 
     colors: tuple[str, ...]
     before: tuple[str, ...]
@@ -58,7 +58,7 @@ class Phrases:
 
 @cache
 def load_groups() -> tuple[Group, ...]:
-    """Every group of the tree, in the file's order."""
+    """Load all groups of the tree, in the file's order."""
     groups = []
     for table in _read()["groups"]:
         leaves = tuple(Leaf(**_frozen(leaf)) for leaf in table.pop("leaves"))
@@ -68,7 +68,7 @@ def load_groups() -> tuple[Group, ...]:
 
 @cache
 def load_phrases() -> Phrases:
-    """The phrases that every group shares."""
+    """Load the phrases that all groups share."""
     return Phrases(**_frozen(_read()["phrases"]))
 
 

@@ -1,7 +1,7 @@
-"""Whether the contract is sound and keeps its promises: `python -m proto.check`.
+"""Checks the contract and its compatibility with the last release: `python -m proto.check`.
 
-It has to pass buf's lint, to break no client of the last release (proto/released.binpb), and to compile for Java
-and Go where their protoc plugins are on the PATH. Needs no network.
+The contract has to pass buf's lint, to break no client of the last release (proto/released.binpb), and to compile for
+Java and Go where their protoc plugins are on the PATH. Needs no network.
 """
 
 import argparse
@@ -22,10 +22,10 @@ CONFIG = Path("proto/buf.yaml")
 
 @dataclass(frozen=True)
 class Language:
-    """What compiles the contract for another language.
+    """A language that the contract is compiled for, beside Python.
 
     Args:
-        plugins: protoc plugins by their names on the PATH; each makes files of its own.
+        plugins: the names of the protoc plugins on the PATH; each writes files of its own.
     """
 
     name: str
@@ -39,11 +39,11 @@ LANGUAGES = (
 
 
 class CheckError(Exception):
-    """The contract failed a check; what the tool said is part of the text."""
+    """The contract failed a check; the text includes the tool's own output."""
 
 
 def check(root: Path = ROOT) -> list[str]:
-    """Run every check.
+    """Run all checks of the contract.
 
     Args:
         root: the folder that holds `proto/`.
@@ -63,7 +63,7 @@ def check(root: Path = ROOT) -> list[str]:
 
 
 def release(root: Path = ROOT) -> Path:
-    """Make the contract of today the one that later changes are held against; part of making a release."""
+    """Store the current contract as the one that later changes are compared with; a step of every release."""
     build_image(root / RELEASED, root, with_comments=False)
     return root / RELEASED
 
@@ -87,7 +87,7 @@ def _compile(root: Path, language: Language, out: Path) -> str:
     for plugin in language.plugins:
         generator = plugin.removeprefix("protoc-gen-")
         flags += [f"--plugin={plugin}={shutil.which(plugin)}", f"--{generator}_out={out}"]
-        if language.name == "Go":  # Go has to be told a package; any will do to compile
+        if language.name == "Go":  # Go needs a package name; any will do to compile
             flags += [f"--{generator}_opt=M{source}=example.com/{Path(source).parent}" for source in sources]
     try:
         run_protoc(root / "proto", [*flags, *sources])
@@ -99,7 +99,7 @@ def _compile(root: Path, language: Language, out: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m proto.check", description="Check the contract.")
-    parser.add_argument("--release", action="store_true", help=f"make it the released one, {RELEASED}, instead")
+    parser.add_argument("--release", action="store_true", help=f"store it as the released one, {RELEASED}, instead")
     if parser.parse_args(arguments).release:
         print(f"wrote {release().relative_to(ROOT)}")
     else:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def google_include() -> Path:
-    """The folder that holds google/rpc/status.proto (wheel googleapis-common-protos)."""
+    """Return the folder that holds google/rpc/status.proto (wheel googleapis-common-protos)."""
     spec = importlib.util.find_spec("google.rpc")
     folders = list(spec.submodule_search_locations or []) if spec else []
     for folder in folders:
@@ -44,7 +44,7 @@ def build_image(path: Path, root: Path = ROOT, *, with_comments: bool = True) ->
     """Write the contract as a descriptor set, imports included, for `buf lint` and `buf breaking`.
 
     Args:
-        with_comments: keep comments and places in the source, so that lint can name lines.
+        with_comments: keep comments and source positions, so that lint can name lines.
     Raises:
         RuntimeError: protoc refused a file; its own message is on stderr.
     """
@@ -62,10 +62,10 @@ def _is_fresh(source: Path) -> bool:
 
 
 def run_protoc(include: Path, arguments: Sequence[str]) -> None:
-    """Run protoc with Google's own .proto files within reach.
+    """Run protoc with Google's own .proto files on the include path.
 
     Args:
-        include: what the .proto files among `arguments` are relative to.
+        include: the folder that the .proto files among `arguments` are relative to.
     Raises:
         RuntimeError: protoc refused a file; its own message is on stderr.
     """

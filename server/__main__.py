@@ -1,4 +1,4 @@
-"""`python -m server`: serve bundles until SIGTERM or Ctrl-C."""
+"""The command `python -m server`, which serves bundles until SIGTERM or Ctrl-C."""
 
 import gc
 import signal
@@ -16,27 +16,27 @@ _POLL_S = 0.5
 
 
 def main() -> None:
-    """Parse the flags, serve, and drain on a signal; a second signal ends the process at once."""
-    stop_asked = threading.Event()
+    """Parse the flags, serve, and drain on a signal; a second signal ends the process immediately."""
+    stop_requested = threading.Event()
 
-    def ask_to_stop(number: int, _frame: object) -> None:
+    def request_stop(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        stop_asked.set()
+        stop_requested.set()
 
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
+    signal.signal(signal.SIGTERM, request_stop)
+    signal.signal(signal.SIGINT, request_stop)
     settings = tyro.cli(ServerSettings, prog="python -m server")
     configure_logging(settings.log_format)
     server = AisleServer(settings)
     server.start()
-    _spare_the_collector()
-    while not stop_asked.wait(_POLL_S):  # a signal that another thread caught does not end a plain wait
+    _tune_garbage_collection()
+    while not stop_requested.wait(_POLL_S):  # a signal that another thread caught does not end a plain wait
         pass
     server.stop(settings.grace_s, settings.drain_delay_s)
 
 
-def _spare_the_collector() -> None:
-    """Look for garbage less often, and not among what was loaded; calls that failed leave some behind."""
+def _tune_garbage_collection() -> None:
+    """Collect garbage less often, and exclude loaded objects; failed calls leave reference cycles behind."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 10, 10)

@@ -12,9 +12,9 @@ from grpc_reflection.v1alpha import reflection
 from model.errors import AisleError
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.calls.auth import token_checks
-from server.calls.call_limit import CallLimit
 from server.calls.credentials import server_credentials
 from server.calls.health import Health
+from server.calls.load_shedding import LoadShedder
 from server.event_loop import EventLoop
 from server.inference.supervisor import Supervisor
 from server.models.loader import ModelLoader
@@ -24,31 +24,31 @@ from server.service import ProductClassifier
 from server.settings import ServerSettings
 from server.telemetry.metrics import Metrics
 from server.telemetry.metrics_port import MetricsPort
-from server.telemetry.observer import CallObserver, Gate, open_tracing
+from server.telemetry.observer import AdmissionCheck, CallObserver, open_tracing
 from server.telemetry.scrape import ServerCollector
 
 SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].full_name
 
-#: Beside the calls that are answered: those whose message is still on its way, which nobody else counts, those that
-#: are just refused, and watches of health. Over this grpc refuses calls by itself, for half messages fill memory, too.
-_OTHER_CALLS = 256
+#: RPCs beside the calls that are answered: those whose message is still arriving, which nothing else counts, those
+#: being rejected, and health watches. Above this grpc rejects calls itself, because partial messages take memory, too.
+_EXTRA_RPCS = 256
 
-_LAST_WORDS_S = 2.0  # for the last statuses to reach their callers
+_CLOSE_GRACE_S = 2.0  # for the last statuses to reach their callers
 
 _log = logging.getLogger("aisle.server")
 
 
 class ListenError(AisleError):
-    """The address cannot be listened on."""
+    """The server cannot listen on the address."""
 
 
 class AisleServer:
     """A gRPC server with its models; `start` returns, `stop` drains.
 
     Attributes:
-        port: the port listened on; 0 before `start` when the settings ask for a free one.
-        models: what it serves, after `start`.
-        metrics_port: where Prometheus looks, after `start`; None when it has no port.
+        port: the port it listens on; 0 before `start` when the settings ask for a free one.
+        models: the models it serves, after `start`.
+        metrics_port: the port of /metrics, after `start`; None without one.
     """
 
     def __init__(self, settings: ServerSettings):
@@ -58,13 +58,13 @@ class AisleServer:
         self._is_stopped = False
 
     def start(self) -> None:
-        """Load and warm up the models, then listen and tell SERVING.
+        """Load and warm up the models, then listen and report SERVING.
 
         Raises:
             CredentialsError: a certificate, key or token file cannot be used.
             BundleError: a bundle is missing or damaged.
             EngineError: the engine cannot run one.
-            ListenError: a port is taken or the address is not ours.
+            ListenError: a port is taken or the address is not of this machine.
             SettingsError: --otlp-endpoint needs packages that are not installed.
         """
         settings = self.settings
@@ -88,29 +88,29 @@ class AisleServer:
             raise
         self._health.serve()
         if self._watcher is not None and settings.model_poll_s:
-            self._watcher.start(settings.model_poll_s, lambda names: self._health.follow(_health_names(names)))
-        self._supervisor = Supervisor(self.models, self._tell_health)
+            self._watcher.start(settings.model_poll_s, lambda names: self._health.set_names(_health_names(names)))
+        self._supervisor = Supervisor(self.models, self._report_health)
         self._supervisor.start()
         _log.info("listening on %s:%d", settings.host, self.port)
 
     def stop(self, grace_s: float, drain_delay_s: float = 0.0) -> None:
-        """Tell NOT_SERVING, refuse new calls with UNAVAILABLE, let running ones end, then free everything.
+        """Report NOT_SERVING, reject new calls with UNAVAILABLE, drain running ones, then free all resources.
 
-        A server that was stopped stays so; a second call does nothing.
+        A stopped server cannot be started again; a second call does nothing.
 
         Args:
-            grace_s: calls that run longer than this end with UNAVAILABLE, too, seconds.
-            drain_delay_s: how long new calls still work after NOT_SERVING was told, seconds.
+            grace_s: time for running calls to end, seconds; those that run longer end with UNAVAILABLE, too.
+            drain_delay_s: time in which new calls are still answered after NOT_SERVING is reported, seconds.
         """
         if self._is_stopped:
             return
         self._is_stopped = True
         self._health.stop()
-        _log.info("not serving any more; new calls are refused in %g s", drain_delay_s)
+        _log.info("not serving any more; new calls are rejected in %g s", drain_delay_s)
         time.sleep(drain_delay_s)
         _log.info("stopping; running calls have %g s to end", grace_s)
         if not self._event_loop.run(self._service.stop(grace_s)):
-            _log.warning("cutting off the calls that still run")
+            _log.warning("aborting the calls that still run")
         self._supervisor.stop()
         self._health.end_watches()
         self._event_loop.run(self._stop_listening())
@@ -118,7 +118,7 @@ class AisleServer:
         _log.info("stopped")
 
     def _load_models(self) -> ModelWatcher | None:
-        """Load what the settings name; the watcher of a folder of models, when it is one."""
+        """Load the models that the settings name; return the watcher of a models folder, None for a single bundle."""
         settings = self.settings
         loader = ModelLoader(settings)
         if settings.models is None:
@@ -131,12 +131,12 @@ class AisleServer:
         watcher.load()
         return watcher
 
-    def _tell_health(self, is_serving: Mapping[str, bool]) -> None:
-        """Health of the models; the server as a whole serves as long as one of them does."""
-        for name, serves in is_serving.items():
-            self._health.tell(f"{SERVICE_NAME}/{name}", serves)
+    def _report_health(self, is_serving: Mapping[str, bool]) -> None:
+        """Set the health of each model; the server as a whole is serving as long as one of them is."""
+        for name, is_model_serving in is_serving.items():
+            self._health.set_serving(f"{SERVICE_NAME}/{name}", is_model_serving)
         for name in ("", SERVICE_NAME):
-            self._health.tell(name, any(is_serving.values()))
+            self._health.set_serving(name, any(is_serving.values()))
 
     def _free(self) -> None:
         if self._watcher is not None:
@@ -163,15 +163,15 @@ class AisleServer:
 
     async def _listen(self) -> grpc.aio.Server:
         settings = self.settings
-        gates: list[Gate] = [*self._token_checks, CallLimit(self._service.calls, SERVICE_NAME)]
+        admission_checks: list[AdmissionCheck] = [*self._token_checks, LoadShedder(self._service.calls, SERVICE_NAME)]
         server = grpc.aio.server(
-            interceptors=[CallObserver(self._metrics, self._tracing, gates)],
+            interceptors=[CallObserver(self._metrics, self._tracing, admission_checks)],
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
+                ("grpc.so_reuseport", 0),  # otherwise a second server would share the port silently
             ],
-            maximum_concurrent_rpcs=settings.max_concurrent_rpcs + _OTHER_CALLS,
+            maximum_concurrent_rpcs=settings.max_concurrent_rpcs + _EXTRA_RPCS,
         )
         classifier_pb2_grpc.add_ProductClassifierServicer_to_server(self._service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -189,11 +189,11 @@ class AisleServer:
 
     async def _stop_listening(self) -> None:
         calls = self._service.calls
-        calls.cut()
-        await calls.hold_refusals()
-        stopping = asyncio.create_task(self._server.stop(_LAST_WORDS_S))
-        await asyncio.sleep(0)  # from here on grpc takes no more calls
-        calls.let_refusals_go()
+        calls.abort()
+        await calls.hold_rejections()
+        stopping = asyncio.create_task(self._server.stop(_CLOSE_GRACE_S))
+        await asyncio.sleep(0)  # from here on grpc accepts no more calls
+        calls.release_rejections()
         await stopping
 
 

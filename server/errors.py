@@ -1,4 +1,4 @@
-"""Where failures become gRPC statuses; the one place that does.
+"""Maps errors to gRPC statuses; the only file that does.
 
 A request's path, and the error that may arise on each part of it:
 
@@ -6,17 +6,17 @@ A request's path, and the error that may arise on each part of it:
           |               |           |          |           |           |           |
           |               |           |          |           +-----------+-----------+-- anything else  INTERNAL
           |               |           |          |           +-- PictureError   INVALID_ARGUMENT, this product alone
-          |               |           |          +-- TooLateError               DEADLINE_EXCEEDED
+          |               |           |          +-- DeadlineExceededError      DEADLINE_EXCEEDED
           |               |           +----------+-- OverloadError              RESOURCE_EXHAUSTED
           |               +-- ProductError               INVALID_ARGUMENT, this product alone
           +-- RequestError                               INVALID_ARGUMENT, the whole request
 
-    anywhere: StoppingError, EngineDownError  UNAVAILABLE;  where the caller has left the call's task is cancelled
-    before the bytes: UnauthenticatedError  UNAUTHENTICATED
+    anywhere: StoppingError, EngineDownError  UNAVAILABLE;  when the caller cancels, the call's task is cancelled
+    before the bytes: UnauthenticatedError  UNAUTHENTICATED;  TooManyCallsError  RESOURCE_EXHAUSTED
 
-A status that asks the caller to come again carries a google.rpc.RetryInfo that says when.
+A status that asks the caller to retry carries a google.rpc.RetryInfo with the delay.
 
-An error of the server itself is logged with its traceback; the caller gets a number to quote.
+An internal error is logged with its traceback; the caller gets a number to quote.
 """
 
 import logging
@@ -34,7 +34,7 @@ DOMAIN = "aisle.v1"
 
 _log = logging.getLogger("aisle.server")
 _MAX_ECHO_CHARS = 100
-_MIN_RETRY_AFTER_S = 0.1  # or the refused would be back before anything has changed
+_MIN_RETRY_AFTER_S = 0.1  # a shorter delay would bring rejected callers back before anything has changed
 
 
 class RequestError(AisleError):
@@ -62,10 +62,10 @@ class FieldError(ProductError):
 
 
 class OverloadError(AisleError):
-    """There is more to do than can be done in time.
+    """Overload: the request cannot be answered in time.
 
     Args:
-        retry_after_s: when another try has a chance, seconds.
+        retry_after_s: delay before a retry may succeed, seconds.
     """
 
     reason = "OVERLOAD"
@@ -82,7 +82,7 @@ class QueueFullError(OverloadError):
 
 
 class TooManyCallsError(OverloadError):
-    """As many calls as are allowed are in flight."""
+    """The limit of calls in flight is reached."""
 
     reason = "TOO_MANY_CALLS"
 
@@ -93,29 +93,29 @@ class WaitTooLongError(OverloadError):
     reason = "WAIT_TOO_LONG"
 
 
-class TooLateError(AisleError):
-    """The deadline passed before the work began."""
+class DeadlineExceededError(AisleError):
+    """The deadline passed while the request waited in a queue."""
 
 
 class StoppingError(AisleError):
-    """The server is stopping and takes no more work."""
+    """The server is stopping and accepts no more requests."""
 
 
 class EngineDownError(AisleError):
-    """The engine of a model has failed or hangs; it is being restarted."""
+    """The engine of a model has failed or hangs, and is being restarted."""
 
 
 class UnauthenticatedError(AisleError):
-    """A call without a token of this server. Its text must not depend on what the right token is."""
+    """A call without a valid token. The text must not depend on the right token."""
 
 
 class BatchError(AisleError):
-    """An engine gave back something else than one result for each item."""
+    """An engine returned another number of results than items."""
 
 
-#: Code and reason of errors that say all in their text.
+#: Code and reason of errors whose details are all in their text.
 _CODES: dict[type[AisleError], tuple[int, str]] = {
-    TooLateError: (code_pb2.DEADLINE_EXCEEDED, "TOO_LATE"),
+    DeadlineExceededError: (code_pb2.DEADLINE_EXCEEDED, "TOO_LATE"),
     UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "INVALID_TOKEN"),
     StoppingError: (code_pb2.UNAVAILABLE, "STOPPING"),
     EngineDownError: (code_pb2.UNAVAILABLE, "ENGINE_DOWN"),
@@ -123,28 +123,28 @@ _CODES: dict[type[AisleError], tuple[int, str]] = {
 
 
 def shortened(text: str) -> str:
-    """A caller's own text, quoted, for use in a message; statuses travel in headers and must stay small."""
+    """Quote and shorten a caller's own text for an error message; statuses travel in headers and must stay small."""
     return repr(text if len(text) <= _MAX_ECHO_CHARS else text[:_MAX_ECHO_CHARS] + "...")
 
 
 def request_status(error: Exception) -> status_pb2.Status:
-    """The status with which a whole request ends."""
+    """Return the status of a request that failed as a whole."""
     match error:
         case RequestError():
             return _status(code_pb2.INVALID_ARGUMENT, str(error), "INVALID_REQUEST", _bad_request(error.violations))
         case OverloadError():
             return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), error.reason, _retry_info(error.retry_after_s))
-        case TooLateError() | UnauthenticatedError() | StoppingError() | EngineDownError():
+        case DeadlineExceededError() | UnauthenticatedError() | StoppingError() | EngineDownError():
             code, reason = _CODES[type(error)]
             return _status(code, str(error), reason)
     return _internal(error)
 
 
 def product_status(error: Exception, index: int) -> status_pb2.Status:
-    """The status of one product that has no prediction.
+    """Return the status of one product that has no prediction.
 
     Args:
-        index: its place in the request.
+        index: its position in the request.
     """
     path = f"products[{index}]"
     match error:
@@ -158,18 +158,18 @@ def product_status(error: Exception, index: int) -> status_pb2.Status:
 
 
 def status_reason(status: status_pb2.Status) -> str:
-    """The reason in a status made here."""
+    """Return the reason of a status made by this module."""
     error_info = error_details_pb2.ErrorInfo()
     status.details[0].Unpack(error_info)
     return error_info.reason
 
 
-class Refusal:
-    """A status made beforehand, for those who are turned away at the door: in a flood that is nearly everybody.
+class Rejection:
+    """A prebuilt status for calls rejected before their message is read; under overload that is most of them.
 
     Attributes:
         reason: as in its ErrorInfo.
-        grpc_status: what the caller gets.
+        grpc_status: the status that the caller receives.
     """
 
     def __init__(self, error: Exception):
@@ -199,7 +199,7 @@ def _internal(error: Exception) -> status_pb2.Status:
     number = secrets.token_hex(4)
     _log.error("internal error %s", number, exc_info=error)
     return _status(
-        code_pb2.INTERNAL, f"the server failed to answer; its log tells more under internal error {number}", "INTERNAL"
+        code_pb2.INTERNAL, f"the server failed to answer; see internal error {number} in its log", "INTERNAL"
     )
 
 

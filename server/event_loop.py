@@ -1,4 +1,4 @@
-"""The thread on which calls are answered: an asyncio loop that other threads hand their results to."""
+"""An asyncio event loop on a thread of its own, for answering calls; other threads hand their results to it."""
 
 import asyncio
 import threading
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class EventLoop:
-    """A loop that runs on a thread of its own until `close`.
+    """An event loop that runs on a thread of its own until `close`.
 
     Args:
-        name: of the thread.
+        name: the thread's name.
     """
 
     def __init__(self, name: str):
@@ -24,13 +24,13 @@ class EventLoop:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """What the coroutine returns or raises; from any other thread, which waits."""
+        """Run a coroutine on the loop and wait for its result or exception; to be called from another thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def call(self, function: Callable[[], object]) -> None:
-        """Call a function on the loop, soon and in order; from any thread. After `close` nothing is called.
+        """Schedule a function on the loop, in order; from any thread. Does nothing after `close`.
 
-        A batch ends many calls at once: what comes before the loop has woken does not wake it again.
+        A batch ends many calls at once: functions scheduled before the loop has woken do not wake it again.
         """
         with self._lock:
             if self._is_closed:
@@ -40,7 +40,7 @@ class EventLoop:
                 self._loop.call_soon_threadsafe(self._run_calls)
 
     def close(self) -> None:
-        """Cancel what still runs on the loop, and end the thread."""
+        """Cancel the tasks that still run on the loop, and end the thread."""
         with self._lock:
             self._is_closed = True
         self.run(_cancel_others())

@@ -1,4 +1,4 @@
-"""The service of the contract: validate, call, answer."""
+"""The gRPC service of the contract: validates requests, runs the models and builds the responses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import grpc
 
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.calls.call import Call, Calls
-from server.calls.malformed import check_well_formed
+from server.calls.malformed import reject_malformed
 from server.calls.request import parse_request
 from server.calls.response import classify_response, model_response
 from server.calls.stream import answer_in_order
@@ -27,19 +27,19 @@ if TYPE_CHECKING:  # opentelemetry need not be installed
 
 T = TypeVar("T")
 
-#: Requests of more products are read and answered on a thread, or all others would wait for them: a product
-#: takes some 30 us of Python.
-_MAX_PRODUCTS_AT_ONCE = 64
+#: Larger requests are parsed and answered on a thread, so that they do not block the event loop: a product takes
+#: about 30 us of Python.
+_MAX_PRODUCTS_ON_LOOP = 64
 
 
 class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
-    """Answers the RPCs with the models of a registry; its errors are for `CallObserver`.
+    """Answers the RPCs with the models of a registry; `CallObserver` turns its exceptions into statuses.
 
     Args:
-        event_loop: where the RPCs are answered.
-        tracing: None when nobody collects spans.
+        event_loop: the loop that answers the RPCs.
+        tracing: None when no spans are collected.
     Attributes:
-        calls: those in flight.
+        calls: the calls in flight.
     """
 
     def __init__(
@@ -61,25 +61,25 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
     async def Classify(  # noqa: N802
         self, request: classifier_pb2.ClassifyRequest, context: grpc.aio.ServicerContext
     ) -> classifier_pb2.ClassifyResponse:
-        """See the contract."""
-        check_well_formed(request)
-        call = await self.calls.enter(context)
+        """Answer the RPC as the contract says."""
+        reject_malformed(request)
+        call = await self.calls.begin(context)
         try:
             response = await self._classify(request, call)
             call.is_answered = True
             return response
         finally:
-            self.calls.leave(call)
+            self.calls.end(call)
 
     async def ClassifyStream(  # noqa: N802
         self, request_iterator: AsyncIterator[classifier_pb2.ClassifyStreamRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[classifier_pb2.ClassifyStreamResponse]:
-        """See the contract."""
-        call = await self.calls.enter(context, is_stream=True)
+        """Answer the RPC as the contract says."""
+        call = await self.calls.begin(context, is_stream=True)
 
         async def answer(message: classifier_pb2.ClassifyStreamRequest) -> classifier_pb2.ClassifyStreamResponse:
             try:
-                check_well_formed(message)
+                reject_malformed(message)
                 return classifier_pb2.ClassifyStreamResponse(response=await self._classify(message.request, call))
             except Exception as error:
                 status = request_status(error)
@@ -92,24 +92,24 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
             ):
                 yield response
         finally:
-            self.calls.leave(call)
+            self.calls.end(call)
 
     async def GetModel(  # noqa: N802
         self, request: classifier_pb2.GetModelRequest, context: grpc.aio.ServicerContext
     ) -> classifier_pb2.GetModelResponse:
-        """See the contract."""
-        check_well_formed(request)
-        call = await self.calls.enter(context)
+        """Answer the RPC as the contract says."""
+        reject_malformed(request)
+        call = await self.calls.begin(context)
         try:
             with self._models.lease(request.model, request.model_version) as model:
                 response = model_response(model, self._settings)
                 call.is_answered = True
                 return response
         finally:
-            self.calls.leave(call)
+            self.calls.end(call)
 
     async def stop(self, grace_s: float) -> bool:
-        """Refuse new calls, end every stream after the messages it has read, and wait for the calls to end.
+        """Reject new calls, end every stream after the messages it has read, and wait for the calls to end.
 
         Returns:
             False when some still run after `grace_s` seconds.
@@ -118,26 +118,26 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         return await self.calls.close(grace_s)
 
     def close(self) -> None:
-        """Free the threads; after the last call has ended."""
+        """Stop the threads; to be called after the last call has ended."""
         self._large_requests.shutdown(cancel_futures=True)
 
     async def _classify(self, request: classifier_pb2.ClassifyRequest, call: Call) -> classifier_pb2.ClassifyResponse:
         started_s = time.perf_counter()
         num_products = len(request.products)
         with self._models.lease(request.model, request.model_version) as model:
-            question = await self._away(num_products, lambda: parse_request(request, self._settings))
-            answered = await model.pipeline.answer(question, call)
+            question = await self._offload(num_products, lambda: parse_request(request, self._settings))
+            result = await model.pipeline.answer(question, call)
             total_s = time.perf_counter() - started_s
-            response = await self._away(
-                num_products, lambda: classify_response(request, question, model, answered, total_s)
+            response = await self._offload(
+                num_products, lambda: classify_response(request, question, model, result, total_s)
             )
-            self._metrics.observe(model, answered, response, total_s)
+            self._metrics.observe(model, result, response, total_s)
             if self._tracing:
-                self._tracing.add_phases(answered, total_s)
+                self._tracing.add_phases(result, total_s)
             return response
 
-    async def _away(self, num_products: int, function: Callable[[], T]) -> T:
-        """What a function returns; of a large request it runs beside the event loop."""
-        if num_products <= _MAX_PRODUCTS_AT_ONCE:
+    async def _offload(self, num_products: int, function: Callable[[], T]) -> T:
+        """Run a function and return its result; for a large request on a thread beside the event loop."""
+        if num_products <= _MAX_PRODUCTS_ON_LOOP:
             return function()
         return await asyncio.get_running_loop().run_in_executor(self._large_requests, function)

@@ -1,4 +1,4 @@
-"""Every knob of the server; tyro makes the command line from it."""
+"""Settings of the server; tyro builds the command line from them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,31 +45,31 @@ class ServerSettings:
     loaded_versions: int = 1
     """Newest versions of each model kept loaded; calls may pin any of them."""
     model_poll_s: float = 2.0
-    """How often --models is looked at for new and removed versions, seconds; 0 never looks again."""
+    """Interval between scans of --models for new and removed versions, seconds; 0 scans only at the start."""
     host: str = "0.0.0.0"
     """Address to listen on."""
     port: int = 50051
     """Port to listen on; 0 takes a free one."""
     tls_certificate: Path | None = None
-    """PEM file of the server's certificate chain; turns TLS on. Followed when it changes."""
+    """PEM file of the server's certificate chain; turns TLS on. Read again when it changes."""
     tls_private_key: Path | None = None
     """PEM file of its private key."""
     tls_client_ca: Path | None = None
-    """PEM file of the authority that has to have signed callers' certificates (mutual TLS)."""
+    """PEM file of the authority that must have signed callers' certificates (mutual TLS)."""
     token_file: Path | None = None
-    """File of bearer tokens, one a line; calls need one of them, health checks do not. Followed when it changes."""
+    """File of bearer tokens, one a line; calls need one of them, health checks do not. Read again when it changes."""
     engine: EngineName = "auto"
-    """What runs the bundle; auto takes Keras where it sees a GPU, else OpenVINO."""
+    """Inference engine; auto takes Keras where it finds a GPU, else OpenVINO."""
     precision: Precision = "float32"
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it: quicker, and picture
     features differ by some percent from those that the model was calibrated on."""
     engine_threads: int = 0
-    """Threads of the engine on the CPU; each encodes pictures of its own. 0 means one a core."""
+    """Threads of the engine on the CPU; each encodes pictures of its own. 0 means one per core."""
     decode_threads: int = 0
-    """Threads that decode the pictures of a batch; 0 means the batch's own on a CPU, one a core for a GPU."""
+    """Threads that decode the pictures of a batch; 0 means the batch's own thread on a CPU, one per core for a GPU."""
     max_concurrent_rpcs: int = 1024
-    """Calls in flight; more are refused with RESOURCE_EXHAUSTED. So are, while many are in flight, those that would
-    take more than half of what callers' deadlines allow."""
+    """Most calls in flight; more are rejected with RESOURCE_EXHAUSTED. While many are in flight, so are those that
+    would take more than half of the time that callers' deadlines allow."""
     max_message_bytes: int = 64 * 1024 * 1024
     """Largest request message, bytes."""
     max_products_per_request: int = 512
@@ -79,35 +79,37 @@ class ServerSettings:
     max_text_chars: int = 10_000
     """Longest text of a product, characters."""
     max_batch_items: int = 128
-    """Most products without a picture in one run; larger requests are split."""
+    """Most products without a picture in one batch; larger requests are split."""
     max_batch_images: int = 0
-    """Most products with a picture in one run; 0 takes what suits the engine and device."""
+    """Most products with a picture in one batch; 0 chooses by engine and device."""
     max_queue_items: int = 8192
-    """Products without a picture that wait; more are refused with RESOURCE_EXHAUSTED."""
+    """Most queued products without a picture; more are rejected with RESOURCE_EXHAUSTED."""
     max_queue_images: int = 1024
-    """Products with a picture that wait; more are refused."""
+    """Most queued products with a picture; more are rejected."""
     max_queue_bytes: int = 512 * 1024 * 1024
-    """Bytes that either of them may take up while they wait; more are refused."""
+    """Most bytes of queued products in either queue; more are rejected."""
     image_cache_bytes: int = 0
-    """Bytes for the features of pictures already seen, by their content, for each loaded version; a picture that
-    comes again is neither decoded nor encoded. 0 keeps none."""
+    """Bytes of the cache of picture features, keyed by content, for each loaded version; a picture in the cache is
+    neither decoded nor encoded again. 0 turns it off."""
     max_queue_delay_ms: float = 0.0
-    """Longest that an idle engine waits for a batch to fill, milliseconds; 0 starts with what there is."""
+    """Longest that an idle engine waits for a batch to fill, milliseconds; 0 starts with what is queued."""
     stream_window: int = 4
-    """Messages of one stream worked on at the same time."""
+    """Messages of one stream processed at the same time."""
     engine_timeout_s: float = 10.0
-    """A batch that runs longer hangs: its model is NOT_SERVING until the engine was opened again, seconds."""
+    """Longest time of a batch, seconds; after it the engine counts as hanging, and its model is NOT_SERVING until the
+    engine has been restarted."""
     drain_delay_s: float = 2.0
-    """Time after SIGTERM in which calls still work and health says NOT_SERVING, for load balancers to see, seconds."""
+    """Time after SIGTERM in which calls are still answered while health reports NOT_SERVING, so that load balancers
+    notice, seconds."""
     grace_s: float = 30.0
-    """Time for running calls to end after that, seconds."""
+    """Time for running calls to end after the drain delay, seconds."""
     metrics_port: int | None = None
-    """Port of --host where Prometheus finds /metrics by HTTP; 0 takes a free one, None has no such port."""
+    """Port of --host that serves /metrics to Prometheus by HTTP; 0 takes a free one, None serves no metrics."""
     otlp_endpoint: str | None = None
-    """Where OpenTelemetry spans go by OTLP over gRPC, such as http://localhost:4317; needs opentelemetry-sdk and
-    opentelemetry-exporter-otlp-proto-grpc."""
+    """Collector that receives OpenTelemetry spans by OTLP over gRPC, such as http://localhost:4317; needs
+    opentelemetry-sdk and opentelemetry-exporter-otlp-proto-grpc."""
     log_format: LogFormat = "text"
-    """Log lines as text, or each as a JSON object."""
+    """Format of log lines: text, or one JSON object each."""
 
     def __post_init__(self) -> None:
         if (self.models is None) == (self.bundle is None):

@@ -1,4 +1,4 @@
-"""A real bundle at toy size, trained once a test run, and the catalog it was trained on."""
+"""Fixtures: a real bundle at toy size, trained once per test run, and its training catalog."""
 
 import csv
 import os
@@ -26,8 +26,7 @@ from tokenizer.settings import TokenizerSettings
 if TYPE_CHECKING:
     from model.predictor import Predictor
 
-
-#: Category to the words of its names, its mall category and the colour (B, G, R) of its pictures.
+#: The words of its names, its mall category and the colour (B, G, R) of its pictures, by category.
 TOY_SHOP = {
     "의류>상의>티셔츠": (("반팔 티셔츠", "라운드 티", "면 반팔티"), "패션 > 탑", (40, 40, 220)),
     "의류>하의>청바지": (("데님 청바지", "일자 진", "스키니 데님"), "패션 > 팬츠", (200, 80, 30)),
@@ -51,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def write_catalog(path: Path, rows: list[dict[str, str]]) -> Path:
-    """A CSV with all columns; what a row leaves out is empty."""
+    """Write a CSV with all columns; values that a row lacks are empty."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
@@ -62,12 +61,12 @@ def write_catalog(path: Path, rows: list[dict[str, str]]) -> Path:
 def catalog_row(
     line: int, product_id: str, texts: Mapping[str, str] | None = None, image: str = "", category: str = ""
 ) -> CatalogRow:
-    """A row of a catalog; fields that `texts` leaves out are empty."""
+    """Build a row of a catalog; fields missing in `texts` are empty."""
     return CatalogRow(line, product_id, tuple((texts or {}).get(field, "") for field in TEXT_FIELDS), image, category)
 
 
 def toy_picture(color: tuple[int, int, int], seed: int, size: int = 40) -> bytes:
-    """A JPEG of one colour with noise."""
+    """Draw a JPEG of one colour with noise."""
     noise = np.random.default_rng(seed).integers(-20, 20, (size, size, 3))
     pixels = np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)
     return cv2.imencode(".jpg", pixels)[1].tobytes()
@@ -76,13 +75,13 @@ def toy_picture(color: tuple[int, int, int], seed: int, size: int = 40) -> bytes
 def answered(
     joint_logits: np.ndarray, taxonomy: Taxonomy, calibration: Calibration, top_k: int, sub_tree: SubTree | None = None
 ) -> Answers:
-    """What products are answered that lack no field."""
+    """Answer products that lack no field."""
     thresholds = np.tile(np.float32(calibration.thresholds), (len(joint_logits), 1))
     return answer(joint_logits, taxonomy, calibration, thresholds, top_k, sub_tree)
 
 
 def softened(predictor: "Predictor", temperature: float) -> "Predictor":
-    """The same model with this temperature for all sets of fields: the toy's own leaves nothing to other leaves."""
+    """Return the model with this temperature for all sets of fields; with its own, other leaves get nothing."""
     from model.predictor import Predictor
 
     calibration = predictor.bundle.calibration
@@ -92,7 +91,7 @@ def softened(predictor: "Predictor", temperature: float) -> "Predictor":
 
 
 def toy_rows(folder: Path, prefix: str, count: int) -> list[dict[str, str]]:
-    """Labelled rows over TOY_SHOP; every third has no mall category, every fourth no picture."""
+    """Build labelled rows of TOY_SHOP; every third has no mall category, every fourth no picture."""
     rows = []
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for i in range(count):
@@ -110,7 +109,7 @@ def toy_rows(folder: Path, prefix: str, count: int) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def toy_catalogs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Training (90 rows) and validation (45 rows) CSV."""
+    """The training (90 rows) and validation (45 rows) CSV."""
     folder = tmp_path_factory.mktemp("catalogs")
     return (
         write_catalog(folder / "train.csv", toy_rows(folder, "t", 90)),
@@ -120,7 +119,7 @@ def toy_catalogs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache of encoded catalogs for the whole run."""
+    """A cache of encoded catalogs for the whole test run."""
     return tmp_path_factory.mktemp("cache")
 
 

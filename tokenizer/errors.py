@@ -1,8 +1,8 @@
-"""The base of Aisle's errors (`model/errors.py` draws the tree) and the tokenizer's own."""
+"""The base class of Aisle's errors (`model/errors.py` shows the hierarchy) and the errors of the tokenizer."""
 
 
 class AisleError(Exception):
-    """Base of all errors whose message is meant for the user."""
+    """Base class of all errors whose message is meant for the user."""
 
 
 class AnalyzerError(AisleError):
@@ -10,7 +10,7 @@ class AnalyzerError(AisleError):
 
 
 class PretrainedWordsError(AisleError):
-    """The encoder of pretrained words is missing, or another one than a bundle's."""
+    """The encoder of pretrained words is not installed, or differs from a bundle's."""
 
 
 class SettingsError(AisleError):

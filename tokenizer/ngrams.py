@@ -1,8 +1,8 @@
 """Hashed word and character n-grams of many texts at once, in numpy.
 
-A text becomes ' word word ' (everything that is neither letter nor digit is a space). Character
-n-grams run over it, spaces included, so that they know where words begin; word n-grams run over
-its words. Each is hashed into one of `hash_buckets` (feature hashing, Weinberger et al. 2009).
+A text becomes ' word word ' (any character that is neither letter nor digit is a space). Character
+n-grams include the spaces, so that they mark where words begin; word n-grams are over words.
+Each is hashed into one of `hash_buckets` (feature hashing, Weinberger et al. 2009).
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def hashed_ngrams(
     """Hash the n-grams of N normalised texts and count them per text.
 
     Args:
-        salt: sets the n-grams of one field apart from another's.
+        salt: separates the n-grams of one field from those of another.
         word_orders, character_orders: lengths of the n-grams.
         hash_buckets: a power of two.
     Returns:
@@ -69,7 +69,7 @@ def hashed_ngrams(
 
 
 def _codes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Code points of ' text ' after ' text ', the text each belongs to, and where words begin."""
+    """Return the code points of ' text ' after ' text ', the text of each, and the positions where words begin."""
     joined = "".join([f" {text} " for text in texts])
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     lengths = np.fromiter((len(text) + 2 for text in texts), dtype=np.int64, count=len(texts))
@@ -90,7 +90,7 @@ def _codes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _character_hashes(
     codes: np.ndarray, rows: np.ndarray, orders: Sequence[int]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows and hashes of each order; the hash of a longer n-gram goes on where the shorter one's ended."""
+    """Return rows and hashes of each order; the hash of a longer n-gram extends that of the shorter one."""
     is_letter = codes != _SPACE
     values, letters = np.zeros(len(codes), np.uint64), np.zeros(len(codes), bool)
     found = {}
@@ -108,7 +108,7 @@ def _character_hashes(
 def _word_hashes(
     codes: np.ndarray, rows: np.ndarray, starts: np.ndarray, orders: Sequence[int]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows and hashes of each order."""
+    """Return rows and hashes of each order."""
     if not len(starts):
         return [_NO_HASHES for _ in orders]
     positions = np.flatnonzero(codes != _SPACE)
@@ -133,7 +133,7 @@ def _joined_words(words: np.ndarray, rows: np.ndarray, order: int) -> tuple[np.n
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64 (Steele et al. 2014): every input bit reaches every output bit."""
+    """Apply the finaliser of SplitMix64 (Steele et al. 2014), in which every input bit affects every output bit."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

@@ -7,17 +7,17 @@ import numpy as np
 
 from tokenizer.settings import TokenizerSettings
 
-#: Ids that are no word: 0 pads, 1 stands for every word out of vocabulary.
+#: Special ids: 0 is padding, 1 any word out of vocabulary.
 PADDING_ID, UNKNOWN_ID, FIRST_WORD_ID = 0, 1, 2
 
 
 def train_word_vectors(corpus: Path, settings: TokenizerSettings, seed: int) -> tuple[list[str], np.ndarray]:
-    """Train vectors on a text file with a sentence a line, tokens set apart by spaces.
+    """Train vectors on a text file with a sentence per line, tokens separated by spaces.
 
-    One gensim worker, because more make the result depend on thread timing.
+    Uses one gensim worker, because with more the result depends on thread timing.
 
     Returns:
-        tokens, most frequent first, and (2 + number of tokens, vector_size) float32 vectors whose
+        Tokens, the most frequent first, and (2 + number of tokens, vector_size) float32 vectors whose
         first two rows are padding (zeros) and unknown (the mean).
     """
     from gensim.models import Word2Vec

@@ -1,4 +1,4 @@
-"""`python -m training COMMAND`."""
+"""The entry point of `python -m training COMMAND`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`training quantize`: a bundle in, the same bundle with an int8 image encoder and its measured cost out."""
+"""The quantisation of `training quantize`: adds an int8 image encoder to a bundle and measures its accuracy."""
 
 import json
 import logging
@@ -31,10 +31,10 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class QuantizeJob:
-    """What to quantise and measure on.
+    """The settings of a quantisation.
 
     Args:
-        columns: our column name to the catalog's heading.
+        columns: the catalog's heading of each of Aisle's columns.
         num_pictures: pictures of the catalog to calibrate with, drawn evenly from the whole file.
     """
 
@@ -50,7 +50,7 @@ def quantize(job: QuantizeJob) -> dict[str, Any]:
     """Quantise the image encoder, measure both precisions on the labelled catalog and write the new bundle.
 
     Returns:
-        what the new bundle keeps in quantization.json: the number of pictures, and by precision the accuracy of the
+        The content of the new bundle's quantization.json: the number of pictures, and by precision the accuracy of the
         joint and the image head, the share of accepted answers and how many of those are right.
     Raises:
         BundleError: the bundle is damaged or has no picture branch, or --out is taken.
@@ -79,7 +79,7 @@ def quantize(job: QuantizeJob) -> dict[str, Any]:
 
 
 def _calibration_images(job: QuantizeJob, bundle: Bundle) -> list[np.ndarray]:
-    """Drawn evenly from the file by reservoir (Vitter 1985), for catalogs are often sorted by category."""
+    """Draw pictures by reservoir sampling (Vitter 1985), because catalogs are often sorted by category."""
     random = np.random.default_rng(_SEED)
     drawn: list[str] = []
     num_seen = 0
@@ -88,8 +88,8 @@ def _calibration_images(job: QuantizeJob, bundle: Bundle) -> list[np.ndarray]:
             num_seen += 1
             if len(drawn) < job.num_pictures:
                 drawn.append(image)
-            elif (place := int(random.integers(num_seen))) < job.num_pictures:
-                drawn[place] = image
+            elif (i := int(random.integers(num_seen))) < job.num_pictures:
+                drawn[i] = image
     settings = bundle.settings.image
     limits = PictureSourceSettings(max_image_bytes=settings.max_image_bytes)
     with PictureSource(job.catalog.parent, job.cache_dir / "pictures", limits) as source:
@@ -129,6 +129,6 @@ def _card_section(figures: Mapping[str, Any]) -> str:
     ]
     for name in ("accuracy", "image_accuracy", "leaf_accepted_share", "leaf_accepted_precision"):
         values = (figures[precision][name] for precision in ("float32", "int8"))
-        told = " | ".join("-" if value is None else f"{value:.4f}" for value in values)
-        lines.append(f"| {name.replace('_', ' ')} | {told} |")
+        cells = " | ".join("-" if value is None else f"{value:.4f}" for value in values)
+        lines.append(f"| {name.replace('_', ' ')} | {cells} |")
     return "\n".join([*lines, ""])

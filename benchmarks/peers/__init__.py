@@ -1,1 +1,1 @@
-"""Servers to measure against, each as its users start it."""
+"""Other servers for comparison, each started as its users do."""

@@ -1,4 +1,4 @@
-"""What the ways to start a peer have in common."""
+"""Helpers for starting a peer."""
 
 import socket
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from model.engines.engine import EngineName, Precision
 
 @dataclass(frozen=True)
 class PeerModel:
-    """What a peer serves, and how."""
+    """The model that a peer serves, with its settings."""
 
     bundle: Path
     engine: EngineName
@@ -18,7 +18,7 @@ class PeerModel:
     tuning: Tuning
 
     def parameters(self) -> dict[str, str]:
-        """What each copy of the model is told."""
+        """Return the parameters of each copy of the model."""
         return {
             "bundle": str(self.bundle.resolve()),
             "engine": self.engine,
@@ -30,19 +30,19 @@ class PeerModel:
 
 @dataclass(frozen=True)
 class Launch:
-    """A server's command line and what it needs of the environment."""
+    """A server's command line and environment variables."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def site_packages(environment: Path) -> Path:
-    """Where a virtual environment keeps its packages."""
+    """Return the folder of packages of a virtual environment."""
     return next((environment / "lib").glob("python3*")) / "site-packages"

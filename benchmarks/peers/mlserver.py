@@ -1,4 +1,4 @@
-"""MLServer's two settings files and its command line; `mlserver_runtime` is what it runs."""
+"""The settings files and command line of MLServer, which runs `mlserver_runtime`."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
 def launch(environment: Path, folder: Path, port: int, model: PeerModel) -> Launch:
-    """Write the settings into `folder`; the server listens for gRPC at `port`."""
+    """Write the settings to `folder`; the server listens for gRPC on `port`."""
     tuning = model.tuning
     settings = {
         "debug": False,
@@ -17,7 +17,7 @@ def launch(environment: Path, folder: Path, port: int, model: PeerModel) -> Laun
         "grpc_port": port,
         "http_port": free_port(),
         "metrics_port": free_port(),
-        "metrics_dir": str(folder / "metrics"),  # by default a hidden one where it was started
+        "metrics_dir": str(folder / "metrics"),  # by default a hidden folder in the working directory
         "parallel_workers": tuning.instances,
         "grpc_max_message_length": _MAX_MESSAGE_BYTES,
         "logging_settings": _LOGGING,
@@ -34,7 +34,7 @@ def launch(environment: Path, folder: Path, port: int, model: PeerModel) -> Laun
     return Launch((str(environment / "bin" / "mlserver"), "start", str(folder)), {})
 
 
-#: By default it writes a line for every request.
+#: The default logs a line for every request.
 _LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,6 +1,6 @@
-"""The bundle as a runtime of MLServer, which batches requests before they come here.
+"""A runtime of MLServer that serves the bundle; MLServer batches the requests.
 
-Runs in MLServer's environment, in its worker processes, or in the server's own without them.
+Runs in MLServer's environment, in its worker processes, or in the server's own process without workers.
 """
 
 import asyncio
@@ -11,16 +11,16 @@ from typing import Any
 from mlserver import MLModel
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
-from benchmarks.peers.answering import TEXTS, Answering, product
+from benchmarks.peers.batch_classifier import TEXTS, BatchClassifier, product
 
 
 class AisleRuntime(MLModel):
-    """See MLServer's documentation of custom runtimes."""
+    """A custom runtime; see MLServer's documentation."""
 
     async def load(self) -> bool:
-        """Open the bundle that model-settings.json names."""
+        """Open the bundle of model-settings.json."""
         given: dict[str, Any] = self.settings.parameters.extra
-        self._answering = Answering(
+        self._classifier = BatchClassifier(
             Path(given["bundle"]),
             given["engine"],
             given["precision"],
@@ -31,7 +31,7 @@ class AisleRuntime(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Answer the products of a batch, one batch at a time; the event loop goes on taking requests."""
+        """Classify a batch on a thread, one batch at a time, so that the event loop stays free."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, payload)
 
     def _answer(self, payload: InferenceRequest) -> InferenceResponse:
@@ -39,7 +39,7 @@ class AisleRuntime(MLModel):
         texts, images = by_name["texts"], by_name["image"]
         step = len(TEXTS)
         products = [product(texts[row * step : (row + 1) * step], image) for row, image in enumerate(images)]
-        categories, probabilities = self._answering.answer(products, self._answering.decode(products))
+        categories, probabilities = self._classifier.classify(products, self._classifier.decode(products))
         shape = list(probabilities.shape)
         names = [category for row in categories for category in row]
         return InferenceResponse(

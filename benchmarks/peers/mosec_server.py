@@ -1,9 +1,9 @@
-"""The bundle behind mosec: pictures are decoded in one stage of processes, answered in batches in the next.
+"""A mosec server of the bundle: one stage of processes decodes pictures, the next classifies batches.
 
     python -m benchmarks.peers.mosec_server --address 127.0.0.1 --port N
 
-Runs in mosec's environment. mosec reads the command line itself and starts a process a worker, so that what to serve
-comes by the environment: AISLE_PEER, a JSON object, see `benchmarks.peers.launch`.
+Runs in mosec's environment. mosec parses the command line itself and starts a process per worker, so the model is set
+by an environment variable: AISLE_PEER, a JSON object, see `benchmarks.peers.launch`.
 A request is a MessagePack list of products, each [texts, image]; the answer a list of [categories, probabilities].
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from mosec import Server, Worker
 from mosec.mixin import MsgpackMixin
 
-from benchmarks.peers.answering import Answering, product
+from benchmarks.peers.batch_classifier import BatchClassifier, product
 from model.bundle.bundle import load_bundle
 from model.product import Product
 
@@ -23,46 +23,46 @@ _GIVEN = json.loads(os.environ["AISLE_PEER"])
 
 
 class Decode(MsgpackMixin, Worker):
-    """Request bodies to products and pixels."""
+    """The worker that decodes request bodies to products and pixels."""
 
     def __init__(self) -> None:
         self._preprocessor = load_bundle(Path(_GIVEN["bundle"])).preprocessor
 
     def forward(self, data: Any) -> Any:
-        """One request: the texts of its products, and what their pictures look like."""
+        """Decode one request to the texts and pixels of its products."""
         return [texts for texts, _ in data], [self._preprocessor.decode(product(*item)) for item in data]
 
 
 class Answer(MsgpackMixin, Worker):
-    """Products and pixels to answers, a batch of requests at a time."""
+    """The worker that classifies products and pixels, a batch of requests at a time."""
 
     def __init__(self) -> None:
-        self._answering = Answering(
+        self._classifier = BatchClassifier(
             Path(_GIVEN["bundle"]), _GIVEN["engine"], _GIVEN["precision"], int(_GIVEN["engine_threads"]), 1
         )
 
     def forward(self, data: list[Any]) -> list[Any]:
-        """All requests of a batch."""
+        """Classify all requests of a batch."""
         pixels = [values for request in data for values in request[1]]
         texts = [given for request in data for given in request[0]]
-        # A picture that was decoded is no longer needed, but that the product has one still is.
+        # The decoded picture itself is no longer needed, only that the product has one.
         pictures = [None if values is None else b"" for values in pixels]
         products = [Product.of_texts("", given, picture) for given, picture in zip(texts, pictures, strict=True)]
         return self._answer(products, pixels, [len(request[0]) for request in data])
 
     def _answer(self, products: list[Product], pixels: list[Any], counts: list[int]) -> list[Any]:
-        categories, probabilities = self._answering.answer(products, pixels)
+        categories, probabilities = self._classifier.classify(products, pixels)
         rows = zip(categories, probabilities.tolist(), strict=True)
         return [[next(rows) for _ in range(count)] for count in counts]
 
 
 class DecodeAndAnswer(Answer):
-    """Both in one stage."""
+    """The worker that decodes and classifies in one stage."""
 
     def forward(self, data: list[Any]) -> list[Any]:
-        """All requests of a batch."""
+        """Classify all requests of a batch."""
         products = [product(*item) for request in data for item in request]
-        return self._answer(products, self._answering.decode(products), list(map(len, data)))
+        return self._answer(products, self._classifier.decode(products), list(map(len, data)))
 
 
 if __name__ == "__main__":

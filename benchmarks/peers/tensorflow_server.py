@@ -1,4 +1,4 @@
-"""The same bundle as two TensorFlow SavedModels behind a plain gRPC servicer: what one writes in an afternoon.
+"""A simple gRPC server with the bundle as two TensorFlow SavedModels.
 
     python -m benchmarks.peers.tensorflow_server --bundle DIR --port 50061
 
@@ -29,18 +29,18 @@ _MAX_TEXT_CHARS = 10_000
 
 @dataclass(frozen=True)
 class Options:
-    """What to serve."""
+    """Settings of the server."""
 
     bundle: Path
     """Bundle with Keras files."""
     port: int = 50061
     """Port to listen on."""
     rpc_threads: int = 16
-    """Calls worked on at the same time."""
+    """Calls processed at the same time."""
 
 
 class SavedModelEngine:
-    """See `model.engines.engine.Engine`: both programs exported to SavedModels and called as they are."""
+    """An engine with both programs exported to SavedModels; see `model.engines.engine.Engine`."""
 
     name = "tensorflow"
     precision: Precision = "float32"
@@ -52,7 +52,7 @@ class SavedModelEngine:
         import keras
         import tensorflow
 
-        import model.network.layers  # noqa: F401  registers the layers that the files name
+        import model.network.layers  # noqa: F401  registers the layers of the files
 
         def export(source: str, target: str) -> Any:
             program = keras.saving.load_model(bundle_dir / source, compile=False, safe_mode=True)
@@ -63,20 +63,20 @@ class SavedModelEngine:
         self._image_encoder = export(FILES.image_encoder, "image_encoder")
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
-        """(B, H, W, 3) uint8 to (B, F) float32."""
+        """Encode (B, H, W, 3) uint8 to (B, F) float32."""
         return self._image_encoder.serve(images)["image_features"].numpy()
 
     def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:  # noqa: ARG002
-        """Classifier inputs to head logits and embedding."""
+        """Compute head logits and embedding from classifier inputs."""
         return {name: rows.numpy() for name, rows in self._classifier.serve(features).items()}
 
     def close(self) -> None:
-        """Drop the models."""
+        """Free the models."""
         del self._classifier, self._image_encoder
 
 
 class Servicer(classifier_pb2_grpc.ProductClassifierServicer):
-    """Classify, one call at a time on each thread."""
+    """The service, with one call at a time on each thread."""
 
     def __init__(self, predictor: Predictor):
         self._predictor = predictor
@@ -84,7 +84,7 @@ class Servicer(classifier_pb2_grpc.ProductClassifierServicer):
     def Classify(  # noqa: N802
         self, request: classifier_pb2.ClassifyRequest, context: grpc.ServicerContext
     ) -> classifier_pb2.ClassifyResponse:
-        """The top categories of every product."""
+        """Return the best categories of every product."""
         products = [parse_product(message, _MAX_TEXT_CHARS) for message in request.products]
         response = classifier_pb2.ClassifyResponse()
         for prediction in self._predictor.predict(products, request.top_k or 5, all_heads=False):
@@ -98,13 +98,13 @@ class Servicer(classifier_pb2_grpc.ProductClassifierServicer):
     def GetModel(  # noqa: N802
         self, _request: classifier_pb2.GetModelRequest, _context: grpc.ServicerContext
     ) -> classifier_pb2.GetModelResponse:
-        """What the load test asks before it starts."""
+        """Describe the model; the load test calls it before it starts."""
         limits = classifier_pb2.Limits(max_products=512, max_request_bytes=4 * 1024 * 1024)
         return classifier_pb2.GetModelResponse(model="savedmodel", engine="tensorflow", limits=limits)
 
 
 def main() -> None:
-    """Export, warm up, listen until killed."""
+    """Export, warm up, and serve until killed."""
     options = tyro.cli(Options, prog="python -m benchmarks.peers.tensorflow_server", description=__doc__)
     with tempfile.TemporaryDirectory() as folder:
         predictor = Predictor(load_bundle(options.bundle), SavedModelEngine(options.bundle, Path(folder)))

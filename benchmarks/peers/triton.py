@@ -1,4 +1,4 @@
-"""Triton without pytriton's proxy: a model repository, a folder of backends, and the server's command line."""
+"""The model repository, backends and command line of Triton, without pytriton's proxy."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ dynamic_batching {{ max_queue_delay_microseconds: {max_delay_us} }}
 
 
 def config(model: PeerModel) -> str:
-    """config.pbtxt of the model."""
+    """Return the content of config.pbtxt."""
     tuning = model.tuning
     text = _CONFIG.format(
         max_batch_size=tuning.max_batch_size,
@@ -37,7 +37,7 @@ def config(model: PeerModel) -> str:
 
 
 def launch(environment: Path, folder: Path, port: int, model: PeerModel) -> Launch:
-    """Write repository and backends into `folder`; the server listens for gRPC at `port`."""
+    """Write repository and backends to `folder`; the server listens for gRPC on `port`."""
     repository, backend = folder / "repository", folder / "backends" / "python"
     (repository / "aisle" / "1").mkdir(parents=True)
     shutil.copy(Path(__file__).with_name("triton_model.py"), repository / "aisle" / "1")

@@ -1,6 +1,6 @@
-"""The model that Triton's Python backend runs: a batch of requests in one `execute`.
+"""The model for Triton's Python backend, which runs a batch of requests in one `execute`.
 
-Triton calls it `1/model.py` and gives it `triton_python_backend_utils`.
+Triton loads it as `1/model.py` and provides `triton_python_backend_utils`.
 """
 
 import json
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as utils
 
-from benchmarks.peers.answering import Answering, product
+from benchmarks.peers.batch_classifier import BatchClassifier, product
 
 
 class TritonPythonModel:
-    """See Triton's documentation of the Python backend."""
+    """A model of the Python backend; see Triton's documentation."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Open the bundle that config.pbtxt names."""
+        """Open the bundle of config.pbtxt."""
         given = {name: value["string_value"] for name, value in json.loads(args["model_config"])["parameters"].items()}
-        self._answering = Answering(
+        self._classifier = BatchClassifier(
             Path(given["bundle"]),
             given["engine"],  # type: ignore[arg-type]
             given["precision"],  # type: ignore[arg-type]
@@ -28,7 +28,7 @@ class TritonPythonModel:
         )
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer the products of all requests as one batch."""
+        """Classify the products of all requests as one batch."""
         texts = [utils.get_input_tensor_by_name(request, "texts").as_numpy() for request in requests]
         images = [utils.get_input_tensor_by_name(request, "image").as_numpy() for request in requests]
         products = [
@@ -36,7 +36,7 @@ class TritonPythonModel:
             for pair in zip(texts, images, strict=True)
             for row in zip(pair[0], pair[1][:, 0], strict=True)
         ]
-        categories, probabilities = self._answering.answer(products, self._answering.decode(products))
+        categories, probabilities = self._classifier.classify(products, self._classifier.decode(products))
         names = np.array([[category.encode() for category in row] for row in categories], dtype=object)
         responses, start = [], 0
         for rows in texts:

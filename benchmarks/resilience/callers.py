@@ -1,4 +1,4 @@
-"""Callers that ask without end, try again as the client does, and hold every answer against the truth."""
+"""Callers that send requests in a loop, retry as the client does, and check every answer."""
 
 import random
 import threading
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import grpc
 
+from benchmarks.resilience.expected_answers import TOP_K, ExpectedAnswers
 from benchmarks.resilience.process import OWN_CONNECTION
-from benchmarks.resilience.truth import TOP_K, Truth
 from client.channel import PLAIN_TEXT, open_channel
 from client.errors import CallError, call_error
 from client.messages import product_message
@@ -16,26 +16,31 @@ from client.retry import Attempts, RetryPolicy
 from model.product import Product
 from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
-#: As patient as a caller has to be who outlives the restart of a server.
-_PATIENT = RetryPolicy(max_retries=100, max_delay_s=0.5)
+#: Retries for long enough to survive the restart of a server.
+_RETRY = RetryPolicy(max_retries=100, max_delay_s=0.5)
 _MAX_PRODUCTS = 4
 _POLL_S = 0.05
 
 
 class Callers:
-    """Threads that ask for random products until the end of a `with`, each over a connection of its own.
+    """Threads that classify random products until the end of a `with`, each over a connection of its own.
 
     Args:
         target: HOST:PORT.
-        truths: of each version that may answer.
-        timeout_s: of a request with all its retries, seconds.
+        expected: the expected answers of each version that may answer.
+        timeout_s: timeout of a request with all its retries, seconds.
     Attributes:
-        num_right, wrong, lost: answers as they should be; what was wrong with others; why a request had none.
-        versions: how many right answers came from each version.
+        num_right, wrong, lost: number of right answers; mismatches of wrong ones; errors of requests without an answer.
+        versions: number of right answers of each version.
     """
 
     def __init__(
-        self, target: str, products: Sequence[Product], truths: Mapping[str, Truth], count: int, timeout_s: float = 60.0
+        self,
+        target: str,
+        products: Sequence[Product],
+        expected: Mapping[str, ExpectedAnswers],
+        count: int,
+        timeout_s: float = 60.0,
     ):
         self.num_right = 0
         self.wrong: list[str] = []
@@ -43,23 +48,23 @@ class Callers:
         self.versions: dict[str, int] = {}
         self._target = target
         self._messages = [product_message(product) for product in products]
-        self._truths = truths
+        self._expected = expected
         self._timeout_s = timeout_s
-        self._stop_asked = threading.Event()
+        self._stop_requested = threading.Event()
         self._lock = threading.Lock()
-        self._last_sent_s = [0.0] * count  # when the last request that was answered rightly was first sent
+        self._last_sent_s = [0.0] * count  # time of the first attempt of the last request with a right answer
         self._threads = [
-            threading.Thread(target=self._ask_on, args=(number,), name=f"caller-{number}", daemon=True)
+            threading.Thread(target=self._run, args=(number,), name=f"caller-{number}", daemon=True)
             for number in range(count)
         ]
 
     def wait_until_answered(self, since_s: float, timeout_s: float) -> float:
-        """Wait until each caller has the right answer to a request that it sent after `since_s`.
+        """Wait until each caller has a right answer to a request sent after `since_s`.
 
         Args:
             since_s: on the clock of `time.monotonic`.
         Returns:
-            the moment when that came true; infinite when it did not in `timeout_s`.
+            The time at which this was so; infinite after `timeout_s`.
         """
         end_s = time.monotonic() + timeout_s
         while (now_s := time.monotonic()) < end_s:
@@ -68,11 +73,11 @@ class Callers:
             time.sleep(_POLL_S)
         return float("inf")
 
-    def _ask_on(self, number: int) -> None:
+    def _run(self, number: int) -> None:
         rng = random.Random(number)
         with open_channel(self._target, PLAIN_TEXT, OWN_CONNECTION) as channel:
             stub = classifier_pb2_grpc.ProductClassifierStub(channel)
-            while not self._stop_asked.is_set():
+            while not self._stop_requested.is_set():
                 products = rng.choices(self._messages, k=rng.randint(1, _MAX_PRODUCTS))
                 sent_s = time.monotonic()
                 try:
@@ -81,12 +86,12 @@ class Callers:
                     with self._lock:
                         self.lost.append(str(error))
                 else:
-                    self._note(number, sent_s, products, response)
+                    self._record(number, sent_s, products, response)
 
     def _ask(
         self, stub: classifier_pb2_grpc.ProductClassifierStub, request: classifier_pb2.ClassifyRequest
     ) -> classifier_pb2.ClassifyResponse:
-        attempts = Attempts(_PATIENT, self._timeout_s)
+        attempts = Attempts(_RETRY, self._timeout_s)
         while True:
             try:
                 return stub.Classify(request, timeout=attempts.remaining_s())
@@ -94,24 +99,24 @@ class Callers:
                 delay_s = attempts.delay_s(call_error(error, self._target))
             time.sleep(delay_s)
 
-    def _note(
+    def _record(
         self,
         number: int,
         sent_s: float,
         products: Sequence[classifier_pb2.Product],
         response: classifier_pb2.ClassifyResponse,
     ) -> None:
-        asked, version = [product.product_id for product in products], response.model_version
+        requested, version = [product.product_id for product in products], response.model_version
         answered = [classification.product_id for classification in response.classifications]
-        if answered != asked:
-            fault = f"expected products {asked}, found {answered}"
-        elif version not in self._truths:
-            fault = f"expected a version of {sorted(self._truths)}, found {version!r}"
+        if answered != requested:
+            mismatch = f"expected products {requested}, found {answered}"
+        elif version not in self._expected:
+            mismatch = f"expected a version of {sorted(self._expected)}, found {version!r}"
         else:
-            fault = self._truths[version].fault(response)
+            mismatch = self._expected[version].mismatch(response)
         with self._lock:
-            if fault:
-                self.wrong.append(fault)
+            if mismatch:
+                self.wrong.append(mismatch)
                 return
             self.num_right += 1
             self.versions[version] = self.versions.get(version, 0) + 1
@@ -123,6 +128,6 @@ class Callers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop_asked.set()
+        self._stop_requested.set()
         for thread in self._threads:
             thread.join()

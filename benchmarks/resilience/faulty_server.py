@@ -1,6 +1,6 @@
-"""The server with an engine that breaks on a signal: SIGUSR1 makes it raise, SIGUSR2 makes it hang.
+"""The server with an engine that fails on a signal: SIGUSR1 makes it raise, SIGUSR2 makes it hang.
 
-What is broken is the engine in use; the one that the server opens in its place is sound.
+Only the engine in use fails; the one that the server opens in its place works.
 """
 
 import signal
@@ -20,8 +20,8 @@ _FAULTS: dict[signal.Signals, Literal["raises", "hangs"]] = {signal.SIGUSR1: "ra
 _SIGNALS = {*_FAULTS, signal.SIGTERM}
 
 
-class BrokenEngine:
-    """Fails with whatever it is given, as a lost device does."""
+class FailingEngine:
+    """An engine that fails with any input, like a lost device."""
 
     def __init__(self, engine: Engine, fault: Literal["raises", "hangs"]):
         self.name = engine.name
@@ -33,11 +33,11 @@ class BrokenEngine:
         self._fault = fault
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
-        """(B, H, W, 3) uint8: fails."""
+        """Fail instead of encoding."""
         self._fail(images)
 
     def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
-        """See `Engine.classify`: fails."""
+        """Fail instead of classifying."""
         self._fail(features, all_heads)
 
     def close(self) -> None:
@@ -45,14 +45,14 @@ class BrokenEngine:
         self._engine.close()
 
     def _fail(self, *_: object) -> NoReturn:
-        while self._fault == "hangs":  # for ever, as a driver may
+        while self._fault == "hangs":  # forever, as a driver may
             threading.Event().wait()
         raise RuntimeError("the device is lost")
 
 
 def main() -> None:
     """Serve until SIGTERM."""
-    # Blocked before there is any thread, so that each of them reaches sigwait and no other.
+    # Blocked before any thread starts, so that all of them are received by sigwait.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     settings = tyro.cli(ServerSettings, prog="python -m benchmarks.resilience.faulty_server")
     configure_logging(settings.log_format)
@@ -60,7 +60,7 @@ def main() -> None:
     server.start()
     while (number := signal.Signals(signal.sigwait(_SIGNALS))) in _FAULTS:
         for model in server.models:
-            model.predictor.engine = BrokenEngine(model.predictor.engine, _FAULTS[number])
+            model.predictor.engine = FailingEngine(model.predictor.engine, _FAULTS[number])
     server.stop(settings.grace_s, settings.drain_delay_s)
 
 

@@ -1,7 +1,7 @@
-"""Requests and pictures with something wrong in them, each made again from its seed and number alone.
+"""Mutated requests and pictures, each reproducible from its seed and number alone.
 
-A seeded mutator of our own instead of hypothesis: a case costs it microseconds, hypothesis about a millisecond, so the
-same time brings many times the cases; and a case that killed the process can be made again by its number.
+Used instead of hypothesis, because a case takes microseconds here and about a millisecond there, and because a case
+that killed the process can be reproduced by its number.
 """
 
 import io
@@ -14,7 +14,7 @@ from client.messages import product_message
 from model.product import TEXT_COLUMNS, Product
 from proto.aisle.v1 import classifier_pb2
 
-#: Numbers at the edges of what lengths, tags and sizes of pictures are stored in.
+#: Boundary values of the types that store lengths, tags and sizes of pictures.
 _EDGES = (
     b"\x00",
     b"\x7f",
@@ -35,11 +35,11 @@ _COUNTS = (*(1, 1, 1, 2, 3) * 8, 0)
 
 
 class Mutator:
-    """Makes cases.
+    """Generates the cases.
 
     Args:
-        products: what is mutated.
-        seed: of all cases.
+        products: the products to mutate.
+        seed: random seed of all cases.
     """
 
     def __init__(self, products: Sequence[Product], seed: int):
@@ -49,7 +49,7 @@ class Mutator:
         self._pictures = [*jpegs, *_pictures(jpegs[0] if jpegs else None)]
 
     def request(self, number: int) -> bytes:
-        """The bytes of a ClassifyRequest, or of what once was one."""
+        """Return the bytes of a ClassifyRequest, possibly mutated."""
         rng = random.Random(f"{self._seed}-{number}")
         request = classifier_pb2.ClassifyRequest(top_k=rng.choice(_TOP_KS))
         for _ in range(rng.choice(_COUNTS)):
@@ -66,7 +66,7 @@ class Mutator:
         return _mutated(content, rng) if rng.random() < 0.25 else content
 
     def model_request(self, number: int) -> bytes:
-        """The bytes of a GetModelRequest, or of what once was one."""
+        """Return the bytes of a GetModelRequest, possibly mutated."""
         rng = random.Random(f"{self._seed}-model-{number}")
         names = [rng.choice(("", *_ODD_TEXTS)) for _ in range(2)]
         content = classifier_pb2.GetModelRequest(model=names[0], model_version=names[1]).SerializeToString()
@@ -87,7 +87,7 @@ class Mutator:
 
 
 def _mutated(content: bytes, rng: random.Random) -> bytes:
-    """One to eight changes."""
+    """Apply one to eight changes."""
     changed = bytearray(content)
     for _ in range(rng.choice((1, 1, 2, 4, 8))):
         _change(changed, rng)
@@ -95,30 +95,30 @@ def _mutated(content: bytes, rng: random.Random) -> bytes:
 
 
 def _change(content: bytearray, rng: random.Random) -> None:
-    # Headers decide most, so half of all changes fall into the first 64 bytes.
+    # Headers matter most, so half of all changes are within the first 64 bytes.
     size = len(content)
-    place = rng.randrange(min(size, 64) if rng.random() < 0.5 else size) if size else 0
-    length = min(rng.choice((1, 2, 4, 16, 256)), size - place)
+    offset = rng.randrange(min(size, 64) if rng.random() < 0.5 else size) if size else 0
+    length = min(rng.choice((1, 2, 4, 16, 256)), size - offset)
     kind = rng.randrange(7)
     if kind == 0 and size:
-        content[place] ^= 1 << rng.randrange(8)
+        content[offset] ^= 1 << rng.randrange(8)
     elif kind == 1:
         edge = rng.choice(_EDGES)
-        content[place : place + len(edge)] = edge
+        content[offset : offset + len(edge)] = edge
     elif kind == 2:
-        content[place : place + length] = rng.randbytes(length)
+        content[offset : offset + length] = rng.randbytes(length)
     elif kind == 3:
-        del content[place : place + length]
+        del content[offset : offset + length]
     elif kind == 4:
-        content[place:place] = rng.randbytes(length)
+        content[offset:offset] = rng.randbytes(length)
     elif kind == 5:
-        content[place:place] = content[place : place + length] * rng.choice((1, 2, 8))
+        content[offset:offset] = content[offset : offset + length] * rng.choice((1, 2, 8))
     else:
-        del content[place:]
+        del content[offset:]
 
 
 def _pictures(jpeg: bytes | None) -> list[bytes]:
-    """A small picture in every format that is read, some in several modes."""
+    """Return a small picture in every supported format, some in several modes."""
     source = Image.open(io.BytesIO(jpeg)) if jpeg else Image.radial_gradient("L")
     pictures = []
     with source, source.convert("RGB") as upright, upright.resize((_SEED_PX, _SEED_PX)) as small:

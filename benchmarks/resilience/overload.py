@@ -1,10 +1,10 @@
-"""Far more load than a server can bear, and a new version under load: it goes on doing what it can.
+"""Overload test: goodput far above the highest rate, and latency while a new version is loaded.
 
     python -m benchmarks.resilience.overload --bundle DIR --catalog FILE
 
-First a closed loop finds the highest rate. Then requests leave at random times at a multiple of it, and at last at a
-share of it, while a copy of the bundle arrives as the next version. Callers on the server's own cores take the more of
-them the more they send; how much is told, too.
+First a closed loop finds the highest rate. Then requests are sent at random times at a multiple of it, and finally at a
+share of it, while a copy of the bundle is added as the next version. Callers on the server's own cores take processor
+time from it; the share that is left is reported, too.
 """
 
 import itertools
@@ -23,10 +23,10 @@ import grpc
 import numpy as np
 import tyro
 
+from benchmarks.resilience.checks import Check, report_checks
+from benchmarks.resilience.expected_answers import TOP_K, ExpectedAnswers, read_products
 from benchmarks.resilience.process import OWN_CONNECTION, ServerProcess
-from benchmarks.resilience.promises import Promise, conclude
 from benchmarks.resilience.soak import CheckedOutcomes
-from benchmarks.resilience.truth import TOP_K, Truth, read_products
 from benchmarks.resilience.versions import write_version
 from client.catalog import CatalogItem
 from client.channel import PLAIN_TEXT
@@ -39,15 +39,15 @@ from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
 _NEW_VERSION = "2"
 _POLL_S = 0.05
-#: How long a version may still come after the run, in which a slow processor has no time left to load it.
+#: Time after the run for a version that a slow processor could not load during it.
 _LATE_S = 60.0
-#: How a server may refuse what it cannot answer in time.
-_REFUSALS = ("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
+#: Codes with which a server may reject requests that it cannot answer in time.
+_REJECTIONS = ("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to run, and what is promised."""
+    """Settings of the test."""
 
     bundle: Path
     """Bundle that is served."""
@@ -58,34 +58,34 @@ class Options:
     concurrency: int = 32
     """Callers of the closed loop."""
     overload: float = 5.0
-    """Rate of the overload, times the highest."""
+    """Rate of the overload, as a multiple of the highest rate."""
     overload_s: float = 15.0
-    """How long, seconds."""
+    """Duration of the overload, seconds."""
     timeout_s: float = 2.0
     """Deadline of a request, seconds."""
     load_share: float = 0.5
-    """Share of the highest rate while the new version arrives."""
+    """Share of the highest rate while the new version is loaded."""
     swap_s: float = 40.0
-    """Length of that part, seconds; the version arrives in the middle."""
+    """Duration of that part, seconds; the version is added in the middle."""
     limit: int = 300
-    """Rows of the catalog that are used."""
+    """Most rows of the catalog to use."""
     min_goodput: float = 0.9
-    """Least rate of answers in the overload, of the highest."""
+    """Lowest rate of answers in the overload, as a share of the highest rate."""
     max_swap_p99: float = 1.5
-    """Most that the 99th percentile may be while the version arrives, of what it is before."""
+    """Largest 99th percentile while the version is loaded, as a multiple of that before."""
     seed: int = 0
-    """Of the arrival times and of the choice of products."""
+    """Random seed of the arrival times and of the choice of products."""
     json: Path | None = None
     """File for all figures."""
 
 
 @dataclass(frozen=True)
 class Swap:
-    """When a version arrived, in seconds since the run began.
+    """The times of adding a version, seconds since the start of the run.
 
     Args:
-        begun_s: its files began to be written.
-        served_s: it answered.
+        begun_s: time at which its files were first written.
+        served_s: time at which it answered.
     """
 
     begun_s: float
@@ -93,40 +93,40 @@ class Swap:
 
 
 class TimedOutcomes(CheckedOutcomes):
-    """Outcomes whose latencies can be told apart by when the requests were due.
+    """Outcomes whose latencies can be selected by the due time of the requests.
 
     Attributes:
-        caller_cores: how many cores' time the sending of the requests took.
+        caller_cores: mean number of cores used by the callers.
     """
 
     caller_cores = 0.0
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Around the run: what this process takes of the processor is the callers'."""
+        """Measure the processor time of this process, which is that of the callers, during the context."""
         began_s, used_s = time.perf_counter(), time.process_time()
         yield
         self.caller_cores = (time.process_time() - used_s) / (time.perf_counter() - began_s)
 
     def p99_ms(self, begin_s: float, end_s: float) -> float:
-        """Of answered requests due in that time; nan without any."""
+        """Return the 99th percentile of answered requests due in an interval; nan without any."""
         due_s, _, done_s = self._columns(self._times, 3)
         chosen = self._is_ok & (due_s >= begin_s) & (due_s < end_s)
         return float(np.percentile((done_s - due_s)[chosen] * 1000, 99)) if chosen.any() else float("nan")
 
 
 def main() -> None:
-    """Search, overload, swap, tell."""
+    """Run the test and report its checks."""
     options = tyro.cli(Options, prog="python -m benchmarks.resilience.overload", description=__doc__)
     products = read_products(options.catalog, options.limit)
-    truth = Truth(options.bundle, products)
+    expected = ExpectedAnswers(options.bundle, products)
     mix = Mix([CatalogItem(p, "", "") for p in products], None, classifier_pb2.ClassifyRequest(top_k=TOP_K))
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "shop"
         model.mkdir()
         write_version(options.bundle, model / "1")
         with ServerProcess("--models", folder, "--model-poll-s", "1") as server:
-            runs, swap = _run(options, server, mix, truth, model)
+            runs, swap = _run(options, server, mix, expected, model)
     search, overload, arrival = runs
     figures = {
         "highest_rps": search.achieved_rps(),
@@ -136,64 +136,64 @@ def main() -> None:
         "swap_seconds": swap.served_s - swap.begun_s,
     }
     title = f"{options.overload:g} times {search.achieved_rps():.0f} requests/s, then {options.load_share:g} times"
-    conclude(title, promises(options, search, overload, arrival, swap), figures, options.json)
+    report_checks(title, checks(options, search, overload, arrival, swap), figures, options.json)
 
 
-def promises(
+def checks(
     options: Options, search: TimedOutcomes, overload: TimedOutcomes, arrival: TimedOutcomes, swap: Swap
-) -> list[Promise]:
-    """What became of each promise."""
+) -> list[Check]:
+    """Build the checks of the runs."""
     goodput = overload.achieved_rps() / search.achieved_rps()
     cores = usable_cores()
     left = (cores - overload.caller_cores) / (cores - search.caller_cores)
     accepted_ms = overload.p99_ms(options.overload_s / 3, options.overload_s)
     usual_ms, swap_ms = arrival.p99_ms(1.0, swap.begun_s), arrival.p99_ms(swap.begun_s, swap.served_s + 1.0)
-    unexpected = Counter({code: n for code, n in overload.codes.items() if code not in _REFUSALS})
+    unexpected = Counter({code: n for code, n in overload.codes.items() if code not in _REJECTIONS})
     unexpected += search.codes + arrival.codes
     faults = list(itertools.chain.from_iterable(run.faults for run in (search, overload, arrival)))
     return [
-        Promise(
+        Check(
             f"goodput of {options.min_goodput:g} of the highest rate at {options.overload:g} times the load",
             f"{goodput:.2f} ({overload.achieved_rps():.0f} answers/s, {dict(overload.codes)}); the callers leave the"
-            f" server {left:.2f} of the processor it had, of which that is {goodput / left:.2f}",
+            f" server {left:.2f} of its processor time, relative to which that is {goodput / left:.2f}",
             goodput >= options.min_goodput,
         ),
-        Promise(
-            f"p99 of those answered within the deadline of {options.timeout_s:g} s",
+        Check(
+            f"p99 of answers within the deadline of {options.timeout_s:g} s",
             f"{accepted_ms:.0f} ms",
             accepted_ms <= options.timeout_s * 1000,
         ),
-        Promise(
-            f"p99 while a version arrives at most {options.max_swap_p99:g} times the usual",
-            f"{swap_ms / usual_ms:.2f} ({swap_ms:.0f} against {usual_ms:.0f} ms, {swap.served_s - swap.begun_s:.1f} s)",
+        Check(
+            f"p99 while a version is loaded at most {options.max_swap_p99:g} times that before",
+            f"{swap_ms / usual_ms:.2f} ({swap_ms:.0f} and {usual_ms:.0f} ms, {swap.served_s - swap.begun_s:.1f} s)",
             swap_ms <= options.max_swap_p99 * usual_ms,
         ),
-        Promise("no call failed but those refused in the overload", f"{dict(unexpected)}", not unexpected),
-        Promise("no wrong answer", f"{len(faults)}{': ' + faults[0] if faults else ''}", not faults),
+        Check("no call failed except those rejected in the overload", f"{dict(unexpected)}", not unexpected),
+        Check("no wrong answer", f"{len(faults)}{': ' + faults[0] if faults else ''}", not faults),
     ]
 
 
 def _run(
-    options: Options, server: ServerProcess, mix: Mix, truth: Truth, model: Path
+    options: Options, server: ServerProcess, mix: Mix, expected: ExpectedAnswers, model: Path
 ) -> tuple[tuple[TimedOutcomes, TimedOutcomes, TimedOutcomes], Swap]:
     overload_rng, swap_rng, mix_rng = np.random.default_rng(options.seed).spawn(3)
     connect = partial(grpc_connection, server.target, PLAIN_TEXT)
     load = LoadGenerator(connect, mix.requests(1, mix_rng), options.timeout_s)
     with Progress(options.search_s + options.overload_s + options.swap_s) as progress:
-        search = TimedOutcomes(options.search_s / 3, options.search_s * 2 / 3, truth)
+        search = TimedOutcomes(options.search_s / 3, options.search_s * 2 / 3, expected)
         progress.begin("highest rate")
         with search.timed():
             load.run_closed(options.concurrency, options.search_s, search, progress)
         highest_rps = search.achieved_rps()
         if not highest_rps:
             raise SystemExit(f"no request was answered: {dict(search.codes)}; the server's log:\n{server.log_tail()}")
-        overload = TimedOutcomes(options.overload_s / 3, options.overload_s * 2 / 3, truth)
+        overload = TimedOutcomes(options.overload_s / 3, options.overload_s * 2 / 3, expected)
         progress.begin(f"{options.overload * highest_rps:.0f} requests/s")
         arrivals_s = poisson_arrivals(options.overload * highest_rps, options.overload_s, overload_rng)
         with overload.timed():
             load.run_open(arrivals_s, overload, progress)
-        arrival = TimedOutcomes(0.0, options.swap_s, truth)
-        progress.begin("a version arrives")
+        arrival = TimedOutcomes(0.0, options.swap_s, expected)
+        progress.begin("a new version")
         arrivals_s = poisson_arrivals(options.load_share * highest_rps, options.swap_s, swap_rng)
         with _Arrival(options, server, model) as swap:
             load.run_open(arrivals_s, arrival, progress)
@@ -201,26 +201,26 @@ def _run(
 
 
 class _Arrival:
-    """Brings a version in the middle of a run, on a thread of its own, inside a `with` that begins with the run."""
+    """Adds a version in the middle of a run, on a thread of its own; a `with` that begins with the run."""
 
     def __init__(self, options: Options, server: ServerProcess, model: Path):
         self._options = options
         self._server = server
         self._model = model
         self._begun_s = self._served_s = 0.0
-        self._thread = threading.Thread(target=self._bring, name="arrival", daemon=True)
+        self._thread = threading.Thread(target=self._add_version, name="arrival", daemon=True)
 
     def times(self) -> Swap:
-        """When it was.
+        """Return the times of adding the version.
 
         Raises:
-            SystemExit: the version did not come to serve.
+            SystemExit: the version was not served.
         """
         if not self._served_s:
             raise SystemExit(f"version {_NEW_VERSION} was not served; the server's log:\n{self._server.log_tail()}")
         return Swap(self._begun_s, self._served_s)
 
-    def _bring(self) -> None:
+    def _add_version(self) -> None:
         start_s = time.perf_counter()
         time.sleep(self._options.swap_s / 2)
         self._begun_s = time.perf_counter() - start_s
@@ -229,7 +229,7 @@ class _Arrival:
             self._served_s = time.perf_counter() - start_s
 
     def _versions(self, end_s: float) -> Iterator[str]:
-        """The version that answers, again and again until a time."""
+        """Poll the version that answers until `end_s`."""
         with grpc.insecure_channel(self._server.target, options=OWN_CONNECTION) as channel:
             ask: Any = classifier_pb2_grpc.ProductClassifierStub(channel).GetModel
             while time.perf_counter() < end_s:

@@ -1,4 +1,4 @@
-"""Cases through the server's parsing, checking and decoding, in a process that may die of one."""
+"""Runs cases through the server's parsing, checking and decoding, in a process that may crash."""
 
 import multiprocessing
 import os
@@ -32,7 +32,7 @@ _NUM_REPORTS = 100
 
 @dataclass(frozen=True)
 class _Report:
-    """What came of the cases since the last one."""
+    """The results of the cases since the last report."""
 
     outcomes: Counter[str]
     faults: dict[int, str]
@@ -40,12 +40,12 @@ class _Report:
 
 
 class ParseProcess:
-    """Runs cases in processes of its own; one that dies is replaced, and goes on behind the case it died of.
+    """Runs cases in processes of its own; one that crashes is replaced and continues after the case that killed it.
 
     Attributes:
-        outcomes: how many cases came to what end.
-        faults: number of a case to what was wrong; at most 100.
-        rss_mib: resident memory of the last process as the cases went by.
+        outcomes: number of cases by outcome.
+        faults: the fault by the number of its case; at most 100.
+        rss_mib: samples of the resident memory of the last process, MiB.
     """
 
     def __init__(self, bundle: Path, products: Sequence[Product], seed: int):
@@ -56,7 +56,7 @@ class ParseProcess:
         self._context = multiprocessing.get_context("spawn")
 
     def run(self, num_cases: int) -> Iterator[int]:
-        """Run the cases 0 to `num_cases`, and give their number so far again and again."""
+        """Run the cases 0 to `num_cases`; yields the number of finished cases periodically."""
         start = 0
         while start < num_cases and len(self.faults) < _MAX_FAULTS:
             number = self._context.Value("q", start)
@@ -65,24 +65,24 @@ class ParseProcess:
             process = self._context.Process(target=_run_cases, args=arguments, daemon=True)
             process.start()
             self.rss_mib = []
-            last, still_s = -1, 0.0
-            while process.is_alive() and still_s < _CASE_TIMEOUT_S:
+            last, stalled_s = -1, 0.0
+            while process.is_alive() and stalled_s < _CASE_TIMEOUT_S:
                 process.join(_POLL_S)
                 yield number.value
-                still_s = still_s + _POLL_S if number.value == last else 0.0
+                stalled_s = stalled_s + _POLL_S if number.value == last else 0.0
                 last = number.value
-                self._take(reports)
+                self._collect(reports)
             if process.is_alive():
                 process.kill()
                 self.faults[last] = f"no end after {_CASE_TIMEOUT_S:g} s"
             elif number.value < num_cases:
                 self.faults[number.value] = f"the process died with {process.exitcode}"
             process.join()
-            self._take(reports)
+            self._collect(reports)
             start = number.value + 1
         yield min(start, num_cases)
 
-    def _take(self, reports: "Queue[_Report]") -> None:
+    def _collect(self, reports: "Queue[_Report]") -> None:
         while True:
             try:
                 report = reports.get(timeout=0.01)
@@ -94,7 +94,7 @@ class ParseProcess:
 
 
 def growth_mib(rss_mib: list[float]) -> float:
-    """From the median of the second fifth to that of the last: what comes before is warming up. nan without samples."""
+    """Return the growth from the median of the second fifth of the samples to that of the last; nan without."""
     fifth = len(rss_mib) // 5
     if not fifth:
         return float("nan")
@@ -102,22 +102,22 @@ def growth_mib(rss_mib: list[float]) -> float:
 
 
 def outcome(content: bytes, preprocessor: Preprocessor, settings: ServerSettings) -> str:
-    """Take a case as far as the engine.
+    """Process a case up to the engine.
 
     Returns:
-        what it came to, as far as the server knows an answer to it.
+        The outcome, for cases that the server answers or rejects.
     Raises:
         Exception: an error that the server would answer with INTERNAL.
     """
     try:
         request = classifier_pb2.ClassifyRequest.FromString(content)
     except DecodeError:
-        return "no protobuf"
+        return "malformed"
     try:
         question = parse_request(request, settings)
     except RequestError:
-        return "wrong requests"
-    num_wrong = 0
+        return "invalid requests"
+    num_invalid = 0
     for item in question.items:
         try:
             if isinstance(item, ProductError):
@@ -126,8 +126,8 @@ def outcome(content: bytes, preprocessor: Preprocessor, settings: ServerSettings
             preprocessor.decode(item)
             preprocessor.features([item])
         except (ProductError, PictureError):
-            num_wrong += 1
-    return "with a wrong product" if num_wrong else "good"
+            num_invalid += 1
+    return "with an invalid product" if num_invalid else "valid"
 
 
 def _run_cases(
@@ -147,7 +147,7 @@ def _run_cases(
         number_now.value = number
         try:
             outcomes[outcome(mutator.request(number), preprocessor, settings)] += 1
-        except Exception as error:  # whatever the server does not expect
+        except Exception as error:  # any error that the server does not handle
             faults[number] = repr(error)
         if (number + 1) % report_every == 0 or number == numbers[-1]:
             reports.put(_Report(outcomes, faults, usage_of(os.getpid()).rss_mib))

@@ -1,4 +1,4 @@
-"""A server in a process of its own, to be watched and broken."""
+"""A server in a process of its own, to be monitored and killed."""
 
 import signal
 import socket
@@ -25,7 +25,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process holds.
+    """The resources of a process.
 
     Args:
         rss_mib: resident memory, MiB.
@@ -37,7 +37,7 @@ class Usage:
 
 
 def usage_of(pid: int) -> Usage:
-    """Read it from /proc.
+    """Read the resources of a process from /proc.
 
     Raises:
         OSError: the process is gone.
@@ -49,13 +49,13 @@ def usage_of(pid: int) -> Usage:
 
 
 class ServerProcess:
-    """`python -m MODULE` on a free port of this machine; serving when made, stopped at the end of a `with`.
+    """Runs `python -m MODULE` on a free port of this machine; the constructor waits until it serves, a `with` stops it.
 
     Args:
-        flags: of the server.
-        module: what is run; takes the server's flags.
+        flags: the server's flags.
+        module: the module to run, which takes the server's flags.
     Raises:
-        SystemExit: it did not come to serve; with the end of its log.
+        SystemExit: the server did not become ready; with the end of its log.
     """
 
     def __init__(self, *flags: str, module: str = "server"):
@@ -70,31 +70,31 @@ class ServerProcess:
 
     @property
     def target(self) -> str:
-        """HOST:PORT."""
+        """HOST:PORT of the server."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def usage(self) -> Usage:
-        """What it holds now."""
+        """The current resources of the process."""
         return usage_of(self._process.pid)
 
     @property
     def is_running(self) -> bool:
-        """Whether the process has not ended."""
+        """True while the process is running."""
         return self._process.poll() is None
 
     def start(self) -> None:
-        """Start the process, on the port it had before, and wait until it serves."""
+        """Start the process, on the same port, and wait until it serves."""
         self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
         deadline_s = time.monotonic() + _READY_TIMEOUT_S
         while not self.is_serving():
             if not self.is_running or time.monotonic() > deadline_s:
                 self.kill()
-                raise SystemExit(f"the server did not come to serve; the end of its log:\n{self.log_tail()}")
+                raise SystemExit(f"the server did not become ready; the end of its log:\n{self.log_tail()}")
             time.sleep(0.05)
 
     def is_serving(self) -> bool:
-        """What its health says; False when it says nothing."""
+        """Return True when its health is SERVING; False without an answer."""
         with grpc.insecure_channel(self.target, options=OWN_CONNECTION) as channel:
             check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]
             try:
@@ -104,16 +104,16 @@ class ServerProcess:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal to the process."""
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it at once, with SIGKILL."""
+        """Kill the process with SIGKILL."""
         self._process.kill()
         self._process.wait()
 
     def log_tail(self) -> str:
-        """The end of what it wrote."""
+        """Return the end of its log."""
         self._log.seek(0, 2)
         self._log.seek(max(self._log.tell() - 4000, 0))
         return self._log.read().decode(errors="replace")

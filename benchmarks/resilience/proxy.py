@@ -1,4 +1,4 @@
-"""A bad line between clients and a server: slow, or closed in one direction in the middle of a request."""
+"""A TCP proxy with faults: slow, or half-closed in the middle of a request."""
 
 import contextlib
 import socket
@@ -13,13 +13,13 @@ class Proxy:
     """Forwards connections to a server on this machine until the end of a `with`.
 
     Args:
-        port: of the server.
-        bytes_per_s: speed of each direction of a connection; 0 is as fast as it goes.
-        close_after_bytes: the server is told after so many bytes that the client sends no more, while the client may
-            read on; 0 never does.
+        port: port of the server.
+        bytes_per_s: speed of each direction of a connection; 0 is unlimited.
+        close_after_bytes: half-close the connection to the server after this many bytes, while the client may still
+            read; 0 never does.
     Attributes:
-        port: where clients come.
-        num_closed: connections that were closed halfway.
+        port: port for clients.
+        num_closed: number of half-closed connections.
     """
 
     def __init__(self, port: int, bytes_per_s: int = 0, close_after_bytes: int = 0):
@@ -45,7 +45,7 @@ class Proxy:
 
     def _forward(self, source: socket.socket, target: socket.socket, limit: int) -> None:
         num_bytes = 0
-        with contextlib.suppress(OSError):  # either end may go at any time
+        with contextlib.suppress(OSError):  # either end may close at any time
             while chunk := source.recv(_CHUNK_BYTES):
                 target.sendall(chunk)
                 num_bytes += len(chunk)
@@ -61,7 +61,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accepting thread
         for end in (self._listener, *self._sockets):
             with contextlib.suppress(OSError):
                 end.close()

@@ -1,4 +1,4 @@
-"""Mutated requests to a real server, by every method of its service."""
+"""Sends mutated requests to a real server, by every method of its service."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ BAR_FORMAT = "{desc:12} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"
 _SERVICE = "/aisle.v1.ProductClassifier"
 _IN_FLIGHT = 32
 _TIMEOUT_S = 60
-_PROPER = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
+_VALID_CODES = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
 
 
 class ServedCases:
-    """Sends the bytes of cases, many at the same time, and looks at every status.
+    """Sends the bytes of cases, many at the same time, and checks every status.
 
     Attributes:
-        codes: by method, how many ended with each status; of a stream each message has one.
-        faults: by method, number of a case to what was wrong with its answer.
-        rss_mib: the server's resident memory as the cases went by.
+        codes: number of cases by method and status; each message of a stream has one.
+        faults: the fault by method and number of the case.
+        rss_mib: samples of the server's resident memory, MiB.
     """
 
     def __init__(self, server: ServerProcess, mutator: Mutator):
@@ -35,8 +35,8 @@ class ServedCases:
         self._server = server
         self._mutator = mutator
 
-    def ask(self, num_cases: int) -> None:
-        """Every case by Classify and by ClassifyStream, and for each a question of its own by GetModel."""
+    def send(self, num_cases: int) -> None:
+        """Send every case by Classify and by ClassifyStream, and a request of its own by GetModel."""
         with (
             grpc.insecure_channel(self._server.target, options=OWN_CONNECTION) as channel,
             tqdm(total=num_cases, desc="served", bar_format=BAR_FORMAT, disable=None) as bar,
@@ -45,25 +45,25 @@ class ServedCases:
                 numbers = range(first, min(first + _IN_FLIGHT, num_cases))
                 if not self._server.is_running:
                     return
-                self._ask_one_by_one(channel, "Classify", {n: self._mutator.request(n) for n in numbers})
-                self._ask_in_a_stream(channel, {n: _stream_message(self._mutator.request(n)) for n in numbers})
-                self._ask_one_by_one(channel, "GetModel", {n: self._mutator.model_request(n) for n in numbers})
+                self._send_one_by_one(channel, "Classify", {n: self._mutator.request(n) for n in numbers})
+                self._send_in_a_stream(channel, {n: _stream_message(self._mutator.request(n)) for n in numbers})
+                self._send_one_by_one(channel, "GetModel", {n: self._mutator.model_request(n) for n in numbers})
                 if self._server.is_running:
                     self.rss_mib.append(self._server.usage.rss_mib)
                 bar.update(len(numbers))
 
-    def _ask_one_by_one(self, channel: grpc.Channel, method: str, contents: dict[int, bytes]) -> None:
-        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"{_SERVICE}/{method}")
-        calls = {number: ask.future(content, timeout=_TIMEOUT_S) for number, content in contents.items()}
+    def _send_one_by_one(self, channel: grpc.Channel, method: str, contents: dict[int, bytes]) -> None:
+        method_call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"{_SERVICE}/{method}")
+        calls = {number: method_call.future(content, timeout=_TIMEOUT_S) for number, content in contents.items()}
         for number, call in calls.items():
             code, details = call.code(), call.details() or ""
             answer = call.result() if code == grpc.StatusCode.OK and method == "Classify" else b""
-            self._note(method, number, code, status_fault(code, details, answer))
+            self._record(method, number, code, status_fault(code, details, answer))
 
-    def _ask_in_a_stream(self, channel: grpc.Channel, contents: dict[int, bytes]) -> None:
+    def _send_in_a_stream(self, channel: grpc.Channel, contents: dict[int, bytes]) -> None:
         method = "ClassifyStream"
-        ask: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{_SERVICE}/{method}")
-        call = ask(iter(contents.values()), timeout=_TIMEOUT_S)
+        method_call: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{_SERVICE}/{method}")
+        call = method_call(iter(contents.values()), timeout=_TIMEOUT_S)
         answers: list[bytes] = []
         try:
             answers.extend(call)
@@ -72,26 +72,26 @@ class ServedCases:
             end = f"the stream ended with {error}"
         for number, answer in zip(contents, _padded(answers, len(contents)), strict=True):
             if answer is None:
-                self._note(method, number, grpc.StatusCode.UNKNOWN, end)
+                self._record(method, number, grpc.StatusCode.UNKNOWN, end)
                 continue
             response = classifier_pb2.ClassifyStreamResponse.FromString(answer)
             code = _status_code(response.error.code)
             content = response.response.SerializeToString()
-            self._note(method, number, code, status_fault(code, response.error.message, content))
+            self._record(method, number, code, status_fault(code, response.error.message, content))
 
-    def _note(self, method: str, number: int, code: grpc.StatusCode, fault: str) -> None:
+    def _record(self, method: str, number: int, code: grpc.StatusCode, fault: str) -> None:
         self.codes[method][code.name] += 1
         if fault:
             self.faults[method][number] = fault
 
 
 def status_fault(code: grpc.StatusCode, details: str, answer: bytes) -> str:
-    """What is wrong with how a server answered, or one of the products; '' when nothing is.
+    """Describe an invalid status of a call or of one of its products; '' when all are valid.
 
     Args:
-        answer: a serialised ClassifyResponse, where the code is OK.
+        answer: a serialised ClassifyResponse when the code is OK.
     """
-    if code not in _PROPER:
+    if code not in _VALID_CODES:
         return f"{code.name}: {details}"
     for classification in classifier_pb2.ClassifyResponse.FromString(answer).classifications:
         error = classification.error
@@ -101,7 +101,7 @@ def status_fault(code: grpc.StatusCode, details: str, answer: bytes) -> str:
 
 
 def _stream_message(request: bytes) -> bytes:
-    """A ClassifyStreamRequest around what may be no request: field 1 holds the content in both messages."""
+    """Wrap bytes, which may be malformed, in a ClassifyStreamRequest, whose field 1 is the request."""
     return wrappers_pb2.BytesValue(value=request).SerializeToString()
 
 

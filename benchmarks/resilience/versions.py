@@ -1,4 +1,4 @@
-"""Versions of a model on disk: copies with answers of their own, copies cut off, and a disk that is soon full."""
+"""Versions of a model on disk: copies with different answers, truncated copies, and a small disk."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ from model.bundle_files import FILES
 
 
 def write_version(bundle: Path, version: Path, temperature_factor: float = 1.0) -> Path:
-    """Copy a bundle as training does: written beside, then renamed.
+    """Copy a bundle as training does: to a temporary folder, then renamed.
 
     Args:
-        temperature_factor: its calibration is changed by it, and so every probability that it answers.
+        temperature_factor: changes the temperature of the copy, and so all its probabilities.
     """
     temporary = version.with_name(f".{version.name}.tmp")
     shutil.copytree(bundle, temporary)
@@ -31,10 +31,10 @@ def write_version(bundle: Path, version: Path, temperature_factor: float = 1.0) 
 
 
 def copy_in_place(source: Path, target: Path, max_bytes: int | None = None) -> None:
-    """Copy file by file under the final name, the manifest first: the worst way to bring a version.
+    """Copy file by file to the final folder, the manifest first: the worst way to add a version.
 
     Args:
-        max_bytes: what fits; the file that meets it is cut off and the rest is left out. None has no limit.
+        max_bytes: limit after which a file is truncated and further ones are omitted; None has no limit.
     Raises:
         OSError: the disk is full.
     """
@@ -53,13 +53,13 @@ def copy_in_place(source: Path, target: Path, max_bytes: int | None = None) -> N
 
 
 def size_bytes(folder: Path) -> int:
-    """Of all its files."""
+    """Return the size of all files of a folder, bytes."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 @contextmanager
 def small_disk(folder: Path, num_bytes: int) -> Iterator[bool]:
-    """Mount memory of a fixed size at a folder; gives False, and leaves the folder alone, where that is not allowed."""
+    """Mount a tmpfs of a fixed size at a folder; yields False, without mounting, where that is not permitted."""
     folder.mkdir(parents=True, exist_ok=True)
     is_mounted = os.geteuid() == 0 and _mount("-t", "tmpfs", "-o", f"size={num_bytes}", "tmpfs", str(folder))
     try:
@@ -70,13 +70,13 @@ def small_disk(folder: Path, num_bytes: int) -> Iterator[bool]:
 
 
 def grow_disk(folder: Path, num_bytes: int) -> None:
-    """Give a small disk another size.
+    """Change the size of a small disk.
 
     Raises:
-        OSError: that is not allowed.
+        OSError: it is not permitted.
     """
     if not _mount("-o", f"remount,size={num_bytes}", str(folder)):
-        raise OSError(f"{folder} cannot be given {num_bytes} bytes")
+        raise OSError(f"{folder} cannot be resized to {num_bytes} bytes")
 
 
 def _mount(*arguments: str) -> bool:

@@ -1,4 +1,4 @@
-"""CSV and TSV to records with the line each begins in; a broken record costs itself alone."""
+"""CSV and TSV records with the line where each begins; a malformed record does not affect the others."""
 
 import csv
 from collections import deque
@@ -8,23 +8,23 @@ from pathlib import Path
 from catalog.formats.text_lines import text_lines
 from model.errors import CatalogError
 
-#: What is told about a bad record: its first line, the fields as far as they are known, and why.
+#: Called for a malformed record with its first line, its fields as far as they are known, and the reason.
 OnBadRecord = Callable[[int, list[str], str], None]
 
 
 def delimiter_of(path: Path) -> str:
-    """The field separator by the file's ending: a tab for .tsv, else a comma."""
+    """Return the field separator by the file's ending: a tab for .tsv, else a comma."""
     return "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
 
 
 def delimited_records(path: Path, on_bad: OnBadRecord) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, fields), the heading first; every later record has as many fields as the heading.
 
-    Blank lines are passed over. Where a bad record spans several lines, most likely behind a quote
-    that nobody closed, its first line is given up and reading goes on in the second.
+    Blank lines are skipped. When a malformed record spans several lines, usually because of an unclosed
+    quote, only its first line is skipped and reading continues at the second.
 
     Args:
-        on_bad: told of every record that is left out.
+        on_bad: called for every malformed record.
     Raises:
         CatalogError: the file cannot be read, or has no heading.
     """
@@ -38,24 +38,24 @@ def delimited_records(path: Path, on_bad: OnBadRecord) -> Iterator[tuple[int, li
                 line = lines.first_line
                 if lines.has_ended:
                     on_bad(line, fields, "unclosed quote: the file ends inside a quoted field; close it")
-                    lines.go_on_in_second_line()
+                    lines.skip_first_line()
                 elif not fields:
                     lines.end_record()
                 elif num_fields and len(fields) != num_fields:
                     on_bad(line, fields, _wrong_number(num_fields, len(fields)))
-                    lines.go_on_in_second_line()
+                    lines.skip_first_line()
                 elif len(lines.record) > 1 and not _is_well_quoted(lines.record, delimiter):
                     on_bad(line, fields, "unclosed quote: it was closed lines later inside a value; close or double it")
-                    lines.go_on_in_second_line()
+                    lines.skip_first_line()
                 else:
                     num_fields = len(fields)
                     lines.end_record()
                     yield line, fields
         except csv.Error as error:
             if not num_fields:
-                raise CatalogError(f"{path}: the heading cannot be read: {_unreadable(error)}") from error
-            on_bad(lines.first_line, [], _unreadable(error))
-            lines.go_on_in_second_line()
+                raise CatalogError(f"{path}: the heading cannot be read: {_malformed(error)}") from error
+            on_bad(lines.first_line, [], _malformed(error))
+            lines.skip_first_line()
             continue
         if not num_fields:
             raise CatalogError(f"{path}: expected a heading line, found an empty file; write the column names first")
@@ -63,7 +63,7 @@ def delimited_records(path: Path, on_bad: OnBadRecord) -> Iterator[tuple[int, li
 
 
 class _RecordLines:
-    """Feeds the reader and keeps the lines of the record in hand, to read them again when it is bad."""
+    """An iterator for the reader that keeps the lines of the current record, to read a malformed one again."""
 
     def __init__(self, lines: Iterator[str]):
         self._lines = lines
@@ -82,7 +82,7 @@ class _RecordLines:
             try:
                 line = next(self._lines)
             except StopIteration:
-                self.has_ended = True  # a record that comes out after this was not whole
+                self.has_ended = True  # a record returned after this was incomplete
                 raise
         self.record.append(line)
         return line
@@ -91,7 +91,7 @@ class _RecordLines:
         self.first_line += len(self.record)
         self.record.clear()
 
-    def go_on_in_second_line(self) -> None:
+    def skip_first_line(self) -> None:
         self.first_line += 1
         self._again.extendleft(reversed(self.record[1:]))
         self.record.clear()
@@ -99,9 +99,9 @@ class _RecordLines:
 
 
 def _is_well_quoted(record: list[str], delimiter: str) -> bool:
-    """Whether quotes stand at the ends of fields only, or doubled.
+    """Return True when quotes are only at the ends of fields, or doubled.
 
-    A record of one line may be read leniently, '"Best" shirt' for one; with more it would swallow its neighbours.
+    A record of one line is read leniently, as '"Best" shirt'; one of several lines might include its neighbours.
     """
     try:
         next(csv.reader(record, delimiter=delimiter, strict=True))
@@ -117,7 +117,7 @@ def _wrong_number(expected: int, found: int) -> str:
     )
 
 
-def _unreadable(error: csv.Error) -> str:
+def _malformed(error: csv.Error) -> str:
     if "field limit" in str(error):
         return (
             f"field too long: expected at most {csv.field_size_limit()} characters;"

@@ -1,4 +1,4 @@
-"""Catalog formats as rows of texts in the order of COLUMNS; a missing column reads as ''."""
+"""Readers of the catalog formats: rows of texts in the order of COLUMNS, '' for a missing column."""
 
 import json
 import math
@@ -17,13 +17,13 @@ from catalog.formats.delimited_records import delimited_records
 from catalog.formats.text_lines import MAX_LINE_BYTES, text_lines
 from model.errors import CatalogError
 
-#: (line, texts); the line is where the row begins, or the row's number in Parquet, both from 1.
+#: (line, texts); the first line of the row, or the row's number in Parquet, both from 1.
 Row = tuple[int, tuple[str, ...]]
-#: What is told about a bad row: line, product_id as far as it is known, reason.
+#: Called for a malformed row with its line, its product_id as far as it is known, and the reason.
 OnBadRow = Callable[[int, str, str], None]
 RowReader = Callable[[Path, Mapping[str, str], OnBadRow], Iterator[Row]]
 
-#: JSON objects may leave keys out, so the headings are those of so many lines.
+#: JSON objects may omit keys, so the headings are collected from this many lines.
 NUM_HEADING_LINES = 10_000
 #: Rows decoded at a time.
 PARQUET_BATCH_ROWS = 8192
@@ -33,10 +33,10 @@ _NO_KEY: Any = object()
 
 
 def row_reader(path: Path) -> RowReader:
-    """The reader for a file's ending.
+    """Return the reader for a file's ending.
 
     Raises:
-        CatalogError: an ending that names no catalog format.
+        CatalogError: the ending is not that of a catalog format.
     """
     name = path.name.lower()
     for ending, reader in _READERS.items():
@@ -48,7 +48,7 @@ def row_reader(path: Path) -> RowReader:
 
 
 def delimited_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Iterator[Row]:
-    """Rows of a CSV or TSV file."""
+    """Yield the rows of a CSV or TSV file."""
     id_index = 0
 
     def on_bad_record(line: int, fields: list[str], reason: str) -> None:
@@ -61,12 +61,12 @@ def delimited_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> 
     id_index = indices[0]
     pick = itemgetter(*indices)
     for line, fields in records:
-        fields.append("")  # what a missing column points at
+        fields.append("")  # the value of missing columns
         yield line, pick(fields)
 
 
 def json_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Iterator[Row]:
-    """Rows of a JSON Lines file."""
+    """Yield the rows of a JSON Lines file."""
     lines = enumerate(text_lines(path), start=1)
     first_lines = list(islice(lines, NUM_HEADING_LINES))
     located = locate_columns(path, _json_headings(path, first_lines), columns)
@@ -86,7 +86,7 @@ def json_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Itera
 
 
 def parquet_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Iterator[Row]:
-    """Rows of a Parquet file."""
+    """Yield the rows of a Parquet file."""
     row = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -105,7 +105,7 @@ def parquet_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> It
 
 
 def field_text(value: object) -> str:
-    """A field as text: nothing and NaN are '', a whole number has no '.0'.
+    """Convert a field to text: None and NaN are '', a whole number has no '.0'.
 
     Bytes that are not UTF-8 become lone surrogates, as in `text_lines`.
 
@@ -121,7 +121,7 @@ def field_text(value: object) -> str:
     if isinstance(value, float) and not math.isinf(value):
         if math.isnan(value):
             return ""
-        # Tables turn whole numbers into floats as soon as one of them is missing.
+        # Tables store whole numbers as floats when one of them is missing.
         return str(int(value)) if value.is_integer() and abs(value) < _LARGEST_EXACT_FLOAT else repr(value)
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return str(value)
@@ -158,7 +158,7 @@ def _json_object(text: str) -> dict[str, Any]:
 
 
 def _bad_value(raw: Any) -> tuple[str, str]:
-    """product_id, as far as it is text, and the reason: the first value that is no text."""
+    """Return product_id, as far as it is text, and the reason: the first value that is not a text or number."""
     texts: list[str] = []
     for name, value in zip(COLUMNS, raw, strict=True):
         try:
@@ -171,7 +171,7 @@ def _bad_value(raw: Any) -> tuple[str, str]:
 def _values(column: Any) -> list[object]:
     try:
         return list(column.to_pylist())
-    except UnicodeDecodeError:  # one value is not UTF-8; as bytes it costs its own row only
+    except UnicodeDecodeError:  # a value is not UTF-8; as bytes it affects only its own row
         return list(column.cast(pyarrow.large_binary()).to_pylist())
 
 

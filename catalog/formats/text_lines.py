@@ -10,16 +10,16 @@ from typing import IO, cast
 
 from model.errors import CatalogError
 
-#: The rest of a longer line is dropped, so that a file without line ends does not fill the memory.
+#: A longer line is truncated, so that a file without line ends does not exhaust the memory.
 MAX_LINE_BYTES = 16 * 2**20
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def text_lines(path: Path) -> Iterator[str]:
-    """Yield each line with its line end; a byte-order mark is left out.
+    """Yield each line with its line end, without a byte-order mark.
 
-    A byte that is not UTF-8 becomes a lone surrogate (PEP 383): it costs its own row, not the file.
+    A byte that is not UTF-8 becomes a lone surrogate (PEP 383), so that only its own row is affected.
 
     Raises:
         CatalogError: the file cannot be opened, is UTF-16, or its gzip stream is damaged.
@@ -39,7 +39,7 @@ def text_lines(path: Path) -> Iterator[str]:
 
 
 def printable(text: str) -> str:
-    """Show what is no text, a byte that was not UTF-8 or a lone surrogate, by its number."""
+    """Replace bytes that are not UTF-8 and lone surrogates by escape sequences."""
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:
@@ -51,7 +51,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _skip_mark(path: Path, file: IO[bytes]) -> None:
-    mark = cast("gzip.GzipFile", file).peek(3)[:3]  # a BufferedReader peeks alike
+    mark = cast("gzip.GzipFile", file).peek(3)[:3]  # a BufferedReader has the same method
     if mark[:2] in _UTF16_MARKS:
         raise CatalogError(f"{path}: expected UTF-8 text, found UTF-16; save the file as UTF-8")
     if mark == codecs.BOM_UTF8:

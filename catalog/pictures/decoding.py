@@ -1,4 +1,4 @@
-"""Pictures of catalog rows decoded one by one: an error is a value, and becomes the row's reason."""
+"""Decoding of the pictures of catalog rows, with errors as values that become the reason of a reject."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ from model.errors import PictureError
 from model.pictures import decode_picture
 from model.settings import ImageSettings
 
-#: The kind of reject; rows of this kind get another chance in the next run.
+#: The kind of reject; rows of this kind are tried again in the next run.
 UNREADABLE = "unreadable picture"
 
 
 def decode_or_error(picture: bytes | PictureError, settings: ImageSettings) -> np.ndarray | PictureError:
-    """`decode_picture` with its error as a value, for use in a pool."""
+    """Decode a picture and return its error as a value, for use in a pool."""
     if isinstance(picture, PictureError):
         return picture
     try:
@@ -21,5 +21,5 @@ def decode_or_error(picture: bytes | PictureError, settings: ImageSettings) -> n
 
 
 def picture_fault(image: str, error: object) -> str:
-    """The reason to reject a row; errors of fetching name the picture already, those of decoding do not."""
+    """Return the reason to reject a row; errors of decoding do not name the picture yet, those of fetching do."""
     return f"{UNREADABLE}: {error}" if image in str(error) else f"{UNREADABLE}: {image}: {error}"

@@ -1,4 +1,4 @@
-"""Encoded pictures of catalog rows: read from disk, or fetched side by side and kept."""
+"""The source of the encoded pictures of catalog rows: read from disk, or fetched in parallel and cached."""
 
 import time
 from collections.abc import Sequence
@@ -20,34 +20,34 @@ _TOO_MANY_REQUESTS = 429
 
 @dataclass(frozen=True)
 class PictureSourceSettings:
-    """How pictures are fetched."""
+    """Settings of fetching pictures."""
 
     timeout_s: float = 20.0
-    """An attempt at a URL is given up when it, or a single wait in it, takes longer, seconds."""
+    """Timeout of an attempt to fetch a URL, and of each wait in it, seconds."""
     num_retries: int = 2
-    """Further attempts after a failed connection, a time-out, or an answer of 429 or 5xx."""
+    """Retries after a failed connection, a timeout, or an answer of 429 or 5xx."""
     backoff_s: float = 0.5
-    """Wait before the first retry, seconds; it doubles with each, and a longer Retry-After up to 30 s is kept."""
+    """Delay before the first retry, seconds; it doubles with each, and a longer Retry-After up to 30 s is respected."""
     num_fetch_threads: int = 16
     """Pictures read or fetched at the same time."""
     max_image_bytes: int = 20_000_000
-    """A larger encoded picture is refused before it is read, bytes."""
+    """Largest encoded picture, bytes; larger ones are not read."""
 
     def __post_init__(self) -> None:
-        """Raise SettingsError for a value out of range."""
-        for name, least in (("num_retries", 0), ("num_fetch_threads", 1), ("max_image_bytes", 1), ("backoff_s", 0)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name}: expected {least} or more, found {getattr(self, name)}")
+        """Check the values; raises SettingsError for one out of range."""
+        for name, minimum in (("num_retries", 0), ("num_fetch_threads", 1), ("max_image_bytes", 1), ("backoff_s", 0)):
+            if getattr(self, name) < minimum:
+                raise SettingsError(f"{name}: expected {minimum} or more, found {getattr(self, name)}")
         if self.timeout_s <= 0:
             raise SettingsError(f"timeout_s: expected more than 0, found {self.timeout_s}")
 
 
 class PictureSource:
-    """Gives the encoded bytes of pictures. Close it, or use it in a `with`.
+    """Reads and fetches encoded pictures. To be closed, or used in a `with`.
 
     Args:
-        root: folder that relative paths start from, the catalog's own.
-        cache_dir: keeps fetched pictures; a URL found there is not asked for again.
+        root: folder of relative paths, the catalog's own.
+        cache_dir: folder of the cache; a URL in the cache is not fetched again.
     """
 
     def __init__(self, root: Path, cache_dir: Path, settings: PictureSourceSettings | None = None):
@@ -65,12 +65,12 @@ class PictureSource:
         )
 
     def read_many(self, images: Sequence[str]) -> list[bytes | PictureError]:
-        """Read N pictures side by side; a broken one becomes its error and costs no neighbour.
+        """Read N pictures in parallel; one that fails becomes its error and does not affect the others.
 
-        All N are held in memory, so call it chunk by chunk.
+        All N are held in memory, so it should be called chunk by chunk.
 
         Args:
-            images: paths or http(s) URLs; one that stands there twice is read once.
+            images: paths or http(s) URLs; duplicates are read once.
         Returns:
             N encoded pictures, not yet decoded, or errors, in the order of `images`.
         """
@@ -79,7 +79,7 @@ class PictureSource:
         return [found[image] for image in images]
 
     def close(self) -> None:
-        """Give up what is still waiting, and close the connections."""
+        """Cancel waiting reads, and close the connections."""
         self._pool.shutdown(cancel_futures=True)
         self._client.close()
 
@@ -97,7 +97,7 @@ class PictureSource:
 
     def _read_file(self, image: str) -> bytes:
         if not image:
-            raise PictureError("expected a path or URL, found none; leave rows without a picture out")
+            raise PictureError("expected a path or URL, found none; leave out rows without a picture")
         path = self.root / image
         try:
             with path.open("rb") as file:
@@ -115,10 +115,10 @@ class PictureSource:
         return self._checked(url, picture)
 
     def _fetch(self, url: str) -> bytes:
-        """Attempts with growing waits between them.
+        """Fetch a URL with retries and exponential backoff.
 
         Raises:
-            PictureError: the answer is final, or the last attempt failed too.
+            PictureError: the error is final, or the last retry failed.
         """
         for attempt in range(self.settings.num_retries + 1):
             try:
@@ -142,11 +142,11 @@ class PictureSource:
             raise _AttemptError(f"no answer within {self.settings.timeout_s:g} s") from error
         except httpx.TransportError as error:
             raise _AttemptError(f"a failed connection ({error})") from error
-        except ValueError as error:  # a host name that no encoding accepts
+        except ValueError as error:  # an invalid host name
             raise PictureError(f"{url}: expected an address, found {error}; correct it") from error
 
     def _body(self, url: str, response: httpx.Response, deadline: float) -> bytes:
-        """Read on while the picture is within its limits of bytes and time."""
+        """Read the body within the limits of bytes and time."""
         length = response.headers.get("Content-Length", "")
         if length.isdigit():
             self._check_size(url, int(length))
@@ -155,7 +155,7 @@ class PictureSource:
             body += part
             self._check_size(url, len(body))
             if time.monotonic() > deadline:
-                raise _AttemptError(f"an answer not whole within {self.settings.timeout_s:g} s")
+                raise _AttemptError(f"an incomplete answer within {self.settings.timeout_s:g} s")
         return bytes(body)
 
     def _checked(self, where: str, picture: bytes) -> bytes:
@@ -173,7 +173,7 @@ class PictureSource:
 
 
 class _AttemptError(Exception):
-    """An attempt failed in a way that may pass; says what was found."""
+    """An attempt failed with a transient error."""
 
     def __init__(self, found: str, after_s: float = 0.0):
         super().__init__(found)
@@ -188,5 +188,7 @@ def _check_answer(url: str, response: httpx.Response) -> None:
     content_type = response.headers.get("Content-Type", "")
     if not response.is_success:
         raise PictureError(f"{url}: expected a picture, found HTTP {response.status_code}; check the address")
-    if content_type.startswith("text/html"):  # a page that says 'not found' with 200 must not be kept as a picture
+    if content_type.startswith(
+        "text/html"
+    ):  # a page that reports 'not found' with status 200 must not be cached as a picture
         raise PictureError(f"{url}: expected a picture, found {content_type}; link the picture itself")

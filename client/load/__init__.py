@@ -1,1 +1,1 @@
-"""The load test: requests at a chosen rate, and how long the answers took."""
+"""The load test: requests at a chosen rate, and the latency of their answers."""

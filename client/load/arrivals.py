@@ -1,13 +1,13 @@
-"""When requests are due."""
+"""Arrival times of requests."""
 
 import numpy as np
 
 
 def poisson_arrivals(rate_rps: float, total_s: float, rng: np.random.Generator) -> np.ndarray:
-    """Arrivals of independent callers: gaps are exponential with mean 1 / rate.
+    """Draw the arrival times of independent callers: a Poisson process with exponential gaps of mean 1 / rate.
 
     Returns:
-        (N,) float64, rising, seconds from 0 to `total_s`; N is itself random, about rate x total.
+        (N,) float64, ascending, seconds from 0 to `total_s`; N is random with mean rate x total.
     """
     arrivals_s = np.empty(0)
     while not len(arrivals_s) or arrivals_s[-1] < total_s:

@@ -1,4 +1,4 @@
-"""`python -m client load-test`."""
+"""The command `python -m client load-test`."""
 
 import itertools
 import json
@@ -27,18 +27,18 @@ from proto.aisle.v1 import classifier_pb2
 
 
 def load_test(command: LoadTestCommand, console: Console) -> None:
-    """Run, print a table a run, and write what was asked for.
+    """Run the load test, print a table per run, and write the JSON file and plot that were asked for.
 
     Raises:
-        InputError: the catalog or a file cannot be used, or the server takes fewer products in a request.
-        CallError: the server cannot be reached or holds no such model.
+        InputError: the catalog or a file cannot be used, or the server allows fewer products in a request.
+        CallError: the server cannot be reached or has no such model.
     """
     model = _check_server(command)
     rows = itertools.islice(read_catalog(command.catalog), command.limit)
     head = classifier_pb2.ClassifyRequest(model=command.model, top_k=command.top_k)
     mix = Mix(rows, command.picture_share, head)
     if mix.num_unreadable:
-        console.print(f"left out {mix.num_unreadable} rows whose picture cannot be read")
+        console.print(f"skipped {mix.num_unreadable} rows whose picture cannot be read")
     summaries = []
     for summary in _runs(command, mix):
         console.print(summary_table(summary))
@@ -59,7 +59,7 @@ def _check_server(command: LoadTestCommand) -> classifier_pb2.GetModelResponse:
     most = model.limits.max_products
     if command.products_per_request > most:
         raise InputError(
-            f"--products-per-request: expected at most {most}, which {command.target} takes,"
+            f"--products-per-request: expected at most {most}, the limit of {command.target},"
             f" found {command.products_per_request}"
         )
     return model
@@ -96,7 +96,7 @@ def _write_json(
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as JSON takes them, without where secrets lie."""
+    """Convert settings to JSON values, without the paths of secrets."""
     return {
         name: str(value) if isinstance(value, Path) else value for name, value in settings.items() if name != "security"
     }

@@ -1,6 +1,6 @@
-"""Sends requests by the clock or by the answers, and notes what became of them.
+"""Generates load in an open or closed loop and records the outcomes.
 
-asyncio, because it takes less of the processor for a request than threads do.
+Uses asyncio, because it takes less processor time per request than threads do.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from client.channel import Security, open_async_channel
 from client.load.outcomes import Outcomes
 from client.load.progress import Progress
 
-#: Sends a serialised request with a deadline in seconds; returns the serialised answer, or the code that came instead.
+#: Sends a serialised request with a deadline in seconds; returns the serialised answer, or the gRPC code of an error.
 Ask: TypeAlias = Callable[[bytes, float], Awaitable[bytes | grpc.StatusCode]]
 #: Opens the connection of a run.
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[Ask]]
@@ -28,7 +28,7 @@ CLASSIFY = "/aisle.v1.ProductClassifier/Classify"
 
 @asynccontextmanager
 async def grpc_connection(target: str, security: Security, method: str = CLASSIFY) -> AsyncIterator[Ask]:
-    """A connection that calls one unary method of a gRPC server."""
+    """Open a connection that calls one unary method of a gRPC server."""
     async with open_async_channel(target, security) as channel:
         call: Callable[..., Awaitable[bytes]] = channel.unary_unary(method)
 
@@ -42,11 +42,11 @@ async def grpc_connection(target: str, security: Security, method: str = CLASSIF
 
 
 class LoadGenerator:
-    """One run over one connection.
+    """Generates the load of one run over one connection.
 
     Args:
-        requests: serialised requests without end.
-        timeout_s: deadline of each, from when it was due.
+        requests: an endless iterator of serialised requests.
+        timeout_s: deadline of each request, counted from its due time, seconds.
     """
 
     def __init__(self, connect: Connect, requests: Iterator[bytes], timeout_s: float):
@@ -55,10 +55,10 @@ class LoadGenerator:
         self._timeout_s = timeout_s
 
     def run_open(self, arrivals_s: np.ndarray, outcomes: Outcomes, progress: Progress) -> None:
-        """Send one request at each of the times, in order; returns when all have ended.
+        """Send one request at each arrival time, in order; return when all have ended.
 
         Args:
-            arrivals_s: (N,) float, seconds after the start.
+            arrivals_s: (N,) float, ascending, seconds after the start.
         """
 
         async def send(ask: Ask) -> None:
@@ -74,16 +74,16 @@ class LoadGenerator:
         self._run(send, outcomes, progress)
 
     def run_closed(self, concurrency: int, total_s: float, outcomes: Outcomes, progress: Progress) -> None:
-        """Keep `concurrency` requests in flight for `total_s`; returns when all have ended."""
+        """Keep `concurrency` requests in flight for `total_s`; return when all have ended."""
 
         async def send(ask: Ask) -> None:
             start_s = time.perf_counter()
 
-            async def ask_again_and_again() -> None:
+            async def ask_in_a_loop() -> None:
                 while (due_s := time.perf_counter() - start_s) < total_s:
                     await self._ask(ask, start_s, due_s, outcomes)
 
-            await asyncio.gather(*(ask_again_and_again() for _ in range(concurrency)))
+            await asyncio.gather(*(ask_in_a_loop() for _ in range(concurrency)))
 
         self._run(send, outcomes, progress)
 
@@ -106,6 +106,6 @@ class LoadGenerator:
 
 
 def _run_precisely(main: Coroutine[Any, Any, None]) -> None:
-    """Run in a loop that sleeps to the microsecond; the usual one, of epoll, rounds up to milliseconds."""
+    """Run in an event loop whose timers have microsecond resolution; the default, epoll, rounds up to milliseconds."""
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
         runner.run(main)

@@ -1,4 +1,4 @@
-"""Requests drawn from a catalog, serialised as cheaply as possible."""
+"""Random requests drawn from the products of a catalog, serialised at little cost."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,19 +14,18 @@ from proto.aisle.v1 import classifier_pb2
 
 
 class Mix:
-    """The products to draw from, each serialised once.
+    """The products to draw requests from, each serialised once.
 
-    A serialised request is its head followed by its serialised products, so a new mix costs no more than
-    copying the bytes.
+    A serialised request is its head followed by its serialised products, so that drawing one only copies bytes.
 
     Args:
-        items: rows of a catalog; those whose picture cannot be read are left out.
-        picture_share: share of the products that carry a picture; None draws rows as they are.
+        items: rows of a catalog; those whose picture cannot be read are skipped.
+        picture_share: share of the products that carry a picture; None draws rows unchanged.
         head: the request without products.
     Attributes:
-        num_unreadable: rows left out.
+        num_unreadable: number of skipped rows.
     Raises:
-        InputError: no row has what the share asks for.
+        InputError: no row has the picture or text that the share requires.
     """
 
     def __init__(self, items: Iterable[CatalogItem], picture_share: float | None, head: classifier_pb2.ClassifyRequest):
@@ -34,7 +33,7 @@ class Mix:
         products = [item.product for item in rows if not item.problem]
         self.num_unreadable = len(rows) - len(products)
         self._head = head.SerializeToString()
-        # Two kinds of product to draw from, and the share of the first.
+        # Products are drawn from two groups; this is the share of the first.
         if picture_share is None:
             self._share = 1.0
             self._first, self._second = _serialised([p for p in products if not p.is_empty], 1.0, "a field"), []
@@ -45,21 +44,22 @@ class Mix:
             self._second = _serialised([p for p in bare if not p.is_empty], 1 - picture_share, "a text")
 
     def requests(self, num_products: int, rng: np.random.Generator) -> Iterator[bytes]:
-        """Serialised requests of `num_products` products each, without end."""
+        """Yield serialised requests of `num_products` products each, endlessly."""
         for _ in itertools.count():
             draws = rng.random((2, num_products))
             yield self._head + b"".join(
-                self._draw(self._first if kind < self._share else self._second, place) for kind, place in draws.T
+                self._draw(self._first if group < self._share else self._second, position)
+                for group, position in draws.T
             )
 
     @staticmethod
-    def _draw(products: Sequence[bytes], place: float) -> bytes:
-        return products[int(place * len(products))]
+    def _draw(products: Sequence[bytes], position: float) -> bytes:
+        return products[int(position * len(products))]
 
 
-def _serialised(products: Sequence[Product], share: float, what: str) -> list[bytes]:
+def _serialised(products: Sequence[Product], share: float, content: str) -> list[bytes]:
     if share and not products:
-        raise InputError(f"expected a row of the catalog with {what} that can be read, found none")
+        raise InputError(f"expected a row of the catalog with {content} that can be read, found none")
     return [
         classifier_pb2.ClassifyRequest(products=[product_message(product)]).SerializeToString() for product in products
     ]

@@ -1,4 +1,4 @@
-"""What became of each request of a run."""
+"""The outcomes of the requests of a run, and the figures computed from them."""
 
 from array import array
 from collections.abc import Callable
@@ -14,11 +14,11 @@ _NUMBERS = {code: number for number, code in enumerate(_CODES)}
 _PHASES = ("decode", "queue", "inference")
 
 
-class Answered(NamedTuple):
-    """What an answer says of itself.
+class ResponseStats(NamedTuple):
+    """Timings and product counts of a response.
 
     Args:
-        timings_ms: decode, queue, inference, and the server's total.
+        timings_ms: decode, queue, inference, and the server's total, milliseconds.
     """
 
     timings_ms: tuple[float, float, float, float]
@@ -26,24 +26,24 @@ class Answered(NamedTuple):
     num_failed: int
 
 
-def read_response(answer: bytes) -> Answered:
-    """A serialised ClassifyResponse."""
+def read_response(answer: bytes) -> ResponseStats:
+    """Read the statistics of a serialised ClassifyResponse."""
     response = classifier_pb2.ClassifyResponse.FromString(answer)
     timings = response.timings
     num_failed = sum(classification.HasField("error") for classification in response.classifications)
     timings_ms = (timings.decode_ms, timings.queue_ms, timings.inference_ms, timings.total_ms)
-    return Answered(timings_ms, len(response.classifications) - num_failed, num_failed)
+    return ResponseStats(timings_ms, len(response.classifications) - num_failed, num_failed)
 
 
 class Outcomes:
-    """One row a request, in columns, because a long run has millions; times are seconds since the run began.
+    """The outcome of each request, in columns because a long run has millions; times are seconds since the start.
 
     Args:
         warmup_s, duration_s: requests due from `warmup_s` on and for `duration_s` are measured.
-        read: reads an answer.
+        read: reads the statistics of a serialised answer.
     """
 
-    def __init__(self, warmup_s: float, duration_s: float, read: Callable[[bytes], Answered] = read_response):
+    def __init__(self, warmup_s: float, duration_s: float, read: Callable[[bytes], ResponseStats] = read_response):
         self._read = read
         self._start_s = warmup_s
         self._duration_s = duration_s
@@ -56,11 +56,11 @@ class Outcomes:
         return len(self._codes)
 
     def add(self, due_s: float, sent_s: float, done_s: float, answer: bytes | grpc.StatusCode) -> None:
-        """Note one request.
+        """Record one request.
 
         Args:
-            due_s: when it should have left.
-            answer: a serialised answer, or the code that came instead.
+            due_s: time at which it was due.
+            answer: the serialised answer, or the gRPC code of an error.
         """
         self._times.extend((due_s, sent_s, done_s))
         if isinstance(answer, grpc.StatusCode):
@@ -68,21 +68,21 @@ class Outcomes:
             self._timings.extend((0.0, 0.0, 0.0, 0.0))
             self._products.extend((0, 0))
             return
-        answered = self._read(answer)
+        stats = self._read(answer)
         self._codes.append(_NUMBERS[grpc.StatusCode.OK])
-        self._timings.extend(answered.timings_ms)
-        self._products.extend((answered.num_answered, answered.num_failed))
+        self._timings.extend(stats.timings_ms)
+        self._products.extend((stats.num_answered, stats.num_failed))
 
     @property
     def num_failed(self) -> int:
-        """Requests that ended with an error so far, warm-up included."""
+        """Number of requests that ended with an error so far, warm-up included."""
         return len(self._codes) - self._codes.count(_NUMBERS[grpc.StatusCode.OK])
 
     def phases_ms(self) -> dict[str, np.ndarray]:
-        """Milliseconds that each answered, measured request took, by phase.
+        """Return the time of each answered, measured request by phase, milliseconds.
 
-        `total` counts from when the request was due to the answer at the client; `send_lag` is the part of it
-        in which this program was late; `server`, and `decode`, `queue` and `inference` in it, are the server's word.
+        `total` is the time from the request's due time to its answer at the client; `send_lag` is the part by which
+        this program sent it late; `server`, and `decode`, `queue` and `inference` in it, are reported by the server.
         """
         due_s, sent_s, done_s = self._columns(self._times, 3)
         decode_ms, queue_ms, inference_ms, server_ms = self._columns(self._timings, 4)
@@ -96,24 +96,24 @@ class Outcomes:
         return {name: values[answered] for name, values in phases.items()}
 
     def errors(self) -> dict[str, int]:
-        """How many measured requests ended with each code but OK, the most frequent first."""
+        """Return the number of measured requests by error code, the most frequent first."""
         numbers, counts = np.unique(np.array(self._codes)[self._is_measured & ~self._is_ok], return_counts=True)
         return {_CODES[numbers[i]].name: int(counts[i]) for i in np.argsort(-counts, kind="stable")}
 
     def num_measured(self) -> int:
-        """Requests due in the measured time."""
+        """Return the number of requests due in the measured time."""
         return int(self._is_measured.sum())
 
     def num_failed_products(self) -> int:
-        """Products of measured requests that had an error of their own."""
+        """Return the number of products of measured requests that had an error of their own."""
         return int(self._columns(self._products, 2)[1][self._is_measured].sum())
 
     def achieved_rps(self) -> float:
-        """Answers a second that came in the measured time, whenever they were asked for."""
+        """Return the rate of answers that arrived in the measured time, whenever they were due, per second."""
         return float(self._came_in_time.sum() / self._duration_s)
 
     def achieved_products_per_s(self) -> float:
-        """Products a second answered in the measured time."""
+        """Return the rate of products answered in the measured time, per second."""
         return float(self._columns(self._products, 2)[0][self._came_in_time].sum() / self._duration_s)
 
     @property

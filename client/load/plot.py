@@ -1,4 +1,4 @@
-"""The latency curve."""
+"""The plot of latency over rate."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ _CURVES = ("p50", "p95", "p99")
 
 
 def draw_curve(summaries: list[Summary], path: Path) -> None:
-    """Draw latency against achieved rate, a curve a percentile; runs without an answer have no point.
+    """Plot latency over the achieved rate, a curve per percentile; runs without an answer have no point.
 
     Raises:
         InputError: the file cannot be written.
     """
-    from matplotlib.figure import Figure  # a second to import, and only a sweep draws
+    from matplotlib.figure import Figure  # takes a second to import, and only a sweep needs it
 
     answered = [summary for summary in summaries if summary.phases_ms]
     figure = Figure(figsize=(7, 4.5), layout="constrained")

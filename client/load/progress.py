@@ -1,4 +1,4 @@
-"""A bar over the seconds of a load test."""
+"""The progress bar of a load test."""
 
 import asyncio
 from types import TracebackType
@@ -12,10 +12,10 @@ _FORMAT = "{desc} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"
 
 
 class Progress:
-    """Shows how far all runs together have come, on a terminal only.
+    """Shows the progress of all runs together, on a terminal only.
 
     Args:
-        total_s: seconds of all runs.
+        total_s: duration of all runs, seconds.
     """
 
     def __init__(self, total_s: float):
@@ -23,11 +23,11 @@ class Progress:
         self._bar = tqdm(total=total_s, bar_format=_FORMAT, disable=None)
 
     def begin(self, description: str) -> None:
-        """Name the run that begins."""
+        """Show the name of the run that begins."""
         self._bar.set_description_str(description)
 
     async def follow(self, outcomes: Outcomes) -> None:
-        """Move on with the clock until cancelled."""
+        """Update the bar by the clock until cancelled."""
         clock = asyncio.get_running_loop().time
         last_s = clock()
         while True:

@@ -1,4 +1,4 @@
-"""Every knob of the load test; tyro makes the command line from it."""
+"""Settings of the load test; tyro builds the command line from them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,36 +12,36 @@ from client.errors import InputError
 
 @dataclass(frozen=True)
 class LoadTestCommand:
-    """Load a server and tell how long its answers took.
+    """Generate load on a server and report the latency of its answers.
 
-    Open loop: requests leave at random times (Poisson) at --rate, whether or not earlier ones were answered, and
-    latency counts from the time a request should have left. Closed loop: --concurrency callers, each of which sends
-    its next request when the last one is answered.
+    Open loop: requests are sent at random times (Poisson) at --rate, even if earlier ones are not answered yet, and
+    latency counts from the time a request was due. Closed loop: --concurrency callers, each of which sends its next
+    request when the last one is answered.
 
     Raises:
         InputError: a value is out of range or two of them contradict each other.
     """
 
     catalog: Path
-    """A .csv, .tsv or .jsonl file, a product a row, to draw products from."""
+    """A .csv, .tsv or .jsonl file, one product per row, to draw products from."""
     target: str = "localhost:50051"
     """HOST:PORT of the server; several IP:PORT, joined by commas, share the load."""
     mode: Literal["open", "closed"] = "open"
-    """Whether requests leave by the clock or by the answers."""
+    """Open loop, which sends requests by the clock, or closed loop, which waits for answers."""
     rate: float | None = None
     """Open loop: requests per second."""
     rates: tuple[float, ...] = ()
-    """Open loop, instead of --rate: one run at each of these, for a latency curve."""
+    """Open loop, instead of --rate: one run at each of these rates, for a latency curve."""
     concurrency: int | None = None
     """Closed loop: callers at the same time."""
     duration_s: Annotated[float, tyro.conf.arg(aliases=("--duration",))] = 10.0
     """Measured part of each run, seconds."""
     warmup_s: float = 2.0
-    """Loaded, not measured part before it, seconds."""
+    """Warm-up before it, with load but not measured, seconds."""
     products_per_request: int = 1
     """Products in each request."""
     picture_share: float | None = None
-    """Share of the products that carry a picture, 0 to 1; by default rows go as the catalog has them."""
+    """Share of the products that carry a picture, 0 to 1; by default rows are sent unchanged."""
     limit: int | None = 1000
     """Rows of the catalog to draw from; their pictures are held in memory."""
     model: str = ""
@@ -49,13 +49,13 @@ class LoadTestCommand:
     top_k: int = 0
     """Leaf categories to ask for; 0 leaves it to the server."""
     timeout_s: float = 10.0
-    """Deadline of a request, from the time it should have left, seconds."""
+    """Deadline of a request, counted from its due time, seconds."""
     seed: int = 0
-    """Of the arrival times and of the choice of products."""
+    """Random seed of the arrival times and of the choice of products."""
     json: Path | None = None
-    """File for the figures."""
+    """JSON file to write the figures to."""
     png: Path | None = None
-    """File for the latency curve over --rates."""
+    """PNG file for the latency curve over --rates."""
     security: Annotated[Security, tyro.conf.OmitArgPrefixes] = field(default_factory=Security)
     """TLS and token."""
 
@@ -74,7 +74,7 @@ class LoadTestCommand:
 
     @property
     def offered_rates_rps(self) -> tuple[float, ...]:
-        """The rates to run at; none in closed loop."""
+        """The rates to run at, requests per second; empty in closed loop."""
         return self.rates if self.rate is None else (self.rate,)
 
     def _check_mode(self) -> None:

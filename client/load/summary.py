@@ -1,4 +1,4 @@
-"""The figures of a run, as JSON and as a table."""
+"""The summary of a run, as JSON and as a table."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,12 +13,12 @@ PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 
 @dataclass(frozen=True)
 class Summary:
-    """What one run measured.
+    """The figures of one run.
 
     Args:
-        offered_rps: requests a second that were due; None in closed loop.
+        offered_rps: requests due per second; None in closed loop.
         concurrency: callers of a closed loop; None in open loop.
-        achieved_rps: answers a second, errors not counted.
+        achieved_rps: answers per second, errors not counted.
         num_requests: requests due in the measured time.
         num_failed_products: products in answers that had an error of their own.
         errors: gRPC code to number of requests.
@@ -36,16 +36,16 @@ class Summary:
 
     @property
     def title(self) -> str:
-        """What sets the run apart from others."""
+        """A title that distinguishes the run from others."""
         return f"{self.offered_rps:g} requests/s" if self.concurrency is None else f"{self.concurrency} callers"
 
     def json(self) -> dict[str, Any]:
-        """As an object of JSON."""
+        """Return the figures as an object of JSON."""
         return asdict(self)
 
 
 def summarize(outcomes: Outcomes, offered_rps: float | None, concurrency: int | None) -> Summary:
-    """The figures of a run."""
+    """Compute the summary of a run."""
     return Summary(
         offered_rps=offered_rps,
         concurrency=concurrency,
@@ -59,7 +59,7 @@ def summarize(outcomes: Outcomes, offered_rps: float | None, concurrency: int | 
 
 
 def summary_table(summary: Summary) -> Table:
-    """A row a phase."""
+    """Build the table of a run, a row per phase."""
     table = Table(title=summary.title, title_justify="left")
     table.add_column("ms")
     columns = [*map(_percentile_name, PERCENTILES), "max"]
@@ -71,7 +71,7 @@ def summary_table(summary: Summary) -> Table:
 
 
 def summary_lines(summary: Summary) -> list[str]:
-    """What to print below the table: counts, rates and errors."""
+    """Return the lines to print below the table: counts, rates and errors."""
     lines = [
         f"{summary.num_requests} requests; answered {summary.achieved_rps:.1f} requests/s,"
         f" {summary.achieved_products_per_s:.1f} products/s"
@@ -82,7 +82,7 @@ def summary_lines(summary: Summary) -> list[str]:
 
 
 def curve_table(summaries: list[Summary]) -> Table:
-    """A row a run: what was asked, what came, and how long it took."""
+    """Build the table of all runs, a row per run: offered and achieved rate, latency and errors."""
     table = Table(title="latency over rate", title_justify="left")
     for column in ("offered/s", "achieved/s", "products/s", "p50 ms", "p95 ms", "p99 ms", "errors"):
         table.add_column(column, justify="right")

@@ -1,4 +1,4 @@
-"""Who may call: bearer tokens, one a line of a file that is read again when it changes."""
+"""Authentication by bearer tokens: a file with one token a line, read again when it changes."""
 
 import hashlib
 import hmac
@@ -9,12 +9,12 @@ from pathlib import Path
 import grpc
 
 from server.calls.credentials import CredentialsError
-from server.errors import Refusal, UnauthenticatedError
+from server.errors import Rejection, UnauthenticatedError
 from server.models.watched_files import WatchedFiles
 from server.settings import ServerSettings
 
 MIN_TOKEN_CHARS = 16
-#: Open to everybody: load balancers and probes carry no token.
+#: Methods without authentication: load balancers and probes carry no token.
 _OPEN_METHODS = "/grpc.health.v1.Health/"
 _SCHEME = "bearer "
 
@@ -22,9 +22,9 @@ _log = logging.getLogger("aisle.server")
 
 
 class TokenFile:
-    """The tokens of a file; several at a time, so that callers move from an old one to a new one.
+    """The tokens of a file; several are valid at a time, so that callers can be moved from an old one to a new one.
 
-    Holds digests only: no token can get from here into a log.
+    Only digests are kept, so that no token can reach a log.
 
     Raises:
         CredentialsError: the file cannot be read, holds no token, or one that a header cannot carry.
@@ -38,15 +38,17 @@ class TokenFile:
         self._read_if_changed()
 
     def holds(self, token: str) -> bool:
-        """Whether the file, as it is now, has this token; takes equally long whichever it is."""
+        """Return True when the current file has this token; takes constant time for any token."""
         with self._lock:
             try:
                 self._read_if_changed()
             except CredentialsError as error:
-                _log.error("the tokens in use stay: %s", error)
+                _log.error("the current tokens stay in use: %s", error)
             digests = self._digests
         digest = _digest(token.encode())
-        return sum(hmac.compare_digest(digest, other) for other in digests) > 0  # not any(), which would stop early
+        return (
+            sum(hmac.compare_digest(digest, other) for other in digests) > 0
+        )  # not any(), whose time would depend on the token
 
     def _read_if_changed(self) -> None:
         try:
@@ -69,29 +71,29 @@ class TokenFile:
 
 
 class TokenCheck:
-    """Answers calls without a token of the file with UNAUTHENTICATED, before their messages are read.
+    """Rejects calls without a token of the file as UNAUTHENTICATED, before their messages are read.
 
-    See `server.telemetry.observer.Gate`.
+    Implements `server.telemetry.observer.AdmissionCheck`.
     """
 
     def __init__(self, tokens: TokenFile):
         self._tokens = tokens
 
-    def refusal(self, call: grpc.HandlerCallDetails) -> Refusal | None:
-        """Why the call ends here; None where it goes on."""
+    def rejection(self, call: grpc.HandlerCallDetails) -> Rejection | None:
+        """Return the status that rejects the call; None when it carries a valid token."""
         if call.method.startswith(_OPEN_METHODS):
             return None
         header = dict(call.invocation_metadata).get("authorization", "")
         if not header or not isinstance(header, str):
-            return _REFUSE_WITHOUT
+            return _MISSING_TOKEN
         is_bearer = header[: len(_SCHEME)].lower() == _SCHEME
         if is_bearer and self._tokens.holds(header[len(_SCHEME) :].strip()):
             return None
-        return _REFUSE_OTHER
+        return _UNKNOWN_TOKEN
 
 
 def token_checks(settings: ServerSettings) -> list[TokenCheck]:
-    """What stands before every call; nothing where everybody may call.
+    """Return the token check that the settings ask for; empty when every caller is allowed.
 
     Raises:
         CredentialsError: the token file cannot be used.
@@ -99,12 +101,14 @@ def token_checks(settings: ServerSettings) -> list[TokenCheck]:
     if settings.token_file is None:
         return []
     if settings.tls_certificate is None:
-        _log.warning("--token-file without --tls-certificate: tokens cross the network readable; is TLS in front?")
+        _log.warning(
+            "--token-file without --tls-certificate: tokens cross the network in plain text, unless a proxy adds TLS"
+        )
     return [TokenCheck(TokenFile(settings.token_file))]
 
 
-_REFUSE_WITHOUT = Refusal(UnauthenticatedError("expected the metadata 'authorization: Bearer TOKEN', found none"))
-_REFUSE_OTHER = Refusal(
+_MISSING_TOKEN = Rejection(UnauthenticatedError("expected the metadata 'authorization: Bearer TOKEN', found none"))
+_UNKNOWN_TOKEN = Rejection(
     UnauthenticatedError("the metadata 'authorization' holds no token that this server knows; ask its operator for one")
 )
 

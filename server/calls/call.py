@@ -1,4 +1,4 @@
-"""The calls in flight. All of it runs on the event loop, but for what says otherwise."""
+"""Calls in flight: waiting, aborting, counting and rejecting. Runs on the event loop, except where noted."""
 
 import asyncio
 import math
@@ -7,7 +7,7 @@ from functools import partial
 
 import grpc
 
-from server.calls.call_pace import CallPace
+from server.calls.concurrency_limit import ConcurrencyLimit
 from server.errors import StoppingError, TooManyCallsError
 from server.event_loop import EventLoop
 
@@ -17,14 +17,14 @@ _MAX_HOLD_S = 0.5
 
 
 class Call:
-    """One call, and what it waits for.
+    """One call and the futures that it awaits.
 
     Args:
-        deadline_s: when the caller will have left at the latest, on the clock of `time.perf_counter`.
-        event_loop: where it is answered.
-        is_stream: whether it has many answers.
+        deadline_s: the caller's deadline, on the clock of `time.perf_counter`.
+        event_loop: the loop that answers the call.
+        is_stream: True for a call with many answers.
     Attributes:
-        is_answered: whether there is an answer for the caller.
+        is_answered: True once there is an answer for the caller.
     """
 
     def __init__(self, deadline_s: float, event_loop: EventLoop, is_stream: bool = False):
@@ -33,95 +33,95 @@ class Call:
         self.is_answered = False
         self._event_loop = event_loop
         self._waiting: set[asyncio.Future[None]] = set()
-        self._is_cut = False
+        self._is_aborted = False
 
-    def expect(self) -> "asyncio.Future[None]":
-        """A future for `finish`; when the call is cut it raises StoppingError."""
+    def create_future(self) -> "asyncio.Future[None]":
+        """Return a future to be resolved by `resolve`; it raises StoppingError when the call is aborted."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         future.add_done_callback(self._waiting.discard)
-        if self._is_cut:
-            _finish(future, _cut())
+        if self._is_aborted:
+            _resolve(future, _aborted())
         return future
 
-    def finish(self, future: "asyncio.Future[None]", error: Exception | None = None) -> None:
-        """End the wait for a future, from any thread; one that has ended stays as it is."""
-        self._event_loop.call(partial(_finish, future, error))
+    def resolve(self, future: "asyncio.Future[None]", error: Exception | None = None) -> None:
+        """Resolve a future, from any thread; one that is done already stays as it is."""
+        self._event_loop.call(partial(_resolve, future, error))
 
-    def cut(self) -> None:
-        """End every wait, now and from now on, because the server cannot wait longer."""
-        self._is_cut = True
+    def abort(self) -> None:
+        """Fail all futures of the call, present and later ones, because the server is stopping."""
+        self._is_aborted = True
         for future in list(self._waiting):
-            _finish(future, _cut())
+            _resolve(future, _aborted())
 
 
 class Calls:
-    """Counts the calls in flight and refuses those that are too many.
+    """Counts the calls in flight and rejects those over the limit.
 
     Args:
-        max_calls: most at the same time.
-        pace: what else limits them while many are in flight; streams last, and do not count there.
+        max_calls: most calls in flight.
+        concurrency_limit: a further limit by the time that calls take; streams are long-lived and do not count there.
     """
 
-    def __init__(self, max_calls: int, event_loop: EventLoop, pace: CallPace | None = None):
+    def __init__(self, max_calls: int, event_loop: EventLoop, concurrency_limit: ConcurrencyLimit | None = None):
         self._max_calls = max_calls
-        self._pace = pace or CallPace()
+        self._concurrency_limit = concurrency_limit or ConcurrencyLimit()
         self._event_loop = event_loop
         self._calls: set[Call] = set()
         self._is_closed = False
-        self._num_refused = 0
+        self._num_rejected = 0
         self._none_left = asyncio.Event()
-        self._may_refuse = asyncio.Event()
-        self._may_refuse.set()
+        self._may_reject = asyncio.Event()
+        self._may_reject.set()
 
-    async def enter(self, context: grpc.aio.ServicerContext, is_stream: bool = False) -> Call:
-        """A call for an RPC, to be given to `leave` when that ends.
+    async def begin(self, context: grpc.aio.ServicerContext, is_stream: bool = False) -> Call:
+        """Admit an RPC; the returned call has to be given to `end`.
 
         Raises:
-            TooManyCallsError: `max_calls` are in flight, or more than are answered in time.
+            TooManyCallsError: `max_calls` are in flight, or more than can be answered in time.
             StoppingError: after `close`.
         """
         if self._is_closed:
-            self._num_refused += 1
-            await self._may_refuse.wait()
+            self._num_rejected += 1
+            await self._may_reject.wait()
             raise StoppingError("the server is stopping; send the request to another one")
         if self.is_full:
-            raise self.too_many()
+            raise self.too_many_calls_error()
         left_s = context.time_remaining()
         call = Call(math.inf if left_s is None else time.perf_counter() + left_s, self._event_loop, is_stream)
         self._calls.add(call)
         if not is_stream:
-            self._pace.begin(left_s)
+            self._concurrency_limit.begin(left_s)
         return call
 
-    def leave(self, call: Call) -> None:
-        """Count the call no more."""
+    def end(self, call: Call) -> None:
+        """Stop counting a call that has ended."""
         self._calls.discard(call)
         if not call.is_stream:
-            self._pace.end(call.is_answered)
+            self._concurrency_limit.end(call.is_answered)
         if not self._calls:
             self._none_left.set()
 
     @property
     def num_in_flight(self) -> int:
-        """How many calls are being answered; for any thread."""
+        """Number of calls being answered; may be read from any thread."""
         return len(self._calls)
 
     @property
     def is_full(self) -> bool:
-        """Whether a call that came now would be one too many; after `close` other words are told."""
-        return (len(self._calls) >= self._max_calls or self._pace.is_full) and not self._is_closed
+        """True when a new call would exceed the limit; False after `close`, which rejects calls for another reason."""
+        return (len(self._calls) >= self._max_calls or self._concurrency_limit.is_full) and not self._is_closed
 
-    def too_many(self) -> TooManyCallsError:
-        """What a refused caller is told."""
+    def too_many_calls_error(self) -> TooManyCallsError:
+        """Return the error for a call over the limit."""
         text = (
-            f"as many calls are in flight as this server takes ({self._max_calls}) or answers in time; wait and send it"
-            " again"
+            f"the server is at its limit of calls in flight ({self._max_calls}, or those it can answer in time); send"
+            " the request again later"
         )
         return TooManyCallsError(text, _RETRY_AFTER_S)
 
     async def close(self, timeout_s: float) -> bool:
-        """Refuse every new call and wait for those in flight to end; False when the time was too short."""
+        """Reject every new call and wait for those in flight to end; return False when they did not end in time."""
         self._is_closed = True
         if not self._calls:
             return True
@@ -132,30 +132,30 @@ class Calls:
             return False
         return True
 
-    def cut(self) -> None:
-        """End the calls in flight, with StoppingError."""
+    def abort(self) -> None:
+        """End the calls in flight with StoppingError."""
         for call in list(self._calls):
-            call.cut()
+            call.abort()
 
-    async def hold_refusals(self) -> None:
-        """Keep callers who ask again and again waiting, until `let_refusals_go`.
+    async def hold_rejections(self) -> None:
+        """Hold back rejections until `release_rejections`, so that callers that retry in a loop wait.
 
-        grpc answers CANCELLED to a call that arrives in the very moment when it closes the connections. So
-        this is for a little before; it returns when nobody asks.
+        grpc answers CANCELLED to a call that arrives at the moment when it closes the connections, so this
+        is called shortly before; it returns once no new calls arrive.
         """
-        self._may_refuse.clear()
+        self._may_reject.clear()
         end_s = time.perf_counter() + _MAX_HOLD_S
         num_refused = -1
-        while self._num_refused != num_refused and time.perf_counter() < end_s:
-            num_refused = self._num_refused
+        while self._num_rejected != num_refused and time.perf_counter() < end_s:
+            num_refused = self._num_rejected
             await asyncio.sleep(_QUIET_S)
 
-    def let_refusals_go(self) -> None:
-        """Answer those who were kept waiting."""
-        self._may_refuse.set()
+    def release_rejections(self) -> None:
+        """Send the rejections that were held back."""
+        self._may_reject.set()
 
 
-def _finish(future: "asyncio.Future[None]", error: Exception | None) -> None:
+def _resolve(future: "asyncio.Future[None]", error: Exception | None) -> None:
     if future.done():
         return
     if error is None:
@@ -164,5 +164,5 @@ def _finish(future: "asyncio.Future[None]", error: Exception | None) -> None:
         future.set_exception(error)
 
 
-def _cut() -> StoppingError:
+def _aborted() -> StoppingError:
     return StoppingError("the server had to stop before the answer was ready; send the request to another one")

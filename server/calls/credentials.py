@@ -1,6 +1,6 @@
-"""TLS: the server's certificate and the authority of its clients, followed when their files change.
+"""TLS credentials: the server's certificate and the authority of its clients, read again when the files change.
 
-Contents of these files appear in no message; their paths do.
+Messages name the paths of these files, never their contents.
 """
 
 import logging
@@ -24,9 +24,9 @@ class TlsFiles:
     """The PEM files of the server's side of TLS.
 
     Args:
-        certificate: the server's certificate, followed by those between it and the root.
+        certificate: the server's certificate, followed by the intermediate ones.
         private_key: its key, not encrypted.
-        client_ca: authorities one of which must have signed a caller's certificate; None asks for none.
+        client_ca: authorities of which one must have signed a caller's certificate; None requires no certificate.
     """
 
     def __init__(self, certificate: Path, private_key: Path, client_ca: Path | None):
@@ -34,25 +34,25 @@ class TlsFiles:
         self._files = WatchedFiles(private_key, certificate, *([client_ca] if client_ca else []))
 
     def credentials(self) -> grpc.ServerCredentials:
-        """What a port listens with; every new connection uses the files as they are then.
+        """Return the credentials of a port; every new connection uses the current files.
 
         Raises:
-            CredentialsError: a file is missing, no PEM, or certificate and key are not a pair.
+            CredentialsError: a file is missing or not PEM, or certificate and key are not a pair.
         """
         configuration = self._read_if_changed()
         assert configuration is not None, "the first read always finds a change"
         return grpc.dynamic_ssl_server_credentials(
             configuration,
-            self._follow,  # type: ignore[arg-type]  # None means no change, which the types leave out
+            self._reload,  # type: ignore[arg-type]  # None means no change; the stubs do not declare it
             require_client_authentication=self._client_ca is not None,
         )
 
-    def _follow(self) -> grpc.ServerCertificateConfiguration | None:
-        """The new files, or None to go on with those that are in use."""
+    def _reload(self) -> grpc.ServerCertificateConfiguration | None:
+        """Return the new files, or None to keep those in use."""
         try:
             configuration = self._read_if_changed()
         except CredentialsError as error:
-            _log.error("the certificate in use stays: %s", error)
+            _log.error("the current certificate stays in use: %s", error)
             return None
         if configuration is not None:
             _log.info("new connections use the changed %s", self._certificate)
@@ -75,9 +75,11 @@ class TlsFiles:
         return grpc.ssl_server_certificate_configuration([(key, certificate)], client_ca[0] if client_ca else None)
 
     def _check(self) -> None:
-        """Gives grpc only what OpenSSL takes; grpc itself would refuse each caller without a word."""
+        """Check the files with OpenSSL; grpc itself would reject each connection without an error message."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._certificate, self._private_key, password="")  # else it would ask on the terminal
+        context.load_cert_chain(
+            self._certificate, self._private_key, password=""
+        )  # without one OpenSSL would ask on the terminal
         if self._client_ca is None:
             return
         try:
@@ -87,7 +89,7 @@ class TlsFiles:
 
 
 def server_credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
-    """What to listen with; None for plain text.
+    """Return the credentials that the settings ask for; None for plain text.
 
     Raises:
         CredentialsError: a file cannot be used.

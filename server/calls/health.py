@@ -1,4 +1,4 @@
-"""grpc.health.v1: what probes and load balancers are told."""
+"""The grpc.health.v1 service: serving status for probes and load balancers."""
 
 import asyncio
 import threading
@@ -14,14 +14,14 @@ _Response = health_pb2.HealthCheckResponse
 
 
 class Health(health_pb2_grpc.HealthServicer):
-    """Health of the server ('') and of the names given; NOT_SERVING until `serve`. To be told from any thread.
+    """Health of the server ('') and of the given names; NOT_SERVING until `serve`. Thread-safe.
 
-    Not the servicer of grpcio-health-checking: its asyncio one writes to a watcher under the lock that a change of
-    status takes, so that one who does not read holds up the others; and watches cannot be ended.
+    The asyncio servicer of grpcio-health-checking is not used: it writes to a watcher under the lock that a change of
+    status takes, so that a watcher that does not read blocks the others; and its watches cannot be ended.
 
     Args:
-        names: services and models that a caller may ask about.
-        event_loop: where callers are answered.
+        names: services and models that have a status.
+        event_loop: the loop that answers callers.
     """
 
     def __init__(self, names: list[str], event_loop: EventLoop):
@@ -33,12 +33,12 @@ class Health(health_pb2_grpc.HealthServicer):
         self._watches_end = False
 
     def serve(self) -> None:
-        """Tell SERVING for every name."""
+        """Set every name to SERVING."""
         for name in list(self._statuses):
-            self.tell(name, True)
+            self.set_serving(name, True)
 
-    def follow(self, names: list[str]) -> None:
-        """Tell SERVING for new ones among `names`; those that were known and are not among them are unknown again."""
+    def set_names(self, names: list[str]) -> None:
+        """Replace the known names: new ones are SERVING, those no longer among them become SERVICE_UNKNOWN."""
         with self._lock:
             for name in set(names).difference(self._statuses):
                 self._set(name, _Response.SERVING)
@@ -46,21 +46,21 @@ class Health(health_pb2_grpc.HealthServicer):
                 self._set(name, _Response.SERVICE_UNKNOWN)
                 self._statuses.pop(name, None)
 
-    def tell(self, name: str, is_serving: bool) -> None:
-        """Tell whether a name serves, where it is known; watches hear of it when it has changed."""
+    def set_serving(self, name: str, is_serving: bool) -> None:
+        """Set a known name to SERVING or NOT_SERVING; watches are notified of a change."""
         with self._lock:
             if name in self._statuses:
                 self._set(name, _Response.SERVING if is_serving else _Response.NOT_SERVING)
 
     def stop(self) -> None:
-        """Tell NOT_SERVING for good."""
+        """Set every name to NOT_SERVING permanently."""
         with self._lock:
             for name in self._statuses:
                 self._set(name, _Response.NOT_SERVING)
             self._is_final = True
 
     def end_watches(self) -> None:
-        """End every watch, now and from now on; they would hold up the stop of the server."""
+        """End all watches, present and later ones; they would delay the stop of the server."""
         with self._lock:
             self._watches_end = True
             for watch in self._watches:
@@ -69,7 +69,7 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Check(  # noqa: N802
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
     ) -> _Response:
-        """See grpc.health.v1."""
+        """Answer the status of one name, as grpc.health.v1 says."""
         status = self._statuses.get(request.service)
         if status is None:
             context.set_code(grpc.StatusCode.NOT_FOUND)
@@ -79,7 +79,7 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Watch(  # noqa: N802
         self, request: health_pb2.HealthCheckRequest, _context: grpc.aio.ServicerContext
     ) -> AsyncIterator[_Response]:
-        """See grpc.health.v1."""
+        """Stream the status of one name, as grpc.health.v1 says."""
         watch: asyncio.Queue[int | None] = asyncio.Queue()
         with self._lock:
             self._watches[watch] = request.service
@@ -94,7 +94,7 @@ class Health(health_pb2_grpc.HealthServicer):
                 del self._watches[watch]
 
     def _set(self, name: str, status: int) -> None:
-        """The caller holds the lock."""
+        """Change a status and notify its watches; the caller holds the lock."""
         if self._is_final or self._statuses.get(name) == status:
             return
         self._statuses[name] = status

@@ -1,4 +1,4 @@
-"""Bytes that are no message: they reach the handler, for grpc keeps every call for ever whose deserializer raises."""
+"""Malformed requests: they are rejected in the handler, because grpc never frees a call whose deserializer raises."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +10,8 @@ from server.errors import RequestError
 Deserializer = Callable[[bytes], Any]
 
 
-def tolerant(deserialize: Deserializer) -> Deserializer:
-    """A deserializer that gives back the DecodeError where another one would raise it."""
+def catch_decode_error(deserialize: Deserializer) -> Deserializer:
+    """Wrap a deserializer so that it returns its DecodeError instead of raising it."""
 
     def read(content: bytes) -> Any:
         try:
@@ -22,7 +22,7 @@ def tolerant(deserialize: Deserializer) -> Deserializer:
     return read
 
 
-def check_well_formed(message: Any) -> None:
-    """Raise RequestError for what `tolerant` could not read."""
+def reject_malformed(message: Any) -> None:
+    """Raise RequestError when `catch_decode_error` returned an error in place of a message."""
     if isinstance(message, DecodeError):
-        raise RequestError([("request", "expected a message of aisle.v1, found bytes that are no such protobuf")])
+        raise RequestError([("request", "expected a message of aisle.v1, found malformed bytes")])

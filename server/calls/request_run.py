@@ -1,4 +1,4 @@
-"""One request on its way: what of it is where, and when all of it is answered."""
+"""The run of one request: submits its products to the lanes and collects their outcomes."""
 
 import asyncio
 import threading
@@ -12,18 +12,18 @@ from model.sub_tree import SubTree
 from server.calls.call import Call
 from server.calls.request import Question
 from server.errors import StoppingError
-from server.inference.batch import Batched
+from server.inference.batch import SubmissionResult
 from server.inference.batcher import Batcher
 from server.inference.lanes import Item, Lanes
 
 
 class RequestRun:
-    """Sends products down their lanes and gathers what comes back.
+    """Submits the products of a request to their lanes and collects the outcomes.
 
     Only the last product of a request wakes the event loop.
 
     Args:
-        sub_tree: what the answers are restricted to; None is the whole tree.
+        sub_tree: the part of the tree that answers are restricted to; None is the whole tree.
 
     Attributes:
         decode_s, queue_s, inference_s: see `Timings` in the contract.
@@ -37,23 +37,23 @@ class RequestRun:
         self._sub_tree = sub_tree
         self._lock = threading.Lock()
         self._outcomes: dict[int, Prediction | Exception] = {}
-        self._num_open = 0
+        self._num_pending = 0
         self._futures: list[Future] = []
         self._finished: asyncio.Future[None]
 
     async def answer(
         self, texts: Mapping[int, Product], pictures: Mapping[int, Product]
     ) -> dict[int, Prediction | Exception]:
-        """The outcomes of checked products by their keys.
+        """Return the outcomes of checked products by their keys.
 
         Raises:
-            OverloadError, StoppingError, EngineDownError, TooLateError, asyncio.CancelledError: nothing of the
-                request stays in a queue.
+            OverloadError, StoppingError, EngineDownError, DeadlineExceededError, asyncio.CancelledError: the request
+                was removed from the queues.
         """
-        self._num_open = len(texts) + len(pictures)
-        if not self._num_open:
+        self._num_pending = len(texts) + len(pictures)
+        if not self._num_pending:
             return {}
-        self._finished = self._call.expect()
+        self._finished = self._call.create_future()
         try:
             for lane, products in ((self._lanes.text, texts), (self._lanes.picture, pictures)):
                 if products:
@@ -61,7 +61,7 @@ class RequestRun:
             await self._finished
         except BaseException:
             with self._lock:
-                self._num_open = -1
+                self._num_pending = -1
             for future in self._futures:
                 future.cancel()
             raise
@@ -75,39 +75,41 @@ class RequestRun:
         ]
         future = lane.submit(items, sum(map(_num_bytes, products.values())), self._call.deadline_s)
         self._futures.append(future)
-        future.add_done_callback(partial(self._batched, list(products), items))
-        if self._num_open < 0:  # ended meanwhile
+        future.add_done_callback(partial(self._on_submission_done, list(products), items))
+        if self._num_pending < 0:  # ended meanwhile
             future.cancel()
 
-    def _batched(self, keys: Sequence[int], items: Sequence[Item], future: "Future[Batched[Prediction]]") -> None:
+    def _on_submission_done(
+        self, keys: Sequence[int], items: Sequence[Item], future: "Future[SubmissionResult[Prediction]]"
+    ) -> None:
         try:
-            batched = future.result()
+            result = future.result()
         except CancelledError:
             self._fail(_closed())
         except Exception as error:
             self._fail(error)
         else:
-            self._settle(keys, batched, max(item.decode_s for item in items))
+            self._record(keys, result, max(item.decode_s for item in items))
 
-    def _settle(self, keys: Sequence[int], batched: Batched[Prediction], decode_s: float) -> None:
-        """Note what became of some products; the last ones wake the caller."""
+    def _record(self, keys: Sequence[int], result: SubmissionResult[Prediction], decode_s: float) -> None:
+        """Record the outcomes of a submission; the last one of the request wakes the caller."""
         with self._lock:
-            self._outcomes.update(zip(keys, batched.results, strict=True))
+            self._outcomes.update(zip(keys, result.results, strict=True))
             self.decode_s = max(self.decode_s, decode_s)
-            self.queue_s = max(self.queue_s, batched.queue_s)
-            self.inference_s = max(self.inference_s, batched.run_s - decode_s)
-            self._num_open -= len(keys)
-            is_last = self._num_open == 0
+            self.queue_s = max(self.queue_s, result.queue_s)
+            self.inference_s = max(self.inference_s, result.run_s - decode_s)
+            self._num_pending -= len(keys)
+            is_last = self._num_pending == 0
         if is_last:
-            self._call.finish(self._finished)
+            self._call.resolve(self._finished)
 
     def _fail(self, error: Exception) -> None:
-        """End the whole request; nothing is counted any more, so that nobody else ends it."""
+        """End the whole request; pending products are no longer counted, so that it ends only once."""
         with self._lock:
-            is_first = self._num_open > 0
-            self._num_open = -1
+            is_first = self._num_pending > 0
+            self._num_pending = -1
         if is_first:
-            self._call.finish(self._finished, error)
+            self._call.resolve(self._finished, error)
 
 
 def _closed() -> StoppingError:
@@ -115,7 +117,7 @@ def _closed() -> StoppingError:
 
 
 def _num_bytes(product: Product) -> int:
-    """About what a product takes up."""
+    """Estimate the memory of a product, bytes."""
     num_chars = sum(len(getattr(product, column)) for column in TEXT_COLUMNS)
     features = product.image_features
     return 2 * num_chars + len(product.image or b"") + (features.nbytes if features is not None else 0)

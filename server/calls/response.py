@@ -1,4 +1,4 @@
-"""Predictions to proto."""
+"""Converts predictions and model descriptions to messages of the contract."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,26 +8,30 @@ from model.taxonomy import SEPARATOR
 from proto.aisle.v1 import classifier_pb2
 from server.calls.request import Question
 from server.errors import product_status
-from server.inference.pipeline import Answered
+from server.inference.pipeline import RequestResult
 from server.models.registry import ServedModel
 from server.settings import ServerSettings
 
 
 def classify_response(
-    request: classifier_pb2.ClassifyRequest, question: Question, model: ServedModel, answered: Answered, total_s: float
+    request: classifier_pb2.ClassifyRequest,
+    question: Question,
+    model: ServedModel,
+    result: RequestResult,
+    total_s: float,
 ) -> classifier_pb2.ClassifyResponse:
-    """The answer to a request, one classification for each of its products, in order."""
+    """Build the response to a request, one classification for each of its products, in order."""
     response = classifier_pb2.ClassifyResponse(
         model=model.name,
         model_version=model.version,
         timings=classifier_pb2.Timings(
-            decode_ms=answered.decode_s * 1000,
-            queue_ms=answered.queue_s * 1000,
-            inference_ms=answered.inference_s * 1000,
+            decode_ms=result.decode_s * 1000,
+            queue_ms=result.queue_s * 1000,
+            inference_ms=result.inference_s * 1000,
             total_ms=total_s * 1000,
         ),
     )
-    for i, (product, outcome) in enumerate(zip(request.products, answered.outcomes, strict=True)):
+    for i, (product, outcome) in enumerate(zip(request.products, result.outcomes, strict=True)):
         classification = response.classifications.add(product_id=product.product_id)
         if isinstance(outcome, Prediction):
             _fill_prediction(classification.prediction, outcome, question)
@@ -37,7 +41,7 @@ def classify_response(
 
 
 def model_response(model: ServedModel, settings: ServerSettings) -> classifier_pb2.GetModelResponse:
-    """What GetModel tells about a model."""
+    """Build the description of a model for GetModel."""
     bundle = model.predictor.bundle
     calibration = bundle.calibration
     depths = enumerate(zip(calibration.thresholds, calibration.coverages, strict=True), start=1)
@@ -70,9 +74,9 @@ def model_response(model: ServedModel, settings: ServerSettings) -> classifier_p
 
 
 def numbers_by_name(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The numbers of nested metrics by dotted name: {"joint": {"f1": 1}} becomes {"joint.f1": 1.0}.
+    """Return the numbers of nested metrics by dotted name: {"joint": {"f1": 1}} becomes {"joint.f1": 1.0}.
 
-    What is no number (a text, a list, a missing value) is left out.
+    Other values (a text, a list, None) are left out.
     """
     numbers: dict[str, float] = {}
     for name, value in values.items():
@@ -92,8 +96,8 @@ def _fill_prediction(message: classifier_pb2.Prediction, prediction: Prediction,
     if question.include_evidence:
         for head, category in prediction.heads.items():
             message.heads.add(head=head, category=_scored(category))
-    for vote in prediction.words if question.include_words else ():
-        message.words.add(word=vote.word, support=vote.support, probability_without=vote.probability_without)
+    for word in prediction.words if question.include_words else ():
+        message.words.add(word=word.word, support=word.support, probability_without=word.probability_without)
     if question.include_embedding:
         message.embedding.extend(prediction.embedding.tolist())
 

@@ -1,4 +1,4 @@
-"""Answers a stream of messages in order, a few at a time."""
+"""Answers the messages of a stream in order, a bounded number at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -16,24 +16,24 @@ async def answer_in_order(
     window: int,
     stopping: asyncio.Event,
 ) -> AsyncIterator[Response]:
-    """Answer each message as it comes, in order.
+    """Answer each message as it arrives, in order.
 
-    At most `window` messages are read and not yet given back, so a caller who takes answers slowly
-    is read slowly. A caller may wait for each answer before it sends the next message.
+    At most `window` messages are read and not yet answered, so that a caller that reads answers slowly is read
+    slowly (backpressure). A caller may wait for each answer before it sends the next message.
 
     Args:
-        stopping: when set, what was read is answered and no more is read.
+        stopping: when set, messages already read are answered and no more are read.
     Raises:
         StoppingError: `stopping` was set before the last message.
     """
-    places = asyncio.Semaphore(window)
+    slots = asyncio.Semaphore(window)
     answers: asyncio.Queue[asyncio.Task[Response] | None] = asyncio.Queue()
     tasks: set[asyncio.Task] = set()
 
     async def read() -> None:
         try:
             async for request in requests:
-                await places.acquire()
+                await slots.acquire()
                 task = asyncio.create_task(answer(request))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
@@ -46,7 +46,7 @@ async def answer_in_order(
     try:
         while (task := await _next_answer(answers, stopped)) is not None:
             yield await task
-            places.release()
+            slots.release()
     finally:
         for open_task in (reading, stopped, *tasks):
             open_task.cancel()
@@ -55,11 +55,11 @@ async def answer_in_order(
 async def _next_answer(
     answers: "asyncio.Queue[asyncio.Task[Response] | None]", stopped: "asyncio.Task[bool]"
 ) -> "asyncio.Task[Response] | None":
-    coming = asyncio.create_task(answers.get())
+    next_answer = asyncio.create_task(answers.get())
     try:
-        await asyncio.wait((coming, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if coming.done():
-            return coming.result()
+        await asyncio.wait((next_answer, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if next_answer.done():
+            return next_answer.result()
     finally:
-        coming.cancel()
+        next_answer.cancel()
     raise StoppingError("the server is stopping; send what has no answer yet to another one")

@@ -1,4 +1,4 @@
-"""What callers hand to a batcher, and the parts of it that go into batches."""
+"""Submissions of callers to a batcher, and the batches made of them."""
 
 import threading
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Batched(Generic[Result]):
-    """What became of a submission.
+class SubmissionResult(Generic[Result]):
+    """The results of a submission and its times.
 
     Args:
-        results: one for each item, in order; the exception of an item that failed alone.
-        queue_s: from `submit` to the start of its first batch, seconds.
-        run_s: from there to the end of its last batch, seconds.
+        results: one for each item, in order; the exception of an item that failed by itself.
+        queue_s: time from `submit` to the start of its first batch, seconds.
+        run_s: time from there to the end of its last batch, seconds.
     """
 
     results: list[Result | Exception]
@@ -27,18 +27,18 @@ class Batched(Generic[Result]):
 
 @dataclass(eq=False)
 class Submission(Generic[Item, Result]):
-    """Items of one caller; `num_taken` of them have left the queue.
+    """The items that one caller submits; `num_taken` of them have left the queue.
 
     Args:
-        item_bytes: what each takes up, on average.
-        deadline_s: on the clock of `time.perf_counter`, as all times here.
+        item_bytes: mean size of an item, bytes.
+        deadline_s: on the clock of `time.perf_counter`, as are all times here.
     """
 
     items: Sequence[Item]
     item_bytes: int
     submitted_s: float
     deadline_s: float
-    future: "Future[Batched[Result]]" = field(default_factory=Future)
+    future: "Future[SubmissionResult[Result]]" = field(default_factory=Future)
     num_taken: int = 0
     started_s: float = 0.0
     results: dict[int, Result | Exception] = field(default_factory=dict)
@@ -46,27 +46,27 @@ class Submission(Generic[Item, Result]):
     _finishing: threading.Lock = field(default_factory=threading.Lock)
 
     def deliver(self, start: int, results: Sequence[Result | Exception], now_s: float) -> None:
-        """Take what became of the items from `start` on; the last of them finish the submission."""
+        """Store the results of the items from `start` on; the last ones finish the submission."""
         with self._lock:
             self.results.update(enumerate(results, start))
             is_whole = len(self.results) == len(self.items)
         if is_whole:
             ordered = [self.results[i] for i in range(len(self.items))]
-            self.finish(Batched(ordered, self.started_s - self.submitted_s, now_s - self.started_s))
+            self.finish(SubmissionResult(ordered, self.started_s - self.submitted_s, now_s - self.started_s))
 
-    def finish(self, answer: Batched[Result] | Exception) -> None:
-        """Give the caller an answer, unless there was one or nobody waits."""
+    def finish(self, outcome: SubmissionResult[Result] | Exception) -> None:
+        """Resolve the caller's future, unless it is already resolved or cancelled."""
         if not self._finishing.acquire(blocking=False) or not self.future.set_running_or_notify_cancel():
             return
-        if isinstance(answer, Batched):
-            self.future.set_result(answer)
+        if isinstance(outcome, SubmissionResult):
+            self.future.set_result(outcome)
         else:
-            self.future.set_exception(answer)
+            self.future.set_exception(outcome)
 
 
 @dataclass(frozen=True)
 class Slice(Generic[Item, Result]):
-    """The items [start, stop) of a submission, as they go into one batch."""
+    """The items [start, stop) of a submission that go into one batch."""
 
     submission: Submission[Item, Result]
     start: int
@@ -74,7 +74,7 @@ class Slice(Generic[Item, Result]):
 
     @property
     def items(self) -> Sequence[Item]:
-        """Those items."""
+        """The items of the slice."""
         return self.submission.items[self.start : self.stop]
 
 
@@ -83,8 +83,8 @@ class Batch(Generic[Item, Result]):
     """Slices of one or more submissions that run together.
 
     Args:
-        number: its own among those of the batcher.
-        started_s: when it was taken from the queue.
+        number: identifies the batch among those of the batcher.
+        started_s: time when it was taken from the queue.
     """
 
     number: int
@@ -93,16 +93,16 @@ class Batch(Generic[Item, Result]):
 
     @property
     def items(self) -> list[Item]:
-        """Those of all slices, in order."""
+        """The items of all slices, in order."""
         return [item for part in self.slices for item in part.items]
 
     @property
     def num_items(self) -> int:
-        """How many."""
+        """Number of items."""
         return sum(part.stop - part.start for part in self.slices)
 
     def deliver(self, results: Sequence[Result | Exception], now_s: float) -> None:
-        """Hand the results to the submissions, one for each item."""
+        """Distribute the results, one for each item, to the submissions."""
         offset = 0
         for part in self.slices:
             count = part.stop - part.start

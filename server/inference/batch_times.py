@@ -1,18 +1,18 @@
-"""How long the batches of one batcher take."""
+"""Expected times of the batches of one batcher, by batch size."""
 
 from collections import deque
 from statistics import median
 
-# Their median is told: a pause of the machine, which every worker's batch of that moment takes for its own
-# time, moves it only where it fills half of them. An average would refuse callers for seconds after it.
+# The estimate is their median: a pause of the machine lengthens the batch of every worker, and moves the median only
+# when it affects half of them. A mean would reject callers for seconds after a pause.
 _NUM_NEWEST = 9
 
 
 class BatchTimes:
-    """The usual times of batches by their size, one for each power of two; written under a lock of its owner.
+    """Median times of batches by size, one for each power of two; its owner's lock guards writes.
 
-    A single average of items per second would judge a full queue by the small batches before it, which
-    cost more an item.
+    A single mean of items per second would estimate a full queue by the small batches before it, which
+    take longer per item.
 
     Args:
         max_batch_items: most items of one batch.
@@ -27,28 +27,28 @@ class BatchTimes:
         self._num_items = 0
 
     def add(self, num_items: int, seconds: float) -> None:
-        """Learn from a batch that was run."""
+        """Record the time of a finished batch."""
         size = _size(num_items)
         newest = self._newest.setdefault(size, deque(maxlen=_NUM_NEWEST))
         newest.append(seconds)
         self._seconds[size] = median(newest)
-        self._expect()
+        self._update_expected()
         self._num_batches[size] += 1
         self._num_items += num_items
 
     def totals(self) -> tuple[dict[int, int], int]:
-        """The batches so far by their most items (1, 2, 4, ...), and the items of all of them."""
+        """Return the number of batches by upper bound of their size (1, 2, 4, ...), and the number of all items."""
         return {1 << size: count for size, count in enumerate(self._num_batches)}, self._num_items
 
     def seconds(self, num_items: int) -> float:
-        """The time that items take, in as many batches as they need; 0 before anything was run."""
+        """Estimate the time of items, in as many batches as they need, seconds; 0 before the first batch."""
         num_full, rest = divmod(num_items, self._max_batch_items)
         return num_full * self._expected[-1] + (self._expected[_size(rest)] if rest else 0.0)
 
-    def _expect(self) -> None:
-        """Any size takes at most as long as a larger one that was seen, and as two batches of its half.
+    def _update_expected(self) -> None:
+        """Bound the time of each size by that of any larger size seen, and by two batches of half the size.
 
-        So a size that was first seen in a pause is told by its neighbours.
+        So a size that was first seen during a pause is estimated from the neighbouring sizes.
         """
         largest = max(self._seconds)
         for size in range(len(self._expected)):

@@ -1,4 +1,4 @@
-"""Makes pixels of the pictures of a batch."""
+"""Decodes the pictures of a batch to pixels."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +10,13 @@ from model.product import Product
 
 
 class Decoder:
-    """Decodes on the thread that runs the batch, or on threads of its own.
+    """Decodes pictures on the thread that runs the batch, or on a thread pool.
 
-    Where the encoder runs on the same cores the batch's own thread is quickest (measured). A GPU is fed by all cores.
+    Where the encoder runs on the same cores the batch's own thread is fastest (measured); a GPU needs all cores.
 
     Args:
-        decode: pixels of one picture; None for a product without one.
-        num_threads: 1 is the caller's own.
+        decode: returns the pixels of a product's picture; None for a product without one.
+        num_threads: 1 decodes on the caller's thread.
     """
 
     def __init__(self, decode: Callable[[Product], np.ndarray | None], num_threads: int):
@@ -24,12 +24,12 @@ class Decoder:
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="decoder") if num_threads > 1 else None
 
     def decode(self, products: Sequence[Product]) -> list[np.ndarray | PictureError | None]:
-        """What became of each product's picture, in order; one that is broken costs no neighbour."""
-        one_by_one = self._pool.map if self._pool else map
-        return list(one_by_one(self._pixels, products))
+        """Decode each product's picture, in order; a broken one yields a PictureError of its own."""
+        map_all = self._pool.map if self._pool else map
+        return list(map_all(self._pixels, products))
 
     def close(self) -> None:
-        """Cancel what waits; a picture that is being decoded may hang on."""
+        """Cancel queued pictures; does not wait for those being decoded."""
         if self._pool:
             self._pool.shutdown(wait=False, cancel_futures=True)
 

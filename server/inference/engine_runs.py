@@ -1,4 +1,4 @@
-"""Which runs of an engine are under way, and for how long."""
+"""The current runs of an engine and their times, to detect one that hangs."""
 
 import itertools
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class EngineRuns:
-    """Counts the time of each run; thread-safe, but for `hanging`, which one thread calls again and again."""
+    """Measures the time of each run; thread-safe, except `hanging`, which one thread calls periodically."""
 
     def __init__(self) -> None:
         self._lanes: dict[int, str] = {}
@@ -15,7 +15,7 @@ class EngineRuns:
 
     @contextmanager
     def run(self, lane: str) -> Iterator[None]:
-        """A run of a lane, for as long as the context lasts."""
+        """Register a run of a lane for the duration of the context."""
         number = next(self._numbers)
         self._lanes[number] = lane
         try:
@@ -24,10 +24,10 @@ class EngineRuns:
             del self._lanes[number]
 
     def hanging(self, timeout_s: float, seconds: float) -> str | None:
-        """The lane of a run that was seen for longer than `timeout_s`; None when there is none.
+        """Return the lane of a run that takes longer than `timeout_s`; None when there is none.
 
         Args:
-            seconds: since the last call. Added up here, so that a pause of the whole process is no hang.
+            seconds: poll interval since the last call. Summed up here, so that a pause of the process is not a hang.
         """
         lanes = dict(self._lanes)
         self._seen_s = {number: self._seen_s.get(number, -seconds) + seconds for number in lanes}

@@ -1,4 +1,4 @@
-"""Picture features kept for the next time the same picture comes."""
+"""A cache of picture features, keyed by the content of the picture."""
 
 import hashlib
 import threading
@@ -10,29 +10,31 @@ _DIGEST_BYTES = 16  # chance finds two pictures with one digest after some 10^19
 
 
 class FeatureCache:
-    """Features by the content of their encoded picture; the longest unused ones make room. Thread-safe.
+    """LRU cache of features by the digest of the encoded picture. Thread-safe.
 
     Args:
-        max_bytes: most that digests and features take up together; 0 keeps nothing.
+        max_bytes: most bytes of digests and features together; 0 turns the cache off.
     """
 
     def __init__(self, max_bytes: int):
-        self._features: LRUCache[bytes, np.ndarray] = LRUCache(max_bytes, lambda kept: _DIGEST_BYTES + kept.nbytes)
+        self._features: LRUCache[bytes, np.ndarray] = LRUCache(
+            max_bytes, lambda features: _DIGEST_BYTES + features.nbytes
+        )
         self._lock = threading.Lock()
         self._num_hits = self._num_misses = 0
 
     @property
     def num_bytes(self) -> int:
-        """What it takes up now."""
+        """Current size, bytes."""
         return int(self._features.currsize)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Pictures looked up so far: "hit" and "miss"."""
+        """Number of lookups so far by outcome: "hit" and "miss"."""
         return {"hit": self._num_hits, "miss": self._num_misses}
 
     def get(self, image: bytes) -> np.ndarray | None:
-        """(F,) float32 features of a picture seen before, None for another one."""
+        """Return the (F,) float32 features of a cached picture, None for another one."""
         if not self._features.maxsize:
             return None
         digest = _digest(image)
@@ -43,12 +45,12 @@ class FeatureCache:
         return features
 
     def put(self, image: bytes, features: np.ndarray) -> None:
-        """Keep (F,) float32 features, unless the cache is smaller than they are."""
+        """Store (F,) float32 features, unless they are larger than the cache."""
         if _DIGEST_BYTES + features.nbytes > self._features.maxsize:
             return
         digest = _digest(image)
         with self._lock:
-            self._features[digest] = features.copy()  # a row of a batch would keep the whole batch
+            self._features[digest] = features.copy()  # a view of a row would keep the whole batch in memory
 
 
 def _digest(image: bytes) -> bytes:

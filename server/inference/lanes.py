@@ -1,4 +1,4 @@
-"""The two ways through one opened bundle, each behind a batcher of its own: products with a picture, and without."""
+"""The two lanes of one opened bundle, each with a batcher of its own: products with a picture, and those without."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -25,19 +25,21 @@ from server.inference.engine_runs import EngineRuns
 from server.inference.feature_cache import FeatureCache
 from server.settings import ServerSettings
 
-_SPARE_WORKERS = 2  # while the streams run, these make the next pictures ready and hand out the last answers
-_ENCODER_RUNS = 2  # of one picture batch on a CPU, whose caches the encoder takes from all that comes after it
-_MIN_TEXT_SHARE = 64  # fewer take two workers nearly as long each as one of them takes for all; a text is cheap
+_SPARE_WORKERS = 2  # these decode the next pictures and return the last answers while the engine's streams run
+_ENCODER_RUNS = (
+    2  # per picture batch on a CPU, because each run of the encoder evicts the other programs from the caches
+)
+_MIN_TEXT_SHARE = 64  # two workers with fewer texts each take nearly as long as one with all of them
 
 
 @dataclass(slots=True)
 class Item:
-    """A checked product on its way, and what its caller wants to know.
+    """A checked product and the options of its request.
 
     Args:
-        all_heads, with_words: whether the prediction carries `heads` and `words`.
-        sub_tree: what the answer is restricted to; None is the whole tree.
-        decode_s: what the pictures of its batch took to be decoded, seconds; noted by the lane.
+        all_heads, with_words: fill the prediction's `heads` and `words`.
+        sub_tree: the part of the tree that the answer is restricted to; None is the whole tree.
+        decode_s: time of decoding the pictures of its batch, seconds; set by the lane.
     """
 
     product: Product
@@ -49,13 +51,13 @@ class Item:
 
 
 class Lanes:
-    """Text and pictures, so that text never waits for pictures; when one of them halts, neither is used again.
+    """The text lane and the picture lane, so that texts never wait for pictures; when one halts, both are replaced.
 
     Attributes:
-        predictor: what answers in both.
-        text: products without a picture, or with its features.
-        picture: products with a picture; its batches decode them.
-        feature_cache: of the pictures that were encoded here.
+        predictor: the predictor of both lanes.
+        text: answers products without a picture, or with its features.
+        picture: answers products with a picture; decodes and encodes it.
+        feature_cache: features of the pictures encoded here.
     """
 
     def __init__(self, predictor: Predictor, settings: ServerSettings):
@@ -70,15 +72,15 @@ class Lanes:
         self._blank_picture = blank_jpeg(predictor.bundle.settings.image.image_size)
         text_limits = _limits(settings, self._max_items, settings.max_queue_items, _MIN_TEXT_SHARE)
         self.text: Batcher[Item, Prediction] = Batcher(
-            "text", self._answer_texts, text_limits, _good(), self._num_streams
+            "text", self._answer_texts, text_limits, _good_item(), self._num_streams
         )
-        on_cpu = engine.device == "CPU"  # there a picture in a batch gains a fifth, and only in a full one
+        on_cpu = engine.device == "CPU"  # there a batch saves a fifth of the time of a picture, and only a full one
         picture_limits = _limits(settings, max_images, settings.max_queue_images, min_share=1, all_share=on_cpu)
         self.picture: Batcher[Item, Prediction] = Batcher(
             "picture",
             self._answer_pictures,
             picture_limits,
-            _good(self._blank_picture),
+            _good_item(self._blank_picture),
             self._num_streams + _SPARE_WORKERS,
         )
         self._timeout_s = settings.engine_timeout_s
@@ -86,33 +88,33 @@ class Lanes:
 
     @property
     def fault(self) -> AisleError | None:
-        """Why they take no more work."""
+        """The reason why they accept no more products; None while they do."""
         return self.text.fault or self.picture.fault
 
     def warm_up(self, throttle: Throttle | None = None) -> None:
-        """Run batches of every size on every stream: engines prepare on the first of a kind, and no caller shall wait.
+        """Run batches of every size on every stream, because engines compile on the first batch of a shape.
 
         Args:
-            throttle: after each batch, for those who are served meanwhile.
+            throttle: pauses after each batch, for calls that are served meanwhile.
         Raises:
             Exception: what the engine raised.
         """
         throttle = throttle or Throttle()
         with ThreadPoolExecutor(self._num_streams) as pool:
             for batch in self._warm_up_batches():
-                together = Barrier(self._num_streams)
-                runs = [pool.submit(self._warm_up_with, batch, together) for _ in range(self._num_streams)]
+                barrier = Barrier(self._num_streams)
+                runs = [pool.submit(self._warm_up_with, batch, barrier) for _ in range(self._num_streams)]
                 for run in runs:
                     run.result()
                 throttle.pause()
 
     def watch(self, seconds: float) -> AisleError | None:
-        """Halt both when one has halted or hangs; to be called again and again.
+        """Halt both lanes when one has halted or hangs; to be called periodically.
 
         Args:
-            seconds: since the last call.
+            seconds: time since the last call.
         Returns:
-            the fault, None when they are sound.
+            The fault, None while both work.
         """
         hanging = self._engine_runs.hanging(self._timeout_s, seconds)
         fault = self.fault
@@ -135,14 +137,14 @@ class Lanes:
             return self._answer(items)
 
     def _answer(self, items: Sequence[Item]) -> list[Prediction]:
-        """Answer a batch as its most demanding item wants it; the others leave out what they do not need."""
+        """Answer a batch with the options of its most demanding item; responses omit what others did not ask for."""
         top_k, all_heads = max(item.top_k for item in items), any(item.all_heads for item in items)
         sub_trees = [item.sub_tree for item in items]
         words = [i for i, item in enumerate(items) if item.with_words]
         return self.predictor.predict_decoded([item.product for item in items], {}, top_k, all_heads, sub_trees, words)
 
     def _answer_pictures(self, items: Sequence[Item]) -> list[Prediction | PictureError]:
-        """Answer a batch by its pictures, too; a broken one is the outcome of its own product."""
+        """Decode, encode and answer a batch; a broken picture is the outcome of its own product alone."""
         outcomes: dict[int, Prediction | PictureError] = {}
         pixels: dict[int, np.ndarray] = {}
         started_s = time.perf_counter()
@@ -156,28 +158,28 @@ class Lanes:
                 assert found is not None  # this lane's products have a picture, and the model reads it
                 pixels[i] = found
         if pixels:
-            with self._engine_runs.run("picture"):  # large pictures may take longer to be decoded than engines may
+            with self._engine_runs.run("picture"):  # without decoding, which may take longer than the timeout
                 features = self.predictor.encode_images(np.stack(list(pixels.values())))
                 encoded = [self._encoded(items[i], row) for i, row in zip(pixels, features, strict=True)]
                 outcomes.update(zip(pixels, self._answer(encoded), strict=True))
         return [outcomes[i] for i in range(len(items))]
 
     def _encoded(self, item: Item, features: np.ndarray) -> Item:
-        """An item with the features of its product's picture in the place of it."""
+        """Replace the picture of an item by its features, and cache them."""
         assert item.product.image is not None
         self.feature_cache.put(item.product.image, features)
         return replace(item, product=replace(item.product, image=None, image_features=features))
 
     def _warm_up_batches(self) -> Iterator[list[Item]]:
         for size in buckets(self._max_items):
-            yield [_good()] * size
-            yield [replace(_good(), all_heads=False)] * size
+            yield [_good_item()] * size
+            yield [replace(_good_item(), all_heads=False)] * size
         if "image" in self.predictor.bundle.fields:
             for size in buckets(self._max_encoded):
-                yield [_good(self._blank_picture)] * size
+                yield [_good_item(self._blank_picture)] * size
 
-    def _warm_up_with(self, batch: list[Item], together: Barrier) -> None:
-        together.wait()  # runs at the same time are on different streams
+    def _warm_up_with(self, batch: list[Item], barrier: Barrier) -> None:
+        barrier.wait()  # runs at the same time are on different streams
         run = self._answer if batch[0].product.image is None else self._answer_pictures
         run(batch)
 
@@ -190,7 +192,7 @@ def _max_batch_images(engine: Engine) -> int:
     return engine.max_images * (_ENCODER_RUNS if engine.device == "CPU" else 1)
 
 
-def _good(image: bytes | None = None) -> Item:
+def _good_item(image: bytes | None = None) -> Item:
     return Item(Product("", product_name="warm up", image=image), top_k=1, all_heads=True)
 
 

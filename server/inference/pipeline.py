@@ -1,4 +1,4 @@
-"""The way of a request's products through the lanes of one model."""
+"""The pipeline of one model: checks, caches and answers the products of a request by its lanes."""
 
 import threading
 import time
@@ -18,16 +18,16 @@ from server.errors import FieldError, RequestError, WaitTooLongError
 from server.inference.lanes import Lanes
 from server.settings import ServerSettings
 
-_ESTIMATE_MARGIN = 1.1  # what is answered a little too late was work for nothing
+_ESTIMATE_MARGIN = 1.1  # an answer that is slightly late is wasted computation
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What became of a request's products, and where the time went; see `Timings` in the contract.
+class RequestResult:
+    """The outcomes of a request's products and the time of each phase; see `Timings` in the contract.
 
     Args:
-        outcomes: one for each product, in order; an error that is neither ProductError nor
-            PictureError is a fault of the server.
+        outcomes: one for each product, in order; an error that is neither ProductError nor PictureError is an
+            internal error.
     """
 
     outcomes: list[Prediction | Exception]
@@ -37,11 +37,11 @@ class Answered:
 
 
 class Pipeline:
-    """The lanes of one model, and what goes on before and behind them.
+    """Answers requests by the lanes of one model, and replaces the lanes when the engine fails.
 
     Attributes:
-        lanes: what answers now; others take their place when the engine is opened again.
-        is_closed: whether it is over.
+        lanes: the lanes in use; `reopen` replaces them.
+        is_closed: True after `close`.
     """
 
     def __init__(self, predictor: Predictor, settings: ServerSettings):
@@ -52,16 +52,16 @@ class Pipeline:
 
     @property
     def predictor(self) -> Predictor:
-        """What answers now."""
+        """The predictor in use."""
         return self.lanes.predictor
 
     @property
     def is_serving(self) -> bool:
-        """Whether requests are answered; False while the engine is down, and after `close`."""
+        """True while requests are answered; False while the engine is down, and after `close`."""
         return self.lanes.fault is None
 
     def warm_up(self, throttle: Throttle | None = None) -> None:
-        """Run batches of every size, because engines prepare on the first of a kind and no caller shall wait.
+        """Run batches of every size, so that no caller waits for the engine to compile.
 
         Args:
             throttle: see `Lanes.warm_up`.
@@ -69,7 +69,7 @@ class Pipeline:
         self.lanes.warm_up(throttle)
 
     def reopen(self) -> None:
-        """Put newly opened lanes in the place of halted ones, when they have run once.
+        """Replace halted lanes by newly opened ones, after these are warmed up.
 
         Raises:
             BundleError: the bundle is gone or damaged.
@@ -91,29 +91,29 @@ class Pipeline:
         lanes.close()
 
     def wait_s(self, has_texts: bool, has_pictures: bool) -> float:
-        """How long a request that came now would wait, seconds."""
+        """Estimate the queue time of a new request, seconds."""
         text_s = self.lanes.text.wait_s() if has_texts else 0.0
         picture_s = self.lanes.picture.wait_s() if has_pictures else 0.0
         return max(text_s, picture_s)
 
     def answer_s(self, num_texts: int, num_pictures: int) -> float:
-        """How long a request that came now would take, the wait included, seconds."""
+        """Estimate the time of a new request, queue time included, seconds."""
         text_s = self.lanes.text.wait_s(num_texts) if num_texts else 0.0
         picture_s = self.lanes.picture.wait_s(num_pictures) if num_pictures else 0.0
         return max(text_s, picture_s)
 
-    async def answer(self, question: Question, call: Call) -> Answered:
-        """Answer what can be answered; items that are errors already stay what they are.
+    async def answer(self, question: Question, call: Call) -> RequestResult:
+        """Answer the products of a request; items that are errors already become their outcomes.
 
         Raises:
             RequestError: the model has no category `mask_parent`.
-            OverloadError: no room, or no answer before the deadline; nothing of the request stays in a queue.
-            TooLateError: the deadline passed in a queue.
+            OverloadError: a queue is full, or no answer is expected before the deadline; nothing stays in a queue.
+            DeadlineExceededError: the deadline passed in a queue.
             EngineDownError: the engine has failed or hangs.
-            StoppingError: the call was cut.
-            asyncio.CancelledError: the caller has left.
+            StoppingError: the call was aborted.
+            asyncio.CancelledError: the caller cancelled.
         """
-        lanes = self.lanes  # to the end: other lanes may be of another state of the bundle
+        lanes = self.lanes  # for the whole request: `reopen` may replace them by lanes of a changed bundle
         sub_tree = _sub_tree(lanes.predictor.bundle.taxonomy, question.mask_parent) if question.mask_parent else None
         outcomes: dict[int, Prediction | Exception] = {}
         texts: dict[int, Product] = {}
@@ -125,7 +125,7 @@ class Pipeline:
                     raise item
                 lanes.predictor.check(item)
             except ProductError as error:
-                outcomes[i] = _located(item, error)
+                outcomes[i] = _with_field(item, error)
                 continue
             if not reads_pictures or item.image is None:
                 texts[i] = item
@@ -137,7 +137,7 @@ class Pipeline:
         run = RequestRun(lanes, question, call, sub_tree)
         outcomes.update(await run.answer(texts, pictures))
         ordered = [outcomes[i] for i in range(len(question.items))]
-        return Answered(ordered, run.decode_s, run.queue_s, run.inference_s)
+        return RequestResult(ordered, run.decode_s, run.queue_s, run.inference_s)
 
     def close(self) -> None:
         """Stop the lanes and free the engine."""
@@ -146,9 +146,9 @@ class Pipeline:
         self.lanes.close()
 
     def _check_wait(self, num_texts: int, num_pictures: int, call: Call) -> None:
-        """Refuse what would come too late for its caller, before anything is done for it.
+        """Reject a request that would miss its deadline, before any computation.
 
-        What need not wait is always tried, however long it took before: the next estimate learns from it.
+        A request that need not wait is always run, whatever the estimate: its time corrects the next estimate.
         """
         wait_s = self.wait_s(num_texts > 0, num_pictures > 0)
         if not wait_s:
@@ -170,8 +170,8 @@ def _sub_tree(taxonomy: Taxonomy, mask_parent: str) -> SubTree:
         raise RequestError([("mask_parent", str(error))]) from error
 
 
-def _located(item: Product | ProductError, error: ProductError) -> ProductError:
-    """What is wrong with features is told with their field's name."""
+def _with_field(item: Product | ProductError, error: ProductError) -> ProductError:
+    """Name the field image_features in an error about them."""
     if isinstance(item, Product) and item.image_features is not None:
         return FieldError("image_features", str(error))
     return error

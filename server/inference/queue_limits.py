@@ -1,4 +1,4 @@
-"""Room in front of a program: how much may wait."""
+"""Limits of a queue: most items and most bytes."""
 
 import threading
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from server.errors import QueueFullError
 
 
 class QueueLimits:
-    """So many items and so many bytes; thread-safe.
+    """Counts the items and bytes of a queue and rejects what exceeds the limits. Thread-safe.
 
-    Where nothing waits one request is taken whatever its bytes, or it would be refused for good.
+    An empty queue accepts one request of any size in bytes, because it would be rejected forever otherwise.
 
     Args:
-        name: of the queue, for the refused caller.
-        max_items, max_bytes: most that may be taken at the same time.
-        wait_s: how long what is there will take, seconds; told to the refused caller.
+        name: the queue's name, for error messages.
+        max_items, max_bytes: limits of the queue.
+        wait_s: returns the expected time until the queue is empty, seconds; becomes the retry delay.
     """
 
     def __init__(self, name: str, max_items: int, max_bytes: int, wait_s: Callable[[], float]):
@@ -26,30 +26,31 @@ class QueueLimits:
         self.items = 0
         self.num_bytes = 0
 
-    def take(self, items: int, num_bytes: int) -> None:
-        """Take places for one request.
+    def reserve(self, items: int, num_bytes: int) -> None:
+        """Reserve room for one request.
 
         Raises:
-            QueueFullError: there is no room; nothing was taken.
+            QueueFullError: there is no room; nothing was reserved.
         """
         with self._lock:
-            refusal = self._refusal(items, num_bytes)
-            if refusal is None:
+            excess = self._excess(items, num_bytes)
+            if excess is None:
                 self.items += items
                 self.num_bytes += num_bytes
-        if refusal is not None:
-            text = f"the {self._name} queue has no room for {refusal} are taken; wait and send the request again"
+        if excess is not None:
+            text = f"the {self._name} queue is full: {excess}; wait and send the request again"
             raise QueueFullError(text, self._wait_s())
 
-    def give_back(self, items: int, num_bytes: int) -> None:
-        """Free places that were taken."""
+    def release(self, items: int, num_bytes: int) -> None:
+        """Release room that was reserved."""
         with self._lock:
             self.items -= items
             self.num_bytes -= num_bytes
 
-    def _refusal(self, items: int, num_bytes: int) -> str | None:
+    def _excess(self, items: int, num_bytes: int) -> str | None:
+        """Describe how a request exceeds the limits; None when it fits."""
         if self.items + items > self._max_items:
-            return f"{items} more, {self.items} of {self._max_items} places"
+            return f"it holds {self.items} of {self._max_items} items, {items} more do not fit"
         if self.items and self.num_bytes + num_bytes > self._max_bytes:
-            return f"{num_bytes} bytes more, {self.num_bytes} of {self._max_bytes} bytes"
+            return f"it holds {self.num_bytes} of {self._max_bytes} bytes, {num_bytes} more do not fit"
         return None

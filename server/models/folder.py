@@ -1,4 +1,4 @@
-"""What lies in a folder of models/<name>/<version>/ at one moment."""
+"""Scans a folder of models/<name>/<version>/."""
 
 import os
 import re
@@ -16,7 +16,7 @@ class VersionFolder:
     """One version on disk.
 
     Args:
-        fingerprint: differs when a file was added, removed, written or made readable.
+        fingerprint: changes when a file is added, removed, written or made readable.
     """
 
     name: str
@@ -27,11 +27,11 @@ class VersionFolder:
 
 @dataclass(frozen=True)
 class FolderScan:
-    """The versions that have a manifest, and what could not be looked at.
+    """The versions that have a manifest, and the folders that could not be read.
 
     Args:
         versions: by model name, the newest first.
-        unreadable: folder to reason; of a model in here nothing is known.
+        unreadable: the reason by folder; the state of a model in it is unknown.
     """
 
     versions: dict[str, list[VersionFolder]] = field(default_factory=dict)
@@ -39,9 +39,9 @@ class FolderScan:
 
 
 def scan_models(models_dir: Path) -> FolderScan:
-    """Look at a folder of models; temporary and hidden folders (".name") are passed over.
+    """Scan a folder of models; hidden and temporary folders (".name") are skipped.
 
-    Never raises OSError: a folder that cannot be read is named in the answer.
+    Never raises OSError: a folder that cannot be read is listed in the result.
     """
     scan = FolderScan()
     for model_dir in _folders(models_dir, scan):
@@ -56,20 +56,20 @@ def scan_models(models_dir: Path) -> FolderScan:
 
 
 def version_key(version: str) -> list[tuple[bool, int, str]]:
-    """Sorts versions by the numbers in them: '9' before '10', 'v1.9' before 'v1.10', words before numbers."""
+    """Return a sort key that orders versions by their numbers: '9' before '10', 'v1.9' before 'v1.10', words first."""
     parts = re.findall(r"\d+|\D+", version)
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """Of the files of one version as they are now; never raises OSError."""
+    """Return the fingerprint of the current files of one version; never raises OSError."""
     return tuple((str(file.relative_to(path)), *_stat(file)) for file in sorted(path.rglob("*")) if not file.is_dir())
 
 
 def _stat(file: Path) -> tuple[int, ...]:
     try:
         stat = file.stat()
-    except OSError as error:  # it went while we looked, or may not be looked at
+    except OSError as error:  # it was removed during the scan, or may not be read
         return (error.errno or 0,)
     return (stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
 
@@ -88,6 +88,6 @@ def _may_have_manifest(path: Path) -> bool:
         (path / FILES.manifest).lstat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # it may well be there: loading says what is wrong, and nobody takes it for removed
+    except OSError:  # it may be there: loading reports the error, and the version does not count as removed
         return True
     return True

@@ -1,4 +1,4 @@
-"""Opens one version of a model: verified, compiled and warmed up, ready for calls."""
+"""Loads one version of a model: verifies, compiles and warms it up."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,13 +12,13 @@ from server.inference.pipeline import Pipeline
 from server.models.registry import ServedModel
 from server.settings import ServerSettings
 
-#: Of loading beside calls, more than the picture encoder's 3: a fifth to a third of a contended core. Not more: such a
-#: thread may hold the interpreter's lock while it waits for a core, and then every call waits with it.
+#: Niceness of loading beside calls, above the picture encoder's 3: a fifth to a third of a contended core. Not more,
+#: because such a thread may hold the interpreter's lock while it waits for a core, and then every call waits.
 _NICENESS = 6
 
 
 class ModelLoader:
-    """Opens bundles for serving."""
+    """Loads bundles for serving."""
 
     def __init__(self, settings: ServerSettings):
         self._settings = settings
@@ -27,17 +27,16 @@ class ModelLoader:
         """Verify, compile and warm up one version.
 
         Args:
-            name: the name callers use, with the folder's name as the version; None takes both from the bundle.
-            throttle: for calls that are served meanwhile, which go first where the system allows it, at the price of
-                time.
+            name: the model's name for callers, with the folder's name as the version; None takes both from the bundle.
+            throttle: slows loading down in favour of calls that are served meanwhile.
         Raises:
             BundleError: the bundle is missing or damaged.
             EngineError: the engine cannot run it.
         """
         settings = self._settings
         throttle = throttle or Throttle()
-        # The threads end with the loading, for a priority once lowered may not be raised again. What lives
-        # on (the engine with its threads, the batchers) is made by this thread and keeps its priority.
+        # These threads end with the loading, because a lowered priority cannot be raised again. Objects that live on
+        # (the engine with its threads, the batchers) are made by the calling thread and keep its priority.
         with ThreadPoolExecutor(1, "loader", lower_thread_priority, (_NICENESS if throttle.is_active else 0,)) as pool:
             bundle = pool.submit(_read, path, throttle).result()
             engine = open_engine(

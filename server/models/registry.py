@@ -1,4 +1,4 @@
-"""The models that a server holds, and who still uses which."""
+"""The registry of loaded models, with leases for the calls that use them."""
 
 import threading
 from collections import Counter
@@ -16,7 +16,7 @@ _CLOSE_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A loaded version of a model, under the names that callers use."""
+    """A loaded version of a model, with the name and version that callers use."""
 
     name: str
     version: str
@@ -24,17 +24,17 @@ class ServedModel:
 
     @property
     def predictor(self) -> Predictor:
-        """What runs it now; another one after its engine was opened again."""
+        """The predictor in use; replaced when its engine is restarted."""
         return self.pipeline.predictor
 
 
 @dataclass(frozen=True)
 class VersionState:
-    """What became of one version of a model.
+    """The state of one version of a model.
 
     Args:
         state: "serving" answers calls that name no version, "loaded" those that pin it, "refused" none.
-        reason: why it is refused; empty otherwise.
+        reason: the error of a refused version; empty otherwise.
     """
 
     name: str
@@ -46,8 +46,8 @@ class VersionState:
 class ModelRegistry:
     """The loaded models by name, one or more versions each. Thread-safe.
 
-    A call leases the version that answers it. A version that is no longer published takes no new
-    calls; those that hold a lease end on it, and only then it is closed.
+    A call leases the version that answers it. A version that is no longer published accepts no new
+    calls and is closed when the last lease ends.
     """
 
     def __init__(self) -> None:
@@ -59,18 +59,18 @@ class ModelRegistry:
         self._closers: list[threading.Thread] = []
 
     def __iter__(self) -> Iterator[ServedModel]:
-        """Every loaded version, by name and the newest first."""
-        models = self._models  # replaced on a change, never changed
+        """Iterate over the loaded versions, by name and the newest first."""
+        models = self._models  # replaced on a change, never modified
         return (model for name in sorted(models) for model in models[name])
 
     @property
     def names(self) -> list[str]:
-        """The names that callers may use, sorted."""
+        """The names of the loaded models, sorted."""
         return sorted(self._models)
 
     @property
     def states(self) -> list[VersionState]:
-        """What became of every version looked at: the loaded ones, then the refused ones."""
+        """The states of all versions: the loaded ones, then the refused ones."""
         models, refusals = self._models, self._refusals
         return [
             VersionState(model.name, model.version, "serving" if model is versions[0] else "loaded")
@@ -80,13 +80,13 @@ class ModelRegistry:
 
     @contextmanager
     def lease(self, name: str, version: str) -> Iterator[ServedModel]:
-        """The model that a request asks for, not closed before the `with` ends.
+        """Lease the model that a request asks for; it is not closed before the `with` ends.
 
         Args:
             name: empty for the only one.
             version: empty for the newest.
         Raises:
-            RequestError: no such model or version; says which there are.
+            RequestError: no such model or version; the text lists those that exist.
         """
         with self._lock:
             model = self._find(name, version)
@@ -99,13 +99,13 @@ class ModelRegistry:
                 self._close_idle()
 
     def loaded(self, name: str) -> tuple[ServedModel, ...]:
-        """The loaded versions of one model, the newest first; none when there is no such model."""
+        """Return the loaded versions of one model, the newest first; empty when there is no such model."""
         return self._models.get(name, ())
 
     def publish(self, name: str, versions: Sequence[ServedModel]) -> None:
-        """Answer calls for `name` with these from now on, the newest first; none takes the name away.
+        """Serve these versions of a model from now on, the newest first; an empty sequence removes the model.
 
-        Versions that were published and are not among them close after their last call.
+        Versions published before and not among them are closed after their last call.
         """
         with self._lock:
             self._retired.update(set(self.loaded(name)).difference(versions))
@@ -114,11 +114,11 @@ class ModelRegistry:
             self._close_idle()
 
     def set_refusals(self, refusals: Sequence[VersionState]) -> None:
-        """Tell which versions on disk are not served, and why."""
+        """Set the versions on disk that are refused."""
         self._refusals = tuple(refusals)
 
     def close(self) -> None:
-        """Stop the pipelines and free the engines, calls or not."""
+        """Stop all pipelines and free the engines, even while calls run."""
         with self._lock:
             models = [*self, *self._retired]
             self._models, self._retired = {}, set()
@@ -144,7 +144,7 @@ class ModelRegistry:
         raise RequestError([("model_version", description)])
 
     def _close_idle(self) -> None:
-        """Close the retired versions without a call, off the caller's thread; the caller holds the lock."""
+        """Close retired versions without leases, on threads of their own; the caller holds the lock."""
         for model in [model for model in self._retired if not self._num_leases[model]]:
             self._retired.discard(model)
             del self._num_leases[model]

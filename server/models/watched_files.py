@@ -1,19 +1,19 @@
-"""Small files that are read again when they change: certificates, keys, tokens."""
+"""Small files that are read again when they change, such as certificates, keys and tokens."""
 
 from pathlib import Path
 
 
 class WatchedFiles:
-    """A set of files that belong together."""
+    """A set of files that are read together when one of them changes."""
 
     def __init__(self, *paths: Path):
         self._paths = paths
         self._stamps: list[tuple[int, int, int] | None] = []
 
     def read_if_changed(self) -> list[bytes] | None:
-        """The contents, in order; None when no file has changed since the last call.
+        """Return the contents, in order; None when no file has changed since the last call.
 
-        A file that is replaced while this reads is read again by the next call.
+        A file that is replaced while it is read is read again by the next call.
 
         Raises:
             OSError: a file cannot be read; once for each change.

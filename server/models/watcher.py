@@ -1,4 +1,4 @@
-"""Follows a folder of models: what appears is loaded beside what is served, then swapped in."""
+"""Watches a folder of models: loads new versions beside the served ones, then swaps them in."""
 
 import logging
 import threading
@@ -13,15 +13,15 @@ from server.models.folder import Fingerprint, FolderScan, VersionFolder, fingerp
 from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry, ServedModel, VersionState
 
-#: Pauses between the steps of loading beside calls, times their length: without, p99 doubled meanwhile.
-_REST = 3.0
+#: Length of the pauses between the steps of loading beside calls, times that of a step; without them p99 doubled.
+_THROTTLE_RATIO = 3.0
 
 _log = logging.getLogger("aisle.server")
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """The files that a loaded version was read from."""
+    """The files of a loaded version, as they were when it was read."""
 
     fingerprint: Fingerprint
     manifest: bytes
@@ -29,22 +29,22 @@ class _Opened:
 
 @dataclass(frozen=True)
 class _Refused:
-    """The files that could not be served, and why."""
+    """A version that could not be loaded, with its error."""
 
     folder: VersionFolder
     error: Exception
 
 
 class ModelWatcher:
-    """Keeps a registry at the newest good versions of a folder of models.
+    """Keeps a registry at the newest valid versions of a folder of models.
 
-    A folder is looked at only when it stayed the same from one poll to the next, so that a copy
-    in progress is neither read nor reported. A version that cannot be served is refused with one
-    log line and tried again when its files change. Whatever happens on the disk, what is served
-    stays until something better is loaded or the folder of its model is plainly gone.
+    A version is read only when its folder did not change between two polls, so that a copy in progress is neither
+    read nor reported. A version that cannot be loaded is refused with one log line and tried again when its files
+    change. Whatever happens on disk, a served version stays until a better one is loaded or the folder of its model
+    is removed.
 
     Args:
-        num_versions: newest good versions of each model to keep loaded.
+        num_versions: newest valid versions of each model to keep loaded.
     """
 
     def __init__(self, models_dir: Path, loader: ModelLoader, registry: ModelRegistry, num_versions: int):
@@ -55,18 +55,18 @@ class ModelWatcher:
         self._scan = FolderScan()
         self._opened: dict[Path, _Opened] = {}
         self._refused: dict[Path, _Refused] = {}
-        self._troubles: dict[Path, str] = {}
-        self._stop_asked = threading.Event()
+        self._scan_errors: dict[Path, str] = {}
+        self._stop_requested = threading.Event()
         self._thread: threading.Thread | None = None
 
     def load(self) -> None:
-        """Load what lies there now, before there are any calls.
+        """Load the current versions, before the server accepts calls.
 
         Raises:
-            AisleError: not one model can be served; why the first cannot.
+            AisleError: no model can be served; the error of the first one.
         """
         self._scan = scan_models(self._models_dir)
-        self._follow(self._scan)
+        self._sync(self._scan)
         if self._registry.names:
             return
         if self._refused:
@@ -79,53 +79,53 @@ class ModelWatcher:
         )
 
     def poll(self) -> None:
-        """Look once, and do what follows from what was the same the last time."""
+        """Scan once, and apply the folders that did not change since the last scan."""
         scan = scan_models(self._models_dir)
-        self._follow(scan)
+        self._sync(scan)
         self._scan = scan
 
     def start(self, poll_s: float, on_names: Callable[[list[str]], None]) -> None:
-        """Poll from now on, on a thread of its own.
+        """Start polling, on a thread of its own.
 
         Args:
-            on_names: called with the names of all models after one came or went.
+            on_names: called with the names of all models after one was added or removed.
         """
         self._thread = threading.Thread(target=self._watch, args=(poll_s, on_names), name="model-watcher", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Swap nothing any more; returns when a version that is being loaded was put away."""
-        self._stop_asked.set()
+        """Stop polling; return when a version that is being loaded has been closed."""
+        self._stop_requested.set()
         if self._thread is not None:
             self._thread.join()
 
     def _watch(self, poll_s: float, on_names: Callable[[list[str]], None]) -> None:
         names = self._registry.names
-        while not self._stop_asked.wait(poll_s):
+        while not self._stop_requested.wait(poll_s):
             try:
                 self.poll()
                 if self._registry.names != names:
                     names = self._registry.names
                     on_names(names)
-            except Exception:  # a fault of ours must not end the watching
-                _log.exception("the watch over %s met an error and goes on", self._models_dir)
+            except Exception:  # an error of the watcher itself must not end it
+                _log.exception("watching %s failed; it is tried again", self._models_dir)
 
-    def _follow(self, scan: FolderScan) -> None:
-        """Bring the registry in line with a scan, as far as it agrees with the one before."""
+    def _sync(self, scan: FolderScan) -> None:
+        """Update the registry to a scan, for the folders that are the same as in the scan before."""
         if self._models_dir in scan.unreadable or not scan.versions:
-            self._report_troubles(scan)
+            self._report_scan_errors(scan)
             return
         for name in sorted({*scan.versions, *self._registry.names}):
-            if self._models_dir / name not in scan.unreadable and not self._stop_asked.is_set():
-                self._follow_model(name, scan)
+            if self._models_dir / name not in scan.unreadable and not self._stop_requested.is_set():
+                self._sync_model(name, scan)
         on_disk = {folder.path for folders in scan.versions.values() for folder in folders}
         self._refused = {path: refused for path, refused in self._refused.items() if path in on_disk}
-        self._report_troubles(scan)
+        self._report_scan_errors(scan)
         self._registry.set_refusals(
             [VersionState(r.folder.name, r.folder.version, "refused", str(r.error)) for r in self._refused.values()]
         )
 
-    def _follow_model(self, name: str, scan: FolderScan) -> None:
+    def _sync_model(self, name: str, scan: FolderScan) -> None:
         found = {folder.version: folder for folder in scan.versions.get(name, [])}
         before = {folder.version: folder for folder in self._scan.versions.get(name, [])}
         loaded = {model.version: model for model in self._registry.loaded(name)}
@@ -133,23 +133,23 @@ class ModelWatcher:
         for version in sorted({*found, *loaded}, key=version_key, reverse=True):
             folder, model = found.get(version), loaded.get(version)
             if folder == before.get(version):
-                model = self._current(folder, model)
+                model = self._choose(folder, model)
             if model is not None:
                 wanted.append(model)
-            if len(wanted) == self._num_versions or self._stop_asked.is_set():
+            if len(wanted) == self._num_versions or self._stop_requested.is_set():
                 break
-        if self._stop_asked.is_set():
+        if self._stop_requested.is_set():
             for model in set(wanted).difference(loaded.values()):
                 model.pipeline.close()
         elif wanted != list(loaded.values()):
             self._publish(name, wanted, bool(found))
 
-    def _current(self, folder: VersionFolder | None, model: ServedModel | None) -> ServedModel | None:
-        """What to serve for a version whose folder has settled.
+    def _choose(self, folder: VersionFolder | None, model: ServedModel | None) -> ServedModel | None:
+        """Return the model to serve for a version whose folder did not change between two scans.
 
         Args:
-            folder: None when it is gone.
-            model: what is loaded of that version.
+            folder: None when it was removed.
+            model: the loaded model of that version, if any.
         """
         if folder is None:
             return None
@@ -161,7 +161,7 @@ class ModelWatcher:
         return self._open(folder) or model
 
     def _is_same(self, folder: VersionFolder) -> bool:
-        """Whether a loaded version still has the manifest that it was loaded with, or an unreadable one."""
+        """Return True when the manifest on disk is the one that a version was loaded with, or cannot be read."""
         opened = self._opened[folder.path]
         if folder.fingerprint == opened.fingerprint:
             return True
@@ -171,12 +171,12 @@ class ModelWatcher:
             return True
 
     def _open(self, folder: VersionFolder) -> ServedModel | None:
-        """Load a version; None when it cannot be served, or changed while it was read."""
+        """Load a version; return None when it cannot be served, or changed while it was read."""
         try:
             manifest = (folder.path / FILES.manifest).read_bytes()
-            throttle = Throttle(0.0 if self._thread is None else _REST, self._stop_asked)
+            throttle = Throttle(0.0 if self._thread is None else _THROTTLE_RATIO, self._stop_requested)
             model = self._loader.open(folder.path, folder.name, throttle)
-        except Exception as error:  # whatever is wrong with one version, the others go on
+        except Exception as error:  # an error of one version must not affect the others
             self._refused[folder.path] = _Refused(folder, error)
             _log.error(
                 "refused %s %s: %s; it is tried again when its files change",
@@ -193,7 +193,7 @@ class ModelWatcher:
         return model
 
     def _publish(self, name: str, wanted: list[ServedModel], is_on_disk: bool) -> None:
-        """Serve `wanted`, unless that would be nothing while there is something better."""
+        """Publish `wanted`; an empty list only when the model was removed from disk and others are served."""
         names, served = self._registry.names, self._registry.loaded(name)
         if not wanted and (is_on_disk or names == [name]):
             return
@@ -206,12 +206,12 @@ class ModelWatcher:
             several = ", ".join(self._registry.names)
             _log.warning("there are several models now, calls that name none of them are refused: %s", several)
 
-    def _report_troubles(self, scan: FolderScan) -> None:
-        """One line when the folder, or one in it, becomes unreadable or empty; none while it stays so."""
-        troubles = dict(scan.unreadable)
-        if not scan.versions and not troubles:
-            troubles[self._models_dir] = "it holds no model any more"
-        for path, reason in troubles.items():
-            if self._registry.names and self._troubles.get(path) != reason:
-                _log.error("cannot follow %s: %s; what is served stays", path, reason)
-        self._troubles = troubles
+    def _report_scan_errors(self, scan: FolderScan) -> None:
+        """Log once when the folder, or one in it, becomes unreadable or empty."""
+        errors = dict(scan.unreadable)
+        if not scan.versions and not errors:
+            errors[self._models_dir] = "it holds no model any more"
+        for path, reason in errors.items():
+            if self._registry.names and self._scan_errors.get(path) != reason:
+                _log.error("cannot read %s: %s; the served versions stay", path, reason)
+        self._scan_errors = errors

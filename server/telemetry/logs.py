@@ -1,4 +1,4 @@
-"""How the server's log lines look."""
+"""Formats of the server's log lines."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ from typing import Literal
 LogFormat = Literal["text", "json"]
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-#: What every record has; anything else was given by `extra=`.
+#: Attributes of every record; any other was given by `extra=`.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
 
@@ -16,7 +16,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, fields given by `extra=`, and the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record; a field that JSON cannot hold is given as its text."""
+        """Format a record; a field that JSON cannot represent is given as its text."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -30,7 +30,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(log_format: LogFormat) -> None:
-    """Write the log of this process to its standard error, from INFO on."""
+    """Write the log of this process to standard error, at level INFO and above."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""What is counted and measured of calls and answers, for Prometheus."""
+"""Prometheus metrics of calls and answers."""
 
 import threading
 from weakref import WeakKeyDictionary
@@ -9,10 +9,10 @@ from model.prediction.answers import Prediction
 from model.taxonomy import SEPARATOR
 from proto.aisle.v1 import classifier_pb2
 from server.errors import status_reason
-from server.inference.pipeline import Answered
+from server.inference.pipeline import RequestResult
 from server.models.registry import ServedModel
 
-#: First-level categories of a model with a series of their own; each costs memory here and in Prometheus.
+#: Most first-level categories of a model with a time series of their own; each takes memory here and in Prometheus.
 MAX_CATEGORIES = 200
 OTHER = "other"
 
@@ -21,10 +21,10 @@ _MODEL = ("model", "version")
 
 
 class Metrics:
-    """The instruments of one server, in a registry of their own. Thread-safe.
+    """The metrics of one server, in a registry of their own. Thread-safe.
 
     Attributes:
-        registry: what a scrape reads.
+        registry: the registry that a scrape reads.
     """
 
     def __init__(self) -> None:
@@ -39,21 +39,21 @@ class Metrics:
 
         self._calls = counter("calls", "Calls that ended, by gRPC code", "method", "code")
         self._rejections = counter("rejections", "Requests without an answer, by reason of ErrorInfo", "reason")
-        self.decode = seconds("decode", "Decoding of the pictures of a request that has some")
-        self.queue = seconds("queue", "Wait of a request for the engine")
-        self.inference = seconds("inference", "Submission of the engine on a request")
-        self.request = seconds("request", "An answered request, from its message to its answer")
+        self.decode = seconds("decode", "Time of decoding the pictures of a request that has some")
+        self.queue = seconds("queue", "Time that a request waits for the engine")
+        self.inference = seconds("inference", "Time of the engine on a request")
+        self.request = seconds("request", "Time of an answered request, from its message to its answer")
         self.products = counter("products", "Products by outcome", *_MODEL, "outcome")
         self.product_errors = counter("product_errors", "Products without an answer, by reason", *_MODEL, "reason")
         self.categories = counter(
             "answered_categories", f"Best answers by category of the first level, or {OTHER}", *_MODEL, "category"
         )
         self._lock = threading.Lock()
-        self._of_models: WeakKeyDictionary[ServedModel, _ModelMetrics] = WeakKeyDictionary()
+        self._model_metrics: WeakKeyDictionary[ServedModel, _ModelMetrics] = WeakKeyDictionary()
         self._scrapes_since_loaded: dict[tuple[str, str], int] = {}
 
     def count_call(self, method: str, code: str) -> None:
-        """Count a call that has ended; both values come from small sets."""
+        """Count a call that has ended; both labels have few values."""
         self._calls.labels(method, code).inc()
 
     def count_rejection(self, reason: str) -> None:
@@ -61,26 +61,26 @@ class Metrics:
         self._rejections.labels(reason).inc()
 
     def observe(
-        self, model: ServedModel, answered: Answered, response: classifier_pb2.ClassifyResponse, total_s: float
+        self, model: ServedModel, result: RequestResult, response: classifier_pb2.ClassifyResponse, total_s: float
     ) -> None:
-        """Learn from an answered request.
+        """Record an answered request.
 
         Args:
-            response: what its caller gets.
-            total_s: from the message to the answer, seconds.
+            response: the response that its caller receives.
+            total_s: time from the message to the answer, seconds.
         """
-        metrics = self._of_models.get(model)
+        metrics = self._model_metrics.get(model)
         if metrics is None:
             with self._lock:
-                metrics = self._of_models.setdefault(model, _ModelMetrics(self, model))
+                metrics = self._model_metrics.setdefault(model, _ModelMetrics(self, model))
                 self._scrapes_since_loaded[model.name, model.version] = 0
-        metrics.observe(answered, response, total_s)
+        metrics.observe(result, response, total_s)
 
     def forget_unloaded(self, loaded: set[tuple[str, str]]) -> None:
-        """Drop the series of versions that are gone, after a scrape had their last numbers.
+        """Drop the time series of unloaded versions, after a scrape has read their last values; called once per scrape.
 
         Args:
-            loaded: name and version of every one that is there; to be called once a scrape.
+            loaded: name and version of every loaded model.
         """
         with self._lock:
             for labels, scrapes in list(self._scrapes_since_loaded.items()):
@@ -96,7 +96,7 @@ class Metrics:
 
 
 class _ModelMetrics:
-    """Those of one loaded version; its labels are looked up once, which is most of what a count costs."""
+    """The metrics of one loaded version; labels are looked up once, because that is most of the cost of a count."""
 
     def __init__(self, metrics: Metrics, model: ServedModel):
         self._labels = labels = (model.name, model.version)
@@ -112,15 +112,15 @@ class _ModelMetrics:
         self._categories = {category: metrics.categories.labels(*labels, category) for category in first_level}
         self._other = metrics.categories.labels(*labels, OTHER)
 
-    def observe(self, answered: Answered, response: classifier_pb2.ClassifyResponse, total_s: float) -> None:
-        if answered.decode_s:
-            self._decode.observe(answered.decode_s)
-        self._queue.observe(answered.queue_s)
-        self._inference.observe(answered.inference_s)
+    def observe(self, result: RequestResult, response: classifier_pb2.ClassifyResponse, total_s: float) -> None:
+        if result.decode_s:
+            self._decode.observe(result.decode_s)
+        self._queue.observe(result.queue_s)
+        self._inference.observe(result.inference_s)
         self._request.observe(total_s)
         num_needs_review = num_failed = 0
         counts: dict[str, int] = {}
-        for outcome in answered.outcomes:
+        for outcome in result.outcomes:
             if isinstance(outcome, Prediction):
                 num_needs_review += outcome.needs_review
                 category = outcome.categories[0].category.partition(SEPARATOR)[0]
@@ -128,7 +128,7 @@ class _ModelMetrics:
             else:
                 num_failed += 1
         self._needs_review.inc(num_needs_review)
-        self._accepted.inc(len(answered.outcomes) - num_failed - num_needs_review)
+        self._accepted.inc(len(result.outcomes) - num_failed - num_needs_review)
         for category, count in counts.items():
             self._categories.get(category, self._other).inc(count)
         if num_failed:

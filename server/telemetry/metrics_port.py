@@ -1,17 +1,17 @@
-"""The port where Prometheus looks, beside the one of the calls."""
+"""The HTTP port that serves metrics to Prometheus."""
 
 from prometheus_client import CollectorRegistry, start_http_server
 
 
 class MetricsPort:
-    """Answers GET /metrics with a registry, on threads of its own.
+    """Serves GET /metrics from a registry, on threads of its own.
 
     Args:
         port: 0 takes a free one.
     Attributes:
-        port: the one it listens on.
+        port: the port it listens on.
     Raises:
-        OSError: the port is taken or the address is not ours.
+        OSError: the port is taken or the address is not of this machine.
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int):
@@ -20,7 +20,7 @@ class MetricsPort:
         self.port = self._server.server_port
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -1,4 +1,4 @@
-"""Sees every call of the service from its beginning to its end, whoever ends it."""
+"""The gRPC interceptor that admits, counts and traces calls, and turns exceptions into statuses."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from grpc_status import rpc_status
 
 from model.errors import SettingsError
 from proto.aisle.v1 import classifier_pb2
-from server.calls.malformed import tolerant
-from server.errors import Refusal, request_status, status_reason
+from server.calls.malformed import catch_decode_error
+from server.errors import Rejection, request_status, status_reason
 from server.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:  # opentelemetry need not be installed
     from server.telemetry.tracing import CallSpan, Tracing
 
 _SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"]
-#: A set, because callers may make up names without end. Others, such as health checks, are not counted.
+#: A fixed set, because callers may invent any number of names. Others, such as health checks, are not counted.
 _METHODS = {f"/{_SERVICE.full_name}/{method.name}": method.name for method in _SERVICE.methods}
 
 Behaviour = Callable[[Any, Any], Any]
 
 
-class Gate(Protocol):
-    """Stands before every call."""
+class AdmissionCheck(Protocol):
+    """Decides for every call, before its message is read, if it is rejected."""
 
-    def refusal(self, call: grpc.HandlerCallDetails) -> Refusal | None:
-        """Why the call ends here, before its message is read; None where it goes on."""
+    def rejection(self, call: grpc.HandlerCallDetails) -> Rejection | None:
+        """Return the status that rejects the call; None to admit it."""
         ...
 
 
 class CallObserver(grpc.aio.ServerInterceptor):
-    """Lets calls through gates, ends them with the status of the error that their handler raises, and counts them.
+    """Admits calls, ends them with the status of the exception that their handler raises, and counts them.
 
-    Around each is a span where somebody collects them. What grpc itself refuses (a message over the
-    limit, say) is not seen.
+    With tracing, each call has a span. Calls that grpc itself rejects (such as a message over the size limit)
+    are not observed.
 
     Args:
-        tracing: None when nobody collects spans.
-        gates: asked in order.
+        tracing: None when no spans are collected.
+        admission_checks: checked in order; the first rejection counts.
     """
 
-    def __init__(self, metrics: Metrics, tracing: Tracing | None, gates: Sequence[Gate]):
+    def __init__(self, metrics: Metrics, tracing: Tracing | None, admission_checks: Sequence[AdmissionCheck]):
         self._metrics = metrics
         self._tracing = tracing
-        self._gates = tuple(gates)
+        self._admission_checks = tuple(admission_checks)
         self._wrapped: dict[tuple[str, Any], Any] = {}
 
     async def intercept_service(
@@ -56,42 +56,42 @@ class CallObserver(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Wrap the handler of a call, and let it see what is no message."""
+        """Wrap the handler of a call; a malformed message reaches it as an error object."""
         method = _METHODS.get(handler_call_details.method, "")
-        refused: Refusal | None = None
-        for gate in self._gates:
-            if (refused := gate.refusal(handler_call_details)) is not None:
+        rejection: Rejection | None = None
+        for check in self._admission_checks:
+            if (rejection := check.rejection(handler_call_details)) is not None:
                 break
-        handler = refused or await continuation(handler_call_details)
+        handler = rejection or await continuation(handler_call_details)
         if handler is None:
             return None
         wrapped = self._wrapped.get((method, handler))
-        if wrapped is None:  # there are as many as methods and ways to refuse
-            make = self._refusing if refused else self._around
-            wrapped = self._wrapped[method, handler] = make(handler, method)
+        if wrapped is None:  # the cache has one entry for each method and each rejection
+            wrap = self._rejecting if rejection else self._observing
+            wrapped = self._wrapped[method, handler] = wrap(handler, method)
         return wrapped
 
-    def _refusing(self, refused: Refusal, method: str) -> grpc.RpcMethodHandler:
-        async def refuse(_messages: Any, context: Any) -> None:
-            observed = _Observed(self._metrics, self._tracing, method, context)
-            await observed.abort(refused.grpc_status, refused.reason, context)
+    def _rejecting(self, rejection: Rejection, method: str) -> grpc.RpcMethodHandler:
+        async def reject(_messages: Any, context: Any) -> None:
+            observed = _ObservedCall(self._metrics, self._tracing, method, context)
+            await observed.abort(rejection.grpc_status, rejection.reason, context)
 
-        return grpc.stream_stream_rpc_method_handler(refuse)  # a stream, because it begins without a message
+        return grpc.stream_stream_rpc_method_handler(reject)  # a stream, because it starts before a message is read
 
-    def _around(self, handler: Any, method: str) -> Any:
+    def _observing(self, handler: Any, method: str) -> Any:
         if method:
-            handler = handler._replace(request_deserializer=tolerant(handler.request_deserializer))
+            handler = handler._replace(request_deserializer=catch_decode_error(handler.request_deserializer))
         if handler.unary_unary:
-            return handler._replace(unary_unary=self._answer_around(handler.unary_unary, method))
+            return handler._replace(unary_unary=self._observing_unary(handler.unary_unary, method))
         if handler.unary_stream:
-            return handler._replace(unary_stream=self._stream_around(handler.unary_stream, method))
-        return handler._replace(stream_stream=self._stream_around(handler.stream_stream, method))
+            return handler._replace(unary_stream=self._observing_stream(handler.unary_stream, method))
+        return handler._replace(stream_stream=self._observing_stream(handler.stream_stream, method))
 
-    def _answer_around(self, behaviour: Behaviour, method: str) -> Behaviour:
+    def _observing_unary(self, behaviour: Behaviour, method: str) -> Behaviour:
         async def answer(request: Any, context: Any) -> Any:
-            observed = _Observed(self._metrics, self._tracing, method, context)
+            observed = _ObservedCall(self._metrics, self._tracing, method, context)
             try:
-                with observed.entered():
+                with observed.as_current():
                     response = await behaviour(request, context)
             except BaseException as error:
                 await observed.fail(error, context)
@@ -101,13 +101,13 @@ class CallObserver(grpc.aio.ServerInterceptor):
 
         return answer
 
-    def _stream_around(self, behaviour: Behaviour, method: str) -> Behaviour:
+    def _observing_stream(self, behaviour: Behaviour, method: str) -> Behaviour:
         async def stream(requests: Any, context: Any) -> AsyncIterator[Any]:
-            observed = _Observed(self._metrics, self._tracing, method, context)
+            observed = _ObservedCall(self._metrics, self._tracing, method, context)
             responses = behaviour(requests, context)
             try:
-                while True:  # entered only while a response is made: it may be the last one that grpc takes
-                    with observed.entered():
+                while True:  # the span is current only while a response is made: the call may end at any `yield`
+                    with observed.as_current():
                         try:
                             response = await anext(responses)
                         except StopAsyncIteration:
@@ -123,8 +123,8 @@ class CallObserver(grpc.aio.ServerInterceptor):
         return stream
 
 
-class _Observed:
-    """One call; `method` is '' where it is not counted."""
+class _ObservedCall:
+    """One call under observation; `method` is '' for a call that is not counted."""
 
     def __init__(self, metrics: Metrics, tracing: Tracing | None, method: str, context: Any):
         self._metrics = metrics
@@ -133,11 +133,11 @@ class _Observed:
         if tracing and method:
             self._span = tracing.begin(_SERVICE.full_name, method, context.invocation_metadata())
 
-    def entered(self) -> AbstractContextManager[Any]:
-        return self._span.entered() if self._span else nullcontext()
+    def as_current(self) -> AbstractContextManager[Any]:
+        return self._span.as_current() if self._span else nullcontext()
 
     async def fail(self, error: BaseException, context: Any) -> None:
-        """End the call with the status of an error; where the caller has left there is nobody to tell."""
+        """End the call with the status of an error; a call that the caller cancelled gets none."""
         if not isinstance(error, Exception):
             self.end(grpc.StatusCode.CANCELLED, "CALLER_LEFT")
             return
@@ -151,7 +151,7 @@ class _Observed:
             await context.abort_with_status(status)
         except grpc.aio.AbortError:
             raise
-        except Exception as unsent:  # one of grpc's own, where the caller has left in this moment
+        except Exception as unsent:  # grpc's own error when the caller cancels at this moment
             raise asyncio.CancelledError from unsent
 
     def end(self, code: grpc.StatusCode, reason: str = "") -> None:
@@ -165,7 +165,7 @@ class _Observed:
 
 
 def open_tracing(otlp_endpoint: str | None) -> Tracing | None:
-    """Where spans go; None when nobody collects them.
+    """Open the exporter of spans; return None when no endpoint is given.
 
     Raises:
         SettingsError: opentelemetry is not installed.

@@ -1,4 +1,4 @@
-"""What is read when Prometheus looks: models, queues and batches as they are now."""
+"""Metrics that are computed at each scrape: the current state of models, queues and batches."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _MODEL = ("model", "version")
 
 
 class ServerCollector(Collector):
-    """Reads what the server knows anyway, so that calls pay nothing for it."""
+    """Collects metrics from the server's own state, at no cost for calls."""
 
     def __init__(self, metrics: Metrics, models: ModelRegistry, calls: Calls):
         self._metrics = metrics
@@ -23,7 +23,7 @@ class ServerCollector(Collector):
         self._calls = calls
 
     def collect(self) -> Iterator[Metric]:
-        """The families, in order."""
+        """Yield the metric families, in order."""
         models = list(self._models)
         self._metrics.forget_unloaded({(model.name, model.version) for model in models})
         yield GaugeMetricFamily("aisle_calls_in_flight", "Calls being answered", value=self._calls.num_in_flight)
@@ -51,7 +51,7 @@ class ServerCollector(Collector):
 
 
 def _model_up(models: list[ServedModel]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily("aisle_model_up", "0 while an engine is down and opened again, else 1", labels=_MODEL)
+    family = GaugeMetricFamily("aisle_model_up", "0 while an engine is down and being restarted, else 1", labels=_MODEL)
     for model in models:
         family.add_metric((model.name, model.version), model.pipeline.is_serving)
     return family

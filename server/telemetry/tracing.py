@@ -1,4 +1,4 @@
-"""Spans for OpenTelemetry. The one file that imports it: its packages are installed only where spans are wanted.
+"""OpenTelemetry spans. The only file that imports it, because its packages are optional.
 
 Sampling and batching follow OpenTelemetry's own environment variables, such as OTEL_TRACES_SAMPLER.
 """
@@ -16,11 +16,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from server.inference.pipeline import Answered
+from server.inference.pipeline import RequestResult
 
 _TIMEOUT_S = 5.0
 
-#: Codes that are a fault of the server; the others are between the caller and its request.
+#: Codes that mark a span as an error; the others are caused by the caller.
 _FAULTS = (
     grpc.StatusCode.UNKNOWN,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -37,8 +37,8 @@ class CallSpan:
     def __init__(self, span: trace.Span):
         self._span = span
 
-    def entered(self) -> AbstractContextManager[Any]:
-        """Make it the parent of the spans begun within the `with`."""
+    def as_current(self) -> AbstractContextManager[Any]:
+        """Make it the parent of spans that begin within the `with`."""
         return trace.use_span(self._span, record_exception=False, set_status_on_exception=False)
 
     def end(self, code: grpc.StatusCode) -> None:
@@ -50,7 +50,7 @@ class CallSpan:
 
 
 class Tracing:
-    """Makes spans and hands them to an exporter, in the background.
+    """Creates spans and exports them in the background.
 
     Args:
         exporter: closed by `close`.
@@ -74,14 +74,14 @@ class Tracing:
             )
         )
 
-    def add_phases(self, answered: Answered, total_s: float) -> None:
+    def add_phases(self, result: RequestResult, total_s: float) -> None:
         """Add spans for the phases of a request that was just answered, under the current span.
 
-        They are as long as the answer's timings and laid end to end, though the pictures of one
+        Their lengths are the answer's timings and they follow each other, although the pictures of one
         request may be in different phases at the same time.
         """
         start_ns = time.time_ns() - round(total_s * 1e9)
-        phases = {"decode": answered.decode_s, "queue": answered.queue_s, "inference": answered.inference_s}
+        phases = {"decode": result.decode_s, "queue": result.queue_s, "inference": result.inference_s}
         for name, seconds in phases.items():
             if seconds:
                 span = self._tracer.start_span(name, start_time=start_ns)
@@ -89,12 +89,12 @@ class Tracing:
                 span.end(start_ns)
 
     def close(self) -> None:
-        """Send what has not been sent yet."""
+        """Export the remaining spans."""
         self._provider.shutdown()
 
 
 def otlp_exporter(endpoint: str) -> SpanExporter:
-    """Sends spans by OTLP over gRPC.
+    """Create an exporter of spans by OTLP over gRPC.
 
     Args:
         endpoint: http://HOST:PORT, or https://HOST:PORT for TLS.

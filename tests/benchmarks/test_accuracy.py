@@ -1,4 +1,4 @@
-"""The acceptance benchmark without its data: catalogs it makes, bounds, and what is missing."""
+"""The acceptance benchmark without its data: derived catalogs, bounds and missing sets."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import accuracy, accuracy_parts
-from benchmarks.accuracy_parts import Catalogs, Line, Place, mwpd2020, small_sample, train_and_evaluate
+from benchmarks.accuracy_parts import Catalogs, Paths, Requirement, mwpd2020, small_sample, train_and_evaluate
 from benchmarks.catalog_variants import draw_samples, read_rows, type_word_remover, write_rows
 from benchmarks.commands import run_training
 
@@ -25,7 +25,7 @@ from benchmarks.commands import run_training
         ("A casualty of shoelaces", "A casualty of shoelaces"),
     ],
 )
-def test_words_of_types_go_singular_plural_and_in_compounds(name: str, left: str) -> None:
+def test_words_for_the_type_are_removed_in_singular_plural_and_compounds(name: str, left: str) -> None:
     types = ("Apparel>Topwear>Tshirts", "x>Shirts", "x>Watches", "x>Flip Flops", "x>Dresses", "x>Casual Shoes")
     assert type_word_remover(types)(name) == left
 
@@ -40,7 +40,7 @@ def test_samples_are_disjoint_and_seeded() -> None:
         draw_samples(rows, (12, 9), seed=3)
 
 
-def test_a_made_catalog_finds_the_pictures_of_the_first(tmp_path: Path) -> None:
+def test_a_derived_catalog_finds_the_pictures_of_the_original(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     rows = [{"product_id": "1", "image": "images/1.jpg"}, {"product_id": "2", "image": ""}]
     write_rows(tmp_path / "shop" / "train.csv", rows)
@@ -50,16 +50,16 @@ def test_a_made_catalog_finds_the_pictures_of_the_first(tmp_path: Path) -> None:
     assert images == [str(tmp_path.resolve() / "shop" / "images" / "1.jpg"), ""]
 
 
-def test_a_bound_may_be_missed_by_less_than_is_printed() -> None:
-    assert Line("x", 0.915, 0.915).is_met
-    assert not Line("x", 0.915, 19_084 / 20_857).is_met  # 0.91499
-    assert Line("x", -0.01, 0.90 - 0.91).is_met
-    assert Line("x", 0.02, 0.02, is_upper=True).is_met
-    assert not Line("x", 0.02, 0.02004, is_upper=True).is_met
+def test_a_bound_is_met_up_to_rounding_errors() -> None:
+    assert Requirement("x", 0.915, 0.915).is_met
+    assert not Requirement("x", 0.915, 19_084 / 20_857).is_met  # 0.91499
+    assert Requirement("x", -0.01, 0.90 - 0.91).is_met
+    assert Requirement("x", 0.02, 0.02, is_upper=True).is_met
+    assert not Requirement("x", 0.02, 0.02004, is_upper=True).is_met
 
 
 def metrics(accuracy: float, difference: float) -> dict[str, Any]:
-    """What evaluate writes, as far as the lines need it."""
+    """Metrics of an evaluation, as far as the requirements need them."""
     svm = {
         "accuracy": accuracy - difference,
         "average_weighted_f1": 0.865,
@@ -83,14 +83,14 @@ def metrics(accuracy: float, difference: float) -> dict[str, Any]:
     }
 
 
-def test_lines_of_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def trained(_: Place, name: str, *__: Any, **flags: Any) -> tuple[dict, float]:
+def test_requirements_of_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(_: Paths, name: str, *__: Any, **flags: Any) -> tuple[dict, float]:
         lacks = {"mwpd2020": [], "mwpd2020-without-name": ["mall_category"], "mwpd2020-without-mall_category": ["name"]}
         assert list(flags.get("fields", ())) == lacks[name]
         return metrics({"mwpd2020-without-name": 0.715}.get(name, 0.84), -0.01), 10.0
 
     monkeypatch.setattr(accuracy_parts, "train_and_evaluate", trained)
-    f1, error, coverage, no_name, no_mall_category = mwpd2020(Place(tmp_path, tmp_path, tmp_path))
+    f1, error, coverage, no_name, no_mall_category = mwpd2020(Paths(tmp_path, tmp_path, tmp_path))
     assert (f1.measured, f1.baseline, f1.is_met) == (0.88, 0.865, True)
     assert (error.measured, error.is_met) == (0.03, False)
     assert (coverage.measured, coverage.baseline, coverage.is_met) == (0.7, 0.55, True)
@@ -99,42 +99,42 @@ def test_lines_of_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert coverage.note == "precision none; stored thresholds 0.7200 at 0.9900; SVM with hindsight"
 
 
-def test_samples_train_both_on_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_models_train_on_the_same_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     differences = iter((0.02, -0.01))
     trained: list[tuple[Catalogs, int]] = []
 
-    def noting(_: Place, __: str, catalogs: Catalogs, *, seed: int, with_pictures: bool) -> tuple[dict, float]:
+    def recording(_: Paths, __: str, catalogs: Catalogs, *, seed: int, with_pictures: bool) -> tuple[dict, float]:
         assert not with_pictures
         trained.append((catalogs, seed))
         return metrics(0.7, next(differences)), 1.0
 
-    monkeypatch.setattr(accuracy_parts, "train_and_evaluate", noting)
+    monkeypatch.setattr(accuracy_parts, "train_and_evaluate", recording)
     rows = [{"product_id": str(i), "category": "a"} for i in range(30)]
     write_rows(tmp_path / "mwpd2020" / "train.csv", rows)
-    (line,) = small_sample(Place(tmp_path, tmp_path, tmp_path / "out"), "mwpd2020", 20, 5, seeds=2)
-    assert line.measured == pytest.approx(0.005)
-    assert line.is_met
-    assert line.note == "joint 0.7000, SVM 0.6950; differences +0.0200, -0.0100 ± 0.0212"
+    (requirement,) = small_sample(Paths(tmp_path, tmp_path, tmp_path / "out"), "mwpd2020", 20, 5, seeds=2)
+    assert requirement.measured == pytest.approx(0.005)
+    assert requirement.is_met
+    assert requirement.note == "joint 0.7000, SVM 0.6950; differences +0.0200, -0.0100 ± 0.0212"
     assert [seed for _, seed in trained] == [0, 1]
     first, second = (catalogs for catalogs, _ in trained)
     assert [len(read_rows(path)) for path in (first.train, first.val)] == [20, 5]
     assert read_rows(first.train) != read_rows(second.train)
-    assert first.measured_on == second.measured_on == tmp_path / "mwpd2020" / "val.csv"
+    assert first.test == second.test == tmp_path / "mwpd2020" / "val.csv"
 
 
 def test_training_and_evaluation_get_the_same_catalogs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[list[str]] = []
 
-    def noting(*arguments: str | Path) -> tuple[float, float]:
+    def recording(*arguments: str | Path) -> tuple[float, float]:
         calls.append([str(argument) for argument in arguments])
         report = tmp_path / "set-report"
         report.mkdir(exist_ok=True)
         (report / "metrics.json").write_text(json.dumps({"accuracy": 0.5}))
         return 3.0, 100.0
 
-    monkeypatch.setattr(accuracy_parts, "run_training", noting)
+    monkeypatch.setattr(accuracy_parts, "run_training", recording)
     catalogs = Catalogs(Path("t.csv"), Path("v.csv"), Path("m.csv"))
-    found = train_and_evaluate(Place(tmp_path, Path("w"), tmp_path), "set", catalogs, seed=4, with_pictures=True)
+    found = train_and_evaluate(Paths(tmp_path, Path("w"), tmp_path), "set", catalogs, seed=4, with_pictures=True)
     assert found == ({"accuracy": 0.5}, 3.0)
     assert "--fields" not in calls[0]
     train, evaluate = calls
@@ -143,11 +143,11 @@ def test_training_and_evaluation_get_the_same_catalogs(tmp_path: Path, monkeypat
     assert evaluate[evaluate.index("--catalog") + 1] == "m.csv"
     assert train[train.index("--seed") + 1] == "4"
     assert train[train.index("--image-weights") + 1].startswith("w/")
-    train_and_evaluate(Place(tmp_path, Path("w"), tmp_path), "set", catalogs, fields=("name", "brand"))
+    train_and_evaluate(Paths(tmp_path, Path("w"), tmp_path), "set", catalogs, fields=("name", "brand"))
     assert calls[2][calls[2].index("--fields") :] == ["--fields", "name", "brand"]
 
 
-def test_missing_data_is_told_in_a_sentence(
+def test_missing_data_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "data" / "fashion224").mkdir(parents=True)
@@ -162,13 +162,13 @@ def test_missing_data_is_told_in_a_sentence(
     ]
     monkeypatch.setattr("sys.argv", arguments)
     accuracy.main()
-    told = capsys.readouterr().out.replace("\n", "")
-    assert f"fashion224: skipped, {tmp_path / 'none'} is missing; give its folder with --data or --weights" in told
-    assert f"mwpd2020: skipped, {tmp_path / 'data' / 'mwpd2020'} is missing" in told
-    assert told.endswith("nothing was measured")
+    text = capsys.readouterr().out.replace("\n", "")
+    assert f"fashion224: skipped, {tmp_path / 'none'} is missing; give its folder with --data or --weights" in text
+    assert f"mwpd2020: skipped, {tmp_path / 'data' / 'mwpd2020'} is missing" in text
+    assert text.endswith("nothing was measured")
 
 
-def test_an_unknown_part_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_part_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["accuracy", "--parts", "mwpd"])
     with pytest.raises(
         SystemExit, match="--parts: expected some of naver2019, mwpd2020, fashion224, samples, found mwpd"
@@ -176,6 +176,6 @@ def test_an_unknown_part_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         accuracy.main()
 
 
-def test_a_failed_command_ends_with_what_it_said(tmp_path: Path) -> None:
+def test_a_failed_command_ends_with_its_output(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"training evaluate .* failed:\n(.|\n)*is no bundle"):
         run_training("evaluate", "--bundle", tmp_path, "--catalog", tmp_path / "x.csv", "--report", tmp_path / "r")

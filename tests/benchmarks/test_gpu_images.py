@@ -1,4 +1,4 @@
-"""The benchmark of the Keras engine, run on JAX's CPU backend where TensorFlow and OpenVINO cannot be imported."""
+"""The benchmark of the Keras engine on JAX's CPU backend, without TensorFlow and OpenVINO."""
 
 import os
 import re
@@ -37,14 +37,14 @@ def test_it_measures_both_programs_without_tensorflow(toy_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--images", "65"], "--images: expected a multiple of 64, found 65"),
         (["--products", "0"], "--products: expected a multiple of 512, found 0"),
         (["--rounds", "0"], "--rounds: expected 1 or more, found 0"),
     ],
 )
-def test_counts_that_cannot_be_measured(arguments: list[str], told: str) -> None:
+def test_counts_that_cannot_be_measured(arguments: list[str], message: str) -> None:
     done = run(["--bundle", "nowhere", *arguments], "jax")
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr

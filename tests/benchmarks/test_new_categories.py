@@ -13,7 +13,7 @@ from model.bundle.bundle import load_bundle
 from tests.conftest import COLUMNS
 
 
-def test_missing_sets_are_skipped_with_a_sentence(
+def test_missing_sets_are_skipped_with_a_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
@@ -25,7 +25,7 @@ def test_missing_sets_are_skipped_with_a_sentence(
         assert f"{name}: skipped, {tmp_path / 'none' / name} is missing; give its folder with --data" in printed
 
 
-def test_categories_of_enough_rows_are_held_out_whole(tmp_path: Path, toy_bundle: Path) -> None:
+def test_categories_with_enough_rows_are_held_out_completely(tmp_path: Path, toy_bundle: Path) -> None:
     rows = [
         dict.fromkeys(COLUMNS, "") | {"product_id": f"{category}{i}", "product_name": "a", "category": category}
         for category, count in (("A", 25), ("B", 25), ("C", 25), ("D", 25), ("E", 25), ("rare", 5))
@@ -35,7 +35,7 @@ def test_categories_of_enough_rows_are_held_out_whole(tmp_path: Path, toy_bundle
     for split in ("train", "val"):
         write_rows(data / f"{split}.csv", rows)
     (tmp_path / "out" / "fashion224").mkdir(parents=True)
-    (tmp_path / "out" / "fashion224" / "bundle").symlink_to(toy_bundle)  # is there, so it is used again
+    (tmp_path / "out" / "fashion224" / "bundle").symlink_to(toy_bundle)  # exists, so it is reused
     _, held_out = hold_out("fashion224", Options(data=tmp_path / "data", out=tmp_path / "out"))
     assert len(held_out) == 4
     assert "rare" not in held_out

@@ -1,4 +1,4 @@
-"""What the comparison with other servers does without their environments: settings, formats, load, checks."""
+"""The comparison with other servers, without their environments: settings, formats, load, checks."""
 
 import io
 import json
@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import contenders, load
-from benchmarks.contenders import Served, ask, environment_of, is_installed, protocol_of
+from benchmarks import competitors, load
+from benchmarks.answer_check import check_answers, reference_answers
+from benchmarks.competitors import ServedBundle, ask, environment_of, is_installed, protocol_of
 from benchmarks.peers import mlserver, mosec, triton
-from benchmarks.peers.answering import Answering, product
+from benchmarks.peers.batch_classifier import BatchClassifier, product
 from benchmarks.peers.launch import PeerModel, free_port
 from benchmarks.peers.tuning import TUNED, Tuning
 from benchmarks.protocols import PROTOCOLS, _packed, _Request, _Response, _unpacked
-from benchmarks.right_answers import check_answers, reference_answers
 from benchmarks.serving import Options, half_rates, installed
 from benchmarks.serving_tables import latency_table
 from model.product import Product
@@ -44,7 +44,7 @@ def model(tmp_path: Path) -> PeerModel:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """The files of Triton's wheel that its launch copies."""
+    """The files of Triton's wheel that the launch copies."""
     server = tmp_path / "environment" / "lib" / "python3.11" / "site-packages" / "pytriton" / "tritonserver"
     for path in ("backends/python/libtriton_python.so", "python_backend_stubs/3.11/triton_python_backend_stub"):
         (server / path).parent.mkdir(parents=True)
@@ -52,7 +52,7 @@ def environment(tmp_path: Path) -> Path:
     return tmp_path / "environment"
 
 
-def test_triton_finds_its_model_its_stub_and_its_settings(environment: Path, tmp_path: Path, model: PeerModel) -> None:
+def test_triton_gets_its_model_stub_and_settings(environment: Path, tmp_path: Path, model: PeerModel) -> None:
     launch = triton.launch(environment, tmp_path, 8001, model)
     config = (tmp_path / "repository/aisle/config.pbtxt").read_text("utf-8")
     assert "max_batch_size: 8\n" in config
@@ -68,7 +68,7 @@ def test_triton_finds_its_model_its_stub_and_its_settings(environment: Path, tmp
     assert launch.environment["LD_LIBRARY_PATH"].endswith("site-packages/nvidia_pytriton.libs")
 
 
-def test_mlserver_finds_its_settings(tmp_path: Path, model: PeerModel) -> None:
+def test_mlserver_gets_its_settings(tmp_path: Path, model: PeerModel) -> None:
     launch = mlserver.launch(Path("environment"), tmp_path, 8001, model)
     assert launch.command == ("environment/bin/mlserver", "start", str(tmp_path))
     settings = json.loads((tmp_path / "settings.json").read_text("utf-8"))
@@ -79,16 +79,14 @@ def test_mlserver_finds_its_settings(tmp_path: Path, model: PeerModel) -> None:
 
 
 @pytest.mark.parametrize(("given_ms", "told_ms"), [(0.0, 1), (1.5, 2), (5.0, 5)])
-def test_mosec_is_never_told_the_zero_that_it_reads_as_ten(
-    tmp_path: Path, model: PeerModel, given_ms: float, told_ms: int
-) -> None:
+def test_mosec_never_gets_a_delay_of_zero(tmp_path: Path, model: PeerModel, given_ms: float, told_ms: int) -> None:
     tuning = replace(TUNING, max_delay_ms=given_ms)
     launch = mosec.launch(Path("environment"), tmp_path, 8001, replace(model, tuning=tuning))
     given = json.loads(launch.environment["AISLE_PEER"])
     assert given == {**model.parameters(), "instances": 2, "max_batch_size": 8, "max_delay_ms": told_ms}
 
 
-def test_every_peer_is_tuned() -> None:
+def test_every_peer_has_tuned_settings() -> None:
     for name in TUNED:
         assert environment_of(name) is not None
         assert protocol_of(name) in PROTOCOLS
@@ -129,7 +127,7 @@ def test_an_open_inference_answer_is_read_raw_or_not(is_raw: bool) -> None:
     assert found == [[("A", 0.75), ("B", 0.25)], [("C", 0.5), ("셔츠", 0.5)]]
 
 
-def test_mosec_speaks_messagepack() -> None:
+def test_mosec_uses_messagepack() -> None:
     import msgpack
 
     texts, image = msgpack.unpackb(PROTOCOLS["mosec"].encode([SHIRT, LAPTOP]))[0]
@@ -139,16 +137,16 @@ def test_mosec_speaks_messagepack() -> None:
 
 
 def test_answers_do_not_depend_on_the_batch(toy_bundle: Path) -> None:
-    answering = Answering(toy_bundle, "openvino", "float32", engine_threads=1, decoders=2)
-    together, probabilities = answering.answer([SHIRT, LAPTOP], answering.decode([SHIRT, LAPTOP]))
-    for row, alone in enumerate(reference_answers(Served(toy_bundle), [SHIRT, LAPTOP])):
+    classifier = BatchClassifier(toy_bundle, "openvino", "float32", engine_threads=1, decoders=2)
+    together, probabilities = classifier.classify([SHIRT, LAPTOP], classifier.decode([SHIRT, LAPTOP]))
+    for row, alone in enumerate(reference_answers(ServedBundle(toy_bundle), [SHIRT, LAPTOP])):
         assert [name for name, _ in alone] == together[row]
         assert [value for _, value in alone] == pytest.approx(probabilities[row].tolist(), abs=1e-5)
 
 
-def test_a_server_is_asked_and_checked(toy_bundle: Path, port: int) -> None:
+def test_the_answers_of_a_server_are_checked(toy_bundle: Path, port: int) -> None:
     products = [SHIRT, LAPTOP]
-    expected = reference_answers(Served(toy_bundle), products)
+    expected = reference_answers(ServedBundle(toy_bundle), products)
     check_answers("aisle", port, products, expected, "float32")
     expected[1] = [("디지털>휴대폰", 0.5), *expected[1][1:]]
     with pytest.raises(SystemExit, match=r"aisle answers product 2 wrong: expected 디지털>휴대폰 with 0\.5000 and 3"):
@@ -156,13 +154,13 @@ def test_a_server_is_asked_and_checked(toy_bundle: Path, port: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["aisle", "mosec"])
-def test_nobody_answers(name: contenders.ServerName) -> None:
-    with pytest.raises(ConnectionError, match=f"{name} refuses 2: UNAVAILABLE"):
+def test_a_server_that_does_not_answer(name: competitors.ServerName) -> None:
+    with pytest.raises(ConnectionError, match=f"{name} rejects 2: UNAVAILABLE"):
         ask(name, free_port(), [LAPTOP])
 
 
 @pytest.mark.parametrize(("rate", "concurrency"), [(50.0, None), (0.0, 2)])
-def test_the_load_counts_what_a_server_answers(
+def test_the_load_counts_answered_products(
     toy_catalogs: tuple[Path, Path], port: int, rate: float, concurrency: int | None
 ) -> None:
     options = load.Options(
@@ -182,15 +180,15 @@ def test_rates_of_the_open_loop() -> None:
     assert half_rates(options, rates) == {"aisle": 75, "mosec": 75, "mlserver": 37}  # type: ignore[arg-type]
 
 
-def test_a_peer_without_environment_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contenders, "ENVIRONMENTS", tmp_path)
+def test_a_peer_without_environment_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(competitors, "ENVIRONMENTS", tmp_path)
     (tmp_path / "triton" / "bin").mkdir(parents=True)
     (tmp_path / "triton" / "bin" / "python").touch()
     assert is_installed("triton-onnx")
     options = Options(Path("bundle"), Path("catalog.csv"), ("ceiling", "aisle", "triton-openvino", "mosec"))
     console = Console(width=120, record=True, file=io.StringIO())
     assert installed(options, console) == ["ceiling", "aisle", "triton-openvino"]
-    assert "mosec is left out: its environment is absent; make it with make peers" in console.export_text()
+    assert "mosec is skipped: its environment is missing; create it with make peers" in console.export_text()
 
 
 def test_the_latency_table_compares_with_aisle() -> None:

@@ -1,4 +1,4 @@
-"""The serving benchmark: its catalog, its table, and a short run of every contender that starts quickly."""
+"""The serving benchmark: its catalog, its tables, and a short run of the competitors that start quickly."""
 
 import io
 import json
@@ -47,7 +47,7 @@ def test_the_table_compares_within_a_round() -> None:
 
 def test_a_short_run(toy_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    flags = ["--contenders", "ceiling", "aisle", "--rounds", "1", "--duration-s", "0.3", "--concurrency", "2"]
+    flags = ["--competitors", "ceiling", "aisle", "--rounds", "1", "--duration-s", "0.3", "--concurrency", "2"]
     paths = ["--bundle", str(toy_bundle), "--catalog", str(toy_catalog(tmp_path)), "--json", str(out)]
     command = [sys.executable, "-m", "benchmarks.serving", *paths, *flags, "--picture-px", "32", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)

@@ -1,4 +1,4 @@
-"""The soak: a short one, and what it says when a promise is broken."""
+"""The soak test: a short run, and its checks."""
 
 import json
 import subprocess
@@ -9,9 +9,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.resilience.expected_answers import ExpectedAnswers, read_products
 from benchmarks.resilience.process import Usage
-from benchmarks.resilience.soak import CheckedOutcomes, Options, promises, slope_per_min
-from benchmarks.resilience.truth import Truth, read_products
+from benchmarks.resilience.soak import CheckedOutcomes, Options, checks, slope_per_min
 from client.load.summary import summarize
 from client.messages import product_message
 from model.prediction.answers import Prediction
@@ -29,33 +29,33 @@ def soak(bundle: Path, catalog: Path, *flags: str) -> subprocess.CompletedProces
 
 def test_a_short_soak(toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    # So short a time is all warm-up: its slope and its threads say nothing.
+    # A short run is all warm-up, so its slope and its threads are meaningless.
     loose = ["--max-slope-mib-per-min", "100000", "--max-extra-threads", "1000"]
     done = soak(toy_bundle, toy_catalogs[1], *loose, "--json", str(out))
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text(encoding="utf-8"))
-    assert [promise["is_kept"] for promise in report["promises"]] == [True] * 5
+    assert [check["is_passed"] for check in report["checks"]] == [True] * 5
     assert report["soak"]["errors"] == {}
     assert report["soak"]["num_requests"] > 0
     assert report["highest_after_rps"] > 0
     assert all(sample["rss_mib"] > 10 and sample["num_threads"] > 5 for sample in report["usage"])
 
 
-def test_a_broken_promise_ends_with_1_and_a_sentence(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:
+def test_a_failed_check_ends_with_1_and_a_sentence(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:
     done = soak(toy_bundle, toy_catalogs[1], "--max-slope-mib-per-min", "-100000", "--max-extra-threads", "1000")
     assert done.returncode == 1
-    assert "broken: memory grows by less than -100000 MiB/min; found " in done.stderr
-    assert done.stderr.count("broken:") == 1
+    assert "failed: memory grows by less than -100000 MiB/min; found " in done.stderr
+    assert done.stderr.count("failed:") == 1
 
 
-def test_failures_and_growth_break_promises(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:
+def test_failures_and_growth_fail_checks(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:
     options = Options(toy_bundle, toy_catalogs[1])
-    outcomes = CheckedOutcomes(0.0, 10.0, Truth(toy_bundle, read_products(toy_catalogs[1], 1)))
+    outcomes = CheckedOutcomes(0.0, 10.0, ExpectedAnswers(toy_bundle, read_products(toy_catalogs[1], 1)))
     outcomes.add(0.0, 0.0, 0.1, grpc.StatusCode.UNAVAILABLE)
     outcomes.faults.append("product 7 has no answer")
-    level = [Usage(100.0 + second, 10 + second, 20) for second in range(5)]
-    found = promises(options, [outcomes], summarize(outcomes, 1.0, None), level)
-    assert [promise.is_kept for promise in found] == [False, False, False, False, True]
+    samples = [Usage(100.0 + second, 10 + second, 20) for second in range(5)]
+    found = checks(options, [outcomes], summarize(outcomes, 1.0, None), samples)
+    assert [check.is_passed for check in found] == [False, False, False, False, True]
     assert found[0].found == "60.00 MiB/min, from 100.0 to 104.0 MiB"
     assert found[1].found.startswith("1 of 1 (UNAVAILABLE: 1)")
     assert found[2].found == "1: product 7 has no answer"
@@ -67,9 +67,9 @@ def test_the_slope_needs_two_samples() -> None:
     assert not slope_per_min([1.0], sample_s=1.0) < 1.0
 
 
-def test_the_truth_tells_wrong_answers(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:
+def test_wrong_answers_are_mismatches(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:
     products = read_products(toy_catalogs[1], 2)
-    truth = Truth(toy_bundle, products)
+    expected = ExpectedAnswers(toy_bundle, products)
     predictor = Predictor.open(toy_bundle, "openvino")
     predictions = predictor.predict(products)
     predictor.close()
@@ -81,11 +81,11 @@ def test_the_truth_tells_wrong_answers(toy_bundle: Path, toy_catalogs: tuple[Pat
             answer.categories.add(category=scored.category, probability=scored.probability)
         if prediction.accepted is not None:
             answer.accepted.category = prediction.accepted.category
-    assert truth.fault(response) == ""
+    assert expected.mismatch(response) == ""
     best = response.classifications[1].prediction.categories[0]
     best.probability -= 2e-5
-    assert truth.fault(response).startswith("product 1 of version 1: expected ")
+    assert expected.mismatch(response).startswith("product 1 of version 1: expected ")
     best.probability += 2e-5
     response.classifications[0].error.message = "broken"
-    assert "found Failure(product_id='0'" in truth.fault(response)
+    assert "found Failure(product_id='0'" in expected.mismatch(response)
     assert product_message(products[1]).product_id == "1"

@@ -1,4 +1,4 @@
-"""A running server over the toy bundle."""
+"""Fixtures: a running server with the toy bundle."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -42,7 +42,7 @@ def test_an_answer_is_right_by_path_or_by_id(answer: Answer, is_right: bool):
 
 
 def test_the_score_counts_labelled_accepted_and_failed():
-    """Of 5: 2 accepted (1 right), 4 labelled (2 right), 1 failed."""
+    """Counts of five answers: 2 accepted (1 right), 4 labelled (2 right), 1 failed."""
     score = Score()
     for answer in (RIGHT, RIGHT_BY_ID, WRONG, UNLABELLED, FAILED):
         score.add(answer)
@@ -52,7 +52,7 @@ def test_the_score_counts_labelled_accepted_and_failed():
     ]
 
 
-def test_the_score_of_nothing_divides_by_nothing():
+def test_the_score_without_answers_does_not_divide_by_zero():
     assert Score().lines() == ["0 products, accepted none"]
     score = Score()
     score.add(FAILED)
@@ -64,16 +64,24 @@ def test_the_score_of_nothing_divides_by_nothing():
 
 def test_the_table_shows_answers_failures_and_the_truth():
     text = printed([RIGHT, RIGHT_BY_ID, UNLABELLED, FAILED])
-    for expected in ("A>B", "0.900", "accepted", "needs review, sure of A", "every field is empty", "failed", "truth"):
+    for expected in (
+        "A>B",
+        "0.900",
+        "accepted",
+        "needs review, accepted at A",
+        "every field is empty",
+        "failed",
+        "truth",
+    ):
         assert expected in text
     assert "truth" not in printed([UNLABELLED])
 
 
-def test_the_table_takes_names_as_they_are():
+def test_the_table_shows_names_without_markup():
     assert "[bold]mouse[/]" in printed([answered("", None, needs_review=True, name="[bold]mouse[/]")])
 
 
-def test_the_file_has_a_row_a_product(tmp_path: Path):
+def test_the_file_has_a_row_per_product(tmp_path: Path):
     with AnswerFile(tmp_path / "out.csv") as file:
         for answer in (RIGHT, RIGHT_BY_ID, FAILED):
             file.add(answer)

@@ -1,4 +1,4 @@
-"""The client's side of TLS and tokens, against real servers."""
+"""The client's side of TLS and tokens, with real servers."""
 
 import asyncio
 import re
@@ -39,7 +39,7 @@ def token_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def secured(toy_bundle: Path, tls: TlsFolder, token_file: Path) -> Iterator[str]:
-    """Target of a server that asks for a certificate of the same authority and a token."""
+    """Target of a server that requires a certificate of the same authority and a token."""
     settings = ServerSettings(
         bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", token_file=token_file,
         tls_certificate=tls.certificate, tls_private_key=tls.private_key, tls_client_ca=tls.ca,
@@ -52,7 +52,7 @@ def secured(toy_bundle: Path, tls: TlsFolder, token_file: Path) -> Iterator[str]
 
 @pytest.fixture(scope="module")
 def token_server(toy_bundle: Path, token_file: Path) -> Iterator[str]:
-    """Target of a server that asks for a token over plain text."""
+    """Target of a server that requires a token over plain text."""
     server = AisleServer(
         ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", token_file=token_file)
     )
@@ -61,7 +61,7 @@ def token_server(toy_bundle: Path, token_file: Path) -> Iterator[str]:
     server.stop(grace_s=5)
 
 
-def test_certificates_and_a_token_open_the_door_for_both_clients(secured: str, tls: TlsFolder, token_file: Path):
+def test_both_clients_connect_with_certificates_and_a_token(secured: str, tls: TlsFolder, token_file: Path):
     security = Security(False, tls.ca, tls.certificate, tls.private_key, token_file)
 
     async def ask() -> list:
@@ -73,7 +73,7 @@ def test_certificates_and_a_token_open_the_door_for_both_clients(secured: str, t
     assert [result.product_id for result in asyncio.run(ask())] == ["1"]
 
 
-def test_without_the_token_or_the_certificate_the_door_stays_shut(secured: str, tls: TlsFolder, token_file: Path):
+def test_calls_without_the_token_or_the_certificate_fail(secured: str, tls: TlsFolder, token_file: Path):
     tokenless = AisleClient(secured, security=Security(False, tls.ca, tls.certificate, tls.private_key))
     with tokenless, pytest.raises(CallError, match="answered UNAUTHENTICATED: expected the metadata 'authorization"):
         tokenless.classify(PRODUCTS)
@@ -83,13 +83,13 @@ def test_without_the_token_or_the_certificate_the_door_stays_shut(secured: str, 
     assert caught.value.code == grpc.StatusCode.UNAVAILABLE
 
 
-def test_a_token_goes_to_the_machine_itself_in_plain_text(token_server: str, token_file: Path):
+def test_a_token_may_be_sent_to_the_same_machine_in_plain_text(token_server: str, token_file: Path):
     with AisleClient(token_server, security=Security(token_file=token_file)) as client:
         assert len(client.classify(PRODUCTS)) == 1
 
 
-def test_a_token_never_goes_elsewhere_in_plain_text(token_file: Path):
-    with pytest.raises(InputError, match=re.escape("travel readable to shop.example:50051; expected --tls-ca FILE")):
+def test_a_token_is_never_sent_elsewhere_in_plain_text(token_file: Path):
+    with pytest.raises(InputError, match=re.escape("sent in plain text to shop.example:50051; expected --tls-ca FILE")):
         open_channel("shop.example:50051", Security(token_file=token_file))
 
 
@@ -109,7 +109,7 @@ def test_a_token_never_goes_elsewhere_in_plain_text(token_file: Path):
         ("dns:///shop.example:1", False),
     ],
 )
-def test_the_machine_itself_is_known_by_its_spelling(target: str, expected: bool):
+def test_loopback_targets_are_known_by_their_spelling(target: str, expected: bool):
     assert is_loopback(target) is expected
 
 
@@ -124,7 +124,7 @@ def test_files_of_the_client_that_cannot_be_used_are_named(tls: TlsFolder, tmp_p
     assert "secret" not in str(caught.value)
 
 
-def test_the_health_command_tells_serving_without_a_token(token_server: str):
+def test_the_health_command_needs_no_token(token_server: str):
     console = Console(width=120)
     with console.capture() as capture:
         health(HealthCommand(target=token_server), console)

@@ -34,7 +34,7 @@ def call_async(target: str, method: str, *arguments: Any, **options: Any) -> Any
 
 @pytest.fixture(params=[call_sync, call_async])
 def call(request: pytest.FixtureRequest) -> Call:
-    """Both clients, which promise the same."""
+    """Both clients, which must behave the same."""
     return request.param
 
 
@@ -61,7 +61,7 @@ def test_a_mask_and_words_are_passed_on(call: Call, target: str):
     products = [Product("1", "게이밍 laptop")]
     [result] = call(target, "classify", products, mask_parent="의류", include_words=True)
     assert {scored.category.partition(">")[0] for scored in result.categories} == {"의류"}
-    assert {vote.word for vote in result.words} == {"게이밍", "laptop"}
+    assert {word.word for word in result.words} == {"게이밍", "laptop"}
     with pytest.raises(CallError, match="mask_parent: expected a category of this model, found '신발'") as caught:
         call(target, "classify", products, mask_parent="신발")
     assert set(caught.value.violations) == {"mask_parent"}
@@ -81,7 +81,7 @@ def test_a_stream_has_a_mask_too(target: str):
     assert [result.product_id for result in results] == [str(i) for i in range(70)]
 
 
-def test_no_products_ask_nothing(call: Call):
+def test_without_products_no_request_is_sent(call: Call):
     assert call("127.0.0.1:1", "classify", []) == []
 
 
@@ -89,7 +89,7 @@ def test_the_model_is_described(call: Call, target: str):
     assert call(target, "get_model").limits.max_products == 512
 
 
-def test_a_refused_request_names_the_field(call: Call, target: str):
+def test_a_rejected_request_names_the_field(call: Call, target: str):
     with pytest.raises(CallError, match=f"{target} answered INVALID_ARGUMENT: top_k: expected 1 to 100") as caught:
         call(target, "classify", [Product("1", "a")], top_k=101)
     assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
@@ -97,8 +97,8 @@ def test_a_refused_request_names_the_field(call: Call, target: str):
 
 
 @pytest.mark.parametrize("method", ["classify", "get_model"])
-def test_a_server_that_is_not_there_is_one_sentence(call: Call, method: str):
-    with socket.socket() as taken:  # bound and never listening: nobody else answers there
+def test_an_unreachable_server_is_one_sentence(call: Call, method: str):
+    with socket.socket() as taken:  # bound but not listening, so that no other process answers
         taken.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{taken.getsockname()[1]}"
         arguments = [[Product("1", "a")]] if method == "classify" else []
@@ -106,7 +106,7 @@ def test_a_server_that_is_not_there_is_one_sentence(call: Call, method: str):
             call(target, method, *arguments)
 
 
-def test_a_server_that_never_answers_is_given_up():
+def test_a_server_that_never_answers_times_out():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

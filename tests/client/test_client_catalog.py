@@ -59,7 +59,7 @@ def test_pictures_are_read_from_beside_the_catalog(tmp_path: Path):
         ("a.jsonl", b"[1, 2]\n", r"a.jsonl:1: expected an object with a product's fields, found \[1, 2\]"),
     ],
 )
-def test_a_file_that_is_no_catalog_is_refused(tmp_path: Path, name: str, content: bytes, message: str):
+def test_a_file_that_is_not_a_catalog_is_an_error(tmp_path: Path, name: str, content: bytes, message: str):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         list(read_catalog(tmp_path / name))
@@ -70,7 +70,7 @@ def test_a_missing_file_is_named(tmp_path: Path):
         list(read_catalog(tmp_path / "no.csv"))
 
 
-def test_a_cell_over_the_readers_limit_is_refused(tmp_path: Path):
+def test_a_cell_over_the_readers_limit_is_an_error(tmp_path: Path):
     (tmp_path / "a.csv").write_text("product_name\n" + "x" * 300_000 + "\n")
     with pytest.raises(InputError, match=r"a\.csv is malformed: field larger than field limit"):
         list(read_catalog(tmp_path / "a.csv"))

@@ -26,7 +26,7 @@ def run_client(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def catalog(tmp_path: Path, server: AisleServer) -> Path:
-    """600 shirts with their truth, of which row 2 says nothing and row 3 names a missing picture."""
+    """A catalog of 600 shirts with their truth; row 2 has no field and row 3 names a missing picture."""
     leaf = next(iter(server.models)).predictor.bundle.taxonomy.leaves[0]
     rows = [f"{i},red shirt,,{leaf}" for i in range(600)]
     rows[2], rows[3] = f"2,,,{leaf}", f"3,red shirt,missing.jpg,{leaf}"
@@ -62,9 +62,9 @@ def test_evidence_and_mask_by_flag(target: str):
     assert "evidence" not in printed(classify, command)
     text = printed(classify, replace(command, evidence=True))
     assert "의류>상의>티셔츠" in text
-    assert "name: 디지털>노트북" in text  # a field says what it says in the whole tree
+    assert "name: 디지털>노트북" in text  # the answer of a single head is in the whole tree
     assert "words: " in text
-    assert "laptop +0.0" in text  # a single leaf has no rival
+    assert "laptop +0.0" in text  # a single leaf has probability 1
 
 
 def test_a_limit_ends_the_catalog_early(target: str, catalog: Path):
@@ -73,7 +73,7 @@ def test_a_limit_ends_the_catalog_early(target: str, catalog: Path):
         printed(classify, ClassifyCommand(target=target, catalog=catalog, limit=-1))
 
 
-def test_an_interrupted_catalog_is_gone_on_with(target: str, catalog: Path):
+def test_an_interrupted_catalog_is_resumed(target: str, catalog: Path):
     command = ClassifyCommand(target=target, catalog=catalog, out=catalog.with_name("out.csv"), show=1)
     printed(classify, command)
     whole = command.out.read_bytes()
@@ -87,7 +87,7 @@ def test_an_interrupted_catalog_is_gone_on_with(target: str, catalog: Path):
     assert command.out.read_bytes() == whole
 
 
-def test_only_answers_to_the_same_catalog_are_gone_on_with(target: str, catalog: Path):
+def test_only_answers_to_the_same_catalog_are_resumed(target: str, catalog: Path):
     command = ClassifyCommand(target=target, catalog=catalog, out=catalog.with_name("out.csv"), resume=True, limit=9)
     printed(classify, command)
     lines = catalog.read_text().splitlines(keepends=True)
@@ -99,7 +99,7 @@ def test_only_answers_to_the_same_catalog_are_gone_on_with(target: str, catalog:
         printed(classify, command)
     other = catalog.with_name("other.csv")
     other.write_bytes(b"a,b\r\n1,2")
-    with pytest.raises(InputError, match="cannot be gone on with: expected the columns product_id, category, "):
+    with pytest.raises(InputError, match="cannot be resumed: expected the columns product_id, category, "):
         printed(classify, replace(command, out=other))
     assert other.read_bytes() == b"a,b\r\n1,2"
     with pytest.raises(InputError, match="--resume: expected --catalog FILE and --out FILE with it"):
@@ -111,7 +111,7 @@ def test_only_answers_to_the_same_catalog_are_gone_on_with(target: str, catalog:
     [({}, "neither"), ({"texts": ProductTexts(name="a"), "catalog": Path("a.csv")}, "both")],
     ids=["neither", "both"],
 )
-def test_one_product_or_a_catalog_is_asked_about(values: dict, found: str):
+def test_one_product_or_a_catalog_is_required(values: dict, found: str):
     with pytest.raises(InputError, match=f"expected one product .* or --catalog FILE, found {found}"):
         printed(classify, ClassifyCommand(**values))
 

@@ -1,4 +1,4 @@
-"""Evidence as text."""
+"""The evidence of an answer as text."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def test_a_line_for_each_field_and_one_for_the_words() -> None:
     assert text == "name: A>x 0.910\nimage: B 0.400\nwords: gram +2.0, LG -0.3"
 
 
-def test_of_many_words_the_strongest_and_the_one_most_against_it() -> None:
+def test_of_many_words_those_with_the_most_and_the_least_support() -> None:
     words = tuple(WordSupport(f"w{i}", float(9 - i), 0.5) for i in range(12))
     assert evidence_text(prediction({}, words)) == "words: w0 +9.0, w1 +8.0, w2 +7.0, w3 +6.0, w4 +5.0, w11 -2.0"
 

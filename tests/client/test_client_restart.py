@@ -1,4 +1,4 @@
-"""Clients while servers come, go and refuse."""
+"""Clients whose servers restart, are overloaded or reject requests."""
 
 import asyncio
 import threading
@@ -32,7 +32,7 @@ def start(bundle: Path, port: int = 0, **settings: Any) -> AisleServer:
 
 @pytest.fixture
 def small_server(toy_bundle: Path) -> Iterator[AisleServer]:
-    """Takes ten products or 4,000 bytes in a request."""
+    """A server with limits of ten products and 4,000 bytes per request."""
     server = start(toy_bundle, max_products_per_request=10, max_message_bytes=4000)
     yield server
     server.stop(grace_s=5)
@@ -61,7 +61,7 @@ def async_stream(target: str, products: Iterable[Product], at_result: Callable[[
 
 @pytest.fixture(params=[sync_stream, async_stream])
 def stream(request: pytest.FixtureRequest) -> Callable[..., list]:
-    """Both clients, which promise the same."""
+    """Both clients, which must behave the same."""
     return request.param
 
 
@@ -105,7 +105,7 @@ def test_a_request_waits_for_a_server_that_restarts(toy_bundle: Path, is_async: 
         again[0].stop(grace_s=5)
 
 
-def test_a_stream_goes_on_behind_the_last_answer_after_a_restart(toy_bundle: Path, stream: Callable[..., list]):
+def test_a_stream_continues_after_the_last_answer_when_a_server_restarts(toy_bundle: Path, stream: Callable[..., list]):
     servers = [start(toy_bundle)]
 
     def restart(count: int) -> None:
@@ -128,24 +128,24 @@ def test_a_stream_is_ordered_and_products_fail_alone(target: str, stream: Callab
     assert [result for result in results if not isinstance(result, Prediction)] == [results[150]]
 
 
-def test_a_stream_resumes_behind_a_product(target: str, stream: Callable[..., list]):
+def test_a_stream_resumes_after_a_product(target: str, stream: Callable[..., list]):
     assert answered_ids(stream(target, SHIRTS, nothing, resume_after="649")) == IDS[650:]
     assert stream(target, SHIRTS, nothing, resume_after="699") == []
     with pytest.raises(InputError, match="cannot resume: expected a product with the id 'x', found none"):
         stream(target, SHIRTS, nothing, resume_after="x")
 
 
-def test_no_products_make_no_stream(target: str, stream: Callable[..., list]):
+def test_without_products_no_stream_is_opened(target: str, stream: Callable[..., list]):
     assert stream(target, [], nothing) == []
 
 
-def test_a_refused_message_ends_the_stream(target: str, stream: Callable[..., list]):
+def test_a_rejected_message_ends_the_stream(target: str, stream: Callable[..., list]):
     with pytest.raises(CallError, match="top_k: expected 1 to 100") as caught:
         stream(target, SHIRTS[:2], nothing, top_k=101)
     assert set(caught.value.violations) == {"top_k"}
 
 
-def test_an_error_of_the_list_is_the_callers(target: str, stream: Callable[..., list]):
+def test_an_error_of_the_list_is_raised_to_the_caller(target: str, stream: Callable[..., list]):
     def broken() -> Iterator[Product]:
         yield SHIRTS[0]
         raise InputError("row 2 is malformed")
@@ -154,7 +154,7 @@ def test_an_error_of_the_list_is_the_callers(target: str, stream: Callable[..., 
         stream(target, broken(), nothing)
 
 
-def test_products_are_read_only_as_answers_are_taken(target: str):
+def test_products_are_read_only_as_fast_as_answers_are_consumed(target: str):
     num_read = 0
 
     def counted() -> Iterator[Product]:
@@ -175,12 +175,12 @@ def test_a_stream_that_outlives_its_deadline_is_renewed(target: str):
     with AisleClient(target, timeout_s=1.5) as client:
         for result in client.classify_stream(SHIRTS):
             results.append(result)
-            if len(results) == 64:  # a caller who is busy elsewhere for longer than a stream lives
+            if len(results) == 64:  # the caller is busy for longer than the deadline of a stream
                 threading.Event().wait(3.1)
     assert answered_ids(results) == IDS
 
 
-def test_lists_are_cut_to_the_servers_limits(small_server: AisleServer, stream: Callable[..., list]):
+def test_lists_are_split_by_the_servers_limits(small_server: AisleServer, stream: Callable[..., list]):
     target = f"127.0.0.1:{small_server.port}"
     long = [Product("long", "shirt " * 300), *SHIRTS[:25], Product("longer", "shirt " * 400)]
     ids = [product.product_id for product in long]
@@ -195,19 +195,19 @@ def test_lists_are_cut_to_the_servers_limits(small_server: AisleServer, stream: 
     assert answered_ids(stream(target, long, nothing)) == ids
 
 
-def test_an_overloaded_server_is_asked_again(toy_bundle: Path):
+def test_a_call_to_an_overloaded_server_is_retried(toy_bundle: Path):
     server = start(toy_bundle, max_concurrent_rpcs=1)
     try:
         with AisleClient(f"127.0.0.1:{server.port}") as busy, AisleClient(f"127.0.0.1:{server.port}") as client:
             held = busy.classify_stream(SHIRTS)
-            next(held)  # the stream is the one call that is allowed
+            next(held)  # the stream is the only call allowed
             threading.Timer(0.3, held.close).start()
             assert answered_ids(client.classify(SHIRTS[:1])) == IDS[:1]
     finally:
         server.stop(grace_s=5)
 
 
-def test_calls_are_shared_by_the_addresses(toy_bundle: Path, monkeypatch: pytest.MonkeyPatch):
+def test_calls_are_balanced_over_the_addresses(toy_bundle: Path, monkeypatch: pytest.MonkeyPatch):
     servers = [start(toy_bundle), start(toy_bundle)]
     asked: set[int] = set()
     lease = ModelRegistry.lease
@@ -233,12 +233,12 @@ def test_calls_are_shared_by_the_addresses(toy_bundle: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("target", ["localhost:1,127.0.0.1:2", "127.0.0.1:1,[::1]:2", "127.0.0.1:1,"])
-def test_addresses_that_cannot_be_shared_are_named(target: str):
+def test_invalid_lists_of_addresses_are_named(target: str):
     with pytest.raises(InputError, match="expected several addresses as IP:PORT, all IPv4 or all IPv6"):
         AisleClient(target)
 
 
-def test_an_unavailable_server_is_told_after_the_last_retry():
+def test_an_unavailable_server_is_reported_after_the_last_retry():
     with (
         AisleClient("127.0.0.1:1", retry=RetryPolicy(2, first_delay_s=0.01)) as client,
         pytest.raises(CallError, match=r"no answer from 127\.0\.0\.1:1") as caught,

@@ -11,7 +11,7 @@ def test_arrivals_are_poisson():
     assert arrivals_s[0] >= 0
     assert arrivals_s[-1] < 100
     assert gaps_s.mean() == pytest.approx(1 / 200, rel=0.05)
-    assert gaps_s.std() == pytest.approx(1 / 200, rel=0.05)  # of an exponential: equal to its mean
+    assert gaps_s.std() == pytest.approx(1 / 200, rel=0.05)  # the standard deviation of an exponential equals its mean
     counts = np.bincount(arrivals_s.astype(int))
     assert counts.var() == pytest.approx(counts.mean(), rel=0.4)
 
@@ -22,5 +22,5 @@ def test_a_seed_gives_the_same_arrivals():
     assert first.tolist() != other.tolist()
 
 
-def test_a_rate_that_hardly_comes_ends_too():
+def test_a_very_low_rate_ends_too():
     assert (poisson_arrivals(0.01, 1, np.random.default_rng(0)) < 1).all()

@@ -17,7 +17,7 @@ from server.app import AisleServer
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Path:
-    """Two rows with a text, one with a picture as well, and one whose picture is missing."""
+    """A catalog of two rows with a text, one of them with a picture, and one whose picture is missing."""
     Image.new("RGB", (40, 30), "red").save(tmp_path / "red.jpg")
     rows = ("1,red shirt,", "2,blue shirt,red.jpg", "3,a shirt,missing.jpg")
     (tmp_path / "catalog.csv").write_text("product_id,product_name,image\n" + "\n".join(rows) + "\n")
@@ -25,7 +25,7 @@ def catalog(tmp_path: Path) -> Path:
 
 
 def run(catalog: Path, target: str, **values: Any) -> tuple[str, dict[str, Any]]:
-    """What is printed and what is written."""
+    """Run the load test; return the printed text and the written JSON."""
     path = catalog.with_name("load.json")
     values = {"duration_s": 0.5, "warmup_s": 0.1, "json": path} | values
     console = Console(width=200)
@@ -49,7 +49,7 @@ def test_an_open_loop_is_measured_by_phase(catalog: Path, target: str):
     for phase in ("total", "server", "decode", "inference"):
         assert 0 < measured["phases_ms"][phase]["p50"] <= measured["phases_ms"][phase]["max"]
     assert measured["phases_ms"]["total"]["p50"] > measured["phases_ms"]["server"]["p50"]
-    assert "left out 1 rows whose picture cannot be read" in printed
+    assert "skipped 1 rows whose picture cannot be read" in printed
     assert "p99.9" in printed
     assert "100 requests/s" in printed
 
@@ -73,7 +73,7 @@ def test_a_sweep_draws_its_curve(catalog: Path, target: str):
         assert image.width > 500
 
 
-def test_errors_are_told_by_code(catalog: Path, target: str, server: AisleServer):
+def test_errors_are_counted_by_code(catalog: Path, target: str, server: AisleServer):
     printed, report = run(catalog, target, rate=50.0, top_k=101)
     [measured] = report["runs"]
     assert measured["errors"] == {"INVALID_ARGUMENT": measured["num_requests"]}
@@ -82,12 +82,12 @@ def test_errors_are_told_by_code(catalog: Path, target: str, server: AisleServer
     assert f"INVALID_ARGUMENT: {measured['num_requests']} requests" in printed
 
 
-def test_too_many_products_for_the_server_are_refused_first(catalog: Path, target: str):
-    with pytest.raises(InputError, match=f"expected at most 512, which {target} takes, found 513"):
+def test_too_many_products_for_the_server_are_an_error_before_the_run(catalog: Path, target: str):
+    with pytest.raises(InputError, match=f"expected at most 512, the limit of {target}, found 513"):
         run(catalog, target, rate=1.0, products_per_request=513)
 
 
-def test_an_unknown_model_is_refused_first(catalog: Path, target: str):
+def test_an_unknown_model_is_an_error_before_the_run(catalog: Path, target: str):
     with pytest.raises(CallError, match="model: expected one of toy, found 'no'") as caught:
         run(catalog, target, rate=1.0, model="no")
     assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT

@@ -37,7 +37,7 @@ def test_the_share_of_pictures_is_kept(share: float):
     assert {p.product_id for p in products if not p.image} == ({"p", "t"} if share < 1 else set())
 
 
-def test_without_a_share_rows_go_as_they_are():
+def test_without_a_share_rows_are_sent_unchanged():
     mix = Mix([WITH_PICTURE, ONLY_PICTURE, ONLY_TEXT, UNREADABLE], None, HEAD)
     products = [product for request in drawn(mix, 20, 20) for product in request.products]
     assert {(p.product_id, bool(p.image)) for p in products} == {("p", True), ("o", True), ("t", False)}
@@ -53,6 +53,6 @@ def test_without_a_share_rows_go_as_they_are():
         ([], None, "a field"),
     ],
 )
-def test_a_catalog_that_has_not_what_is_asked_for_is_refused(items: list[CatalogItem], share: float | None, what: str):
+def test_a_catalog_without_the_required_rows_is_an_error(items: list[CatalogItem], share: float | None, what: str):
     with pytest.raises(InputError, match=f"expected a row of the catalog with {what} that can be read, found none"):
         Mix(items, share, HEAD)

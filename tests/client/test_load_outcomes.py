@@ -16,7 +16,7 @@ def answer(queue_ms: float, num_failed: int = 0) -> bytes:
 
 @pytest.fixture
 def outcomes() -> Outcomes:
-    """One second of warm-up, two measured."""
+    """Outcomes with one second of warm-up and two measured seconds."""
     outcomes = Outcomes(warmup_s=1, duration_s=2)
     outcomes.add(0.5, 0.5, 0.6, answer(700))  # warm-up
     outcomes.add(0.9, 0.9, 1.1, answer(800))  # due in the warm-up, answered in the measured time
@@ -29,7 +29,7 @@ def outcomes() -> Outcomes:
     return outcomes
 
 
-def test_latency_counts_from_when_a_request_was_due(outcomes: Outcomes):
+def test_latency_counts_from_the_due_time(outcomes: Outcomes):
     phases = outcomes.phases_ms()
     assert phases["total"].tolist() == pytest.approx([500, 100, 500])
     assert phases["send_lag"].tolist() == pytest.approx([100, 0, 0])
@@ -37,7 +37,7 @@ def test_latency_counts_from_when_a_request_was_due(outcomes: Outcomes):
     assert phases["server"].tolist() == [11, 21, 31]
 
 
-def test_the_rate_counts_what_was_answered_in_the_measured_time(outcomes: Outcomes):
+def test_the_rate_counts_answers_in_the_measured_time(outcomes: Outcomes):
     assert outcomes.achieved_rps() == 3 / 2
     assert outcomes.achieved_products_per_s() == 3 / 2
 

@@ -27,7 +27,7 @@ CATALOG = Path("catalog.csv")
         ({"rate": 1.0, "png": Path("a.png")}, "--png draws a curve over --rates"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(values: dict[str, Any], message: str):
+def test_invalid_settings_are_one_sentence(values: dict[str, Any], message: str):
     with pytest.raises(InputError, match=message):
         LoadTestCommand(CATALOG, **values)
 

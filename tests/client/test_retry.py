@@ -14,7 +14,7 @@ def error(code: grpc.StatusCode, retry_after_s: float | None = None) -> CallErro
 UNAVAILABLE = error(grpc.StatusCode.UNAVAILABLE)
 
 
-def test_waits_double_up_to_the_longest_and_end_with_the_last_attempt():
+def test_delays_double_up_to_the_longest_and_end_with_the_last_attempt():
     attempts = Attempts(RetryPolicy(max_retries=5, first_delay_s=1, max_delay_s=5), timeout_s=1000)
     for longest_s in (1, 2, 4, 5, 5):
         assert longest_s / 2 <= attempts.delay_s(UNAVAILABLE) <= longest_s
@@ -25,12 +25,12 @@ def test_waits_double_up_to_the_longest_and_end_with_the_last_attempt():
     assert attempts.delay_s(UNAVAILABLE) <= 1
 
 
-def test_callers_do_not_come_back_together():
+def test_delays_have_jitter():
     delays_s = {Attempts(RetryPolicy(), 1000).delay_s(UNAVAILABLE) for _ in range(5)}
     assert len(delays_s) == 5
 
 
-def test_an_overloaded_server_is_given_the_time_it_asks_for():
+def test_the_servers_retry_delay_is_respected():
     attempts = Attempts(RetryPolicy(first_delay_s=0.1), timeout_s=1000)
     assert 7.05 <= attempts.delay_s(error(grpc.StatusCode.RESOURCE_EXHAUSTED, 7)) <= 7.1
 
@@ -38,20 +38,20 @@ def test_an_overloaded_server_is_given_the_time_it_asks_for():
 @pytest.mark.parametrize(
     "final",
     [
-        error(grpc.StatusCode.RESOURCE_EXHAUSTED),  # a message that is too large stays so
+        error(grpc.StatusCode.RESOURCE_EXHAUSTED),  # a message that is too large fails again
         error(grpc.StatusCode.INVALID_ARGUMENT),
         error(grpc.StatusCode.INTERNAL),
         error(grpc.StatusCode.DEADLINE_EXCEEDED),
     ],
     ids=lambda final: final.code.name,
 )
-def test_what_would_fail_again_is_final(final: CallError):
+def test_errors_that_would_occur_again_are_final(final: CallError):
     with pytest.raises(CallError) as caught:
         Attempts(RetryPolicy(), 1000).delay_s(final)
     assert caught.value is final
 
 
-def test_no_wait_outlasts_the_deadline():
+def test_no_delay_exceeds_the_deadline():
     attempts = Attempts(RetryPolicy(), timeout_s=5)
     with pytest.raises(CallError, match="RESOURCE_EXHAUSTED"):
         attempts.delay_s(error(grpc.StatusCode.RESOURCE_EXHAUSTED, 5))

@@ -36,7 +36,7 @@ def test_smallest_catalog_still_trains_every_leaf():
     assert {product.category for product in smallest if product.split == "train"} == LEAVES
 
 
-def test_too_few_products_are_refused():
+def test_too_few_products_are_an_error():
     with pytest.raises(ValueError, match="expected at least 1000 products, found 10; give a larger --products"):
         compose_products(10, seed=0)
 
@@ -54,7 +54,7 @@ def test_a_product_keeps_its_split_when_the_catalog_grows(products):
     assert all(splits[product.product_id] == product.split for product in smaller)
 
 
-def test_missing_fields_are_as_often_as_told(products):
+def test_missing_fields_have_their_documented_shares(products):
     assert share(products, "product_name") == 1.0
     assert share(products, "mall_category") == pytest.approx(0.75, abs=0.03)
     assert share(products, "brand") == pytest.approx(0.65, abs=0.03)
@@ -62,7 +62,7 @@ def test_missing_fields_are_as_often_as_told(products):
     assert share(products, "image") == pytest.approx(0.90, abs=0.02)
 
 
-def test_about_one_mall_category_in_twenty_is_another_leafs(products):
+def test_about_one_mall_category_in_twenty_is_that_of_another_leaf(products):
     own = {
         f"{group.path}>{leaf.name}": {*leaf.mall_paths, group.mall_path}
         for group in load_groups()
@@ -74,9 +74,9 @@ def test_about_one_mall_category_in_twenty_is_another_leafs(products):
     assert len(wrong) / len(products) == pytest.approx(0.05, abs=0.015)
 
 
-def test_some_names_do_not_say_what_the_product_is(products):
+def test_some_names_have_no_word_for_the_type(products):
     types = {f"{group.path}>{leaf.name}": leaf.types for group in load_groups() for leaf in group.leaves}
-    # A seller may run words together and shout, so spaces and case do not count.
+    # Sellers may omit spaces and use upper case, so both are ignored.
     vague = [
         product
         for product in products

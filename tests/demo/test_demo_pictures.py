@@ -11,12 +11,12 @@ from demo.tree import load_groups
 LEAVES = [leaf.name for group in load_groups() for leaf in group.leaves]
 
 
-def test_every_leaf_has_one_drawing_and_no_drawing_is_left_over():
+def test_leaves_and_drawings_correspond():
     assert sorted(load_drawings()) == sorted(LEAVES)
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
-def test_picture_decodes_and_shows_something(leaf: str):
+def test_a_picture_decodes_and_is_not_blank(leaf: str):
     image = Image.open(io.BytesIO(draw_picture(leaf, np.random.default_rng(0))))
     assert (image.format, image.size) == ("JPEG", (PICTURE_SIZE, PICTURE_SIZE))
     assert np.asarray(image).std() > 10
@@ -28,7 +28,7 @@ def test_same_generator_state_gives_the_same_bytes():
     assert first != other
 
 
-def test_shapes_stay_on_the_square():
+def test_shapes_stay_inside_the_square():
     for leaf, drawing in load_drawings().items():
         for shape in drawing.shapes:
             assert shape.points.min() >= 0, leaf

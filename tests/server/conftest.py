@@ -1,4 +1,4 @@
-"""A running server over the toy bundle, and pictures of every kind of trouble."""
+"""Fixtures: a running server with the toy bundle, and broken or hostile pictures."""
 
 import io
 import struct
@@ -42,7 +42,7 @@ def settings(toy_bundle: Path) -> ServerSettings:
 
 @pytest.fixture
 def fresh_server(settings: ServerSettings) -> Iterator[AisleServer]:
-    """One for a test that stops it, breaks it or holds its engine; a test file may have `settings` of its own."""
+    """A server for one test, which may stop or break it; a test file may override `settings`."""
     server = AisleServer(settings)
     server.start()
     yield server
@@ -62,7 +62,7 @@ def fresh_stub(fresh_channel: grpc.Channel) -> classifier_pb2_grpc.ProductClassi
 
 @pytest.fixture
 def held(fresh_server: AisleServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldEngine]:
-    """The model of `fresh_server`, which answers nothing before it is released."""
+    """The engine of `fresh_server`, held until it is released."""
     held = HeldEngine(fresh_server, monkeypatch)
     yield held
     held.release()
@@ -90,7 +90,7 @@ def bomb() -> bytes:
 
 @pytest.fixture
 def watch_settings(tmp_path: Path) -> ServerSettings:
-    """Small batches, for each version warms up all of their sizes."""
+    """Settings with small batches, because each version warms up all batch sizes."""
     return ServerSettings(
         models=tmp_path / "models", host="127.0.0.1", port=0, engine="openvino", model_poll_s=0.02,
         max_batch_items=4, max_batch_images=2,

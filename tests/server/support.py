@@ -34,14 +34,14 @@ def named(name: str) -> pb.Product:
 
 
 def violations(status: status_pb2.Status) -> list[str]:
-    """The fields that a status' BadRequest names."""
+    """Return the fields that a status' BadRequest names."""
     bad_request = error_details_pb2.BadRequest()
     assert any(detail.Unpack(bad_request) for detail in status.details)
     return [violation.field for violation in bad_request.field_violations]
 
 
 def retry_delay_s(error: grpc.RpcError) -> float:
-    """When a refused caller shall come again."""
+    """Return the retry delay in a rejected call's status, seconds."""
     retry_info = error_details_pb2.RetryInfo()
     status = rpc_status.from_call(error)
     assert status is not None
@@ -50,7 +50,7 @@ def retry_delay_s(error: grpc.RpcError) -> float:
 
 
 def open_channel(server: AisleServer) -> grpc.Channel:
-    """A channel with a connection of its own, that sends what the server would refuse, too."""
+    """Open a channel with a connection of its own and without a limit of the message size."""
     options = [
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
@@ -60,10 +60,10 @@ def open_channel(server: AisleServer) -> grpc.Channel:
 
 
 def add_version(bundle: Path, version: Path, metrics: dict[str, float] | None = None) -> Path:
-    """Copy a bundle to models/<name>/<version>/ as training does: written beside, then renamed.
+    """Copy a bundle to models/<name>/<version>/ as training does: to a temporary folder, then renamed.
 
     Args:
-        metrics: its metrics instead of the bundle's, to tell two copies apart.
+        metrics: replace the bundle's metrics, to distinguish two copies.
     """
     temporary = version.with_name(f".{version.name}.tmp")
     shutil.copytree(bundle, temporary)
@@ -82,13 +82,13 @@ def serving(registry: ModelRegistry) -> dict[str, str]:
 
 
 def scrape(server: AisleServer) -> list[Metric]:
-    """What Prometheus finds on the server's port for metrics."""
+    """Read the metrics as Prometheus does."""
     with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=30) as reply:
         return list(text_string_to_metric_families(reply.read().decode()))
 
 
 def values(families: list[Metric]) -> dict[tuple[str, ...], float]:
-    """The samples by their name and the values of their labels, in the order of the labels' names."""
+    """Return the samples by name and label values, in the order of the labels' names."""
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in families
@@ -114,7 +114,7 @@ class HeldEngine:
     """Holds a server's classifier before each run until `release`; counts the rows it ran.
 
     Args:
-        server: one with a single engine thread, or two batches are held at a time.
+        server: it must have a single engine thread; otherwise two batches are held at a time.
     """
 
     def __init__(self, server: AisleServer, monkeypatch: pytest.MonkeyPatch):

@@ -32,7 +32,7 @@ def settings(toy_bundle: Path) -> ServerSettings:
     )
 
 
-def test_health_knows_the_server_the_service_and_each_model(server: AisleServer, channel: grpc.Channel):
+def test_health_has_a_status_for_the_server_the_service_and_each_model(server: AisleServer, channel: grpc.Channel):
     health = health_pb2_grpc.HealthStub(channel)
     model = next(iter(server.models)).name
     for name in ("", SERVICE_NAME, f"{SERVICE_NAME}/{model}"):
@@ -42,7 +42,7 @@ def test_health_knows_the_server_the_service_and_each_model(server: AisleServer,
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_reflection_tells_the_services(channel: grpc.Channel):
+def test_reflection_lists_the_services(channel: grpc.Channel):
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     [response] = stub.ServerReflectionInfo(iter([request]), timeout=30)
@@ -50,24 +50,26 @@ def test_reflection_tells_the_services(channel: grpc.Channel):
     assert names == {SERVICE_NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 
 
-def test_a_full_queue_is_resource_exhausted_and_what_waits_is_answered(held: HeldEngine, fresh_channel: grpc.Channel):
+def test_a_full_queue_is_resource_exhausted_and_queued_requests_are_answered(
+    held: HeldEngine, fresh_channel: grpc.Channel
+):
     stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
     calls = [stub.Classify.future(ONE_PRODUCT, timeout=30)]
     held.wait_until_busy()
     waiting = pb.ClassifyRequest(products=[{"product_name": "a"}, {"product_name": "b"}])
     with ThreadPoolExecutor(2) as pool:
         attempts = [pool.submit(stub.Classify, waiting, timeout=30) for _ in range(2)]
-        refused = next(attempt for attempt in as_completed(attempts, timeout=30) if attempt.exception())
-        assert refused.exception().code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "the text queue has no room for 2 more, 2 of 2 places are taken" in refused.exception().details()
-        assert retry_delay_s(refused.exception()) > 0
+        rejected = next(attempt for attempt in as_completed(attempts, timeout=30) if attempt.exception())
+        assert rejected.exception().code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "the text queue is full: it holds 2 of 2 items, 2 more do not fit" in rejected.exception().details()
+        assert retry_delay_s(rejected.exception()) > 0
         held.release()
-    [answered] = [attempt.result() for attempt in attempts if attempt is not refused]
+    [answered] = [attempt.result() for attempt in attempts if attempt is not rejected]
     assert len(answered.classifications) == 2
     assert len(calls[0].result(30).classifications) == 1
 
 
-def test_nothing_is_done_for_a_caller_who_has_left(
+def test_nothing_is_computed_for_a_cancelled_call(
     held: HeldEngine, fresh_server: AisleServer, fresh_channel: grpc.Channel
 ):
     stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
@@ -86,7 +88,7 @@ def test_nothing_is_done_for_a_caller_who_has_left(
     assert held.batch_sizes == [1]
 
 
-def test_a_taken_port_is_refused(server: AisleServer, settings: ServerSettings):
+def test_a_port_in_use_is_an_error(server: AisleServer, settings: ServerSettings):
     second = AisleServer(dataclasses.replace(settings, port=server.port))
     with pytest.raises(ListenError, match=f"cannot listen on 127.0.0.1:{server.port}: .*; choose another --port"):
         second.start()

@@ -1,4 +1,4 @@
-"""The dashboard shows what a real server tells, and nothing else."""
+"""The dashboard shows exactly the metrics that a real server exports."""
 
 import json
 import re
@@ -27,13 +27,13 @@ def server(toy_bundle: Path) -> Iterator[AisleServer]:
 
 
 def expressions() -> list[tuple[str, str]]:
-    """(title of the panel, expression) pairs, and what fills the choice of models."""
+    """List (title of the panel, expression) pairs, and the query of the model variable."""
     dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     queries = [("choice", variable["definition"]) for variable in dashboard["templating"]["list"][1:]]
     return queries + [(p["title"], target["expr"]) for p in dashboard["panels"] for target in p["targets"]]
 
 
-def test_every_expression_names_metrics_and_labels_that_a_server_tells(server: AisleServer, stub: Stub, jpeg: bytes):
+def test_every_expression_uses_metrics_and_labels_that_the_server_exports(server: AisleServer, stub: Stub, jpeg: bytes):
     ask(stub, pb.Product(product_name="red shirt", image=jpeg), pb.Product())
     with pytest.raises(grpc.RpcError):
         ask(stub)
@@ -50,7 +50,7 @@ def test_every_expression_names_metrics_and_labels_that_a_server_tells(server: A
         assert not used - known, title
 
 
-def test_every_metric_of_ours_is_shown(server: AisleServer, stub: Stub):
+def test_every_aisle_metric_is_shown(server: AisleServer, stub: Stub):
     ask(stub, named("red shirt"))
     shown = " ".join(expression for _, expression in expressions())
     ours = {family.name for family in scrape(server) if family.name.startswith("aisle_")}

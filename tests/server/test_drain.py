@@ -1,4 +1,4 @@
-"""How a real server stops: nothing is lost, nobody is left in the dark."""
+"""A real server drains: no answer is lost, and every caller gets a status."""
 
 import signal
 import subprocess
@@ -25,7 +25,7 @@ ONE_PRODUCT = pb.ClassifyRequest(products=[{"product_name": "red shirt"}])
 
 @pytest.fixture
 def watch(fresh_channel: grpc.Channel) -> Iterator[health_pb2.HealthCheckResponse]:
-    """Health as it changes, the first SERVING taken."""
+    """A watch of health, after the first SERVING."""
     watch = health_pb2_grpc.HealthStub(fresh_channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
     assert next(watch).status == SERVING
     return watch
@@ -37,8 +37,8 @@ def start_stopping(server: AisleServer, grace_s: float, drain_delay_s: float = 0
     return thread
 
 
-def wait_until_refused(fresh_stub: classifier_pb2_grpc.ProductClassifierStub) -> grpc.RpcError:
-    """The first refusal; GetModel is a call like any other and needs no engine."""
+def wait_until_rejected(fresh_stub: classifier_pb2_grpc.ProductClassifierStub) -> grpc.RpcError:
+    """Call GetModel, which needs no engine, until it is rejected; return the first error."""
     while True:
         try:
             fresh_stub.GetModel(pb.GetModelRequest(), timeout=30)
@@ -53,9 +53,9 @@ def test_running_calls_end_and_new_ones_on_open_connections_are_unavailable(
     held.wait_until_busy()
     stopping = start_stopping(fresh_server, grace_s=20)
     assert next(watch).status == NOT_SERVING
-    refused = wait_until_refused(fresh_stub)
-    assert refused.code() == grpc.StatusCode.UNAVAILABLE
-    assert refused.details() == "the server is stopping; send the request to another one"
+    rejected = wait_until_rejected(fresh_stub)
+    assert rejected.code() == grpc.StatusCode.UNAVAILABLE
+    assert rejected.details() == "the server is stopping; send the request to another one"
     assert stopping.is_alive()
     held.release()
     assert len(running.result(30).classifications) == 1
@@ -64,21 +64,21 @@ def test_running_calls_end_and_new_ones_on_open_connections_are_unavailable(
     assert list(watch) == []  # it ended
 
 
-def test_calls_still_work_while_load_balancers_learn(
+def test_calls_are_still_answered_during_the_drain_delay(
     fresh_server: AisleServer, fresh_stub: classifier_pb2_grpc.ProductClassifierStub, watch
 ):
     stopping = start_stopping(fresh_server, grace_s=20, drain_delay_s=1.5)
     assert next(watch).status == NOT_SERVING
     assert len(fresh_stub.Classify(ONE_PRODUCT, timeout=30).classifications) == 1
-    assert wait_until_refused(fresh_stub).code() == grpc.StatusCode.UNAVAILABLE
+    assert wait_until_rejected(fresh_stub).code() == grpc.StatusCode.UNAVAILABLE
     stopping.join(20)
     assert not stopping.is_alive()
 
 
-def test_callers_who_ask_on_and_on_never_see_another_code_than_unavailable(fresh_server: AisleServer):
+def test_callers_in_a_loop_never_see_another_code_than_unavailable(fresh_server: AisleServer):
     is_stopped = threading.Event()
 
-    def ask_on_and_on(_: int) -> Counter[grpc.StatusCode]:
+    def ask_in_a_loop(_: int) -> Counter[grpc.StatusCode]:
         codes: Counter[grpc.StatusCode] = Counter()
         with open_channel(fresh_server) as channel:
             stub = classifier_pb2_grpc.ProductClassifierStub(channel)
@@ -91,7 +91,7 @@ def test_callers_who_ask_on_and_on_never_see_another_code_than_unavailable(fresh
 
     busy = threading.Semaphore(0)
     with ThreadPoolExecutor(4) as pool:
-        callers = [pool.submit(ask_on_and_on, i) for i in range(4)]
+        callers = [pool.submit(ask_in_a_loop, i) for i in range(4)]
         for _ in callers:
             assert busy.acquire(timeout=30)
         fresh_server.stop(grace_s=20)
@@ -100,7 +100,7 @@ def test_callers_who_ask_on_and_on_never_see_another_code_than_unavailable(fresh
     assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
 
 
-def test_a_call_that_outlasts_the_grace_is_unavailable(
+def test_a_call_longer_than_the_grace_period_is_unavailable(
     fresh_server: AisleServer, fresh_stub: classifier_pb2_grpc.ProductClassifierStub, held: HeldEngine
 ):
     running = fresh_stub.Classify.future(ONE_PRODUCT, timeout=30)
@@ -113,7 +113,7 @@ def test_a_call_that_outlasts_the_grace_is_unavailable(
     assert not stopping.is_alive()
 
 
-def test_an_open_stream_does_not_hold_up_the_stop(fresh_server: AisleServer, fresh_channel: grpc.Channel):
+def test_an_open_stream_does_not_delay_the_stop(fresh_server: AisleServer, fresh_channel: grpc.Channel):
     stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
     closed = threading.Event()
 

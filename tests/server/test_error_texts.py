@@ -1,4 +1,4 @@
-"""Every kind of error as a caller sees it: it names the field, and nothing of the inside of the server."""
+"""Every kind of error as a caller sees it: it names the field and reveals no internals of the server."""
 
 import gc
 import io
@@ -18,11 +18,11 @@ from proto.aisle.v1 import classifier_pb2 as pb
 from server.app import AisleServer
 from server.errors import (
     DOMAIN,
+    DeadlineExceededError,
     FieldError,
     QueueFullError,
     RequestError,
     StoppingError,
-    TooLateError,
     TooManyCallsError,
     UnauthenticatedError,
     WaitTooLongError,
@@ -32,7 +32,7 @@ from server.errors import (
 from server.inference.pipeline import Pipeline
 from tests.server.support import Stub, ask, named, violations
 
-#: What only a developer should read: stack traces, source files, folders, addresses, names of exceptions.
+#: Patterns of internals: stack traces, source files, folders, addresses, names of exceptions.
 INTERNALS = re.compile(
     r"Traceback|line \d+, in |\.(?:py|cpp|c|hpp|so)\b|(?:^|[\s'\"(])/[\w.-]+/|0x[0-9a-f]{4,}|<[\w. ]+ object"
     r"|\b[A-Z]\w*(?:Error|Exception)\b|OpenCV|OpenVINO|PIL|libjpeg|numpy|secret"
@@ -42,7 +42,7 @@ SECRET = "secret of /usr/lib/secret.py"
 
 
 def texts(status: status_pb2.Status) -> Iterator[str]:
-    """All that a status tells, its details unpacked."""
+    """Return all texts of a status, its details unpacked."""
     yield status.message
     for detail in status.details:
         unpacked = next(kind() for kind in DETAILS if detail.Is(kind.DESCRIPTOR))
@@ -51,7 +51,7 @@ def texts(status: status_pb2.Status) -> Iterator[str]:
 
 
 def checked(status: status_pb2.Status) -> status_pb2.Status:
-    """The status, after a look for internals and for the reason that programs branch on."""
+    """Return the status after checking that it has a reason for programs and no internals."""
     for text in texts(status):
         assert not INTERNALS.search(text), text
     info = error_details_pb2.ErrorInfo()
@@ -71,7 +71,7 @@ def failed(call: Callable[[], object]) -> status_pb2.Status:
 
 @pytest.fixture
 def broken_pictures(jpeg: bytes) -> list[bytes]:
-    """Every format cut off at several places, with bytes turned over, and things that are no picture."""
+    """Pictures of every format truncated at several offsets, with flipped bytes, and other data."""
     found = [b"no picture", b"\xff\xd8", b"GIF89a", b"RIFF1234WEBPVP8 ", jpeg[:-2] + b"\0" * 9]
     image = Image.linear_gradient("L").convert("RGB")
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
@@ -83,7 +83,7 @@ def broken_pictures(jpeg: bytes) -> list[bytes]:
     return found
 
 
-def test_what_is_wrong_with_a_request_names_its_fields(stub: Stub):
+def test_an_error_of_a_request_names_its_fields(stub: Stub):
     product = named("shirt")
     requests = {
         "products": [pb.ClassifyRequest(), pb.ClassifyRequest(products=[product] * 513)],
@@ -99,7 +99,7 @@ def test_what_is_wrong_with_a_request_names_its_fields(stub: Stub):
     assert violations(status) == ["model"]
 
 
-def test_what_is_wrong_with_a_product_names_its_path(stub: Stub, bomb: bytes):
+def test_an_error_of_a_product_names_its_path(stub: Stub, bomb: bytes):
     wrong = {
         "products[0]": pb.Product(),
         "products[1].product_name": pb.Product(product_name="x" * 10_001),
@@ -114,16 +114,16 @@ def test_what_is_wrong_with_a_product_names_its_path(stub: Stub, bomb: bytes):
     assert response.classifications[-1].HasField("prediction")
 
 
-def test_broken_pictures_tell_nothing_of_the_libraries_that_refuse_them(stub: Stub, broken_pictures: list[bytes]):
+def test_broken_pictures_reveal_nothing_of_the_decoding_libraries(stub: Stub, broken_pictures: list[bytes]):
     response = ask(stub, *(pb.Product(image=picture) for picture in broken_pictures))
-    refused = [c.error for c in response.classifications if c.HasField("error")]
-    assert len(refused) > len(broken_pictures) // 2
-    for status in refused:
+    rejected = [c.error for c in response.classifications if c.HasField("error")]
+    assert len(rejected) > len(broken_pictures) // 2
+    for status in rejected:
         assert checked(status).code == code_pb2.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("program", ["classify", "encode_images"])
-def test_a_fault_of_the_engine_is_a_number_to_quote(
+def test_an_engine_error_is_internal_with_a_number_to_quote(
     server: AisleServer, stub: Stub, jpeg: bytes, program: str, monkeypatch: pytest.MonkeyPatch
 ):
     engine = next(iter(server.models)).predictor.engine
@@ -132,7 +132,7 @@ def test_a_fault_of_the_engine_is_a_number_to_quote(
     def fail_once(*inputs: Any) -> Any:
         if next(fails):
             raise ZeroDivisionError(SECRET)
-        return run(*inputs)  # the run after it, by which the server tests the engine
+        return run(*inputs)  # the run of the good item, with which the server tests the engine
 
     monkeypatch.setattr(engine, program, fail_once)
     request = pb.ClassifyRequest(products=[pb.Product(image=jpeg)])
@@ -140,10 +140,10 @@ def test_a_fault_of_the_engine_is_a_number_to_quote(
     for response in (stub.Classify(request, timeout=30), answer.response):
         status = checked(response.classifications[0].error)
         assert status.code == code_pb2.INTERNAL
-    assert re.search(r"internal error [0-9a-f]{8}$", status.message)
+    assert re.search(r"internal error [0-9a-f]{8} in its log$", status.message)
 
 
-def test_a_fault_anywhere_else_is_no_different(stub: Stub, monkeypatch: pytest.MonkeyPatch):
+def test_any_other_error_is_internal_too(stub: Stub, monkeypatch: pytest.MonkeyPatch):
     def fail(*_arguments: object) -> object:
         raise OSError(2, SECRET, "/etc/secret")
 
@@ -159,7 +159,7 @@ def test_a_fault_anywhere_else_is_no_different(stub: Stub, monkeypatch: pytest.M
         assert failed(lambda: next(stream)).code == code_pb2.INTERNAL
 
 
-def test_what_grpc_itself_refuses_tells_nothing_either(channel: grpc.Channel):
+def test_errors_of_grpc_itself_reveal_no_internals_either(channel: grpc.Channel):
     method = "/aisle.v1.ProductClassifier/Classify"
     for path, content in ((method, b"\xff\xff\xff"), ("/no.Such/Method", b""), (method, b"\n" * 70_000_000)):
         with pytest.raises(grpc.RpcError) as caught:
@@ -168,13 +168,13 @@ def test_what_grpc_itself_refuses_tells_nothing_either(channel: grpc.Channel):
 
 
 @pytest.mark.parametrize("method", ["Classify", "GetModel"])
-def test_bytes_that_are_no_message_are_a_wrong_request(method: str, channel: grpc.Channel):
+def test_malformed_bytes_are_an_invalid_request(method: str, channel: grpc.Channel):
     status = failed(lambda: channel.unary_unary(f"/aisle.v1.ProductClassifier/{method}")(b"\xff\xff\xff", timeout=30))
     assert status.code == code_pb2.INVALID_ARGUMENT
     assert "request: expected a message of aisle.v1" in status.message
 
 
-def test_a_message_of_a_stream_that_is_none_costs_no_neighbour(channel: grpc.Channel):
+def test_a_malformed_message_of_a_stream_affects_no_other(channel: grpc.Channel):
     good = pb.ClassifyStreamRequest(request=pb.ClassifyRequest(products=[named("shirt")])).SerializeToString()
     stream = channel.stream_stream("/aisle.v1.ProductClassifier/ClassifyStream")
     answers = list(map(pb.ClassifyStreamResponse.FromString, stream(iter([good, b"\xff\xff\xff", good]), timeout=30)))
@@ -182,8 +182,8 @@ def test_a_message_of_a_stream_that_is_none_costs_no_neighbour(channel: grpc.Cha
     assert answers[1].error.code == code_pb2.INVALID_ARGUMENT
 
 
-def test_calls_with_bytes_that_are_no_message_do_not_stay_in_memory(channel: grpc.Channel):
-    """As grpc keeps the state of every call whose deserializer raises."""
+def test_calls_with_malformed_bytes_do_not_stay_in_memory(channel: grpc.Channel):
+    """Check the workaround for grpc, which keeps the state of every call whose deserializer raises."""
     classify = channel.unary_unary("/aisle.v1.ProductClassifier/Classify")
     for _ in range(20):
         with pytest.raises(grpc.RpcError):
@@ -200,7 +200,7 @@ def test_calls_with_bytes_that_are_no_message_do_not_stay_in_memory(channel: grp
         QueueFullError("full", 1.0),
         TooManyCallsError("many", 1.0),
         WaitTooLongError("long", 1.0),
-        TooLateError("late"),
+        DeadlineExceededError("late"),
         UnauthenticatedError("no token"),
         StoppingError("stopping"),
         FieldError("maker", "long"),
@@ -208,6 +208,6 @@ def test_calls_with_bytes_that_are_no_message_do_not_stay_in_memory(channel: grp
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_each_error_of_ours_has_a_reason_in_both_places(error: Exception):
+def test_each_error_has_a_reason_in_text_and_details(error: Exception):
     checked(request_status(error))
     checked(product_status(error, 3))

@@ -7,7 +7,7 @@ import pytest
 from server.event_loop import EventLoop
 
 
-def test_what_threads_hand_over_is_called_on_the_loop_and_in_order():
+def test_functions_from_threads_are_called_on_the_loop_and_in_order():
     event_loop = EventLoop("test")
     called: list[tuple[int, int]] = []
     names: set[str] = set()
@@ -34,7 +34,7 @@ def test_what_threads_hand_over_is_called_on_the_loop_and_in_order():
     assert len(called) == 4000
 
 
-def test_a_coroutine_gives_its_result_or_its_error():
+def test_a_coroutine_returns_its_result_or_raises_its_error():
     event_loop = EventLoop("test")
 
     async def double(number: int) -> int:
@@ -48,18 +48,18 @@ def test_a_coroutine_gives_its_result_or_its_error():
     event_loop.close()
 
 
-def test_after_the_end_nothing_is_called_and_nothing_runs():
+def test_after_close_nothing_is_called_and_nothing_runs():
     event_loop = EventLoop("test")
     cancelled = threading.Event()
 
-    async def wait_for_ever() -> None:
+    async def wait_forever() -> None:
         try:
             await asyncio.Event().wait()
         finally:
             cancelled.set()
 
     async def begin() -> None:
-        tasks.append(asyncio.create_task(wait_for_ever()))
+        tasks.append(asyncio.create_task(wait_forever()))
         await asyncio.sleep(0)
 
     tasks: list[asyncio.Task[None]] = []

@@ -22,7 +22,7 @@ UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 @pytest.fixture
 def watching_server(watch_settings: ServerSettings, models: Path) -> Iterator[AisleServer]:
-    # An engine is held here while a version is loaded, which takes its time on a machine with other work.
+    # An engine is held here while a version is loaded, which may take long on a busy machine.
     server = AisleServer(dataclasses.replace(watch_settings, engine_timeout_s=60.0))
     server.start()
     yield server
@@ -42,17 +42,17 @@ def test_no_call_fails_during_swaps_and_versions_only_move_forward(
     is_over = threading.Event()
     num_calls = [0] * 4
 
-    def caller(place: int) -> list[int]:
+    def caller(index: int) -> list[int]:
         versions = []
         while not is_over.is_set():
             response = ask(stub, named("red shirt"), pb.Product(product_name="shoe", image=jpeg), model="shop")
             assert [c.WhichOneof("outcome") for c in response.classifications] == ["prediction"] * 2
             versions.append(int(response.model_version))
-            num_calls[place] += 1
+            num_calls[index] += 1
         return versions
 
     with ThreadPoolExecutor(4) as pool:
-        callers = [pool.submit(caller, place) for place in range(4)]
+        callers = [pool.submit(caller, index) for index in range(4)]
         try:
             for version in (2, 3, 4):
                 before = list(num_calls)
@@ -94,7 +94,7 @@ def test_a_call_in_flight_ends_on_the_version_it_began_with(
     assert ask(stub, named("red shirt")).model_version == "2"
 
 
-def test_health_follows_the_models_that_come_and_go(
+def test_health_is_updated_when_models_are_added_and_removed(
     watching_server: AisleServer, watching_channel: grpc.Channel, models: Path, toy_bundle: Path
 ):
     health = health_pb2_grpc.HealthStub(watching_channel)
@@ -118,7 +118,7 @@ def test_health_follows_the_models_that_come_and_go(
     watch.cancel()
 
 
-def test_a_start_without_any_good_version_is_refused(watch_settings: ServerSettings, models: Path, tmp_path: Path):
+def test_a_start_without_any_valid_version_is_an_error(watch_settings: ServerSettings, models: Path, tmp_path: Path):
     damage(models / "shop/1")
     with pytest.raises(BundleError, match=f"shop/1 is damaged: {FILES.calibration}"):
         AisleServer(watch_settings).start()
@@ -129,7 +129,7 @@ def test_a_start_without_any_good_version_is_refused(watch_settings: ServerSetti
         AisleServer(watch_settings).start()
 
 
-def test_a_poll_of_0_seconds_never_looks_again(watch_settings: ServerSettings, models: Path, toy_bundle: Path):
+def test_a_poll_interval_of_0_never_scans_again(watch_settings: ServerSettings, models: Path, toy_bundle: Path):
     server = AisleServer(dataclasses.replace(watch_settings, model_poll_s=0.0))
     server.start()
     assert "model-watcher" not in {thread.name for thread in threading.enumerate()}

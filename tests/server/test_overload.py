@@ -1,4 +1,4 @@
-"""A real server with more to do than it can: who is refused, and who is not."""
+"""A real server under overload: calls that are rejected, and calls that are not."""
 
 import threading
 import time
@@ -49,7 +49,7 @@ class SlowProgram:
 
 @pytest.fixture
 def tight_server(toy_bundle: Path) -> Iterator[AisleServer]:
-    """One product a batch, five calls at the same time."""
+    """A server with one product per batch and five calls in flight."""
     settings = ServerSettings(
         bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", max_batch_items=1, max_batch_images=1,
         engine_threads=1, max_concurrent_rpcs=5,
@@ -86,7 +86,7 @@ def later(stub: Stub, *products: pb.Product, timeout_s: float = 30) -> Any:
     return stub.Classify.future(pb.ClassifyRequest(products=products), timeout=timeout_s)
 
 
-def test_a_request_that_would_wait_past_its_deadline_is_refused_at_once(
+def test_a_request_that_would_wait_past_its_deadline_is_rejected_at_once(
     engine: Engine, tight_server: AisleServer, tight_stub: Stub, monkeypatch: pytest.MonkeyPatch
 ):
     slow = SlowProgram(engine.classify)
@@ -106,7 +106,7 @@ def test_a_request_that_would_wait_past_its_deadline_is_refused_at_once(
     assert [len(call.result(30).classifications) for call in calls] == [1, 2, 1]
 
 
-def test_a_call_over_the_limit_is_refused_at_once_and_health_still_answers(
+def test_a_call_over_the_limit_is_rejected_at_once_and_health_still_answers(
     engine: Engine, tight_channel: grpc.Channel, tight_stub: Stub, monkeypatch: pytest.MonkeyPatch
 ):
     slow = SlowProgram(engine.classify)
@@ -115,24 +115,27 @@ def test_a_call_over_the_limit_is_refused_at_once_and_health_still_answers(
     calls = [later(tight_stub, named(f"{i}")) for i in range(6)]
     slow.wait_until_busy()
     wait_for(lambda: any(call.done() for call in calls))
-    [refused] = [call for call in calls if call.done()]
-    assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "this server takes (5) or answers in time; wait and send it again" in refused.details()
-    assert retry_delay_s(refused) > 0
+    [rejected] = [call for call in calls if call.done()]
+    assert rejected.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (
+        "at its limit of calls in flight (5, or those it can answer in time); send the request again later"
+        in rejected.details()
+    )
+    assert retry_delay_s(rejected) > 0
     health = health_pb2_grpc.HealthStub(tight_channel)
     assert health.Check(health_pb2.HealthCheckRequest(), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
     slow.release()
-    assert [len(call.result(30).classifications) for call in calls if call is not refused] == [1] * 5
+    assert [len(call.result(30).classifications) for call in calls if call is not rejected] == [1] * 5
 
 
-def test_a_call_over_the_limit_is_refused_before_its_message_is_read(
+def test_a_call_over_the_limit_is_rejected_before_its_message_is_read(
     tight_server: AisleServer, tight_channel: grpc.Channel
 ):
     held = [tight_channel.stream_stream(f"{SERVICE}/ClassifyStream")(_endless()) for _ in range(5)]
     wait_for(lambda: tight_server._service.calls.num_in_flight == 5)
-    unreadable = tight_channel.unary_unary(f"{SERVICE}/Classify").future(b"\xff" * 9, timeout=20)
-    assert unreadable.code() == grpc.StatusCode.RESOURCE_EXHAUSTED  # not INVALID_ARGUMENT
-    assert retry_delay_s(unreadable) > 0
+    malformed = tight_channel.unary_unary(f"{SERVICE}/Classify").future(b"\xff" * 9, timeout=20)
+    assert malformed.code() == grpc.StatusCode.RESOURCE_EXHAUSTED  # not INVALID_ARGUMENT
+    assert retry_delay_s(malformed) > 0
     for stream in held:
         stream.cancel()
     wait_for(lambda: tight_server._service.calls.num_in_flight == 0)
@@ -140,9 +143,7 @@ def test_a_call_over_the_limit_is_refused_before_its_message_is_read(
     assert read.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_text_does_not_wait_for_pictures(
-    engine: Engine, tight_stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
-):
+def test_texts_do_not_wait_for_pictures(engine: Engine, tight_stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch):
     slow = SlowProgram(engine.encode_images)
     monkeypatch.setattr(engine, "encode_images", slow)
     assert later(tight_stub, pb.Product(image=jpeg)).result(30)
@@ -155,7 +156,7 @@ def test_text_does_not_wait_for_pictures(
     assert outcomes == ["prediction"] * 3
 
 
-def test_places_of_pictures_come_back_whatever_became_of_them(
+def test_queue_room_of_pictures_is_released_whatever_their_outcome(
     tight_server: AisleServer, engine: Engine, tight_stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ):
     lane = next(iter(tight_server.models)).pipeline.lanes.picture
@@ -174,9 +175,9 @@ def test_places_of_pictures_come_back_whatever_became_of_them(
     assert [len(call.result(30).classifications) for call in running] == [1, 1, 1]
 
 
-def test_calls_whose_message_never_comes_are_bounded(settings: ServerSettings, monkeypatch: pytest.MonkeyPatch):
-    """They are in no count of the service's own, for that begins when a message is there."""
-    monkeypatch.setattr("server.app._OTHER_CALLS", 1)
+def test_calls_whose_message_never_arrives_are_bounded(settings: ServerSettings, monkeypatch: pytest.MonkeyPatch):
+    """The service does not count such calls, because its count starts when a message has arrived."""
+    monkeypatch.setattr("server.app._EXTRA_RPCS", 1)
     server = AisleServer(replace(settings, max_concurrent_rpcs=1))
     server.start()
     with open_channel(server) as channel:
@@ -184,8 +185,8 @@ def test_calls_whose_message_never_comes_are_bounded(settings: ServerSettings, m
         is_over = threading.Event()
         calls = [silent.future(_nothing_until(is_over), timeout=60) for _ in range(3)]
         wait_for(lambda: any(call.done() for call in calls))
-        refused = next(call for call in calls if call.done())
-        assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        rejected = next(call for call in calls if call.done())
+        assert rejected.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         for call in calls:
             call.cancel()
         wait_for(lambda: _is_answered(channel))

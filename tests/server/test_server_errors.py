@@ -6,12 +6,12 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from model.errors import EngineError, PictureError, ProductError
 from server.errors import (
     DOMAIN,
+    DeadlineExceededError,
     EngineDownError,
     FieldError,
     QueueFullError,
     RequestError,
     StoppingError,
-    TooLateError,
     TooManyCallsError,
     UnauthenticatedError,
     WaitTooLongError,
@@ -41,7 +41,7 @@ def violations(status: status_pb2.Status) -> list[tuple[str, str]]:
         (QueueFullError("full", 1.0), code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
         (TooManyCallsError("many", 1.0), code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
         (WaitTooLongError("long", 1.0), code_pb2.RESOURCE_EXHAUSTED, "WAIT_TOO_LONG"),
-        (TooLateError("late"), code_pb2.DEADLINE_EXCEEDED, "TOO_LATE"),
+        (DeadlineExceededError("late"), code_pb2.DEADLINE_EXCEEDED, "TOO_LATE"),
         (UnauthenticatedError("no token"), code_pb2.UNAUTHENTICATED, "INVALID_TOKEN"),
         (StoppingError("stopping"), code_pb2.UNAVAILABLE, "STOPPING"),
         (EngineDownError("down"), code_pb2.UNAVAILABLE, "ENGINE_DOWN"),
@@ -55,7 +55,7 @@ def test_each_error_has_its_code(error: Exception, code: int, expected_reason: s
 
 
 @pytest.mark.parametrize(("retry_after_s", "expected_ms"), [(1.25, 1250), (0.0, 100)])
-def test_the_overloaded_server_says_when_to_come_back(retry_after_s: float, expected_ms: int):
+def test_an_overload_error_has_a_retry_delay(retry_after_s: float, expected_ms: int):
     retry_info = error_details_pb2.RetryInfo()
     assert request_status(QueueFullError("full", retry_after_s)).details[1].Unpack(retry_info)
     assert retry_info.retry_delay.ToMilliseconds() == expected_ms
@@ -81,21 +81,19 @@ def test_a_product_error_names_its_path_in_the_request(error: Exception, path: s
     assert violations(status) == [(path, "wrong")]
 
 
-def test_an_internal_error_tells_the_log_everything_and_the_caller_a_number(caplog: pytest.LogCaptureFixture):
+def test_an_internal_error_is_logged_and_the_caller_gets_its_number(caplog: pytest.LogCaptureFixture):
     try:
         raise KeyError("secret")
     except KeyError as error:
         status = product_status(error, 0)
     assert status.code == code_pb2.INTERNAL
-    found = re.fullmatch(
-        "the server failed to answer; its log tells more under internal error ([0-9a-f]{8})", status.message
-    )
+    found = re.fullmatch("the server failed to answer; see internal error ([0-9a-f]{8}) in its log", status.message)
     assert found
     assert f"internal error {found[1]}" in caplog.text
     assert "Traceback" in caplog.text
     assert "secret" in caplog.text
 
 
-def test_a_callers_text_is_quoted_and_cut():
+def test_a_callers_text_is_quoted_and_shortened():
     assert shortened("a\nb") == r"'a\nb'"
     assert len(shortened("x" * 1_000_000)) < 120

@@ -43,7 +43,7 @@ def test_exactly_one_of_models_and_bundle_is_given():
         ),
     ],
 )
-def test_values_out_of_range_are_refused_by_their_flag(values: dict, message: str):
+def test_values_out_of_range_are_refused_with_their_flag(values: dict, message: str):
     with pytest.raises(SettingsError, match=re.escape(message)):
         ServerSettings(bundle=BUNDLE, **values)
 

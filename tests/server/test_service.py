@@ -59,7 +59,7 @@ def test_answers_are_the_predictors_own_in_the_order_of_the_request(server: Aisl
         assert len(classification.prediction.categories) == 2
 
 
-def test_the_response_says_who_answered_and_where_the_time_went(server: AisleServer, stub: Stub, jpeg: bytes):
+def test_the_response_names_the_model_and_its_timings(server: AisleServer, stub: Stub, jpeg: bytes):
     model = next(iter(server.models))
     response = ask(stub, pb.Product(image=jpeg))
     assert (response.model, response.model_version) == (model.name, model.version)
@@ -70,7 +70,7 @@ def test_the_response_says_who_answered_and_where_the_time_went(server: AisleSer
     assert ask(stub, named("shirt")).timings.decode_ms == 0
 
 
-def test_top_k_leaves_come_best_first_and_five_when_nothing_is_asked(server: AisleServer, stub: Stub):
+def test_top_k_leaves_come_best_first_and_five_by_default(server: AisleServer, stub: Stub):
     num_leaves = predictor_of(server).bundle.taxonomy.num_leaves
     for top_k, expected in ((1, 1), (0, min(5, num_leaves)), (100, min(100, num_leaves))):
         [classification] = ask(stub, named("red shirt"), top_k=top_k).classifications
@@ -105,7 +105,7 @@ def test_a_mask_keeps_answers_in_its_sub_tree(server: AisleServer, stub: Stub, j
     assert violations(found[2].error) == ["products[2]"]
 
 
-def test_an_unknown_mask_is_told_near_ones(stub: Stub):
+def test_an_unknown_mask_is_reported_with_similar_categories(stub: Stub):
     with pytest.raises(grpc.RpcError) as caught:
         ask(stub, named("red shirt"), mask_parent="상의")
     status = rpc_status.from_call(caught.value)
@@ -120,14 +120,14 @@ def test_words_come_on_request_only(server: AisleServer, stub: Stub):
     words = ask(stub, product, named("laptop"), include_words=True).classifications
     [expected] = predictor_of(server).predict([Product("", product.product_name)], with_words=True)
     assert isinstance(expected, Prediction)
-    assert [vote.word for vote in words[0].prediction.words] == [vote.word for vote in expected.words]
-    for vote, one in zip(words[0].prediction.words, expected.words, strict=True):
-        assert vote.support == pytest.approx(one.support, abs=1e-3)
-        assert vote.probability_without == pytest.approx(one.probability_without, abs=1e-5)
+    assert [word.word for word in words[0].prediction.words] == [word.word for word in expected.words]
+    for word, one in zip(words[0].prediction.words, expected.words, strict=True):
+        assert word.support == pytest.approx(one.support, abs=1e-3)
+        assert word.probability_without == pytest.approx(one.probability_without, abs=1e-5)
     assert not words[1].prediction.words
 
 
-def test_features_of_a_picture_answer_like_the_picture(server: AisleServer, stub: Stub, jpeg: bytes):
+def test_picture_features_are_answered_like_the_picture(server: AisleServer, stub: Stub, jpeg: bytes):
     predictor = predictor_of(server)
     pixels = predictor.decode(Product("", image=jpeg))
     assert pixels is not None
@@ -241,7 +241,7 @@ def test_a_product_alone_equals_the_product_in_any_batch_under_stress(stub: Stub
         assert all(pool.map(caller, range(96)))
 
 
-def test_an_engine_fault_is_internal_and_reveals_nothing(
+def test_an_engine_error_is_internal_and_reveals_nothing(
     server: AisleServer, stub: Stub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     engine = predictor_of(server).engine
@@ -256,20 +256,20 @@ def test_an_engine_fault_is_internal_and_reveals_nothing(
         patch.setattr(engine, "classify", faulty_once)
         error = ask(stub, named("shirt")).classifications[0].error
     assert error.code == code_pb2.INTERNAL
-    assert "its log tells more under internal error" in error.message
+    assert "see internal error" in error.message
     assert "secret" not in str(error)
     assert "/secret/path" in caplog.text
     assert ask(stub, named("shirt")).classifications[0].HasField("prediction")
 
 
-def test_a_fault_with_one_product_costs_no_neighbour(
+def test_an_engine_error_with_one_product_affects_no_other(
     server: AisleServer, stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ):
     predictor = predictor_of(server)
     encode_images, text_features = predictor.engine.encode_images, predictor.preprocessor.text_features
 
     def poisoned_encoder(images: np.ndarray) -> np.ndarray:
-        if images.any():  # a blank picture, by which the server tests the engine, is fine
+        if images.any():  # the blank picture with which the server tests the engine is answered
             raise RuntimeError("not this picture")
         return encode_images(images)
 

@@ -34,7 +34,7 @@ def test_a_stream_may_wait_for_each_answer(stub: Stub):
     assert i == 2
 
 
-def test_after_hang_ups_and_rubbish_a_good_request_is_answered(stub: Stub, channel: grpc.Channel, jpeg: bytes):
+def test_after_cancelled_calls_and_garbage_a_good_request_is_answered(stub: Stub, channel: grpc.Channel, jpeg: bytes):
     rubbish = channel.unary_unary("/aisle.v1.ProductClassifier/Classify")
     for payload in (b"\xff" * 100, b"\x1a\xff\xff\xff\xff\x0f", b"\x1a\x02\x12\x05"):
         with pytest.raises(grpc.RpcError):

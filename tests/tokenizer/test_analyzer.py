@@ -1,4 +1,4 @@
-"""Morphemes."""
+"""Morpheme analysers."""
 
 import sys
 
@@ -31,7 +31,7 @@ def test_script_splits_where_the_script_changes(text: str, expected: list[str]) 
     assert open_analyzer("script")(text) == expected
 
 
-def test_punctuation_is_no_token_and_texts_stay_apart() -> None:
+def test_punctuation_is_no_token_and_texts_are_independent() -> None:
     assert tokenize_all(open_analyzer("mecab"), ["[무료] 15.6", "", "!!", "lg"]) == [
         ["무료", "15", "6"],
         [],
@@ -40,7 +40,7 @@ def test_punctuation_is_no_token_and_texts_stay_apart() -> None:
     ]
 
 
-def test_an_endless_text_is_cut() -> None:
+def test_a_very_long_text_is_truncated() -> None:
     assert tokenize_all(split_by_script, ["a " * 10_000]) == [["a"] * (MAX_ANALYZED_CHARS // 2)]
 
 

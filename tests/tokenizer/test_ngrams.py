@@ -1,4 +1,4 @@
-"""Hashed n-grams, checked by eye on texts of a few letters."""
+"""Hashed n-grams, checked by hand on texts of a few letters."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ BUCKETS = 2**30  # no collisions among the few n-grams here
 
 
 def grams(text: str, words: tuple[int, ...] = (), characters: tuple[int, ...] = (), salt: int = 0) -> dict[int, int]:
-    """Bucket to count of one text."""
+    """Return the count by bucket of one text."""
     _, buckets, _, counts = hashed_ngrams([text], salt, words, characters, BUCKETS)
     return dict(zip(buckets.tolist(), counts.tolist(), strict=True))
 
 
 def count_of(text: str, words: tuple[int, ...] = (), characters: tuple[int, ...] = ()) -> tuple[int, int]:
-    """Distinct n-grams and all of them."""
+    """Return the number of distinct n-grams and of all."""
     found = grams(text, words, characters)
     return len(found), sum(found.values())
 
@@ -42,13 +42,13 @@ def test_order_of_words_and_letters_matters() -> None:
     assert grams("ab", characters=(3,)).keys().isdisjoint(grams("ba", characters=(3,)))
 
 
-def test_an_ngram_has_one_bucket_wherever_it_stands() -> None:
+def test_an_ngram_has_one_bucket_at_any_position() -> None:
     assert grams("cap", words=(1,)).keys() <= grams("a red cap !", words=(1,)).keys()
     assert grams("a", characters=(1,)).keys() <= grams("xay", characters=(1,)).keys()
     assert grams("red cap", words=(2,)) == grams("red, cap!", words=(2,))  # punctuation is a space
 
 
-def test_words_know_their_borders() -> None:
+def test_character_ngrams_include_word_boundaries() -> None:
     assert grams("a b", characters=(3,)).keys().isdisjoint(grams("ab", characters=(3,)))
 
 
@@ -61,7 +61,7 @@ def test_fields_orders_and_kinds_share_no_bucket() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "!", "\u2764", "😀", "...---..."])
-def test_nothing_in_nothing_out(text: str) -> None:
+def test_texts_without_letters_have_no_ngrams(text: str) -> None:
     assert count_of(text, (1, 2), (1, 2, 3)) == (0, 0)
 
 
@@ -102,7 +102,7 @@ def test_buckets_fill_their_range_evenly() -> None:
     assert np.abs(share - 1 / 16).max() < 0.01
 
 
-def test_colliding_ngrams_add_up() -> None:
+def test_counts_of_colliding_ngrams_are_added() -> None:
     assert [values.tolist() for values in hashed_ngrams(["a b c", "d"], 0, (1,), (), 1)] == [
         [0, 1],
         [0, 0],

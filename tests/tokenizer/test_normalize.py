@@ -1,4 +1,4 @@
-"""One spelling for every text."""
+"""Text normalisation."""
 
 import sys
 import unicodedata
@@ -18,7 +18,7 @@ from tokenizer.normalize import normalize, normalize_all
         ("a\x00b\x1fc\x7fd\x85e", "a b c d e"),
         ("a\u200bb\u2028c\u2066d\ufeffe", "a b c d e"),
         ("half a pair \ud83d here", "half a pair here"),
-        ("한글", "한글"),  # jamo typed apart
+        ("한글", "한글"),  # separate jamo
         ("㎏ ½ ①", "kg 1⁄2 1"),
         ("J\u030c", "\u01f0"),  # composed only in lower case
         ("😀", "😀"),
@@ -30,7 +30,7 @@ def test_spelling(text: str, expected: str) -> None:
     assert normalize(text) == unicodedata.normalize("NFC", expected)
 
 
-def test_a_second_time_changes_nothing() -> None:
+def test_normalising_twice_changes_nothing() -> None:
     for code in range(sys.maxunicode + 1):
         once = normalize(f"x{chr(code)}y")
         assert normalize(once) == once, hex(code)
@@ -39,7 +39,7 @@ def test_a_second_time_changes_nothing() -> None:
         assert normalize_all(once) == once, letter
 
 
-def test_each_text_is_as_if_alone() -> None:
-    texts = ["", "\u0301a", "  ", "ㅎ", "A\n", "\u1112", "\u1161"]  # a jamo must not join the next text
+def test_each_text_is_normalised_independently() -> None:
+    texts = ["", "\u0301a", "  ", "ㅎ", "A\n", "\u1112", "\u1161"]  # a jamo must not combine with the next text
     assert normalize_all(texts) == [normalize(text) for text in texts]
     assert normalize_all([]) == []

@@ -1,4 +1,4 @@
-"""Vectors of words, with the real encoder."""
+"""Vectors of pretrained words, with the real encoder."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ def words() -> PretrainedWords:
     return PretrainedWords.of(Counter(KNOWN))
 
 
-def test_words_of_a_kind_are_near_each_other_in_any_language_and_if_never_seen(words: PretrainedWords) -> None:
+def test_related_words_are_similar_in_any_language_and_if_unknown(words: PretrainedWords) -> None:
     sneakers, shoes, monitor, korean_shoes = words.encode(["sneakers", "shoes", "monitor", "신발"])
     assert sneakers @ shoes > 0.4 > sneakers @ monitor
     assert korean_shoes @ shoes > 0.4 > korean_shoes @ monitor
@@ -38,7 +38,7 @@ def test_every_text_with_a_word_has_a_vector_of_length_one(words: PretrainedWord
 
 def test_a_text_is_the_same_alone_and_in_any_batch(words: PretrainedWords, monkeypatch: pytest.MonkeyPatch) -> None:
     together = words.encode(TEXTS)
-    fresh = PretrainedWords.of(Counter(KNOWN))  # has met no word yet
+    fresh = PretrainedWords.of(Counter(KNOWN))  # its cache is empty
     monkeypatch.setattr(pretrained_words, "_CHUNK_TEXTS", 3)
     np.testing.assert_allclose(fresh.encode(TEXTS), together, atol=1e-3)
     for text, vector in zip(TEXTS, together, strict=True):
@@ -52,12 +52,12 @@ def test_a_sum_by_hand(words: PretrainedWords) -> None:
     np.testing.assert_allclose(words.encode(["shoes 12 zebra"])[0], total / np.linalg.norm(total), atol=1e-4)
 
 
-def test_long_words_and_long_texts_are_cut_off() -> None:
+def test_long_words_and_long_texts_are_truncated() -> None:
     assert words_of("ab1cd-ef " + "g" * 100) == ["ab", "cd", "ef", "g" * 32]
     assert len(words_of("a " * 1000)) == 32
 
 
-def test_threads_that_meet_the_same_words_find_the_same(words: PretrainedWords) -> None:
+def test_threads_with_the_same_unknown_words_get_the_same_vectors(words: PretrainedWords) -> None:
     texts = [f"{first} {second}" for first in ("velvet", "copper", "oak") for second in ("table", "chair", "bowl")]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: words.encode(texts), range(8)))
@@ -65,16 +65,16 @@ def test_threads_that_meet_the_same_words_find_the_same(words: PretrainedWords) 
         np.testing.assert_array_equal(other, found[0])
 
 
-def test_words_met_are_forgotten_after_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained_words, "_MAX_MET", 3)
+def test_the_cache_of_unknown_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained_words, "_MAX_CACHED", 3)
     words = PretrainedWords.of(Counter(["shoes"]))
     names = ["oak", "ash", "elm", "fir", "yew"]
     before = words.encode(names)
-    assert len(words._met) == 3
+    assert len(words._cache) == 3
     np.testing.assert_allclose(words.encode(names), before, atol=1e-3)
 
 
-def test_a_catalog_without_words_reads_words_all_the_same(tmp_path: Path) -> None:
+def test_a_catalog_without_words_encodes_unknown_words(tmp_path: Path) -> None:
     words = PretrainedWords.of(Counter())
     words.save(tmp_path / "words.json", tmp_path / "vectors.npy")
     loaded = PretrainedWords.load(tmp_path / "words.json", tmp_path / "vectors.npy")
@@ -89,13 +89,13 @@ def test_saved_and_loaded(tmp_path: Path, words: PretrainedWords) -> None:
     np.testing.assert_allclose(loaded.encode(TEXTS), words.encode(TEXTS), atol=1e-3)
 
 
-def test_words_of_another_encoder_are_refused(tmp_path: Path, words: PretrainedWords) -> None:
+def test_words_of_another_encoder_are_an_error(tmp_path: Path, words: PretrainedWords) -> None:
     files = tmp_path / "words.json", tmp_path / "vectors.npy"
     words.save(*files)
     header = json.loads(files[0].read_text(encoding="utf-8"))
     files[0].write_text(json.dumps({**header, "version": "9.9"}), encoding="utf-8")
     np.save(files[1], -np.load(files[1]))
-    with pytest.raises(PretrainedWordsError, match=r"words read by fast-.* 9\.9, found version .* train again"):
+    with pytest.raises(PretrainedWordsError, match=r"words encoded by fast-.* 9\.9, found version .* train again"):
         PretrainedWords.load(*files)
 
 

@@ -1,4 +1,4 @@
-"""Text fields to ids and weights, with a vocabulary small enough to read."""
+"""The tokenizer: text fields to ids and weights, with a small vocabulary."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ SHOP = {
     "brand": ["Acme", "acme", "", "bolt"],
     "maker": ["", "", "", "acme"],
 }
-#: As they come: known, empty, unknown, one letter, no letter, long, astral, odd spaces.
+#: Known, empty, unknown, one letter, no letter, long, astral, unusual spaces.
 TEXTS = ["red cap", "", "zebra", "a", "!?😀", "red cap shoe hat " * 40, "\U00020000", "\tＲＥＤ\n"]
 
 
@@ -74,7 +74,7 @@ def test_pretrained_words_are_encoded_saved_and_loaded(tmp_path: Path, tokenizer
 
 
 def encoded_names(tokenizer: Tokenizer) -> np.ndarray:
-    """Of two known names."""
+    """The encoding of two known names."""
     assert tokenizer.pretrained is not None
     return tokenizer.pretrained.encode(["red cap", "red shoe"])
 
@@ -92,7 +92,7 @@ def test_token_ids_by_eye(tokenizer: Tokenizer) -> None:
     assert tokenizer.vocabulary_size == 2 + len(tokenizer.tokens) == len(tokenizer.word_vectors)
 
 
-def test_frequencies_and_texts_count_what_is_not_empty(tokenizer: Tokenizer) -> None:
+def test_frequencies_count_texts_that_are_not_empty(tokenizer: Tokenizer) -> None:
     assert tokenizer.num_texts == {"name": 3, "mall_category": 3, "brand": 3, "maker": 1}
     _, buckets, is_word, _ = text_ngrams(["red"], NAME, SETTINGS)
     assert tokenizer.ngram_frequencies[buckets[is_word]].tolist() == [3]
@@ -100,7 +100,7 @@ def test_frequencies_and_texts_count_what_is_not_empty(tokenizer: Tokenizer) -> 
     assert tokenizer.ngram_frequencies[buckets[is_word]].tolist() == [2]
 
 
-def test_chunks_count_like_one(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_chunks_do_not_change_the_counts(tmp_path: Path, tokenizer: Tokenizer) -> None:
     halves = [{field: texts[part] for field, texts in SHOP.items()} for part in (slice(2), slice(2, None))]
     parted = fit_tokenizer(halves, SETTINGS, FIELDS, 0, tmp_path / "parted.txt")
     assert sorted(parted.tokens) == sorted(tokenizer.tokens)
@@ -109,7 +109,7 @@ def test_chunks_count_like_one(tmp_path: Path, tokenizer: Tokenizer) -> None:
 
 
 def test_weights_by_eye(tmp_path: Path) -> None:
-    """Words only; 'red' is in 3 of 3 names: idf log(4/4) + 1; 'cap' in 1: log(4/2) + 1; unseen words weigh nothing."""
+    """Check weights of words: 'red' in 3 of 3 names, idf log(4/4) + 1; 'cap' in 1, log(4/2) + 1; unknown words 0."""
     settings = dataclasses.replace(SETTINGS, word_orders=(1,), character_orders=())
     weights = fit(tmp_path, settings).encode({"name": ["red cap cap zebra"]})["name_ngram_weights"][0]
     red, cap = 1.0, (1 + np.log(2)) * (np.log(2) + 1)
@@ -117,7 +117,7 @@ def test_weights_by_eye(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.sort(weights[weights > 0]), expected, rtol=1e-6)
 
 
-def test_an_ngram_seen_too_rarely_carries_no_weight(tmp_path: Path) -> None:
+def test_an_ngram_below_min_count_has_no_weight(tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, word_orders=(1,), character_orders=(), ngram_min_count=2)
     weights = fit(tmp_path, settings).encode({"name": ["red cap", "cap"]})["name_ngram_weights"]
     assert sorted(weights[0].tolist())[-2:] == [0.0, 1.0]
@@ -132,7 +132,7 @@ def test_words_and_characters_each_have_unit_length(tokenizer: Tokenizer) -> Non
         assert np.linalg.norm([by_bucket[bucket] for bucket in buckets[kind]]) == pytest.approx(1, rel=1e-6)
 
 
-def test_over_the_width_the_heaviest_stay(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_over_the_width_the_largest_weights_are_kept(tmp_path: Path, tokenizer: Tokenizer) -> None:
     narrow = fit(tmp_path, SETTINGS, (dataclasses.replace(NAME, num_ngrams=5), *FIELDS[1:]))
     texts = {"name": ["red cap", "red", "", "red shoe hat"]}
     wide, kept = tokenizer.encode(texts)["name_ngram_weights"], narrow.encode(texts)["name_ngram_weights"]
@@ -141,7 +141,7 @@ def test_over_the_width_the_heaviest_stay(tmp_path: Path, tokenizer: Tokenizer) 
 
 
 @pytest.mark.parametrize("text", ["", " ", "!?😀", "\x00"])
-def test_a_text_that_says_nothing_is_all_zeros(tokenizer: Tokenizer, text: str) -> None:
+def test_a_text_without_letters_is_all_zeros(tokenizer: Tokenizer, text: str) -> None:
     for values in tokenizer.encode({field: [text] for field in NGRAM_FIELDS}).values():
         assert not values.any()
         assert np.isfinite(values).all()
@@ -158,7 +158,7 @@ def test_a_row_is_the_same_alone_and_in_any_batch(tokenizer: Tokenizer) -> None:
 
 
 def bag(encoded: dict[str, np.ndarray], field: str, row: int) -> dict[int, float]:
-    """What a sum over the n-grams sees; their order is free."""
+    """Return the n-grams as a bag, whose order does not matter."""
     ids, weights = encoded[f"{field}_ngram_ids"][row], encoded[f"{field}_ngram_weights"][row]
     return {int(i): float(weight) for i, weight in zip(ids, weights, strict=True) if weight}
 
@@ -196,7 +196,7 @@ def test_a_saved_tokenizer_holds_no_pickle(tmp_path: Path, tokenizer: Tokenizer)
         assert np.load(file, allow_pickle=False).dtype != object
 
 
-def test_the_digest_tells_tokenizers_apart(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_the_digest_distinguishes_tokenizers(tmp_path: Path, tokenizer: Tokenizer) -> None:
     assert fit(tmp_path, SETTINGS).digest == tokenizer.digest
     assert fit(tmp_path, SETTINGS, (dataclasses.replace(NAME, num_tokens=5), *FIELDS[1:])).digest != tokenizer.digest
     other = fit_tokenizer([{**SHOP, "maker": ["bolt", "", "", ""]}], SETTINGS, FIELDS, 0, tmp_path / "other.txt")
@@ -217,7 +217,7 @@ def test_lengths_by_field(tokenizer: Tokenizer) -> None:
 
 
 def test_a_long_text_is_cut(tmp_path: Path) -> None:
-    """A hundred characters are read, so that what follows them changes nothing."""
+    """Check that only the first hundred characters are read."""
     fields = (dataclasses.replace(BRAND, max_chars=100),)
     tokenizer = fit_tokenizer([{"brand": ["red cap " * 20]}], SETTINGS, fields, 0, tmp_path / "corpus.txt")
     one, two = (tokenizer.encode({"brand": ["red cap " * 20 + end]}) for end in ("", "shoe"))

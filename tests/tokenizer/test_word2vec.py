@@ -1,4 +1,4 @@
-"""Word vectors of a corpus of a few lines."""
+"""Word2Vec on a corpus of a few lines."""
 
 from pathlib import Path
 
@@ -38,20 +38,20 @@ def test_a_token_below_min_count_is_left_out(corpus: Path) -> None:
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 4)])
-def test_the_vocabulary_is_cut_at_its_limit_even_in_a_tie(corpus: Path, limit: int, kept: int) -> None:
+def test_the_vocabulary_is_limited_even_with_ties(corpus: Path, limit: int, kept: int) -> None:
     tokens, vectors = train_word_vectors(corpus, settings(max_vocabulary=limit), 0)
     assert tokens[:2] == ["red", "cap"][:limit]
     assert len(tokens) == kept == len(vectors) - FIRST_WORD_ID
 
 
-def test_the_seed_decides(corpus: Path) -> None:
+def test_the_result_depends_on_the_seed(corpus: Path) -> None:
     first, again, other = (train_word_vectors(corpus, settings(), seed)[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_words_of_like_company_end_up_close(tmp_path: Path) -> None:
-    """200 topics of 5 words; every sentence holds one topic's words. Untrained vectors know nothing of it."""
+def test_words_with_similar_contexts_are_similar(tmp_path: Path) -> None:
+    """Check 200 topics of 5 words, one topic per sentence, which untrained vectors do not reflect."""
     path = tmp_path / "corpus.txt"
     random = np.random.default_rng(0)
     lines = [" ".join(f"{topic}x{word}" for word in random.permutation(5)) for topic in random.integers(0, 200, 4_000)]

@@ -1,4 +1,4 @@
-"""What several tests of the training core share: the toy tokenizer and an encoder whose features are known."""
+"""Fixtures of the training tests: the toy tokenizer and an encoder whose features are known."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ NAMES, BUCKETS = ("name", "mall_category"), 256
 
 @dataclass
 class Runs:
-    """Rows of each call of an OpenVINO program."""
+    """The number of rows of each call of an OpenVINO program."""
 
     rows: list[int]
 
 
 @pytest.fixture(scope="session")
 def toy_tokenizer(toy_catalogs: tuple[Path, Path], toy_cache: Path) -> tuple[Tokenizer, Path]:
-    """The tokenizer of the toy catalog and where it is saved."""
+    """The tokenizer of the toy catalog and its folder."""
     return fitted_tokenizer(
         toy_catalogs[0], {}, text_fields(TEXT_FIELDS, TOY_SETTINGS.fields), TOY_SETTINGS.tokenizer, 0, toy_cache
     )
@@ -48,7 +48,7 @@ def mean_color() -> tuple[keras.Model, ImageSettings]:
 
 
 def with_wrong_labels(catalog: EncodedCatalog) -> EncodedCatalog:
-    """Every fifth row belongs to another category than its texts tell."""
+    """Give every fifth row another category than its texts suggest."""
     labels = np.array(catalog.arrays["labels"])
     labels[1::5] = (labels[1::5] + 1) % 3
     return dataclasses.replace(catalog, arrays={**catalog.arrays, "labels": labels})
@@ -56,7 +56,7 @@ def with_wrong_labels(catalog: EncodedCatalog) -> EncodedCatalog:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """Counts what OpenVINO runs."""
+    """Counts the calls of OpenVINO."""
     runs, run = Runs([]), OpenVinoProgram.run
 
     def counting(self: OpenVinoProgram, inputs: dict[str, np.ndarray]) -> Any:
@@ -83,7 +83,7 @@ def linear_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def encoded(linear_tokenizer: Tokenizer) -> EncodedCatalog:
-    """60 rows of three categories; every fifth without a mall category, the last three without any text."""
+    """A catalog of 60 rows of three categories, every fifth without a mall category, the last three without text."""
     rows = []
     for i in range(60):
         names, mall_category, _ = list(TOY_SHOP.values())[i % 3]
@@ -98,7 +98,7 @@ def encoded(linear_tokenizer: Tokenizer) -> EncodedCatalog:
 
 @pytest.fixture(scope="session")
 def encoded_with_words(encoded: EncodedCatalog) -> EncodedCatalog:
-    """The same with vectors that stand for pretrained words; zeros where there is no text."""
+    """The same catalog with vectors in place of pretrained words; zeros where there is no text."""
     vectors = np.random.default_rng(3).normal(size=(2, 60, PRETRAINED_DIM)).astype(np.float32) / 20
     given = encoded.arrays["presence"][:, :2].T[:, :, None]
     words = {f"{field}_pretrained": values for field, values in zip(NAMES, vectors * given, strict=True)}

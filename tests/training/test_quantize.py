@@ -1,4 +1,4 @@
-"""An int8 image encoder beside the float32 one, with its cost measured; the given bundle stays as it is."""
+"""Quantisation: an int8 image encoder beside the float32 one, with its accuracy; the given bundle is unchanged."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def quantized(toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_path_factor
     return out
 
 
-def test_the_new_bundle_is_whole_and_tells_the_cost(quantized: Path, toy_bundle: Path) -> None:
+def test_the_new_bundle_is_complete_and_has_the_accuracies(quantized: Path, toy_bundle: Path) -> None:
     verify_bundle(quantized)
     figures = json.loads((quantized / FILES.quantization).read_text(encoding="utf-8"))
     assert (figures["catalog"], figures["num_pictures"]) == ("val.csv", 16)
@@ -59,7 +59,7 @@ def test_int8_without_its_program(toy_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"--pictures": "0"}, "--pictures: expected 1 or more, found 0"),
         ({"--out": "BUNDLE"}, "expected another folder than the bundle's own"),
@@ -69,7 +69,7 @@ def test_int8_without_its_program(toy_bundle: Path) -> None:
 )
 def test_what_cannot_be_quantized(
     changed: dict[str, str],
-    told: str,
+    message: str,
     toy_bundle: Path,
     toy_catalogs: tuple[Path, Path],
     tmp_path: Path,
@@ -82,11 +82,11 @@ def test_what_cannot_be_quantized(
     places = {"BUNDLE": str(toy_bundle), "TEXT": str(text), "BROKEN": str(broken)}
     given = {"--bundle": str(toy_bundle), "--catalog": str(toy_catalogs[1]), "--out": str(tmp_path / "out"), **changed}
     assert main(["quantize", *(places.get(word, word) for pair in given.items() for word in pair)]) == 1
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_damaged_bundle_is_not_derived_from(
+def test_no_bundle_is_derived_from_a_damaged_one(
     toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damaged = shutil.copytree(toy_bundle, tmp_path / "damaged")

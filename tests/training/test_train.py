@@ -1,4 +1,4 @@
-"""From catalog to bundle."""
+"""Training from catalog to bundle."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def without_pictures(folder: Path, prefix: str, count: int) -> list[dict[str, st
 
 @pytest.fixture
 def job(tmp_path: Path) -> TrainJob:
-    """Text only, 45 and 21 rows."""
+    """A training with texts only, of 45 and 21 rows."""
     return TrainJob(
         write_catalog(tmp_path / "train.csv", without_pictures(tmp_path, "t", 45)),
         write_catalog(tmp_path / "val.csv", without_pictures(tmp_path, "v", 21)),
@@ -51,7 +51,7 @@ def assert_nothing_was_done(job: TrainJob) -> None:
     assert not job.cache_dir.exists()
 
 
-def test_the_toy_bundle_is_whole(toy_bundle: Path) -> None:
+def test_the_toy_bundle_is_complete(toy_bundle: Path) -> None:
     bundle = load_bundle(toy_bundle)
     assert bundle.fields == ("name", "mall_category", "brand", "maker", "image")
     assert bundle.heads == ("name", "mall_category", "image", "linear", "neighbors", "joint")
@@ -60,7 +60,7 @@ def test_the_toy_bundle_is_whole(toy_bundle: Path) -> None:
     assert bundle.metrics["rejects"] == 0
     assert bundle.metrics["accuracy"] == 1.0
     assert set(bundle.metrics["heads"]) == set(bundle.heads)
-    assert bundle.metrics["heads"]["image"]["count"] == 33  # every fourth of 45 has none
+    assert bundle.metrics["heads"]["image"]["count"] == 33  # every fourth of 45 has no picture
     assert len(bundle.history) == TOY_SETTINGS.training.epochs
     assert bundle.settings == TOY_SETTINGS
     assert bundle.calibration.formula.temperature > 0
@@ -68,8 +68,8 @@ def test_the_toy_bundle_is_whole(toy_bundle: Path) -> None:
     assert bundle.calibration.formula.neighbor_weight > 0
     assert set(bundle.calibration.head_temperatures) == {"name", "mall_category", "image", "linear", "neighbors"}
     assert 0 <= bundle.metrics["cross_fitted_calibration_error"] < 0.2
-    assert bundle.calibration.thresholds == (2.0, 2.0, 2.0)  # 45 rows cannot prove 98 %
-    # All validation rows have name, brand and maker; where one of them lacks, nothing is accepted.
+    assert bundle.calibration.thresholds == (2.0, 2.0, 2.0)  # 45 rows are too few to guarantee 98 %
+    # All validation rows have name, brand and maker; without one of them, nothing is accepted.
     given = [set(names.split()) for names in bundle.calibration.subset_thresholds]
     assert len(given) == 30 - 3
     assert not any({"name", "brand", "maker"} <= fields for fields in given)
@@ -89,29 +89,29 @@ def test_text_with_the_shop_s_tree_and_labels_as_ids(job: TrainJob, tmp_path: Pa
     bundle = load_bundle(job.bundle)
     assert bundle.fields == ("name", "mall_category", "brand", "maker")
     assert bundle.image_feature_dim == 0
-    assert bundle.taxonomy.num_leaves == 4  # one of them without a product
+    assert bundle.taxonomy.num_leaves == 4  # one of the categories has no product
     assert bundle.taxonomy.category_id("디지털>노트북") == "c2"
     assert metrics["rejects"] == 1
     assert metrics == bundle.metrics
     assert "unknown label: 'c77'" in (job.work_dir / "rejects-val.csv").read_text(encoding="utf-8")
     card = (job.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "one of 4 categories in 3 levels from: name, mall_category, brand, maker." in card
-    assert "Trained on 45 products, measured on 21 it did not see." in card
+    assert "Trained on 45 products, measured on 21 others." in card
     (found,) = Predictor.open(job.bundle).predict([Product("1", "LG gram 노트북", "PC")])
     assert not isinstance(found, Exception)
     assert found.categories[0].category_id in {"c0", "c1", "c2", "c9"}
 
 
 @pytest.mark.parametrize("mode", ["auto", "off"])
-def test_neighbors_that_bring_nothing_stay_out(job: TrainJob, mode: Literal["auto", "off"]) -> None:
-    """The toy bundle, whose settings insist on them, has them."""
+def test_neighbors_without_a_gain_are_left_out(job: TrainJob, mode: Literal["auto", "off"]) -> None:
+    """Check a bundle without neighbours; the toy bundle, whose settings require them, has them."""
     train(job, replace(TEXT_ONLY, neighbors=replace(TEXT_ONLY.neighbors, neighbor_head=mode)))
     assert not (job.bundle / FILES.neighbors).exists()
     assert "neighbors" not in load_bundle(job.bundle).heads
 
 
 def test_pretrained_words_answer_names_in_words_never_seen(job: TrainJob) -> None:
-    """OpenVINO, Keras and the network that `add-category` looks through agree."""
+    """Check that OpenVINO, Keras and the network of `add-category` agree."""
     tokenizer = replace(TOY_SETTINGS.tokenizer, pretrained_words="on")
     train(job, replace(TOY_SETTINGS, tokenizer=tokenizer, training=replace(TOY_SETTINGS.training, epochs=12)))
     bundle = load_bundle(job.bundle)
@@ -155,7 +155,7 @@ def test_pixels_fine_tune_the_backbone_of_the_bundle(
     image = replace(TOY_SETTINGS.image, finetune_layers=-1, image_weights=str(tmp_path / "backbone.keras"))
     settings = replace(TOY_SETTINGS, image=image, training=replace(TOY_SETTINGS.training, epochs=8))
     metrics = train(job, settings)
-    assert metrics["accuracy"] > 0.9  # the colours tell the categories apart
+    assert metrics["accuracy"] > 0.9  # the colours distinguish the categories
     bundle = load_bundle(job.bundle)
     assert (bundle.fields, bundle.heads) == (("image",), ("image", "joint"))
     assert bundle.image_feature_dim == 4
@@ -166,7 +166,7 @@ def test_pixels_fine_tune_the_backbone_of_the_bundle(
     assert [p.categories[0].category for p in found if not isinstance(p, Exception)] == list(TOY_SHOP)
 
 
-def test_a_foreign_folder_is_refused_before_any_work(job: TrainJob) -> None:
+def test_a_foreign_folder_is_an_error_before_any_work(job: TrainJob) -> None:
     job.bundle.mkdir()
     (job.bundle / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(BundleError, match="bundle exists and is no bundle; choose another folder or remove it"):
@@ -224,14 +224,14 @@ def test_other_settings_do_not_resume_but_another_contract_does(job: TrainJob, m
     assert (bundle.calibration.precision_target, bundle.calibration.precision_confidence) == (0.9, 0.8)
 
 
-def test_the_model_card_says_what_a_bundle_says(toy_bundle: Path) -> None:
+def test_the_model_card_agrees_with_the_bundle(toy_bundle: Path) -> None:
     bundle = load_bundle(toy_bundle)
     card = (toy_bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "Predicts one of 3 categories in 3 levels from: name, mall_category, brand, maker, image." in card
-    assert "Trained on 90 products, measured on 45 it did not see." in card
+    assert "Trained on 90 products, measured on 45 others." in card
     assert "| joint | 45 | 1.0000 | 1.0000 |" in card
     assert f"temperature {bundle.calibration.formula.temperature:.3f}." in card
-    assert "right in 98% of cases, with\n95% confidence" in card
+    assert "98% are guaranteed to be right, with\n95% confidence" in card
     for depth in (1, 2, 3):
         assert f"| {depth} | never | 0.000 |" in card
     assert "| name, mall_category, image | never, never, never |" in card

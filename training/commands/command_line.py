@@ -1,4 +1,4 @@
-"""The commands of `python -m training`, made from dataclasses; their settings come from `model/settings.py`."""
+"""The commands of `python -m training`, built from dataclasses and the settings of `model/settings.py`."""
 
 import dataclasses
 import logging
@@ -22,7 +22,7 @@ from training.commands.evaluate_command import EvaluateCommand, run_evaluate
 from training.commands.tune_command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 from training.default_settings import catalog_size, default_settings, told
 
-#: In commands that train; elsewhere --precision is the engine's arithmetic.
+#: Short flags of commands that train; in other commands --precision is the engine's arithmetic.
 _SHORT_FLAGS = {"--precision": "--precision-target", "--confidence": "--precision-confidence"}
 
 _log = logging.getLogger("aisle.train")
@@ -37,9 +37,9 @@ class TrainCommand:
     val: Path
     """Validation catalog, for early stopping and calibration."""
     bundle: Path
-    """Folder to write; an older bundle there is replaced."""
+    """Folder to write to; an existing bundle is replaced."""
     config: Path | None = None
-    """TOML file with settings, in the place of the defaults for a catalog of this size; flags win over it."""
+    """TOML file with settings, in place of the defaults for the size of the catalog; flags override it."""
     columns: str = ""
     """Other headings: product_name=title,category=label,..."""
     taxonomy: Path | None = None
@@ -49,9 +49,9 @@ class TrainCommand:
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Encoded catalogs and picture features, shared by all runs."""
     resume: bool = False
-    """Go on after an interruption, to the same result."""
+    """Resume after an interruption, with the same result."""
     settings: FlatSettings = field(default_factory=Settings)
-    """Settings that shape the model."""
+    """Settings of the model and its training."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,20 @@ class PredictCommand:
     columns: str = ""
     """Other headings: product_name=title,..."""
     engine: EngineName = "auto"
-    """What runs the bundle; auto takes Keras where it sees a GPU, else OpenVINO."""
+    """Inference engine; auto takes Keras where it finds a GPU, else OpenVINO."""
     precision: Precision = "float32"
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it."""
     rejects: Path | None = None
     """Rows that could not be answered, CSV; by default OUT.rejects.csv."""
     mask_parent: str = ""
-    """Category that every answer has to lie in, its levels joined by '>'; none is the whole tree."""
+    """Category that all answers are restricted to, its levels joined by '>'; empty is the whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures."""
 
 
 @dataclass(frozen=True)
 class QuantizeCommand:
-    """Add an int8 image encoder to a bundle and measure what it costs in accuracy; serve it with --precision int8."""
+    """Add an int8 image encoder to a bundle and measure its loss of accuracy; serve it with --precision int8."""
 
     bundle: Path
     """Bundle with a picture branch."""
@@ -98,14 +98,14 @@ class QuantizeCommand:
 
 @dataclass(frozen=True)
 class AddCategoryCommand:
-    """Add categories to a bundle from a few examples each, without training, and measure what it costs the others."""
+    """Add categories to a bundle from a few examples each, without training, and measure the cost for the others."""
 
     bundle: Path
     """Bundle to add to."""
     catalog: Path
-    """Products of the new categories, 3 or more each; 10 are good."""
+    """Products of the new categories, 3 or more each; 10 are recommended."""
     val: Path
-    """Labelled products of the old categories to hold the new ones against, such as the validation catalog."""
+    """Labelled products of the old categories to compare the new ones with, such as the validation catalog."""
     out: Path
     """Folder of the new bundle."""
     columns: str = ""
@@ -129,7 +129,7 @@ class ExportOnnxCommand:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit code: 0 done, 1 stopped with a sentence, 2 wrong usage, 130 interrupted."""
+    """Run one command and return the exit code: 0 for success, 1 for an error, 2 for wrong usage, 130 on Ctrl-C."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname).1s %(name)s: %(message)s")
     logging.getLogger("aisle").setLevel(logging.INFO)
     commands: dict[str, tuple[type, Callable[[Any], None]]] = {
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str]) -> int:
     }
     name = arguments[0] if arguments else ""
     if name not in commands:
-        print(f"usage: python -m training {{{','.join(commands)}}} ... (--help tells the flags)", file=sys.stderr)
+        print(f"usage: python -m training {{{','.join(commands)}}} ... (--help lists the flags)", file=sys.stderr)
         return 0 if name in ("-h", "--help") else 2
     form, run = commands[name]
     try:
@@ -159,20 +159,20 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}; check the path, its permissions and the free space", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        how = "the same command goes on" if form is TuneCommand else "train goes on with --resume"
-        print(f"interrupted; what was finished is kept. {how}", file=sys.stderr)
+        hint = "the same command resumes it" if form is TuneCommand else "train --resume continues it"
+        print(f"interrupted; finished work is kept, {hint}", file=sys.stderr)
         return 130
     return 0
 
 
 def _spelled_out(flags: Sequence[str]) -> list[str]:
-    """The flags with their settings' names in the place of the short ones."""
+    """Replace short flags by the names of their settings."""
     names = (flag.partition("=") for flag in flags)
     return [_SHORT_FLAGS.get(name, name) + equals + value for name, equals, value in names]
 
 
 def _defaults(form: type, arguments: Sequence[str]) -> Any:
-    """A command with the config file's settings as defaults, or those for its catalog, so that flags win over them."""
+    """Build a command whose defaults are the config file's settings, or those for the catalog; flags override them."""
     config = _value_of("--config", arguments)
     settings = load_settings(Path(config)) if config else _settings_by_size(arguments)
     required = [entry.name for entry in dataclasses.fields(form) if entry.default_factory is entry.default]
@@ -183,7 +183,7 @@ def _settings_by_size(arguments: Sequence[str]) -> Settings:
     try:
         columns = parse_columns(_value_of("--columns", arguments))
         size = catalog_size(Path(_value_of("--train", arguments)), columns)
-    except (AisleError, OSError):  # which the command tells when it reads the catalog itself
+    except (AisleError, OSError):  # reported when the command reads the catalog itself
         return Settings()
     settings = default_settings(size, _value_of("--backbone", arguments) or ImageSettings().backbone)
     _log.info("%s", told(size, settings))
@@ -191,7 +191,7 @@ def _settings_by_size(arguments: Sequence[str]) -> Settings:
 
 
 def _value_of(flag: str, arguments: Sequence[str]) -> str:
-    """What a flag is given on the command line; '' without it."""
+    """Return the value of a flag on the command line; '' without it."""
     for position, argument in enumerate(arguments):
         if argument == flag and position + 1 < len(arguments):
             return arguments[position + 1]
@@ -232,8 +232,8 @@ def _predict(command: PredictCommand) -> None:
     columns = parse_columns(command.columns)
     sub_tree = _sub_tree(predictor.bundle.taxonomy, command.mask_parent)
     answered, rejected = predict(predictor, command.catalog, columns, command.out, rejects, command.cache_dir, sub_tree)
-    told = f", {rejected} rejected, with reasons in {rejects}" if rejected else ""
-    print(f"{answered} rows answered in {command.out}{told}")
+    suffix = f", {rejected} rejected, with reasons in {rejects}" if rejected else ""
+    print(f"{answered} rows answered in {command.out}{suffix}")
 
 
 def _sub_tree(taxonomy: Taxonomy, mask_parent: str) -> SubTree | None:
@@ -280,7 +280,7 @@ def _add_category(command: AddCategoryCommand) -> None:
     job = AddCategoryJob(*paths, columns, command.taxonomy, rejects, command.cache_dir)
     for line in add_category(job).lines(command.val.name):
         print(line)
-    print(f"new categories are left for review until the next training; bundle in {command.out}")
+    print(f"new categories need review until the next training; bundle in {command.out}")
 
 
 def _export_onnx(command: ExportOnnxCommand) -> None:

@@ -1,4 +1,4 @@
-"""What the commands of `python -m training` have in common."""
+"""Parts shared by the commands of `python -m training`."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,11 @@ import tyro
 
 from model.settings import Settings
 
-#: Flags without the group's name before them.
+#: Settings whose flags have no prefix of their group.
 FlatSettings = Annotated[Settings, tyro.conf.OmitArgPrefixes]
 
 
 def default_cache_dir() -> Path:
-    """AISLE_CACHE, or `aisle` in the user's cache folder."""
+    """Return AISLE_CACHE, or `aisle` in the user's cache folder."""
     user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("AISLE_CACHE") or user_cache / "aisle")

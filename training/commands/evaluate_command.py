@@ -1,4 +1,4 @@
-"""`python -m training evaluate`."""
+"""The command `python -m training evaluate`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,29 +10,28 @@ from training.commands.command_parts import default_cache_dir
 
 @dataclass(frozen=True)
 class EvaluateCommand:
-    """Measure a bundle on a labelled catalog: metrics.json, plots, report.html."""
+    """Evaluate a bundle on a labelled catalog: metrics.json, plots, report.html."""
 
     bundle: Path
-    """Bundle to measure."""
+    """Bundle to evaluate."""
     catalog: Path
-    """Labelled catalog it has not seen."""
+    """Labelled catalog that it was not trained on."""
     report: Path
     """Folder for the report."""
     baseline: Path | None = None
-    """Training catalog: TF-IDF with a linear SVM, a lookup by mall category and the most frequent category are trained
-    on it and answer the same products, so that the report says where Aisle wins and loses; with 170,000 rows it takes
-    some minutes, and of catalogs much larger it trains on a random sample."""
+    """Training catalog of the baselines: TF-IDF with a linear SVM, a lookup by mall category and the most frequent
+    category answer the same products, and the report compares Aisle with them; with 170,000 rows it takes some minutes,
+    and much larger catalogs are sampled."""
     compare_to: Path | None = None
-    """Another bundle that answers the same products: difference with its interval, exact test, categories won and
-    lost."""
+    """Another bundle to compare with on the same products: difference with its interval, exact test, and categories
+    with more and fewer products found."""
     field_grid: bool = False
-    """Also answer with every subset of the fields alone, and with a tenth and three tenths of the pictures and mall
-    categories given to the wrong products; takes about as many times the answering, without reading and encoding, as
-    there are subsets."""
+    """Also answer with every subset of the fields, and with the pictures or mall categories of 10 % and 30 % of the
+    products exchanged; each subset takes the time of answering, without reading and encoding."""
     columns: str = ""
     """Other headings: product_name=title,..., of the baseline's catalog, too."""
     engine: EngineName = "auto"
-    """What runs the bundle; auto takes Keras where it sees a GPU, else OpenVINO."""
+    """Inference engine; auto takes Keras where it finds a GPU, else OpenVINO."""
     precision: Precision = "float32"
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it."""
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -40,7 +39,7 @@ class EvaluateCommand:
 
 
 def run_evaluate(command: EvaluateCommand) -> str:
-    """Run the command; returns what to print."""
+    """Run the command and return the text to print."""
     from model.predictor import Predictor
     from training.evaluation.evaluate import Extras, evaluate
     from training.evaluation.labelled_answers import LabelledCatalog

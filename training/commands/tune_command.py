@@ -1,4 +1,4 @@
-"""`python -m training tune` and `tune-worker`: their flags, and what they print."""
+"""The commands `python -m training tune` and `tune-worker`: flags and output."""
 
 import logging
 import os
@@ -20,52 +20,52 @@ from training.commands.command_parts import FlatSettings, default_cache_dir
 from training.tune.space import DEFAULT_SPACE, ready_space
 
 _DEFAULT_TRIALS = 30
-#: Characters of a line where there is no terminal to ask.
+#: Characters of a line when the output is not a terminal.
 _FILE_WIDTH = 160
-#: A grid without --trials runs to its end.
+#: Trials of a grid without --trials: all.
 _NO_LIMIT = 1_000_000
 
 
 @dataclass(frozen=True)
 class TuneCommand:
-    """Search for better settings; the same command goes on after an interruption."""
+    """Search for better settings; the same command resumes an interrupted search."""
 
     train: Path
     """Training catalog: .csv, .tsv, .jsonl or .parquet."""
     val: Path
-    """Validation catalog, which decides between trials; keep another one for the last word."""
+    """Validation catalog, which ranks the trials; keep another one for the final evaluation."""
     search: Path
     """Folder of the search: its record, logs, best.toml and report.html."""
     trials: int | None = None
     """Most trials; by default 30, of a grid or a study all."""
     tuner: Literal["hyperband", "bayesian", "random", "grid"] = "hyperband"
-    """How the next trial is chosen; a study is a grid."""
+    """Search algorithm; a study is a grid."""
     space: Path | None = None
     """TOML file with the hyperparameters and their ranges; by default all of them."""
     study: Literal["image-size", "fields", "vocabulary", "backbone"] | None = None
-    """A ready space instead, with a table and a plot at the end."""
+    """A predefined space instead, with a table and a plot at the end."""
     backbones: tuple[str, ...] = ()
     """Backbones of --study backbone."""
     seeds: int = 1
-    """Times each point of a grid or a study is trained, with one seed after the other."""
+    """Number of trainings of each point of a grid or a study, with consecutive seeds."""
     objective: Literal["joint_accuracy", "macro_f1", "coverage@0.98"] = "joint_accuracy"
-    """What is maximised on the validation catalog."""
+    """Metric to maximise on the validation catalog."""
     workers: int = 1
     """Worker processes on this machine, sharing its cores, or with a GPU each; 0 leaves all to tune-worker."""
     budget_minutes: float | None = None
-    """After so long no trial begins and those that run end; earlier runs of the same search count."""
+    """Time budget, minutes, earlier runs of the same search included; after it no trial begins and running ones end."""
     early_stop: bool = True
     """End trials that fall below the median of the others (Hyperband has a rule of its own)."""
     max_failures: int = 3
-    """So many failed trials in a row stop the search."""
+    """Consecutive failed trials that stop the search."""
     listen: str = "127.0.0.1:0"
     """HOST:PORT for workers on other machines."""
     lease_s: float = 60.0
-    """A worker that is silent for longer loses its trial to another one, seconds."""
+    """Time without a message from a worker after which its trial goes to another one, seconds."""
     bundle: Path | None = None
     """Train the best settings into a bundle here."""
     config: Path | None = None
-    """TOML file with the settings to begin with; flags win over it."""
+    """TOML file with the base settings; flags override it."""
     columns: str = ""
     """Other headings: product_name=title,category=label,..."""
     taxonomy: Path | None = None
@@ -73,7 +73,7 @@ class TuneCommand:
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Encoded catalogs and picture features, shared by all trials."""
     settings: FlatSettings = field(default_factory=Settings)
-    """Settings that trials begin with, and keep where the space says nothing."""
+    """Base settings of the trials; the space overrides them."""
 
 
 @dataclass(frozen=True)
@@ -89,21 +89,21 @@ class TuneWorkerCommand:
     taxonomy: Path | None = None
     """The chief's taxonomy file, where it has one."""
     work_dir: Path = Path("tune-work")
-    """Rejects files, and states that Hyperband goes on with."""
+    """Folder for rejects files, and for states that Hyperband resumes."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Encoded catalogs and picture features."""
     name: str = ""
     """Name of this worker; by default host and process."""
     heartbeat_s: float = 2.0
-    """Seconds between signs of life."""
+    """Interval between heartbeats, seconds."""
     patience_minutes: float = 30.0
-    """Wait so long for a chief that does not answer, for instance because it is being restarted."""
+    """Time to wait for a chief that does not answer, for instance because it is being restarted, minutes."""
     end_with_parent: bool = False
-    """End when standard input does; for workers that a search starts itself."""
+    """End when standard input is closed; for workers that a search starts itself."""
 
 
 def tune(command: TuneCommand) -> None:
-    """Search, report, and train the best into a bundle where one is asked for."""
+    """Search, write the report, and train the best settings into a bundle when --bundle is given."""
     _check(command)
     from training.tune.light_keras import import_light_keras
 
@@ -113,7 +113,7 @@ def tune(command: TuneCommand) -> None:
     from training.tune.search import SearchJob, search
 
     console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
-    if console.is_terminal:  # messages go above the live table, not through it
+    if console.is_terminal:  # log messages go above the live table
         logging.basicConfig(handlers=[RichHandler(console=console, show_path=False, show_time=False)], force=True)
     is_grid = command.study is not None or command.tuner == "grid"
     tuner = "grid" if is_grid else command.tuner
@@ -150,13 +150,13 @@ def tune(command: TuneCommand) -> None:
 
 
 def tune_worker(command: TuneWorkerCommand) -> None:
-    """Work until the chief has no more trials."""
+    """Train trials until the chief has no more."""
     from training.tune.worker_exit import end_with_parent
 
     if command.end_with_parent:
         end_with_parent()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from training.tune.worker import WorkerJob, work
+    from training.tune.worker import WorkerJob, run_worker
 
     name = command.name or f"{socket.gethostname()}-{os.getpid()}"
     job = WorkerJob(
@@ -170,16 +170,16 @@ def tune_worker(command: TuneWorkerCommand) -> None:
         heartbeat_s=command.heartbeat_s,
         patience_s=60 * command.patience_minutes,
     )
-    code = work(job)
+    code = run_worker(job)
     if code:
         raise SystemExit(code)
 
 
 def _check(command: TuneCommand) -> None:
-    for name, least in (("trials", 1), ("seeds", 1), ("workers", 0), ("max_failures", 1)):
+    for name, minimum in (("trials", 1), ("seeds", 1), ("workers", 0), ("max_failures", 1)):
         value = getattr(command, name)
-        if value is not None and value < least:
-            raise SettingsError(f"--{name.replace('_', '-')}: expected {least} or more, found {value}")
+        if value is not None and value < minimum:
+            raise SettingsError(f"--{name.replace('_', '-')}: expected {minimum} or more, found {value}")
     if command.budget_minutes is not None and command.budget_minutes <= 0:
         raise SettingsError(f"--budget-minutes: expected more than 0, found {command.budget_minutes}")
     if command.study is not None and command.space is not None:
@@ -201,11 +201,11 @@ def _space_file(command: TuneCommand) -> Path:
 
 
 def _train_best(command: TuneCommand, bundle: Path) -> None:
-    """By the command that a person would give, in a process of its own: this one has loaded no network."""
+    """Train the best settings with the `train` command, in a process of its own, because this one has no network."""
     best = command.search / "best.toml"
     work_dir = command.search / "work" / "bundle"
     if not (work_dir / "best.toml").exists() or (work_dir / "best.toml").read_bytes() != best.read_bytes():
-        shutil.rmtree(work_dir, ignore_errors=True)  # the state of a training of other settings
+        shutil.rmtree(work_dir, ignore_errors=True)  # the state of a training with other settings
         work_dir.mkdir(parents=True)
         shutil.copyfile(best, work_dir / "best.toml")
     call = [sys.executable, "-m", "training", "train", "--config", str(best), "--resume"]

@@ -1,4 +1,4 @@
-"""What a shop would try first: TF-IDF with a linear SVM, a lookup table, the most frequent category."""
+"""Simple baselines: TF-IDF with a linear SVM, a lookup by mall category, and the most frequent category."""
 
 import logging
 import random
@@ -22,26 +22,26 @@ from training.metrics.confidence import coverages_at_precisions, risk_coverage_o
 from training.metrics.outcomes import Outcomes
 
 _log = logging.getLogger("aisle.baselines")
-#: Rows trained on at most; of a larger catalog as many are drawn at random.
+#: Most training rows; a larger catalog is sampled at random.
 MAX_TRAIN_ROWS = 500_000
-#: And rows times categories, which is what the linear SVM takes time by: some 18 million in a minute or two.
+#: Most rows times categories, to which the linear SVM's time is proportional: some 18 million in a minute or two.
 MAX_ROW_CATEGORIES = 400_000_000
 #: Weights of the linear SVM, one per class and feature: 2 GiB.
 MAX_WEIGHTS = 2**28
 _FIELDS = ("name", "mall_category")
-#: Words of two letters and more, as scikit-learn has it; single ones only where there is nothing else.
+#: Words of two or more letters, as in scikit-learn; single letters only when there are no such words.
 _WORD, _CHARACTER = r"\b\w\w+\b", r"\b\w+\b"
-#: From so many texts on, characters that stand in one text only are left out: they cost memory and help nobody.
+#: With this many texts, character n-grams of a single text are dropped, because they take memory and do not help.
 _MANY_TEXTS = 100
 
 
 @dataclass(frozen=True)
 class BaselineAnswers:
-    """Answers to n rows.
+    """Answers of a baseline to n rows.
 
     Args:
         classes: (n,) int32.
-        confidences: (n,) float32 in [0, 1]; only their order means something.
+        confidences: (n,) float32 in [0, 1]; only their order is meaningful.
     """
 
     classes: np.ndarray
@@ -49,16 +49,16 @@ class BaselineAnswers:
 
 
 class Baseline(Protocol):
-    """Answers rows after it was fitted."""
+    """A fitted baseline that answers rows."""
 
     def answer(self, rows: Sequence[CatalogRow]) -> BaselineAnswers:
-        """The class of each of n rows."""
+        """Predict the classes of n rows."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """Labelled rows to fit on, and how many the catalog has."""
+    """The labelled rows to fit on, and the number of labelled rows in the catalog."""
 
     rows: list[CatalogRow]
     classes: np.ndarray
@@ -68,7 +68,7 @@ class TrainingSample:
 def read_sample(
     catalog: Path, columns: Mapping[str, str], labels: LabelSpace, max_rows: int, seed: int = 0
 ) -> TrainingSample:
-    """The catalog's rows with a label of the tree, or `max_rows` of them drawn at random.
+    """Read the catalog's rows with a label of the tree, or a reservoir sample of `max_rows` of them.
 
     Raises:
         CatalogError: the catalog cannot be read, or no row has such a label.
@@ -82,8 +82,8 @@ def read_sample(
         if len(rows) < max_rows:
             rows.append(row)
             classes.append(found)
-        elif (place := draw.randrange(count)) < max_rows:  # algorithm R, Vitter 1985
-            rows[place], classes[place] = row, found
+        elif (i := draw.randrange(count)) < max_rows:  # reservoir sampling, algorithm R (Vitter 1985)
+            rows[i], classes[i] = row, found
     if not rows:
         raise CatalogError(
             f"{catalog}: expected rows with a category of this bundle to train the baselines on, found none;"
@@ -93,7 +93,7 @@ def read_sample(
 
 
 class LinearBaseline:
-    """TF-IDF of words (1-2) and characters (1-3) of name and mall category, each for itself, and a linear SVM."""
+    """A linear SVM on TF-IDF of words (1-2) and characters (1-3), separately for name and mall category."""
 
     def __init__(self, sample: TrainingSample, fields: Sequence[str]):
         from scipy.sparse import hstack
@@ -121,47 +121,47 @@ class LinearBaseline:
         self._svm = LinearSVC(C=1.0, random_state=0, max_iter=5000).fit(features, sample.classes)
 
     def answer(self, rows: Sequence[CatalogRow]) -> BaselineAnswers:
-        """The class of highest margin; sure where the next one is far."""
+        """Predict the class with the highest margin; the confidence grows with the distance to the second."""
         texts = {field: [row.text(field) for row in rows] for field, _ in self._blocks}
         features = self._stack([vectorizer.transform(texts[field]) for field, vectorizer in self._blocks]).tocsr()
         margins = self._svm.decision_function(features)
-        if margins.ndim == 1:  # of two classes there is one margin
+        if margins.ndim == 1:  # for two classes there is a single margin
             margins = np.stack([-margins, margins], axis=1)
         leads = np.diff(np.partition(margins, -2, axis=1)[:, -2:], axis=1)[:, 0]
         return BaselineAnswers(self._svm.classes_[margins.argmax(axis=1)], (leads / (1 + leads)).astype(np.float32))
 
 
 class LookupBaseline:
-    """The most frequent category of a mall category; the most frequent of all for one it has not seen."""
+    """A lookup of the most frequent category by mall category; for an unknown one the most frequent of all."""
 
     def __init__(self, sample: TrainingSample):
         counts: dict[str, Counter[int]] = {}
         for row, found in zip(sample.rows, sample.classes.tolist(), strict=True):
-            for key in {normalize_path(row.text("mall_category")), ""}:  # '' counts all rows
+            for key in {normalize_path(row.text("mall_category")), ""}:  # '' stands for all rows
                 counts.setdefault(key, Counter())[found] += 1
         self._answers = {key: _most_frequent(counter) for key, counter in counts.items()}
 
     def answer(self, rows: Sequence[CatalogRow]) -> BaselineAnswers:
-        """As sure as the mall category's rows agree."""
+        """Predict by lookup; the confidence is the category's share of the mall category's rows."""
         majority = self._answers[""]
         found = [self._answers.get(normalize_path(row.text("mall_category")), majority) for row in rows]
         return BaselineAnswers(np.array([c for c, _ in found], np.int32), np.array([s for _, s in found], np.float32))
 
 
 class MajorityBaseline:
-    """Always the most frequent category."""
+    """A constant answer: the most frequent category."""
 
     def __init__(self, sample: TrainingSample):
         self._answer = _most_frequent(Counter(sample.classes.tolist()))
 
     def answer(self, rows: Sequence[CatalogRow]) -> BaselineAnswers:
-        """Equally sure of all."""
+        """Predict the most frequent category; the confidence is its share."""
         found, share = self._answer
         return BaselineAnswers(np.full(len(rows), found, np.int32), np.full(len(rows), share, np.float32))
 
 
 class Baselines:
-    """All baselines that a training catalog allows, and their answers to a stream of rows."""
+    """All baselines that can be fitted to a training catalog, and their answers to a stream of rows."""
 
     def __init__(self, catalog: Path, columns: Mapping[str, str], labels: LabelSpace):
         max_rows = min(MAX_TRAIN_ROWS, MAX_ROW_CATEGORIES // labels.taxonomy.num_leaves)
@@ -178,17 +178,17 @@ class Baselines:
         self._answers: dict[str, list[BaselineAnswers]] = {name: [] for name in self._baselines}
 
     def add(self, rows: Sequence[CatalogRow]) -> None:
-        """Answer the next rows, 1 or more."""
+        """Answer one or more further rows."""
         for name, baseline in self._baselines.items():
             self._answers[name].append(baseline.answer(rows))
 
     def metrics(self, aisle: Outcomes, taxonomy: Taxonomy) -> dict[str, Any]:
-        """Figures of each baseline beside those of the model, on the rows that were added.
+        """Compute the metrics of each baseline and of the model on the rows that were added.
 
         Args:
             aisle: the joint head's outcomes of the same rows.
         Returns:
-            catalog, num_rows, num_rows_in_catalog; aisle: figures; baselines: name to figures. Figures are those of
+            catalog, num_rows, num_rows_in_catalog; aisle: metrics; baselines: name to metrics. Metrics are those of
             `answer_metrics` and coverage_at_precision; a baseline also has comparison, see `compare`.
         """
         found = {}
@@ -220,6 +220,6 @@ def _labelled(catalog: Path, columns: Mapping[str, str], labels: LabelSpace) -> 
 
 
 def _most_frequent(counts: Counter[int]) -> tuple[int, float]:
-    """The class, of equals the lowest, and its share."""
+    """Return the most frequent class, the lowest of equals, and its share."""
     found, count = min(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     return found, count / counts.total()

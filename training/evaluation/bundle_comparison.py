@@ -1,4 +1,4 @@
-"""Two bundles on the same rows."""
+"""The comparison of two bundles on the same rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +15,19 @@ from training.metrics.comparison import compare
 from training.metrics.confidence import calibration_error, leaf_accepted_flags, ratio, reliability_bins_of
 from training.predict.answered_catalog import answer_catalog
 
-#: Stands for an answer that the tree of the evaluated bundle does not have: always wrong.
+#: Class of an answer that is not in the tree of the evaluated bundle; always wrong.
 _NOT_IN_TREE = -1
 
 
 @dataclass(frozen=True)
-class AnsweredRows:
-    """Answers of one bundle, row by row.
+class RowAnswers:
+    """The answers of one bundle by row, to be compared.
 
     Args:
-        lines: (N,) int64, rising: where each row begins in the catalog.
-        classes: (N,) int32, the first answers.
+        lines: (N,) int64, ascending, the line of each row in the catalog.
+        classes: (N,) int32, the most probable classes.
         confidences: (N,) float32 in [0, 1].
-        is_leaf_accepted: (N,) bool, whether a leaf was accepted.
+        is_leaf_accepted: (N,) bool, True where a leaf was accepted.
     """
 
     lines: np.ndarray
@@ -35,56 +35,56 @@ class AnsweredRows:
     confidences: np.ndarray
     is_leaf_accepted: np.ndarray
 
-    def select(self, rows: np.ndarray) -> "AnsweredRows":
-        """Some of the rows, by number."""
-        return AnsweredRows(self.lines[rows], self.classes[rows], self.confidences[rows], self.is_leaf_accepted[rows])
+    def select(self, rows: np.ndarray) -> "RowAnswers":
+        """Select rows by number."""
+        return RowAnswers(self.lines[rows], self.classes[rows], self.confidences[rows], self.is_leaf_accepted[rows])
 
 
 def compare_bundles(
-    judged: AnsweredRows,
+    answers: RowAnswers,
     labels: np.ndarray,
     taxonomy: Taxonomy,
     other: Predictor,
     catalog: LabelledCatalog,
     report_dir: Path,
 ) -> dict[str, Any]:
-    """Let another bundle answer the rows that one has answered, and compare; rows that it refuses are left out.
+    """Answer the evaluated rows with another bundle, and compare; rows that it cannot answer are excluded.
 
-    A leaf that the other bundle's tree lacks is one it cannot answer: such rows count as its mistakes.
+    Rows whose label is not in the other bundle's tree count as its mistakes.
 
     Args:
-        judged: of the bundle evaluated.
+        answers: the answers of the evaluated bundle.
         labels: (N,) integer classes of the same rows.
-        taxonomy: its tree.
-        report_dir: gets rejects-compared.csv.
+        taxonomy: the evaluated bundle's tree.
+        report_dir: folder for rejects-compared.csv.
     Returns:
-        the entries of `compare`; name, version and fields of the other bundle; num_left_out; this and other:
+        The entries of `compare`; name, version and fields of the other bundle; num_left_out; this and other:
         expected_calibration_error, leaf_accepted_share and leaf_accepted_precision on the rows compared.
     Raises:
-        CatalogError: the other bundle answers none of these rows.
+        CatalogError: the other bundle can answer none of these rows.
     """
-    all_theirs = _judged(other, taxonomy, catalog, report_dir)
-    _, here, there = np.intersect1d(judged.lines, all_theirs.lines, assume_unique=True, return_indices=True)
+    all_theirs = _answers_of(other, taxonomy, catalog, report_dir)
+    _, here, there = np.intersect1d(answers.lines, all_theirs.lines, assume_unique=True, return_indices=True)
     if not len(here):
         raise CatalogError(
             f"--compare-to {other.bundle.path}: expected a bundle that answers these products, but it reads only"
             f" {', '.join(other.bundle.fields)}; see {report_dir}/rejects-compared.csv"
         )
-    ours, theirs, labels = judged.select(here), all_theirs.select(there), labels[here]
+    ours, theirs, labels = answers.select(here), all_theirs.select(there), labels[here]
     bundle = other.bundle
     return {
         **compare(ours.classes == labels, theirs.classes == labels, labels, taxonomy),
         "name": bundle.name,
         "version": bundle.version,
         "fields": list(bundle.fields),
-        "num_left_out": len(judged.lines) - len(here),
+        "num_left_out": len(answers.lines) - len(here),
         "this": _figures(ours, labels),
         "other": _figures(theirs, labels),
     }
 
 
-def _judged(other: Predictor, taxonomy: Taxonomy, catalog: LabelledCatalog, report_dir: Path) -> AnsweredRows:
-    """Every row that it answers, with classes of `taxonomy`."""
+def _answers_of(other: Predictor, taxonomy: Taxonomy, catalog: LabelledCatalog, report_dir: Path) -> RowAnswers:
+    """Answer all rows that a bundle can answer, with classes of `taxonomy`."""
     found = [taxonomy.class_of(leaf) for leaf in other.bundle.taxonomy.leaves]
     class_here = np.array([_NOT_IN_TREE if leaf is None else leaf for leaf in found], np.int32)
     parts: list[tuple[np.ndarray, ...]] = []
@@ -95,15 +95,15 @@ def _judged(other: Predictor, taxonomy: Taxonomy, catalog: LabelledCatalog, repo
             lines = np.array([row.line for row in chunk.rows], np.int64)
             parts.append((lines, class_here[top], chunk.answers.top_probabilities[:, 0], is_leaf_accepted))
     if not parts:
-        return AnsweredRows(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, bool))
+        return RowAnswers(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, bool))
     lines, classes, confidences, is_leaf_accepted = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return AnsweredRows(lines, classes, np.minimum(confidences, 1.0), is_leaf_accepted)
+    return RowAnswers(lines, classes, np.minimum(confidences, 1.0), is_leaf_accepted)
 
 
-def _figures(judged: AnsweredRows, labels: np.ndarray) -> dict[str, float | None]:
-    is_right, is_leaf_accepted = judged.classes == labels, judged.is_leaf_accepted
+def _figures(answers: RowAnswers, labels: np.ndarray) -> dict[str, float | None]:
+    is_right, is_leaf_accepted = answers.classes == labels, answers.is_leaf_accepted
     return {
-        "expected_calibration_error": calibration_error(reliability_bins_of(judged.confidences, is_right)),
+        "expected_calibration_error": calibration_error(reliability_bins_of(answers.confidences, is_right)),
         "leaf_accepted_share": ratio(is_leaf_accepted.sum(), len(is_leaf_accepted)),
         "leaf_accepted_precision": ratio((is_right & is_leaf_accepted).sum(), is_leaf_accepted.sum()),
     }

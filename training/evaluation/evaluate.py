@@ -1,4 +1,4 @@
-"""`training evaluate`: a labelled catalog in, metrics.json and a report out."""
+"""The evaluation of `training evaluate`: measures a bundle on a labelled catalog and writes the report."""
 
 import tempfile
 from contextlib import ExitStack
@@ -27,12 +27,12 @@ _TOP_K = 5
 
 @dataclass(frozen=True)
 class Extras:
-    """What is measured on request.
+    """Optional measurements.
 
     Args:
-        baseline: training catalog of the baselines, with the columns of the evaluated one.
+        baseline: training catalog of the baselines, with the same columns as the evaluated catalog.
         compare_to: another bundle to compare with.
-        field_grid: whether to answer again with fields left out or exchanged.
+        field_grid: answer again with fields left out or exchanged.
     """
 
     baseline: Path | None = None
@@ -46,8 +46,8 @@ def evaluate(
     """Measure a bundle on a labelled catalog.
 
     Returns:
-        the content of metrics.json and the path of report.html. Beside `evaluation_metrics` it has rejects,
-        calibration (`cross_fitted_calibration`), mall_categories (`MallCategoryMetrics.worst`), and where asked for
+        The content of metrics.json and the path of report.html. Beside `evaluation_metrics` it has rejects,
+        calibration (`cross_fitted_calibration`), mall_categories (`MallCategoryMetrics.worst`), and on request
         baselines (`Baselines.metrics`), bundle_comparison (`compare_bundles`) and field_grid (`FieldGrid.metrics`).
     Raises:
         CatalogError: a catalog cannot be read or has no labelled row of this taxonomy.
@@ -88,7 +88,7 @@ def evaluate(
             metrics["field_grid"] = grid.metrics()
         if extras.compare_to:
             metrics["bundle_comparison"] = compare_bundles(
-                rows.judged, rows.joint.labels, bundle.taxonomy, extras.compare_to, catalog, report_dir
+                rows.row_answers, rows.joint.labels, bundle.taxonomy, extras.compare_to, catalog, report_dir
             )
     details = _details(predictor, catalog.path, rows, dict(rejects.counts_by_reason))
     return metrics, write_report(report_dir, metrics, details)

@@ -1,4 +1,4 @@
-"""What is kept of the rows of an evaluation: a few numbers each, and the texts of the surest errors."""
+"""The rows of an evaluation, reduced to a few numbers each and the inputs of the most confident errors."""
 
 import base64
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from model.prediction.field_subsets import SubsetThresholds
 from model.predictor import Predictor
 from model.product import head_rows
 from model.taxonomy import SEPARATOR
-from training.evaluation.bundle_comparison import AnsweredRows
+from training.evaluation.bundle_comparison import RowAnswers
 from training.evaluation.cross_fitting import LogitSample
 from training.evaluation.mall_category_metrics import MallCategoryMetrics
 from training.metrics.classification import concatenate_answers, confident_error_rows
@@ -29,11 +29,11 @@ _THUMBNAIL_PX = 96
 
 @dataclass(frozen=True)
 class _Error:
-    """A wrong answer and what it takes to explain it.
+    """A wrong answer with the data to explain it.
 
     Args:
         features: the classifier's inputs, (1, ...) each.
-        outputs: what it made of them, likewise.
+        outputs: the classifier's outputs, (1, ...) each.
         thumbnail: a data:image/ URI, '' without a picture.
     """
 
@@ -45,10 +45,10 @@ class _Error:
 
 
 class EvaluatedRows:
-    """Collects a stream of answered rows; what its properties join is read after the last one.
+    """Collects a stream of answered rows; its properties are to be read after the last one.
 
     Args:
-        predictor: that answers.
+        predictor: the predictor that answers.
     """
 
     def __init__(self, predictor: Predictor):
@@ -56,8 +56,8 @@ class EvaluatedRows:
         self.num_rows = 0
         self.sample = LogitSample(bundle.taxonomy.num_leaves)
         self.mall_category_metrics = MallCategoryMetrics()
-        none_of_all = replace(bundle.calibration, thresholds=(0.0,) * bundle.taxonomy.depth)
-        self._subset_thresholds = SubsetThresholds(none_of_all, bundle.fields)
+        without_depths = replace(bundle.calibration, thresholds=(0.0,) * bundle.taxonomy.depth)
+        self._subset_thresholds = SubsetThresholds(without_depths, bundle.fields)
         self._leaf_depths = np.array([1 + leaf.count(SEPARATOR) for leaf in bundle.taxonomy.leaves])
         self._predictor = predictor
         self._bundle = bundle
@@ -66,19 +66,19 @@ class EvaluatedRows:
         self._presence: list[np.ndarray] = []
         self._lines: list[np.ndarray] = []
         self._is_leaf_accepted: list[np.ndarray] = []
-        #: By row number.
+        #: Errors by row number.
         self._errors: dict[int, _Error] = {}
 
     def add(self, chunk: AnsweredChunk, labels: np.ndarray) -> None:
-        """Keep what measures need of n rows, 1 or more, with their (n,) int32 classes."""
+        """Add n rows, 1 or more, with their (n,) int32 classes."""
         calibration = self._bundle.calibration
         for head, parts in self._outcomes.items():
             probabilities = softmax(chunk.outputs[f"{head}_logits"], calibration.head_temperature(head))
             parts.append(Outcomes.of(labels, probabilities))
         joint = self._outcomes["joint"][-1]
         is_leaf_accepted, _ = leaf_accepted_flags(labels, chunk.answers, self._bundle.taxonomy)
-        least = self._asked_of_leaves(chunk.features["presence"], joint.predicted)
-        self.sample.add(chunk.outputs["joint_logits"], labels, least)
+        leaf_thresholds = self._leaf_thresholds(chunk.features["presence"], joint.predicted)
+        self.sample.add(chunk.outputs["joint_logits"], labels, leaf_thresholds)
         self.mall_category_metrics.add(chunk.rows, joint.is_correct, is_leaf_accepted)
         self._answers.append(chunk.answers)
         self._presence.append(chunk.features["presence"])
@@ -89,17 +89,17 @@ class EvaluatedRows:
 
     @cached_property
     def outcomes(self) -> dict[str, Outcomes]:
-        """Of every head."""
+        """The outcomes of every head."""
         return {head: Outcomes.concatenate(parts) for head, parts in self._outcomes.items()}
 
     @property
     def joint(self) -> Outcomes:
-        """Of the head that answers."""
+        """The outcomes of the joint head, which answers."""
         return self.outcomes["joint"]
 
     @cached_property
     def answers(self) -> Answers:
-        """Of all rows."""
+        """The answers to all rows."""
         return concatenate_answers(self._answers)
 
     @cached_property
@@ -108,26 +108,26 @@ class EvaluatedRows:
         return np.concatenate(self._presence)
 
     @property
-    def judged(self) -> AnsweredRows:
-        """For the comparison with another bundle."""
+    def row_answers(self) -> RowAnswers:
+        """The answers by row, for the comparison with another bundle."""
         lines, is_leaf_accepted = np.concatenate(self._lines), np.concatenate(self._is_leaf_accepted)
-        return AnsweredRows(lines, self.joint.predicted, self.joint.confidences, is_leaf_accepted)
+        return RowAnswers(lines, self.joint.predicted, self.joint.confidences, is_leaf_accepted)
 
     def confident_errors(self) -> list[ConfidentError]:
-        """The wrong answers it was surest of, surest first."""
+        """Return the wrong answers with the highest confidence, in descending order."""
         return [self._error(int(i)) for i in confident_error_rows(self.joint, NUM_ERRORS)]
 
-    def _asked_of_leaves(self, presence: np.ndarray, leaves: np.ndarray) -> np.ndarray:
-        """(n,) float32, what rows with these fields have to reach to be placed at these leaves.
+    def _leaf_thresholds(self, presence: np.ndarray, leaves: np.ndarray) -> np.ndarray:
+        """Return (n,) float32, the thresholds of rows with these fields to be accepted at these leaves.
 
-        A leaf is a node of its own depth and of all below.
+        A leaf counts as a node of its own depth and of all below, so its threshold is the lowest of these.
         """
         thresholds = self._subset_thresholds.of_rows(presence)
         from_depth_on = np.minimum.accumulate(thresholds[:, ::-1], axis=1)[:, ::-1]
         return np.asarray(from_depth_on[np.arange(len(leaves)), self._leaf_depths[leaves] - 1])
 
     def _add_errors(self, chunk: AnsweredChunk, joint: Outcomes) -> None:
-        """Keep the rows of the surest errors: those of a chunk may be among those of the catalog."""
+        """Keep the rows of the most confident errors so far."""
         for i in map(int, confident_error_rows(joint, NUM_ERRORS)):
             self._errors[self.num_rows + i] = _Error(
                 float(joint.confidences[i]),
@@ -136,8 +136,8 @@ class EvaluatedRows:
                 {name: values[[i]] for name, values in chunk.outputs.items()},
                 _thumbnail(chunk.pixels[i]) if i in chunk.pixels else "",
             )
-        surest = sorted(self._errors.items(), key=lambda item: (-item[1].confidence, item[0]))
-        self._errors = dict(surest[:NUM_ERRORS])
+        most_confident = sorted(self._errors.items(), key=lambda item: (-item[1].confidence, item[0]))
+        self._errors = dict(most_confident[:NUM_ERRORS])
 
     def _error(self, i: int) -> ConfidentError:
         taxonomy = self._bundle.taxonomy
@@ -159,7 +159,7 @@ class EvaluatedRows:
         )
 
     def _head_answers(self, error: _Error) -> tuple[HeadAnswer, ...]:
-        """What each head says by itself, if the product has what it reads."""
+        """Return the answer of each head that has an input."""
         answers = []
         calibration = self._bundle.calibration
         for head in self._bundle.heads:

@@ -1,4 +1,4 @@
-"""What is left of the accuracy when only some fields are given, or some of them are wrong."""
+"""The field grid: accuracy with subsets of the fields, and with wrong values in a field."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from training.encoding.array_store import ArrayWriter, open_arrays
 from training.metrics.confidence import accepted_flags, ratio
 from training.predict.answered_catalog import classify_rows
 
-#: A model of more fields is asked with each alone, each left out, and all; five make 31 subsets.
+#: With more fields only subsets of one field, all but one, and all are measured; five fields have 31 subsets.
 MAX_FIELDS_OF_ALL_SUBSETS = 5
-#: Fields that are given to the wrong product, as shops do, and how many of them in a run.
+#: Fields whose values are exchanged between products, as happens in shops, and the share of products.
 WRONG_FIELDS = ("mall_category", "image")
 WRONG_SHARES = (0.1, 0.3)
 _BATCH_ROWS = 4096
@@ -25,7 +25,7 @@ _BATCH_ROWS = 4096
 
 @dataclass
 class _Counts:
-    """Rows so far: all, right, accepted at any depth and at a leaf, these and right, right with all that they have."""
+    """Counts of rows: all, right, accepted at any depth and at a leaf, and right with all fields."""
 
     num_rows: int = 0
     num_right: int = 0
@@ -48,10 +48,10 @@ class _Counts:
 
 
 class FieldGrid:
-    """Keeps the encoded rows of an evaluation on disk and answers them again with fields left out or exchanged.
+    """Stores the encoded rows of an evaluation on disk and answers them again with fields left out or exchanged.
 
     Args:
-        scratch: folder for the encoded rows, removed by the caller.
+        scratch: folder for the encoded rows; the caller removes it.
     """
 
     def __init__(self, predictor: Predictor, scratch: Path):
@@ -60,12 +60,12 @@ class FieldGrid:
         self._writer = ArrayWriter(scratch / "features")
 
     def add(self, features: Features, labels: np.ndarray, is_right: np.ndarray) -> None:
-        """Keep n rows.
+        """Add n rows.
 
         Args:
             features: the classifier's inputs, (n, ...) each.
             labels: (n,) int32 classes.
-            is_right: (n,) bool, whether the untouched row's answer is its label.
+            is_right: (n,) bool, True where the answer with all fields is the label.
         """
         self._writer.append({**features, "labels": labels, "is_right": is_right})
 
@@ -73,13 +73,12 @@ class FieldGrid:
         """Answer all rows that were added, once for each entry of the grid.
 
         Returns:
-            given: a dict per subset of fields, with fields, over the products that have all of these (and are then
-            shown to the model with no other); wrong: a dict per field and share, with field and share, over the
-            products that have the field. Each has count, accuracy, accuracy_untouched (the same products with
-            all that they have), accepted_share and accepted_precision at any depth, leaf_accepted_share and
-            leaf_accepted_precision.
+            given: a dict per subset of fields, with fields, over the products that have all of these (other fields are
+            left out); wrong: a dict per field and share, with field and share, over the products that have the field.
+            Each has count, accuracy, accuracy_untouched (the same products with all their fields), accepted_share and
+            accepted_precision at any depth, leaf_accepted_share and leaf_accepted_precision.
         """
-        with self._writer:  # leaving it makes the arrays readable
+        with self._writer:  # closes the arrays for writing
             pass
         arrays = open_arrays(self._scratch / "features")
         fields = self._predictor.bundle.fields
@@ -130,7 +129,7 @@ class FieldGrid:
 
 
 def subsets(fields: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Subsets of fields to ask with, the larger first; none is empty."""
+    """List the subsets of fields to measure, the larger first, without the empty one."""
     sizes = set(range(1, len(fields) + 1))
     if len(fields) > MAX_FIELDS_OF_ALL_SUBSETS:
         sizes = {1, len(fields) - 1, len(fields)}
@@ -138,11 +137,11 @@ def subsets(fields: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def without_fields(batch: Features, left_out: list[str], fields: tuple[str, ...]) -> Features:
-    """The same rows as if their products lacked some fields.
+    """Return the rows with some fields left out.
 
     Args:
-        batch: classifier inputs, (n, ...) each; a missing field's are all 0, as of an empty text or no picture.
-        fields: those of the presence flags, in order.
+        batch: classifier inputs, (n, ...) each; those of a missing field are all 0.
+        fields: the fields of the presence flags, in order.
     """
     changed = dict(batch)
     for field in left_out:
@@ -152,7 +151,7 @@ def without_fields(batch: Features, left_out: list[str], fields: tuple[str, ...]
 
 
 def exchanged(rows: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
-    """Whose field each row gets: its own, but for a share of the rows, which hand theirs round.
+    """Draw for each row the row whose field it gets: its own, except for a share of the rows, which exchange theirs.
 
     Args:
         rows: (n,) row numbers.
@@ -161,7 +160,7 @@ def exchanged(rows: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
     """
     donors = rows.copy()
     chosen = np.random.default_rng(seed).permutation(len(rows))[: round(share * len(rows))]
-    donors[chosen] = rows[np.roll(chosen, 1)]  # a random ring: nobody keeps its own
+    donors[chosen] = rows[np.roll(chosen, 1)]  # a random cycle, so that none of them keeps its own
     return donors
 
 

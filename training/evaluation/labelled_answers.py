@@ -1,4 +1,4 @@
-"""A labelled catalog through a bundle: the rows that were answered, each with its class."""
+"""The answers of a bundle to a labelled catalog, each with the row's class."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class LabelledCatalog:
     """A catalog to evaluate on.
 
     Args:
-        columns: our column name to the file's heading.
-        cache_dir: keeps fetched pictures.
+        columns: the file's heading of each of Aisle's columns.
+        cache_dir: folder for fetched pictures.
     """
 
     path: Path
@@ -29,10 +29,10 @@ class LabelledCatalog:
 def labelled_answers(
     predictor: Predictor, catalog: LabelledCatalog, labels: LabelSpace, rejects: Rejects, top_k: int
 ) -> Iterator[tuple[AnsweredChunk, np.ndarray]]:
-    """Answer every row that can be answered and has a label of the tree; the others go to `rejects`.
+    """Answer all rows that can be answered and have a label of the tree; the others go to `rejects`.
 
     Returns:
-        chunks of one row or more, each with its (N,) int32 classes.
+        Chunks of one row or more, each with its (N,) int32 classes.
     Raises:
         CatalogError: the catalog cannot be read.
     """

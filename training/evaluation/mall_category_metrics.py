@@ -1,4 +1,4 @@
-"""Results by the mall's own top-level category: which part of which mall does the model not understand?"""
+"""Metrics by the top level of the mall's own category, to find parts of a mall with a low accuracy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,17 +8,17 @@ import numpy as np
 from catalog.rows import CatalogRow
 from model.taxonomy import SEPARATOR
 
-#: Malls that write free text have a category for nearly every product; beyond so many, new ones are not counted.
+#: Most groups; malls with free text have a category for nearly every product, and further ones are not counted.
 MAX_GROUPS = 20_000
 NUM_REPORTED = 50
-#: Of fewer products one mistake would decide the order.
+#: Groups with fewer products are not reported, because a single mistake would decide their order.
 MIN_SUPPORT = 10
 
 
 class MallCategoryMetrics:
     """Counts by the first level of the mall category, over a stream of rows.
 
-    A catalog names no mall, so the mall's own shelves stand in for it.
+    A catalog has no column for the mall, so its own top-level categories are used instead.
     """
 
     def __init__(self, max_groups: int = MAX_GROUPS) -> None:
@@ -26,26 +26,26 @@ class MallCategoryMetrics:
         self._counts: dict[str, list[int]] = {}
 
     def add(self, rows: Sequence[CatalogRow], is_right: np.ndarray, is_leaf_accepted: np.ndarray) -> None:
-        """Count n rows; rows without a mall category belong to none.
+        """Count n rows; those without a mall category are skipped.
 
         Args:
-            is_right: (n,) bool, whether the first answer is the label.
-            is_leaf_accepted: (n,) bool, whether a leaf was accepted.
+            is_right: (n,) bool, True where the answer is the label.
+            is_leaf_accepted: (n,) bool, True where a leaf was accepted.
         """
-        for row, right, placed in zip(rows, is_right.tolist(), is_leaf_accepted.tolist(), strict=True):
+        for row, right, accepted in zip(rows, is_right.tolist(), is_leaf_accepted.tolist(), strict=True):
             top = row.text("mall_category").split(SEPARATOR)[0].strip()
             if not top or (top not in self._counts and len(self._counts) >= self._max_groups):
                 continue
             counts = self._counts.setdefault(top, [0, 0, 0, 0])
-            for i, is_counted in enumerate((True, right, placed, placed and right)):
+            for i, is_counted in enumerate((True, right, accepted, accepted and right)):
                 counts[i] += is_counted
 
     def worst(self) -> list[dict[str, Any]]:
-        """The groups of ten products and more, least accurate first, at most fifty.
+        """List the groups of ten or more products, the lowest accuracy first, at most fifty.
 
         Returns:
-            dicts of mall_category, count, accuracy, leaf_accepted_share and leaf_accepted_precision (None where
-            none was placed).
+            Dicts of mall_category, count, accuracy, leaf_accepted_share and leaf_accepted_precision (None when
+            none was accepted).
         """
         large = [(top, counts) for top, counts in self._counts.items() if counts[0] >= MIN_SUPPORT]
         large.sort(key=lambda group: (group[1][1] / group[1][0], -group[1][0]))

@@ -1,4 +1,4 @@
-"""How right the answers are: by leaf, level, head, category and by the fields a product has.
+"""Classification metrics: accuracy and F1 by leaf, level, head, category and fields of a product.
 
 A ratio over no rows is None, never NaN, so that every result is valid JSON.
 """
@@ -27,16 +27,16 @@ TOP_KS = (1, 3, 5)
 
 @dataclass(frozen=True)
 class CategoryRow:
-    """One leaf that occurs among labels or answers.
+    """Metrics of one leaf that occurs among labels or answers.
 
     Args:
-        precision: share of right answers among the products put here; None when none was.
-        recall: share of this leaf's products found; None when it has none.
+        precision: share of right answers among the products answered with this leaf; None without any.
+        recall: share of this leaf's products answered right; None without any.
         f1: harmonic mean of the two, 0 to 1.
-        support: products that belong here.
-        num_predicted: products put here.
-        confused_with: where this leaf's products go most often by mistake, '' when none does.
-        num_confused: how many go there.
+        support: number of products with this label.
+        num_predicted: number of products answered with this leaf.
+        confused_with: the most frequent wrong answer for this leaf, '' without any.
+        num_confused: number of products with that answer.
     """
 
     category: str
@@ -51,11 +51,11 @@ class CategoryRow:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """A leaf and a wrong answer given for it.
+    """A leaf and a wrong answer for it.
 
     Args:
-        count: products of `truth` answered with `answer`.
-        share: the same as a share of all products of `truth`.
+        count: number of products of `truth` answered with `answer`.
+        share: count as a share of all products of `truth`.
     """
 
     truth: str
@@ -65,7 +65,7 @@ class ConfusedPair:
 
 
 def classification_metrics(labels: np.ndarray, pred_probs: np.ndarray, taxonomy: Taxonomy) -> dict[str, Any]:
-    """`outcome_metrics` straight from probabilities.
+    """Compute `outcome_metrics` from probabilities.
 
     Args:
         labels: (N,) integer classes in [0, K).
@@ -79,10 +79,10 @@ def classification_metrics(labels: np.ndarray, pred_probs: np.ndarray, taxonomy:
 
 
 def outcome_metrics(outcomes: Outcomes, taxonomy: Taxonomy) -> dict[str, Any]:
-    """The usual measures over leaves and over every level of the tree.
+    """Compute the usual metrics over leaves and over every level of the tree.
 
     A level's answer is the node above the answered leaf, not the node of highest summed probability:
-    answers are then always one path through the tree, and accuracy never falls from a level to the one above.
+    so an answer is always one path through the tree, and accuracy never falls from a level to the one above.
 
     Returns:
         count, accuracy, macro_f1, weighted_f1, average_weighted_f1 (mean over levels, the score of the
@@ -101,12 +101,12 @@ def outcome_metrics(outcomes: Outcomes, taxonomy: Taxonomy) -> dict[str, Any]:
 
 
 def answer_metrics(labels: np.ndarray, predicted: np.ndarray, taxonomy: Taxonomy) -> dict[str, Any]:
-    """What can be said of bare answers.
+    """Compute the metrics that need no probabilities.
 
     Args:
         labels, predicted: (N,) integer classes.
     Returns:
-        accuracy, macro_f1, weighted_f1, average_weighted_f1, the three hierarchical ones and levels, as in
+        accuracy, macro_f1, weighted_f1, average_weighted_f1, the three hierarchical metrics and levels, as in
         `outcome_metrics`.
     """
     levels: list[dict[str, Any]] = [
@@ -128,15 +128,15 @@ def evaluation_metrics(
     field_names: Sequence[str],
     taxonomy: Taxonomy,
 ) -> dict[str, Any]:
-    """Everything that metrics.json holds.
+    """Compute all metrics of metrics.json.
 
     Args:
-        outcomes_by_head: of the same N rows, under "joint", "linear", "neighbors" and any of `field_names`; a single
-            head is judged by the rows that have what it reads.
-        answers: of the N rows.
+        outcomes_by_head: outcomes of the same N rows, under "joint", "linear", "neighbors" and any of `field_names`; a
+            single head is measured on the rows that have its input.
+        answers: answers to the N rows.
         presence: (N, len(field_names)) flags, above 0 where the row has the field.
     Returns:
-        `outcome_metrics` of the joint head, and coverage_at_precision ("0.98" to a share), contract
+        `outcome_metrics` of the joint head, coverage_at_precision ("0.98" to a share), contract
         (`contract_metrics`), mistakes (`mistake_metrics`), heads (name to `outcome_metrics`), field_combinations.
     """
     joint = outcomes_by_head["joint"]
@@ -158,10 +158,10 @@ def evaluation_metrics(
 def field_combination_metrics(
     outcomes: Outcomes, answers: Answers, presence: np.ndarray, field_names: Sequence[str], taxonomy: Taxonomy
 ) -> list[dict[str, Any]]:
-    """How well products with exactly these fields fare, most frequent combination first.
+    """Compute the metrics of each combination of fields, the most frequent one first.
 
     Args:
-        answers: of the same N rows.
+        answers: answers to the same N rows.
         presence: (N, len(field_names)) flags, above 0 where the row has the field.
     Returns:
         A dict per combination that occurs: fields, count, share, accuracy, macro_f1, weighted_f1,
@@ -191,7 +191,7 @@ def field_combination_metrics(
 
 
 def per_category_table(outcomes: Outcomes, taxonomy: Taxonomy) -> list[CategoryRow]:
-    """One row per leaf that occurs among labels or answers, in class order."""
+    """Build a row per leaf that occurs among labels or answers, in class order."""
     support = np.bincount(outcomes.labels, minlength=taxonomy.num_leaves)
     num_predicted = np.bincount(outcomes.predicted, minlength=taxonomy.num_leaves)
     num_right = np.bincount(outcomes.labels[outcomes.is_correct], minlength=taxonomy.num_leaves)
@@ -218,7 +218,7 @@ def per_category_table(outcomes: Outcomes, taxonomy: Taxonomy) -> list[CategoryR
 
 
 def confused_pairs(outcomes: Outcomes, taxonomy: Taxonomy) -> list[ConfusedPair]:
-    """Every mistake that was made, the most frequent first; equals in class order."""
+    """List the pairs of label and wrong answer, the most frequent first; ties in class order."""
     wrong = outcomes.select(~outcomes.is_correct)
     support = np.bincount(outcomes.labels, minlength=taxonomy.num_leaves)
     pairs, counts = np.unique(wrong.labels.astype(np.int64) * taxonomy.num_leaves + wrong.predicted, return_counts=True)
@@ -235,18 +235,18 @@ def confused_pairs(outcomes: Outcomes, taxonomy: Taxonomy) -> list[ConfusedPair]
 
 
 def confident_error_rows(outcomes: Outcomes, limit: int) -> np.ndarray:
-    """(M,) row numbers of the wrong answers the model was surest of, surest first, at most `limit`."""
+    """Return (M,) row numbers of the wrong answers with the highest confidence, descending, at most `limit`."""
     wrong = np.flatnonzero(~outcomes.is_correct)
     return wrong[np.argsort(-outcomes.confidences[wrong], kind="stable")][:limit]
 
 
 def concatenate_answers(parts: Sequence[Answers]) -> Answers:
-    """Join the answers of batches, 1 or more, in order."""
+    """Concatenate the answers of one or more batches, in order."""
     return Answers(**{entry.name: np.concatenate([getattr(p, entry.name) for p in parts]) for entry in fields(Answers)})
 
 
 def _agreement(truth: np.ndarray, answer: np.ndarray) -> dict[str, float | None]:
-    """Accuracy and F1; the macro mean runs over classes that occur in either array, as in scikit-learn."""
+    """Compute accuracy and F1; the macro mean is over classes that occur in either array, as in scikit-learn."""
     if not len(truth):
         return {"accuracy": None, "macro_f1": None, "weighted_f1": None}
     num_classes = int(max(truth.max(), answer.max())) + 1

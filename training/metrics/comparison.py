@@ -1,4 +1,4 @@
-"""Two sets of answers to the same products: is one better, by how much, and where?"""
+"""Paired comparison of two sets of answers to the same products: difference, significance, and categories."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,17 +10,17 @@ from model.taxonomy import Taxonomy
 
 NUM_RESAMPLES = 10_000
 NUM_CHANGES = 10
-#: Two-sided, of the bootstrap interval.
+#: Confidence level of the two-sided bootstrap interval.
 INTERVAL_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class CategoryChange:
-    """A leaf of which one set of answers finds more products than the other.
+    """A leaf for which one set of answers finds more products than the other.
 
     Args:
-        num_right, num_right_other: products found by this and by the other answers.
-        support: products that belong here.
+        num_right, num_right_other: products answered right by this and by the other set.
+        support: number of products with this label.
     """
 
     category: str
@@ -33,13 +33,13 @@ def compare(is_right: np.ndarray, is_right_other: np.ndarray, labels: np.ndarray
     """Compare the answers to N rows, pair by pair.
 
     Args:
-        is_right, is_right_other: (N,) bool, whether this and the other answer is the label.
+        is_right, is_right_other: (N,) bool, True where this and the other answer is the label.
         labels: (N,) integer classes.
     Returns:
         count, accuracy, accuracy_other, difference (this minus the other); difference_low and difference_high,
-        the bounds of a 95 % interval; num_only_this_right, num_only_other_right; p_value, the chance of so unequal
-        counts of these two if both answers were equally good (McNemar); num_categories_won, num_categories_lost and
-        categories_won, categories_lost, the ten of most products each.
+        the bounds of a 95 % interval; num_only_this_right, num_only_other_right; p_value, the probability of counts as
+        unequal as these two if both answers were equally good (McNemar); num_categories_won, num_categories_lost and
+        categories_won, categories_lost, the ten with the most products each.
     Raises:
         ValueError: the three differ in length, or there is no row.
     """
@@ -68,14 +68,14 @@ def compare(is_right: np.ndarray, is_right_other: np.ndarray, labels: np.ndarray
 
 
 def difference_interval(num_won: int, num_lost: int, count: int, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of a difference of accuracies by paired bootstrap (Efron 1979).
+    """Compute the 95 % percentile interval of a difference of accuracies by paired bootstrap (Efron 1979).
 
-    A row won counts 1, a row lost -1, every other 0, and only their numbers enter the mean; so a resample of rows
-    is a draw of these three numbers, and no (resamples, rows) array is needed.
+    A row won counts 1, a row lost -1, every other 0, and the mean depends only on their numbers; so a resample is one
+    multinomial draw of three numbers, and no (resamples, rows) array is needed.
 
     Args:
-        num_won, num_lost: rows that only this and only the other answer has right.
-        count: rows in all, 1 or more.
+        num_won, num_lost: number of rows that only this and only the other answer has right.
+        count: number of all rows, 1 or more.
     """
     shares = np.array([num_won, num_lost, count - num_won - num_lost]) / count
     draws = np.random.default_rng(seed).multinomial(count, shares, NUM_RESAMPLES)
@@ -85,7 +85,7 @@ def difference_interval(num_won: int, num_lost: int, count: int, seed: int = 0) 
 
 
 def mcnemar_p_value(num_won: int, num_lost: int) -> float:
-    """Exact two-sided test that both are as often right where they differ (McNemar 1947); 1 where they never differ."""
+    """Compute the exact two-sided McNemar test (McNemar 1947) that both are equally good; 1 if they never differ."""
     from scipy.stats import binomtest
 
     return float(binomtest(num_won, num_won + num_lost).pvalue) if num_won + num_lost else 1.0
@@ -94,7 +94,7 @@ def mcnemar_p_value(num_won: int, num_lost: int) -> float:
 def category_changes(
     is_right: np.ndarray, is_right_other: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy
 ) -> tuple[list[CategoryChange], list[CategoryChange]]:
-    """Categories won and lost, each with the most products first; equals in class order."""
+    """List the categories won and lost, those with the most products first; ties in class order."""
     support = np.bincount(labels, minlength=taxonomy.num_leaves)
     right = np.bincount(labels, weights=is_right, minlength=taxonomy.num_leaves).astype(int)
     other = np.bincount(labels, weights=is_right_other, minlength=taxonomy.num_leaves).astype(int)
@@ -109,6 +109,6 @@ def category_changes(
     return changes(right - other), changes(other - right)
 
 
-def is_beyond_chance(comparison: Mapping[str, Any]) -> bool:
-    """Whether two answers differ by more than the choice of these rows explains, at 5 %."""
+def is_significant(comparison: Mapping[str, Any]) -> bool:
+    """Return True when two sets of answers differ significantly, at the 5 % level."""
     return bool(comparison["p_value"] < 1 - INTERVAL_LEVEL)

@@ -1,4 +1,4 @@
-"""How far the model's own probabilities can be trusted: calibration, risk against coverage, the contract."""
+"""Metrics of confidence: calibration error, risk and coverage (selective classification), and the contract."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,16 +11,16 @@ from model.taxonomy import Taxonomy
 from training.metrics.outcomes import Outcomes
 
 NUM_BINS = 15
-#: Coverage is told at these.
+#: Precisions at which the coverage is reported.
 PRECISIONS = (0.95, 0.98, 0.99)
 
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityBins:
-    """Rows cut by confidence into bins of equal mass, least sure first.
+    """Rows grouped by confidence into bins of equal mass, lowest confidence first.
 
     Args:
-        counts: (B,) int64 rows per bin, equal but for one.
+        counts: (B,) int64 rows per bin; they differ by at most one.
         confidences: (B,) float64 mean confidence, 0 to 1.
         accuracies: (B,) float64 share of right answers, 0 to 1.
     """
@@ -32,11 +32,11 @@ class ReliabilityBins:
 
 @dataclass(frozen=True, eq=False)
 class RiskCoverage:
-    """What accepting only the surest answers would give; one entry per distinct confidence, highest first.
+    """Precision and coverage of accepting answers above a threshold; an entry per distinct confidence, highest first.
 
     Args:
-        thresholds: (M,) float32, accept rows at least this confident.
-        coverages: (M,) float64 in (0, 1], share of rows then accepted; strictly rising.
+        thresholds: (M,) float32, lowest accepted confidence.
+        coverages: (M,) float64 in (0, 1], share of accepted rows; strictly ascending.
         precisions: (M,) float64, share of right answers among them; the risk is 1 minus it.
     """
 
@@ -46,7 +46,7 @@ class RiskCoverage:
 
 
 def reliability_bins(outcomes: Outcomes, num_bins: int = NUM_BINS) -> ReliabilityBins:
-    """Compare confidence with accuracy in bins of equal mass; fewer rows than bins give a bin each.
+    """Compare confidence with accuracy in bins of equal mass; with fewer rows than bins, each row is a bin.
 
     Rows of equal confidence share their mean accuracy, so the order of rows does not matter.
 
@@ -56,7 +56,7 @@ def reliability_bins(outcomes: Outcomes, num_bins: int = NUM_BINS) -> Reliabilit
 
 
 def reliability_bins_of(confidences: np.ndarray, is_correct: np.ndarray, num_bins: int = NUM_BINS) -> ReliabilityBins:
-    """`reliability_bins` of bare answers.
+    """Compute `reliability_bins` from arrays.
 
     Args:
         confidences: (N,) float32 in [0, 1].
@@ -76,7 +76,7 @@ def reliability_bins_of(confidences: np.ndarray, is_correct: np.ndarray, num_bin
 
 
 def expected_calibration_error(outcomes: Outcomes, num_bins: int = NUM_BINS) -> float | None:
-    """Mean distance between confidence and accuracy over bins of equal mass, 0 (honest) to 1; None without rows.
+    """Compute the mean distance of confidence and accuracy over bins of equal mass, 0 to 1; None without rows.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", with the bins of Nixon et al. 2019.
     """
@@ -84,14 +84,14 @@ def expected_calibration_error(outcomes: Outcomes, num_bins: int = NUM_BINS) -> 
 
 
 def calibration_error(bins: ReliabilityBins) -> float | None:
-    """`expected_calibration_error` of rows already in bins."""
+    """Compute the `expected_calibration_error` of binned rows."""
     if not len(bins.counts):
         return None
     return float(np.average(np.abs(bins.accuracies - bins.confidences), weights=bins.counts))
 
 
 def risk_coverage(outcomes: Outcomes) -> RiskCoverage:
-    """Precision against coverage at every threshold; rows of equal confidence are accepted together.
+    """Compute precision and coverage at every threshold; rows of equal confidence are accepted together.
 
     Source: Geifman and El-Yaniv 2017, "Selective Classification for Deep Neural Networks".
     """
@@ -99,7 +99,7 @@ def risk_coverage(outcomes: Outcomes) -> RiskCoverage:
 
 
 def risk_coverage_of(confidences: np.ndarray, is_correct: np.ndarray) -> RiskCoverage:
-    """`risk_coverage` of answers that carry any measure of sureness, not only a probability.
+    """Compute `risk_coverage` from any measure of confidence, not only a probability.
 
     Args:
         confidences: (N,) float32, higher is surer.
@@ -115,14 +115,14 @@ def risk_coverage_of(confidences: np.ndarray, is_correct: np.ndarray) -> RiskCov
 
 
 def coverage_at_precision(curve: RiskCoverage, precision: float) -> float | None:
-    """Largest share of rows that one threshold can accept at this precision or better.
+    """Compute the largest share of rows that one threshold can accept at this precision or better.
 
-    The threshold is chosen on the rows it is judged by: a figure to compare models with, not a promise.
+    The threshold is chosen on the same rows, with hindsight: a metric to compare models with, not a guarantee.
 
     Args:
         precision: 0 to 1.
     Returns:
-        0 to 1; 0 where no threshold is precise enough, None without rows.
+        0 to 1; 0 when no threshold is precise enough, None without rows.
     """
     if not len(curve.coverages):
         return None
@@ -130,22 +130,22 @@ def coverage_at_precision(curve: RiskCoverage, precision: float) -> float | None
 
 
 def coverages_at_precisions(curve: RiskCoverage) -> dict[str, float | None]:
-    """`coverage_at_precision` at each of PRECISIONS: "0.98" to a share."""
+    """Compute `coverage_at_precision` at each of PRECISIONS: "0.98" to a share."""
     return {str(precision): coverage_at_precision(curve, precision) for precision in PRECISIONS}
 
 
 def contract_metrics(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> dict[str, Any]:
-    """What the precision contract accepted and how right that was.
+    """Compute the share and precision of the answers that the precision contract accepted.
 
-    An answer is right when the accepted node lies above the label, or is it. A share over no rows is None.
+    An answer is right when the accepted node is the label or an ancestor of it. A share over no rows is None.
 
     Args:
         labels: (N,) integer classes.
-        answers: of the same N rows.
+        answers: answers to the same N rows.
     Returns:
         count; accepted_share and accepted_precision over all depths; leaf_accepted_share and
         leaf_accepted_precision; needs_review_share (no leaf accepted); depths, a list with
-        depth, accepted_share and accepted_precision of the rows whose deepest accepted node lies there.
+        depth, accepted_share and accepted_precision of the rows whose deepest accepted node is at that depth.
     """
     count = len(labels)
     if count != len(answers):
@@ -172,13 +172,13 @@ def contract_metrics(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -
 
 
 def accepted_flags(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
-    """Whether the deepest accepted node of each row is a leaf, and whether it is the label or lies above it.
+    """Return flags of the rows accepted at a leaf, and of those whose accepted node is the label or an ancestor of it.
 
     Args:
         labels: (N,) integer classes.
-        answers: of the same N rows.
+        answers: answers to the same N rows.
     Returns:
-        (N,) bool each; False where nothing is accepted.
+        (N,) bool each; False when nothing is accepted.
     """
     is_leaf = np.zeros(len(labels), bool)
     is_right = np.zeros(len(labels), bool)
@@ -191,11 +191,11 @@ def accepted_flags(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> 
 
 
 def leaf_accepted_flags(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows are placed at a leaf without a person, and which of them rightly.
+    """Return flags of the rows accepted at a leaf, and of those among them that are right.
 
     Args:
         labels: (N,) integer classes.
-        answers: of the same N rows.
+        answers: answers to the same N rows.
     Returns:
         (N,) bool each.
     """
@@ -204,11 +204,11 @@ def leaf_accepted_flags(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy
 
 
 def ratio(part: int | np.integer, whole: int | np.integer) -> float | None:
-    """A share, 0 to 1; None of nothing."""
+    """Return a share, 0 to 1; None when the whole is 0."""
     return float(part / whole) if whole else None
 
 
-@lru_cache(maxsize=2)  # the field grid asks for the same one with every batch
+@lru_cache(maxsize=2)  # the field grid needs the same one for every batch
 def _leaf_flags(taxonomy: Taxonomy) -> list[np.ndarray]:
-    """For each level (nodes,) bool."""
+    """Return for each level (nodes,) bool, True for leaves."""
     return [np.array([taxonomy.class_of(node) is not None for node in level]) for level in taxonomy.levels]

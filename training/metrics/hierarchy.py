@@ -1,4 +1,4 @@
-"""How far wrong answers are off in the tree: hierarchical F1, mistakes among siblings."""
+"""Metrics of mistakes in the category tree: hierarchical F1, and confused siblings."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +12,13 @@ from training.metrics.outcomes import Outcomes
 
 @dataclass(frozen=True)
 class SiblingPair:
-    """Two leaves of one parent that are taken for each other.
+    """Two leaves of one parent that are confused.
 
     Args:
         parent: their path without the last level; '' for leaves at the top.
         first, second: the last levels of the two.
-        num_first: products of `first`, and of them `num_first_as_second` were answered with `second`.
-        num_second: products of `second`, and of them `num_second_as_first` the other way round.
+        num_first: products of `first`, of which `num_first_as_second` were answered with `second`.
+        num_second: products of `second`, of which `num_second_as_first` were answered with `first`.
     """
 
     parent: str
@@ -31,10 +31,10 @@ class SiblingPair:
 
 
 def hierarchical_metrics(labels: np.ndarray, predicted: np.ndarray, taxonomy: Taxonomy) -> dict[str, float | None]:
-    """Precision, recall and F1 over the answers and labels with everything above them, summed over rows.
+    """Compute precision, recall and F1 over answers and labels with all their ancestors, summed over rows.
 
-    An answer next to the right leaf shares all levels but the last and costs little, one in another department
-    shares none; a leaf's own depth counts, so a flat tree gives the plain accuracy three times.
+    An answer with the right parent shares all levels but the last and costs little, one in another top level shares
+    none. Leaves count as well, so that all three equal the accuracy in a flat tree.
 
     Args:
         labels, predicted: (N,) integer classes.
@@ -54,11 +54,11 @@ def hierarchical_metrics(labels: np.ndarray, predicted: np.ndarray, taxonomy: Ta
 
 
 def mistake_metrics(outcomes: Outcomes, taxonomy: Taxonomy) -> dict[str, Any]:
-    """Where the wrong answers lie, seen from the right leaf.
+    """Divide the wrong answers by their distance from the label in the tree.
 
     Returns:
-        count; sibling_share: a leaf of the same parent; same_top_share: below the same top level, siblings
-        included; other_top_share: the rest. Shares are of the mistakes, None without one.
+        count; sibling_share: answers with the same parent; same_top_share: below the same top level, siblings
+        included; other_top_share: all others. Shares are of the mistakes, None without any.
     """
     wrong = outcomes.select(~outcomes.is_correct)
     parents, tops = _parents(taxonomy), taxonomy.leaf_to_node[0]
@@ -73,17 +73,17 @@ def mistake_metrics(outcomes: Outcomes, taxonomy: Taxonomy) -> dict[str, Any]:
 
 
 def sibling_pairs(outcomes: Outcomes, taxonomy: Taxonomy) -> list[SiblingPair]:
-    """Siblings that were taken for each other, in either direction; the most mistakes first, equals in class order."""
+    """List siblings that are confused in either direction, the most mistakes first; ties in class order."""
     wrong = outcomes.select(~outcomes.is_correct)
     parents = _parents(taxonomy)
     siblings = wrong.select(parents[wrong.labels] == parents[wrong.predicted])
     support = np.bincount(outcomes.labels, minlength=taxonomy.num_leaves)
     first = np.minimum(siblings.labels, siblings.predicted).astype(np.int64)
     second = np.maximum(siblings.labels, siblings.predicted)
-    codes, place = np.unique(first * taxonomy.num_leaves + second, return_inverse=True)
+    codes, pair_of_row = np.unique(first * taxonomy.num_leaves + second, return_inverse=True)
     is_forward = siblings.labels == first
-    forward = np.bincount(place, weights=is_forward, minlength=len(codes)).astype(int)
-    backward = np.bincount(place, weights=~is_forward, minlength=len(codes)).astype(int)
+    forward = np.bincount(pair_of_row, weights=is_forward, minlength=len(codes)).astype(int)
+    backward = np.bincount(pair_of_row, weights=~is_forward, minlength=len(codes)).astype(int)
     pairs = []
     for i in np.argsort(-(forward + backward), kind="stable"):
         one, other = divmod(int(codes[i]), taxonomy.num_leaves)
@@ -99,7 +99,7 @@ def _leaf_depths(taxonomy: Taxonomy) -> np.ndarray:
 
 
 def _num_shared_levels(labels: np.ndarray, predicted: np.ndarray, taxonomy: Taxonomy, depths: np.ndarray) -> np.ndarray:
-    """(N,) levels that label and answer have in common, at most the depth of either."""
+    """Return (N,) the number of levels that label and answer share."""
     num_shared = np.zeros(len(labels), int)
     for depth, above in enumerate(taxonomy.leaf_to_node, start=1):
         num_shared += (above[labels] == above[predicted]) & (depth <= depths[labels])
@@ -107,7 +107,7 @@ def _num_shared_levels(labels: np.ndarray, predicted: np.ndarray, taxonomy: Taxo
 
 
 def _parents(taxonomy: Taxonomy) -> np.ndarray:
-    """(K,) a number for the parent of each leaf; leaves at the top share one."""
+    """Return (K,) a number for the parent of each leaf; leaves at the top share one."""
     paths = [leaf.rpartition(SEPARATOR)[0] for leaf in taxonomy.leaves]
     numbers = {path: i for i, path in enumerate(dict.fromkeys(paths))}
     return np.array([numbers[path] for path in paths])

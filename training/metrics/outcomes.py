@@ -1,25 +1,25 @@
-"""What became of each labelled row: the few numbers every measure needs, without the (N, K) matrix."""
+"""Outcomes of labelled rows: the few numbers per row that metrics need, in place of the (N, K) matrix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-#: Probabilities looked at in one go: bounds the extra memory to some tens of megabytes at any K.
+#: Probabilities processed at a time; bounds the extra memory to some tens of megabytes for any K.
 CHUNK_VALUES = 4_000_000
-#: Float32 softmax rows miss 1 by less than this.
+#: Largest deviation of the sum of a float32 softmax from 1.
 PROBABILITY_SLACK = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """Labels beside answers, 16 bytes a row, so that a catalog can be judged batch by batch.
+    """Labels and answers, 16 bytes per row, so that a catalog can be evaluated batch by batch.
 
     Args:
         labels: (N,) int32 classes in [0, K).
-        predicted: (N,) int32, the most probable class; of equals the lowest, as in `model.prediction.answers`.
+        predicted: (N,) int32, the most probable class; the lowest of equals, as in `model.prediction.answers`.
         confidences: (N,) float32 in [0, 1], the probability of `predicted`.
-        label_ranks: (N,) int32, place of the label among the K classes, 1 when it is the answer.
+        label_ranks: (N,) int32, rank of the label among the K classes, 1 when it is the answer.
     """
 
     labels: np.ndarray
@@ -48,14 +48,14 @@ class Outcomes:
             rows = slice(start, start + rows_per_chunk)
             chunk = pred_probs[rows]
             predicted[rows] = chunk.argmax(axis=1)
-            confidences[rows] = chunk.max(axis=1)  # a NaN anywhere in a row comes out here
+            confidences[rows] = chunk.max(axis=1)  # a NaN in a row is detected here
             label_ranks[rows] = _label_ranks(labels[rows], chunk)
         _check_confidences(confidences)
         return cls(labels.astype(np.int32), predicted, np.minimum(confidences, 1.0), label_ranks)
 
     @classmethod
     def concatenate(cls, parts: Sequence["Outcomes"]) -> "Outcomes":
-        """Join the outcomes of batches, in order; no part at all gives zero rows."""
+        """Concatenate the outcomes of batches, in order; no part gives zero rows."""
         if not parts:
             nothing = np.empty(0, np.int32)
             return cls(nothing, nothing, np.empty(0, np.float32), nothing)
@@ -67,7 +67,7 @@ class Outcomes:
         )
 
     def select(self, rows: np.ndarray) -> "Outcomes":
-        """Some of the rows.
+        """Select rows.
 
         Args:
             rows: (N,) bool mask, or (M,) row numbers.
@@ -79,7 +79,7 @@ class Outcomes:
 
     @property
     def is_correct(self) -> np.ndarray:
-        """(N,) bool, whether the answer is the label."""
+        """(N,) bool, True where the answer is the label."""
         is_correct: np.ndarray = self.predicted == self.labels
         return is_correct
 

@@ -1,4 +1,4 @@
-"""A catalog through a bundle, chunk by chunk and in order; what predict and evaluate share."""
+"""The answers of a bundle to a catalog, chunk by chunk and in order; shared by predict and evaluate."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,14 +30,14 @@ _IMAGE_BATCH_ROWS = 32
 
 @dataclass(frozen=True)
 class AnsweredChunk:
-    """Rows that were answered, with their answers.
+    """A chunk of rows with their answers.
 
     Args:
         rows: N catalog rows, in the file's order.
         features: the classifier's inputs, (N, ...) each, "presence" among them.
         outputs: engine outputs, (N, ...) each.
         answers: top k and accepted categories.
-        pixels: decoded pictures by position among `rows`, for those that have one.
+        pixels: decoded pictures by position in `rows`, for rows that have one.
     """
 
     rows: list[CatalogRow]
@@ -47,10 +47,10 @@ class AnsweredChunk:
     pixels: dict[int, np.ndarray]
 
     def select(self, kept: np.ndarray) -> "AnsweredChunk":
-        """Some of the rows.
+        """Select rows.
 
         Args:
-            kept: (M,) positions, rising.
+            kept: (M,) positions, ascending.
         """
         positions = {int(old): new for new, old in enumerate(kept)}
         return AnsweredChunk(
@@ -78,10 +78,10 @@ def answer_catalog(
     top_k: int,
     sub_tree: SubTree | None = None,
 ) -> Iterator[AnsweredChunk]:
-    """Answer every row that can be answered; the others go to `rejects` with a reason.
+    """Answer all rows that can be answered; the others go to `rejects` with a reason.
 
     Args:
-        sub_tree: what the answers are restricted to; None is the whole tree.
+        sub_tree: the part of the tree that answers are restricted to; None is the whole tree.
     Raises:
         CatalogError: the catalog cannot be read.
     """
@@ -112,7 +112,7 @@ def answer_catalog(
 
 
 def classify_rows(predictor: Predictor, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
-    """Engine outputs of any number of rows, 1 or more, in batches that the engine likes."""
+    """Run the classifier on one or more rows, in batches of a size that suits the engine."""
     count = len(features["presence"])
     parts = [
         predictor.classify({name: values[i : i + _BATCH_ROWS] for name, values in features.items()}, all_heads)
@@ -132,7 +132,7 @@ def _answerable(
     pictures = _decoded(rows, source, predictor, pool)
     chunk = _Chunk([], [], {})
     for row, picture in zip(rows, pictures, strict=True):
-        image = b"" if picture is not None else None  # only its presence matters: the pixels go beside it
+        image = b"" if picture is not None else None  # only its presence matters here; the pixels are passed separately
         product = row.product(image)
         try:
             if isinstance(picture, PictureError):
@@ -153,10 +153,12 @@ def _decoded(
 ) -> list[np.ndarray | PictureError | None]:
     pictures: list[np.ndarray | PictureError | None] = [None] * len(rows)
     if source is not None:
-        having = [i for i, row in enumerate(rows) if row.image]
-        encoded = source.read_many([rows[i].image for i in having])
+        with_image = [i for i, row in enumerate(rows) if row.image]
+        encoded = source.read_many([rows[i].image for i in with_image])
         settings = predictor.bundle.settings.image
-        for i, found in zip(having, pool.map(lambda picture: decode_or_error(picture, settings), encoded), strict=True):
+        for i, found in zip(
+            with_image, pool.map(lambda picture: decode_or_error(picture, settings), encoded), strict=True
+        ):
             pictures[i] = found
     return pictures
 

@@ -1,4 +1,4 @@
-"""`training predict`: a catalog in, one answer a row out, as CSV or Parquet."""
+"""The predictions of `training predict`: one answer per row of a catalog, as CSV or Parquet."""
 
 import csv
 import json
@@ -28,12 +28,12 @@ def predict(
     cache_dir: Path,
     sub_tree: SubTree | None = None,
 ) -> tuple[int, int]:
-    """Answer a catalog into a file that appears when it is whole.
+    """Write the answers to a catalog to a file, which appears only when it is complete.
 
     Args:
-        sub_tree: what the answers are restricted to; None is the whole tree.
+        sub_tree: the part of the tree that answers are restricted to; None is the whole tree.
     Returns:
-        rows answered and rows rejected; every row of the catalog is one of the two.
+        The number of answered rows and of rejected rows; together they are all rows of the catalog.
     Raises:
         CatalogError: the catalog cannot be read, or `out` is the catalog, has another ending or cannot be written.
     """
@@ -43,14 +43,14 @@ def predict(
     with Rejects(rejects_path) as rejects, _open_writer(out) as writer:
         for chunk in answer_catalog(predictor, catalog, columns, rejects, cache_dir, TOP_K, sub_tree):
             records = answer_rows(predictor, chunk)
-            with _told(out):
+            with _catalog_errors(out):
                 writer.write(records)
             num_answered += len(chunk.rows)
         return num_answered, rejects.count
 
 
 def answer_rows(predictor: Predictor, chunk: AnsweredChunk) -> list[dict[str, Any]]:
-    """One plain record a row: the answer, the accepted category ('' for none) and the top 5."""
+    """Return a record per row: the answer, the accepted category ('' for none) and the top 5."""
     taxonomy = predictor.bundle.taxonomy
     records = []
     for position, row in enumerate(chunk.rows):
@@ -64,7 +64,7 @@ def answer_rows(predictor: Predictor, chunk: AnsweredChunk) -> list[dict[str, An
             "accepted": accepted.category if accepted else "",
             "needs_review": chunk.answers.needs_review(position, taxonomy),
         }
-        for rank in range(TOP_K):  # a tree of fewer leaves leaves the rest empty
+        for rank in range(TOP_K):  # with fewer leaves the remaining columns are empty
             record[f"category_{rank + 1}"] = top[rank].category if rank < len(top) else None
             record[f"probability_{rank + 1}"] = round(top[rank].probability, 6) if rank < len(top) else None
         records.append(record)
@@ -72,7 +72,7 @@ def answer_rows(predictor: Predictor, chunk: AnsweredChunk) -> list[dict[str, An
 
 
 class _Writer:
-    """Writes to a temporary name beside `out` and renames at the end."""
+    """Writer to a temporary file beside `out`, which is renamed at the end."""
 
     def __init__(self, out: Path):
         self.out = out
@@ -91,7 +91,7 @@ class _Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with _told(self.out):
+            with _catalog_errors(self.out):
                 self.close()
                 if kind is None:
                     self.temporary.replace(self.out)
@@ -136,7 +136,7 @@ def _open_writer(out: Path) -> _Writer:
     writers: dict[str, type[_Writer]] = {".csv": _CsvWriter, ".parquet": _ParquetWriter}
     if out.suffix not in writers:
         raise CatalogError(f"expected --out to end with .csv or .parquet, found {out.name}")
-    with _told(out):
+    with _catalog_errors(out):
         if out.is_dir():
             raise IsADirectoryError(None, "it is a folder")
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -144,9 +144,9 @@ def _open_writer(out: Path) -> _Writer:
 
 
 @contextmanager
-def _told(out: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a sentence."""
+def _catalog_errors(out: Path) -> Iterator[None]:
+    """Convert an OSError to a CatalogError with a sentence."""
     try:
         yield
     except OSError as error:
-        raise CatalogError(f"{out} cannot be written: {error.strerror}; choose another place or free space") from error
+        raise CatalogError(f"{out} cannot be written: {error.strerror}; choose another path or free space") from error

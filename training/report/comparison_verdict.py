@@ -1,9 +1,9 @@
-"""Comparisons in plain words: against the baselines and against another bundle."""
+"""Sentences that compare a bundle with the baselines and with another bundle."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from training.metrics.comparison import is_beyond_chance
+from training.metrics.comparison import is_significant
 from training.report.verdict import last_levels, percent
 
 BASELINE_WORDS = {
@@ -11,7 +11,7 @@ BASELINE_WORDS = {
     "mall_category_lookup": "the mall-category lookup table",
     "majority": "the most frequent category",
 }
-#: Figures of `training.evaluation.baselines` in which more is better, beside accuracy.
+#: Metrics of `training.evaluation.baselines` beside accuracy; higher is better.
 _MEASURE_WORDS = {
     "macro_f1": "macro F1",
     "average_weighted_f1": "average weighted F1",
@@ -20,7 +20,7 @@ _MEASURE_WORDS = {
 
 
 def baseline_sentences(found: Mapping[str, Any]) -> list[str]:
-    """Where Aisle wins and where it loses.
+    """Compare Aisle with the baselines, a sentence or more for each.
 
     Args:
         found: from `training.evaluation.baselines.Baselines.metrics`.
@@ -36,34 +36,34 @@ def baseline_sentences(found: Mapping[str, Any]) -> list[str]:
             sentences += change_sentences(comparison, "Aisle", words)
             behind = behind_in(found["aisle"], baseline)
             if behind:
-                sentences.append(f"By {_listed(behind)} Aisle is behind.")
+                sentences.append(f"Aisle is worse in {_listed(behind)}.")
     return sentences
 
 
 def bundle_comparison_sentences(found: Mapping[str, Any], bundle: str) -> list[str]:
-    """Which bundle is better.
+    """Compare the evaluated bundle with another one.
 
     Args:
         found: from `training.evaluation.bundle_comparison.compare_bundles`.
-        bundle: name and version of the evaluated one.
+        bundle: name and version of the evaluated bundle.
     """
     other = other_bundle_words(found, bundle)
     sentences = [difference_sentence(found, bundle, other), *change_sentences(found, bundle, other)]
     if found["num_left_out"]:
         sentences.append(
-            f"{found['num_left_out']:,} products are left out, because {other} has no field of theirs to read."
+            f"{found['num_left_out']:,} products are excluded, because {other} reads none of their fields."
         )
     return sentences
 
 
 def other_bundle_words(found: Mapping[str, Any], bundle: str) -> str:
-    """Name and version of the other bundle, told apart from the evaluated one."""
+    """Return name and version of the other bundle, distinct from the evaluated one."""
     words = f"{found['name']} version {found['version']}"
     return f"the other {words}" if words == bundle else words
 
 
 def difference_sentence(comparison: Mapping[str, Any], this: str, other: str) -> str:
-    """Who is more often right, and whether chance explains it.
+    """State which of two is right more often, and if the difference is significant.
 
     Args:
         comparison: from `training.metrics.comparison.compare`.
@@ -71,24 +71,24 @@ def difference_sentence(comparison: Mapping[str, Any], this: str, other: str) ->
     ours, theirs = percent(comparison["accuracy"]), percent(comparison["accuracy_other"])
     interval = f"95\u00a0% interval {points(comparison['difference_low'])} to {points(comparison['difference_high'])}"
     if comparison["difference"] == 0:
-        return f"{_capital(this)} and {other} are level, {ours} right ({interval})."
-    if not is_beyond_chance(comparison):
+        return f"{_capital(this)} and {other} are equal, {ours} right ({interval})."
+    if not is_significant(comparison):
         return (
-            f"{_capital(this)} and {other} are too close to call: {ours} and {theirs} right, and a difference of"
+            f"{_capital(this)} and {other} do not differ significantly: {ours} and {theirs} right, and a difference of"
             f" {points(comparison['difference'])} points may be chance (exact test p"
             f" {p_words(comparison['p_value'])}, {interval})."
         )
-    verb = "wins" if comparison["difference"] > 0 else "loses"
+    verb = "better" if comparison["difference"] > 0 else "worse"
     return (
-        f"{_capital(this)} {verb} against {other}: {ours} right, not {theirs}, a difference of"
+        f"{_capital(this)} is {verb} than {other}: {ours} right instead of {theirs}, a difference of"
         f" {points(comparison['difference'])} points ({interval})."
     )
 
 
 def change_sentences(comparison: Mapping[str, Any], this: str, other: str) -> list[str]:
-    """In how many categories each finds more products, and the one of most."""
+    """State in how many categories each finds more products, with the largest change."""
     parts = []
-    for verb, kind in (("loses", "lost"), ("wins", "won")):
+    for verb, kind in (("finds fewer products", "lost"), ("finds more products", "won")):
         changes = comparison[f"categories_{kind}"]
         if changes:
             most = changes[0]
@@ -105,7 +105,7 @@ def change_sentences(comparison: Mapping[str, Any], this: str, other: str) -> li
 
 
 def behind_in(aisle: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
-    """The measures beside accuracy in which the baseline has more, in words."""
+    """Return the names of the metrics beside accuracy in which the baseline is better."""
     behind = [words for name, words in _MEASURE_WORDS.items() if aisle[name] < baseline[name]]
     coverages = baseline["coverage_at_precision"]
     behind += [
@@ -117,13 +117,13 @@ def behind_in(aisle: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str
 
 
 def points(difference: float) -> str:
-    """A difference of shares in percentage points, with its sign: '+0.4', '−1.2'."""
-    told = f"{100 * difference:+.1f}".replace("-", "−")
-    return told[1:] if told[1:] == "0.0" else told
+    """Format a difference of shares in percentage points, with its sign: '+0.4', '−1.2'."""
+    text = f"{100 * difference:+.1f}".replace("-", "−")
+    return text[1:] if text[1:] == "0.0" else text
 
 
 def p_words(p_value: float) -> str:
-    """A p-value for reading."""
+    """Format a p-value."""
     return "below 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 

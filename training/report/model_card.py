@@ -1,11 +1,11 @@
-"""MODEL_CARD.md: what a person should know before using a bundle."""
+"""The model card of a bundle, MODEL_CARD.md: inputs, quality, precision contract and limits."""
 
 from model.bundle.writing import BundleContents
 from model.prediction.calibration import Calibration
 
 
 def model_card(contents: BundleContents, num_train: int, num_val: int) -> str:
-    """Markdown with inputs, size, validation figures and limits."""
+    """Write the model card as Markdown."""
     metrics, calibration, taxonomy = contents.metrics, contents.calibration, contents.taxonomy
     heads = "\n".join(
         f"| {head} | {values['count']} | {_figure(values['accuracy'])} | {_figure(values['macro_f1'])} |"
@@ -20,7 +20,7 @@ def model_card(contents: BundleContents, num_train: int, num_val: int) -> str:
     return f"""# Model card
 
 Predicts one of {taxonomy.num_leaves} categories in {taxonomy.depth} levels from: {", ".join(contents.fields)}.
-Any of these may be missing. Trained on {num_train} products, measured on {num_val} it did not see.
+Any of these may be missing. Trained on {num_train} products, measured on {num_val} others.
 
 | head | products with the field | accuracy | macro F1 |
 |---|---|---|---|
@@ -30,16 +30,16 @@ Expected calibration error {_figure(metrics["cross_fitted_calibration_error"])},
 temperature {calibration.formula.temperature:.3f}.
 
 ## Precision contract
-Accepted answers are promised to be right in {calibration.precision_target:.0%} of cases, with
-{calibration.precision_confidence:.0%} confidence, on products like those it was calibrated on.
+Of the accepted answers, {calibration.precision_target:.0%} are guaranteed to be right, with
+{calibration.precision_confidence:.0%} confidence, on products like those of the validation catalog.
 
-| depth | least probability | share accepted on validation |
+| depth | threshold | share accepted on validation |
 |---|---|---|
 {depths}
 {_subset_contract(calibration)}
 ## Limits
-It knows only the categories above; a product of another kind gets one of them, mostly with a low probability.
-Figures fall when products, shops or spelling differ from the training catalog: look at `needs_review` over time.
+It knows only these categories; a product of another kind gets one of them, mostly with a low probability.
+Accuracy falls when products, shops or spelling differ from the training catalog: monitor the share of `needs_review`.
 """
 
 
@@ -51,9 +51,9 @@ def _subset_contract(calibration: Calibration) -> str:
         for names, thresholds in calibration.subset_thresholds.items()
     )
     return f"""
-Products with no other fields than these have to reach these thresholds, too; sets that are not here are too rare.
+Products with no other fields than these have to reach these thresholds, too; other sets of fields are too rare.
 
-| given | least probability at each depth |
+| given fields | threshold at each depth |
 |---|---|
 {rows}
 """

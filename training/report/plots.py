@@ -1,7 +1,6 @@
-"""The report's pictures, each returned as PNG bytes.
+"""Plots of the report, each returned as PNG bytes.
 
-Only ASCII text is drawn: matplotlib's own font has no Hangul, and an installed one cannot be relied
-on, so category names belong to the HTML page, whose reader has fonts.
+They contain only ASCII text, because matplotlib's own font has no Hangul; category names are in the HTML page.
 """
 
 import io
@@ -21,7 +20,7 @@ from training.metrics.confidence import ReliabilityBins, RiskCoverage, coverage_
 Measure = Literal["loss", "accuracy"]
 MEASURES: tuple[Measure, ...] = ("loss", "accuracy")
 DOTS_PER_INCH = 180
-#: A curve of more points looks the same.
+#: A curve with more points looks the same.
 MAX_CURVE_POINTS = 2000
 #: Precision over a smaller share of the rows is noise and would stretch the axis.
 MIN_CURVE_COVERAGE = 0.02
@@ -32,12 +31,12 @@ Z_95 = 1.96
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours that belong together.
+    """The colours of a plot.
 
     Args:
-        surface: behind everything.
-        ink, muted, grid: text, quieter text and lines.
-        series: colours of lines and bars, told apart by colour-blind readers too.
+        surface: background.
+        ink, muted, grid: text, secondary text and lines.
+        series: colours of lines and bars, distinguishable by colour-blind readers.
     """
 
     surface: str
@@ -52,19 +51,19 @@ DARK = Palette("#171d26", "#e8ecf1", "#9aa6b6", "#2c3542", ("#3cc9bf", "#f59b51"
 
 
 def reliability_plot(bins: ReliabilityBins, palette: Palette = LIGHT) -> bytes:
-    """Accuracy against confidence; on the diagonal the model is as right as it says."""
+    """Plot accuracy over confidence; on the diagonal the model is calibrated."""
     figure, axes = _figure(palette, width=4.4, height=4.0)
     axes.plot([0, 1], [0, 1], color=palette.muted, linewidth=1, linestyle=DASHED)
     low, high = _wilson_interval(bins.accuracies, bins.counts)
     axes.vlines(bins.confidences, low, high, color=palette.series[0], alpha=0.45, linewidth=2)
     axes.plot(bins.confidences, bins.accuracies, color=palette.series[0], marker="o", markersize=5, linewidth=1.5)
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="share that was right")
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right")
     _percent(axes, "xy")
     return _png(figure)
 
 
 def risk_coverage_plot(curve: RiskCoverage, precision_target: float, palette: Palette = LIGHT) -> bytes:
-    """How right the surest answers are, against how many are accepted."""
+    """Plot the precision of the most confident answers over the share accepted."""
     figure, axes = _figure(palette, width=4.8, height=3.7)
     shown = curve.coverages >= MIN_CURVE_COVERAGE
     coverages, precisions = curve.coverages[shown], curve.precisions[shown]
@@ -72,7 +71,7 @@ def risk_coverage_plot(curve: RiskCoverage, precision_target: float, palette: Pa
     axes.plot(coverages[points], precisions[points], color=palette.series[0], linewidth=2)
     axes.axhline(precision_target, color=palette.series[1], linewidth=1, linestyle=DASHED)
     axes.annotate(
-        f"promised {100 * precision_target:g}%",
+        f"target {100 * precision_target:g}%",
         (0.015, precision_target),
         xytext=(0, -4),
         textcoords="offset points",
@@ -85,13 +84,13 @@ def risk_coverage_plot(curve: RiskCoverage, precision_target: float, palette: Pa
         axes.plot([reached], [precision_target], marker="o", markersize=6, color=palette.series[1])
     lowest = min([precision_target, *precisions.tolist()])
     axes.set(xlim=(0, 1.01), ylim=(max(0.0, lowest - 0.1 * (1 - lowest) - 0.005), 1.002))
-    axes.set(xlabel="share accepted, surest first", ylabel="share of these that is right")
+    axes.set(xlabel="share accepted, most confident first", ylabel="share of these that is right")
     _percent(axes, "xy")
     return _png(figure)
 
 
 def accuracy_bars_plot(accuracies: Mapping[str, float | None], palette: Palette = LIGHT) -> bytes:
-    """One bar per level or head, top to bottom in the order given; None is drawn as `no products`.
+    """Plot one bar per level or head, top to bottom in the given order; None is drawn as `no products`.
 
     Args:
         accuracies: ASCII name to accuracy, 0 to 1.
@@ -113,16 +112,16 @@ def accuracy_bars_plot(accuracies: Mapping[str, float | None], palette: Palette 
 
 
 def has_learning_curves(history: Sequence[Mapping[str, Any]], measure: Measure) -> bool:
-    """Whether there is anything for `learning_curves_plot` to draw."""
+    """Return True when there are values for `learning_curves_plot`."""
     return bool(_series(history, measure))
 
 
 def learning_curves_plot(history: Sequence[Mapping[str, Any]], measure: Measure, palette: Palette = LIGHT) -> bytes:
-    """Loss or accuracy per epoch; a colour per head, training solid and validation dashed.
+    """Plot loss or accuracy per epoch; a colour per head, training solid and validation dashed.
 
     Args:
-        history: a dict per epoch. `loss`, `val_loss`, `<head>_loss`, `val_<head>_accuracy` and so on are drawn,
-            other names are not; `epoch`, where given, is the x value, else epochs count from 1.
+        history: a dict per epoch. `loss`, `val_loss`, `<head>_loss`, `val_<head>_accuracy` and so on are plotted,
+            other names are not; `epoch` is the x value if given, else epochs count from 1.
     """
     series = _series(history, measure)
     heads = list(dict.fromkeys(head for other in MEASURES for _, head in _series(history, other)))
@@ -145,7 +144,7 @@ def learning_curves_plot(history: Sequence[Mapping[str, Any]], measure: Measure,
 def _series(
     history: Sequence[Mapping[str, Any]], measure: Measure
 ) -> dict[tuple[bool, str], tuple[list[float], list[float]]]:
-    """The finite values of one measure: {(is validation, head or ''): (epochs, values)}."""
+    """Collect the finite values of one measure: {(is validation, head or ''): (epochs, values)}."""
     series: dict[tuple[bool, str], tuple[list[float], list[float]]] = {}
     for number, row in enumerate(history, start=1):
         for name, value in row.items():
@@ -160,7 +159,7 @@ def _series(
 
 
 def _wilson_interval(shares: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of shares over so many rows each (Wilson 1927)."""
+    """Compute the 95 % interval of shares of `counts` rows each (Wilson 1927)."""
     spread = Z_95**2 / counts
     middle = (shares + spread / 2) / (1 + spread)
     half = Z_95 / (1 + spread) * np.sqrt(shares * (1 - shares) / counts + spread / counts / 4)
@@ -168,7 +167,7 @@ def _wilson_interval(shares: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray
 
 
 def _figure(palette: Palette, width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure in inches. `Figure` instead of pyplot: nothing global, so any thread may draw."""
+    """Create a figure, size in inches, without pyplot, which has global state and is not thread-safe."""
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor=palette.surface, layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor(palette.surface)

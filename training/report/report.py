@@ -1,4 +1,4 @@
-"""The evaluation report: metrics.json for programs, report.html for people, and its pictures."""
+"""The evaluation report: metrics.json for programs, report.html for people, and its plots."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ from training.report.plots import (
     reliability_plot,
     risk_coverage_plot,
 )
-from training.report.verdict import percent, promised, verdict, weakest_categories
+from training.report.verdict import percent, target_text, verdict, weakest_categories
 
 TEMPLATE = "page.html.jinja"
 METRICS_FILE = "metrics.json"
@@ -48,13 +48,13 @@ MAX_WORDS = 3
 
 PICTURES = ("reliability", "risk_coverage", "level_accuracy", "head_accuracy", "learning_loss", "learning_accuracy")
 
-#: Draws one picture in the colours given.
+#: Draws one plot in the given colours.
 Plot = Callable[[Palette], bytes]
 
 
 @dataclass(frozen=True)
 class HeadAnswer:
-    """What a single head says: its most probable category, with its probability, 0 to 1."""
+    """The answer of a single head: its most probable category, with its probability, 0 to 1."""
 
     head: str
     category: str
@@ -63,17 +63,17 @@ class HeadAnswer:
 
 @dataclass(frozen=True)
 class ConfidentError:
-    """A wrong answer that the model was sure of: its own mistake, or a wrong label.
+    """A wrong answer with high confidence: a mistake of the model, or a wrong label.
 
     Args:
         truth, answer: category paths.
-        probability: of the answer, 0 to 1.
-        is_accepted: whether it would have been placed without a person.
+        probability: probability of the answer, 0 to 1.
+        is_accepted: True when a leaf was accepted, so that no person would review the answer.
         thumbnail: a data:image/ URI, '' without a picture.
-        heads: those that had something to read.
-        words: of the name, the strongest support of the answer first.
+        heads: the answers of the heads that had an input.
+        words: support of the name's words for the answer, the strongest first.
     Raises:
-        ValueError: the thumbnail is anything else; the page must load nothing from elsewhere.
+        ValueError: the thumbnail is not a data:image/ URI; the page must be self-contained.
     """
 
     product_id: str
@@ -89,8 +89,8 @@ class ConfidentError:
 
     @property
     def supporting_words(self) -> list[WordSupport]:
-        """The few words that spoke most for the answer."""
-        return [vote for vote in self.words if vote.support > 0][:MAX_WORDS]
+        """The words with the most support for the answer."""
+        return [word for word in self.words if word.support > 0][:MAX_WORDS]
 
     def __post_init__(self) -> None:
         if self.thumbnail and not self.thumbnail.startswith("data:image/"):
@@ -102,17 +102,17 @@ class ConfidentError:
 
 @dataclass(frozen=True)
 class ReportDetails:
-    """What the page shows beside the metrics.
+    """The content of the page beside the metrics.
 
     Args:
         created_at: date and time for the reader, as text.
-        precision_target, precision_confidence: what the contract promises, 0 to 1.
+        precision_target, precision_confidence: the precision contract, 0 to 1.
         category_rows, confused_pairs, sibling_pairs: from `training.metrics`.
-        confident_errors: in the order to show them.
-        reject_counts: rows left out, {reason: number}.
+        confident_errors: in the order of the page.
+        reject_counts: rejected rows, {reason: number}.
         history: a dict of figures per training epoch, see `plots.learning_curves_plot`.
         settings: {group: {name: value}}, as the bundle stores them.
-        facts: further lines for "How this was measured", such as {"Engine": "openvino, float32"}.
+        facts: further lines of "How this was measured", such as {"Engine": "openvino, float32"}.
     """
 
     title: str
@@ -136,11 +136,11 @@ class ReportDetails:
 
 
 def write_report(report_dir: Path, metrics: Mapping[str, Any], details: ReportDetails) -> Path:
-    """Write metrics.json, the pictures and the self-contained report.html.
+    """Write metrics.json, the plots and the self-contained report.html.
 
     Args:
-        report_dir: made when missing; files of an older report there are replaced or removed.
-        metrics: from `training.metrics.classification.evaluation_metrics`; more entries reach metrics.json only.
+        report_dir: created when missing; files of an older report there are replaced or removed.
+        metrics: from `training.metrics.classification.evaluation_metrics`; unknown entries are in metrics.json only.
     Returns:
         Path of report.html.
     """
@@ -162,7 +162,7 @@ def write_report(report_dir: Path, metrics: Mapping[str, Any], details: ReportDe
 
 
 def render(metrics: Mapping[str, Any], details: ReportDetails, pictures: Mapping[str, Mapping[str, str]]) -> str:
-    """The page as text.
+    """Render the page.
 
     Args:
         pictures: {name: {"light": data URI, "dark": data URI}}.
@@ -177,7 +177,7 @@ def render(metrics: Mapping[str, Any], details: ReportDetails, pictures: Mapping
     environment.filters |= {
         "percent": percent,
         "levels": _levels,
-        "shown": _shown,
+        "setting": _setting_text,
         "points": points,
         "p_words": p_words,
         "heading": _heading,
@@ -188,8 +188,8 @@ def render(metrics: Mapping[str, Any], details: ReportDetails, pictures: Mapping
         details=details,
         pictures=pictures,
         sentences=verdict(metrics, details.precision_target, details.category_rows),
-        promise=promised(details.precision_target),
-        fates=_fates(metrics["contract"]),
+        target=target_text(details.precision_target),
+        outcomes=_outcomes(metrics["contract"]),
         weakest=weakest_categories(details.category_rows, NUM_WEAKEST),
         confused_pairs=details.confused_pairs[:NUM_CONFUSED_PAIRS],
         sibling_pairs=details.sibling_pairs[:NUM_SIBLING_PAIRS],
@@ -198,7 +198,7 @@ def render(metrics: Mapping[str, Any], details: ReportDetails, pictures: Mapping
 
 
 def plain(value: Any) -> Any:
-    """Values that JSON knows: numpy unwrapped, NaN and infinity as null, which reads "not measured"."""
+    """Convert to JSON values: numpy values unwrapped, NaN and infinity as null, which means "not measured"."""
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, np.ndarray | np.generic):
@@ -211,7 +211,7 @@ def plain(value: Any) -> Any:
 
 
 def _plots(metrics: Mapping[str, Any], details: ReportDetails) -> dict[str, Plot]:
-    """The pictures there is something to draw for, by file name."""
+    """Return the plots that have data, by file name."""
     levels = {f"level {level['depth']} ({level['num_nodes']:,})": level["accuracy"] for level in metrics["levels"]}
     heads = {head.replace("_", " "): entry["accuracy"] for head, entry in metrics["heads"].items()}
     plots: dict[str, Plot] = {}
@@ -227,30 +227,30 @@ def _plots(metrics: Mapping[str, Any], details: ReportDetails) -> dict[str, Plot
 
 
 def _comparisons(metrics: Mapping[str, Any], details: ReportDetails) -> dict[str, Any]:
-    """Words for the sections that are there on request."""
-    words: dict[str, Any] = {"baseline_words": BASELINE_WORDS}
+    """Return the texts of the optional sections."""
+    texts: dict[str, Any] = {"baseline_words": BASELINE_WORDS}
     if "baselines" in metrics:
-        words["baseline_sentences"] = baseline_sentences(metrics["baselines"])
+        texts["baseline_sentences"] = baseline_sentences(metrics["baselines"])
     if "bundle_comparison" in metrics:
         this = f"{details.bundle_name} version {details.bundle_version}"
-        words["bundle_comparison_sentences"] = bundle_comparison_sentences(metrics["bundle_comparison"], this)
-        words["other_bundle"] = other_bundle_words(metrics["bundle_comparison"], this)
-    return words
+        texts["bundle_comparison_sentences"] = bundle_comparison_sentences(metrics["bundle_comparison"], this)
+        texts["other_bundle"] = other_bundle_words(metrics["bundle_comparison"], this)
+    return texts
 
 
-def _fates(contract: Mapping[str, Any]) -> list[tuple[str, str, float]]:
-    """What happens to the products: (CSS class, words, share), shares sum to 1; empty without products."""
+def _outcomes(contract: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    """Divide the products by outcome: (CSS class, text, share), shares sum to 1; empty without products."""
     if not contract["count"]:
         return []
-    placed, accepted = contract["leaf_accepted_share"], contract["accepted_share"]
-    right = placed * (contract["leaf_accepted_precision"] or 0.0)
-    fates = [
-        ("right", "placed, right", right),
-        ("wrong", "placed, wrong", placed - right),
-        ("department", "to a person, department settled", accepted - placed),
-        ("review", "to a person", 1 - accepted),
+    at_leaf, at_any_level = contract["leaf_accepted_share"], contract["accepted_share"]
+    right = at_leaf * (contract["leaf_accepted_precision"] or 0.0)
+    outcomes = [
+        ("right", "accepted, right", right),
+        ("wrong", "accepted, wrong", at_leaf - right),
+        ("higher", "needs review, accepted at a higher level", at_any_level - at_leaf),
+        ("review", "needs review", 1 - at_any_level),
     ]
-    return [(name, words, share) for name, words, share in fates if share > 1e-9]
+    return [(name, text, share) for name, text, share in outcomes if share > 1e-9]
 
 
 def _data_uri(png: bytes) -> str:
@@ -262,11 +262,11 @@ def _levels(path: str) -> list[str]:
 
 
 def _heading(words: str) -> str:
-    """Words at the head of a row: 'the most frequent category' becomes 'Most frequent category'."""
+    """Capitalise the heading of a row: 'the most frequent category' becomes 'Most frequent category'."""
     words = words.removeprefix("the ")
     return words[:1].upper() + words[1:]
 
 
-def _shown(value: Any) -> str:
-    """A setting's value for reading."""
+def _setting_text(value: Any) -> str:
+    """Format a setting's value."""
     return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""An evaluation in plain words, for whoever keeps the shop rather than the model."""
+"""A summary of an evaluation in plain sentences, for merchandisers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,29 +6,29 @@ from typing import Any
 from model.product import field_words
 from training.metrics.classification import CategoryRow
 
-#: A category of fewer products is left out where a worst one is named: one mistake would decide it.
+#: Categories with fewer products are not named as the worst one, because a single mistake would decide it.
 MIN_SUPPORT = 10
-#: A field combination has to hold this share of the products, and be this much worse, to be named.
+#: A field combination is named when it has this share of the products and is this much worse.
 MIN_COMBINATION_SHARE = 0.02
 MIN_COMBINATION_GAP = 0.05
-#: Below so many products the figures are called rough; 400 leave them within 5 points.
+#: With fewer products the sampling error is stated; 400 keep it within 5 points.
 MIN_COUNT = 400
 MAX_DIGITS = 4
 
 
 def verdict(metrics: Mapping[str, Any], precision_target: float, category_rows: Sequence[CategoryRow]) -> list[str]:
-    """What a merchandiser has to know, a sentence each.
+    """Summarise an evaluation for a merchandiser, in a few sentences.
 
     Args:
         metrics: from `training.metrics.classification.evaluation_metrics`.
-        precision_target: what the contract promises, 0 to 1.
+        precision_target: the contract's precision, 0 to 1.
         category_rows: from `training.metrics.classification.per_category_table`.
     """
     if not metrics["count"]:
-        return ["No product could be judged: the catalog holds none that is usable and has a known category."]
+        return ["No product could be evaluated: the catalog has none that is usable and has a known category."]
     sentences = [
-        f"Of 100 products, the model's first answer is the right shelf for {of_hundred(metrics['accuracy'])}; "
-        f"for {of_hundred(metrics['top_5_accuracy'])} the right shelf is among its first five."
+        f"Of 100 products, the model's first answer is the right category for {of_hundred(metrics['accuracy'])}; "
+        f"for {of_hundred(metrics['top_5_accuracy'])} the right category is among its first five."
     ]
     sentences += _contract_sentences(metrics["contract"], precision_target)
     sentences += _category_sentence(category_rows)
@@ -41,14 +41,14 @@ def verdict(metrics: Mapping[str, Any], precision_target: float, category_rows: 
 
 
 def weakest_categories(category_rows: Sequence[CategoryRow], limit: int) -> list[CategoryRow]:
-    """Categories whose products are found least often, worst first; small ones only where there is no other."""
+    """Return the categories with the lowest recall, worst first; small ones only when there is no other."""
     imperfect = [row for row in category_rows if row.recall is not None and row.recall < 1]
     large = [row for row in imperfect if row.support >= MIN_SUPPORT]
     return sorted(large or imperfect, key=lambda row: (row.recall, -row.support))[:limit]
 
 
 def of_hundred(share: float) -> str:
-    """A share as a count out of 100; all and none are said only when they are true."""
+    """Format a share as a count out of 100; 0 and 100 only when they are exact."""
     if 0 < share < 0.005:
         return "fewer than 1"
     if 0.995 < share < 1:
@@ -57,7 +57,7 @@ def of_hundred(share: float) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share for reading: '98.4 %', or a dash where there is none; more digits keep 99.97 from reading as 100."""
+    """Format a share: '98.4 %', or a dash for None; with more digits where 99.97 would round to 100."""
     if share is None:
         return "–"
     if share in (0, 1):
@@ -67,31 +67,29 @@ def percent(share: float | None, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}\u00a0%"
 
 
-def promised(precision_target: float) -> str:
-    """The contract's promise for reading: '98 %', '99.5 %'."""
+def target_text(precision_target: float) -> str:
+    """Format the contract's precision: '98 %', '99.5 %'."""
     return f"{100 * precision_target:g}\u00a0%"
 
 
 def last_levels(path: str) -> str:
-    """The last two levels of a category, enough to know a shelf by."""
+    """Return the last two levels of a category, enough to identify it."""
     return " › ".join(path.split(">")[-2:])
 
 
 def _contract_sentences(contract: Mapping[str, Any], precision_target: float) -> list[str]:
     share, precision = contract["leaf_accepted_share"], contract["leaf_accepted_precision"]
     if precision is None:
-        return ["It is sure enough of none to place it by itself: a person has to look at every product."]
-    promise = promised(precision_target)
-    kept = f"as promised ({promise})" if precision >= precision_target else f"below the promised {promise}"
+        return ["It accepts no answer by itself: every product needs review by a person."]
+    target = target_text(precision_target)
+    kept = f"as promised ({target})" if precision >= precision_target else f"below the promised {target}"
     sentences = [
-        f"It places {of_hundred(share)} of 100 by itself, and {percent(precision)} of these are right, {kept}."
+        f"It accepts {of_hundred(share)} of 100 answers by itself, and {percent(precision)} of these are right, {kept}."
     ]
-    shelved_higher = contract["accepted_share"] - share
+    higher_share = contract["accepted_share"] - share
     if contract["needs_review_share"] > 0:
-        higher = (
-            f", {of_hundred(shelved_higher)} of them with the department already settled" if shelved_higher > 0 else ""
-        )
-        sentences.append(f"The other {of_hundred(contract['needs_review_share'])} go to a person{higher}.")
+        higher = f", {of_hundred(higher_share)} of them accepted at a higher level" if higher_share > 0 else ""
+        sentences.append(f"The other {of_hundred(contract['needs_review_share'])} need review by a person{higher}.")
     return sentences
 
 
@@ -117,11 +115,11 @@ def _combination_sentence(combinations: Sequence[Mapping[str, Any]], accuracy: f
     every_field = dict.fromkeys(field for entry in combinations for field in entry["fields"])
     lacking = [field for field in every_field if field not in worst["fields"]]
     if not worst["fields"]:
-        having = "no field that the model reads"
+        given = "no field that the model reads"
     elif not lacking:
-        having = "every field"
+        given = "every field"
     elif len(lacking) < len(worst["fields"]):
-        having = f"every field but {field_words(lacking, joined_by='and')}"
+        given = f"every field but {field_words(lacking, joined_by='and')}"
     else:
-        having = f"only {field_words(worst['fields'], joined_by='and')}"
-    return [f"Products with {having} fare worst: {of_hundred(worst['accuracy'])} of 100 are right."]
+        given = f"only {field_words(worst['fields'], joined_by='and')}"
+    return [f"Products with {given} have the lowest accuracy: {of_hundred(worst['accuracy'])} of 100 are right."]

@@ -1,4 +1,4 @@
-"""What the trials say about the hyperparameters: rank correlation, importance, and what is worth its cost."""
+"""Analysis of the hyperparameters by the trials: rank correlation, importance and the Pareto front of costs."""
 
 import math
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from sklearn.inspection import permutation_importance
 
 from training.tune.trial import SCORED, SearchTrial
 
-#: With fewer trials a correlation or a forest says nothing.
-LEAST_TRIALS = 6
+#: With fewer trials a correlation or a forest is meaningless.
+MIN_TRIALS = 6
 _NUM_TREES = 300
 _NUM_PERMUTATIONS = 20
 _SEED = 0
@@ -21,15 +21,15 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Effect:
-    """What one hyperparameter has to do with the score.
+    """The effect of one hyperparameter on the score.
 
     Args:
         test: "Spearman" for numbers, "Kruskal-Wallis" for names.
-        strength: Spearman's rank correlation, -1 to 1; of names eta squared, 0 to 1. None when it cannot be told.
-        p_value: chance of at least this strength where there is no effect; not corrected for the number of tests.
-        num_trials: trials in which it counted.
-        importance: how much the forest's error grows when this hyperparameter is shuffled, as a share of all
-            such growth, 0 to 1; None with too few trials.
+        strength: Spearman's rank correlation, -1 to 1; for names eta squared, 0 to 1. None when it is undefined.
+        p_value: probability of at least this strength without an effect; not corrected for the number of tests.
+        num_trials: trials in which it was active.
+        importance: increase of the forest's error when this hyperparameter is shuffled, as a share of the sum over
+            all, 0 to 1; None with too few trials.
     """
 
     name: str
@@ -45,8 +45,8 @@ class Effects:
     """All hyperparameters that took more than one value, the most important first.
 
     Args:
-        forest_fit: share of the score's variance that the forest explains on trials it was not grown on (out of
-            bag), at most 1; with 0 or less the importances say nothing. None with too few trials.
+        forest_fit: share of the score's variance that the forest explains out of bag, at most 1; with 0 or less the
+            importances are meaningless. None with too few trials.
     """
 
     effects: tuple[Effect, ...]
@@ -54,13 +54,13 @@ class Effects:
 
 
 def scored_trials(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
-    """Trials with a score, each training once: of Hyperband's rounds the last."""
+    """Return the trials with a score, each training once: the last of Hyperband's rounds."""
     parents = {trial.parent for trial in trials if trial.status in SCORED}
     return [trial for trial in trials if trial.score is not None and trial.trial_id not in parents]
 
 
 def hyperparameter_names(trials: Sequence[SearchTrial]) -> list[str]:
-    """Those that took more than one value, in the order of the space."""
+    """Return the hyperparameters with more than one value, in the order of the space."""
     names: dict[str, set] = {}
     for trial in trials:
         for name, value in trial.hyperparameters.items():
@@ -69,7 +69,7 @@ def hyperparameter_names(trials: Sequence[SearchTrial]) -> list[str]:
 
 
 def measure_effects(trials: Sequence[SearchTrial]) -> Effects:
-    """Judge every hyperparameter by `scored_trials`."""
+    """Measure the effect of every hyperparameter on `scored_trials`."""
     names = hyperparameter_names(trials)
     scores = np.array([trial.score for trial in trials], np.float64)
     importances, forest_fit = _importances(trials, names, scores)
@@ -79,16 +79,16 @@ def measure_effects(trials: Sequence[SearchTrial]) -> Effects:
 
 
 def is_number(trials: Sequence[SearchTrial], name: str) -> bool:
-    """Whether a hyperparameter's values have an order."""
+    """Return True when a hyperparameter's values are numbers."""
     values = [trial.hyperparameters[name] for trial in trials if name in trial.hyperparameters]
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def pareto_front(trials: Sequence[SearchTrial], cost: str) -> set[str]:
-    """Ids of the trials that no other beats in score without costing more.
+    """Return the ids of the trials that no other exceeds in score without a higher cost.
 
     Args:
-        cost: a figure of the trials, of which less is better.
+        cost: name of a figure of the trials; lower is better.
     """
     front: set[str] = set()
     best = -math.inf
@@ -105,24 +105,26 @@ def _effect(trials: Sequence[SearchTrial], name: str, scores: np.ndarray, import
     values = [trials[i].hyperparameters[name] for i in rows]
     own = scores[rows]
     test = "Spearman" if is_number(trials, name) else "Kruskal-Wallis"
-    if len(rows) < LEAST_TRIALS or len(set(own)) < 2 or len(set(values)) < 2:
+    if len(rows) < MIN_TRIALS or len(set(own)) < 2 or len(set(values)) < 2:
         return Effect(name, test, None, None, len(rows), importance)
     if test == "Spearman":
         found: Any = spearmanr(values, own)
         return Effect(name, test, float(found.statistic), float(found.pvalue), len(rows), importance)
     groups = [own[[value == option for value in values]] for option in dict.fromkeys(values)]
     found = kruskal(*groups)
-    spare = len(rows) - len(groups)
+    degrees_of_freedom = len(rows) - len(groups)
     # Tomczak and Tomczak 2014, "The need to report effect size estimates revisited".
-    strength = max(0.0, (float(found.statistic) - len(groups) + 1) / spare) if spare > 0 else None
+    strength = (
+        max(0.0, (float(found.statistic) - len(groups) + 1) / degrees_of_freedom) if degrees_of_freedom > 0 else None
+    )
     return Effect(name, test, strength, float(found.pvalue), len(rows), importance)
 
 
 def _importances(
     trials: Sequence[SearchTrial], names: Sequence[str], scores: np.ndarray
 ) -> tuple[dict[str, float], float | None]:
-    """Permutation importance on a random forest (Breiman 2001), as shares of their sum."""
-    if len(trials) < LEAST_TRIALS or not names or len(set(scores)) < 2:
+    """Compute permutation importances on a random forest (Breiman 2001), as shares of their sum."""
+    if len(trials) < MIN_TRIALS or not names or len(set(scores)) < 2:
         return {}, None
     points = np.column_stack([_encoded(trials, name) for name in names])
     forest = RandomForestRegressor(_NUM_TREES, oob_score=True, random_state=_SEED).fit(points, scores)
@@ -133,11 +135,11 @@ def _importances(
 
 
 def _encoded(trials: Sequence[SearchTrial], name: str) -> np.ndarray:
-    """(N,) numbers; names by their place in the order of their first use, absent ones below all or as a name."""
+    """Encode a hyperparameter as (N,) numbers: names in order of first use; absent as the lowest or as a name."""
     values = [trial.hyperparameters.get(name) for trial in trials]
     if is_number(trials, name):
         known = [value for value in values if value is not None]
         absent = min(known) - 1
         return np.array([absent if value is None else value for value in values], np.float64)
-    places = {value: place for place, value in enumerate(dict.fromkeys(values))}
-    return np.array([places[value] for value in values], np.float64)
+    codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    return np.array([codes[value] for value in values], np.float64)

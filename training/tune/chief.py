@@ -1,4 +1,4 @@
-"""The chief: keras-tuner's service over gRPC, answered by a scheduler."""
+"""The chief: keras-tuner's gRPC service, backed by a scheduler."""
 
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -10,18 +10,18 @@ from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from model.errors import SettingsError
 from training.tune.scheduler import Scheduler
 
-#: Calls answered at a time; each takes milliseconds, except where a trial is chosen.
+#: Calls answered at a time; each takes milliseconds, except one that chooses a trial.
 _NUM_THREADS = 16
 _STOP_GRACE_S = 1.0
 
 
 class Chief:
-    """Serves a scheduler while the context lasts.
+    """Serves a scheduler for the duration of the context.
 
     Args:
-        listen: "host:port" to listen on; port 0 takes a free one. Who can reach it can take part in the search.
+        listen: "host:port" to listen on; port 0 takes a free one. Anyone who can reach it can take part in the search.
     Raises:
-        SettingsError: the address cannot be had.
+        SettingsError: the address cannot be listened on.
     """
 
     def __init__(self, scheduler: Scheduler, listen: str):

@@ -1,4 +1,4 @@
-"""A worker's way to the chief: every call is repeated over a new connection until it is answered."""
+"""A worker's client of the chief: every call is retried over a new connection until it is answered."""
 
 import logging
 import random
@@ -15,11 +15,11 @@ from keras_tuner.src import protos
 from model.errors import TrainingError
 from training.tune.trial_message import Job, Outcome, pack, unpack_job
 
-#: A call without an answer for so long is made again. Choosing a trial takes the chief seconds at most.
+#: Timeout of a call, after which it is retried. Choosing a trial takes the chief seconds at most.
 CALL_TIMEOUT_S = 20.0
-_LONGEST_WAIT_S = 5.0
-#: Faults of the way there; anything else is the chief's own word.
-_PASSING = (
+_MAX_DELAY_S = 5.0
+#: Transient faults of the connection; any other code comes from the chief itself.
+_TRANSIENT = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.CANCELLED,
@@ -30,16 +30,16 @@ _log = logging.getLogger("aisle.tune")
 
 
 class ChiefClient:
-    """Speaks keras-tuner's service; thread-safe.
+    """A client of keras-tuner's service; thread-safe.
 
-    keras-tuner's own client waits up to an hour for one answer and gives up at the first fault. Every call here may
-    be made twice: the chief knows a worker's trial and an epoch that it was told already.
+    keras-tuner's own client waits up to an hour for one answer and fails at the first fault. Calls here are idempotent:
+    the chief recognises a worker's trial and an epoch that was reported before.
 
     Args:
         address: "host:port" of the chief.
-        worker: name of this worker, the same as long as it lives.
-        patience_s: so long without a chief, and the worker gives up.
-        call_timeout_s: seconds after which a call is made again.
+        worker: name of this worker, constant while it runs.
+        patience_s: time without an answer after which a call fails, seconds.
+        call_timeout_s: timeout of one attempt of a call, seconds.
     """
 
     def __init__(self, address: str, worker: str, patience_s: float, call_timeout_s: float = CALL_TIMEOUT_S):
@@ -51,22 +51,22 @@ class ChiefClient:
         self._channel: grpc.Channel | None = None
 
     def job(self) -> Job:
-        """What all trials of the search share."""
+        """Return the settings shared by all trials of the search."""
         answer = self._call("GetSpace", protos.get_service().GetSpaceRequest())
         return unpack_job(HyperParameters.from_proto(answer.hyperparameters))
 
-    def ask(self) -> Trial:
-        """A trial, or one whose status is IDLE or STOPPED."""
+    def request_trial(self) -> Trial:
+        """Request a trial; the status IDLE means none at the moment, STOPPED none any more."""
         answer = self._call("CreateTrial", protos.get_service().CreateTrialRequest(tuner_id=self.worker))
         return Trial.from_proto(answer.trial)
 
     def report(self, lease_id: str, metrics: Mapping[str, float], epoch: int) -> str:
-        """An epoch's figures, or a sign of life; returns "RUNNING", "STOPPED" or "FAILED" (drop the trial)."""
+        """Report an epoch's figures, or a heartbeat without any; return "RUNNING", "STOPPED" or "FAILED" (drop it)."""
         request = protos.get_service().UpdateTrialRequest(trial_id=lease_id, metrics=dict(metrics), step=epoch)
         return str(Trial.from_proto(self._call("UpdateTrial", request).trial).status)
 
-    def end(self, lease_id: str, status: str, outcome: Outcome) -> None:
-        """The last word on a trial."""
+    def end_trial(self, lease_id: str, status: str, outcome: Outcome) -> None:
+        """Report the end of a trial."""
         trial = Trial(pack(outcome), trial_id=lease_id, status=status)
         self._call("EndTrial", protos.get_service().EndTrialRequest(trial=trial.to_proto()))
 
@@ -75,7 +75,7 @@ class ChiefClient:
         self._renew(None)
 
     def _call(self, method: str, request: Any) -> Any:
-        began_at, wait_s = time.monotonic(), 0.2
+        began_at, delay_s = time.monotonic(), 0.2
         while True:
             channel = self._connected()
             try:
@@ -83,8 +83,8 @@ class ChiefClient:
                 call: Callable = getattr(stub, method)
                 return call(request, timeout=self._call_timeout_s)
             except (grpc.RpcError, ValueError) as error:  # ValueError: another thread has closed the channel
-                if isinstance(error, grpc.RpcError) and error.code() not in _PASSING:
-                    raise TrainingError(f"the chief at {self.address} refused {method}: {error.details()}") from error
+                if isinstance(error, grpc.RpcError) and error.code() not in _TRANSIENT:
+                    raise TrainingError(f"the chief at {self.address} rejected {method}: {error.details()}") from error
                 if time.monotonic() - began_at > self._patience_s:
                     raise TrainingError(
                         f"no chief answered at {self.address} for {self._patience_s:.0f} s; start it there with"
@@ -92,20 +92,20 @@ class ChiefClient:
                     ) from error
                 _log.info("%s: the chief at %s does not answer, trying again", method, self.address)
             self._renew(channel)
-            time.sleep(wait_s * random.uniform(0.5, 1.0))
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            time.sleep(delay_s * random.uniform(0.5, 1.0))
+            delay_s = min(2 * delay_s, _MAX_DELAY_S)
 
     def _connected(self) -> grpc.Channel:
         with self._lock:
             if self._channel is None:
                 self._channel = grpc.insecure_channel(
                     self.address,
-                    options=[("grpc.use_local_subchannel_pool", 1)],  # else a broken one is shared
+                    options=[("grpc.use_local_subchannel_pool", 1)],  # otherwise channels share a broken connection
                 )
             return self._channel
 
     def _renew(self, broken: grpc.Channel | None) -> None:
-        """Close the connection, so that the next call makes a new one; a cut cable is not seen from this end."""
+        """Close the connection, so that the next call opens a new one; this end does not notice a cut cable."""
         with self._lock:
             if self._channel is not None and (broken is None or broken is self._channel):
                 self._channel.close()

@@ -1,4 +1,4 @@
-"""One hyperparameter of a search space: its name in the config, its range, and when it counts."""
+"""One hyperparameter of a search space: its name in the config, its range and its conditions."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from model.errors import SettingsError
 
 Kind = Literal["choice", "int", "float", "log"]
 KINDS: tuple[Kind, ...] = ("choice", "int", "float", "log")
-#: What a search hands around: keras-tuner knows no lists, so that these travel as their JSON text.
+#: A value in keras-tuner, which has no lists; these are encoded as JSON text.
 Value = str | int | float | bool
 
 
@@ -19,13 +19,13 @@ class Dimension:
     """A hyperparameter.
 
     Args:
-        key: what a search calls it; the name, except where the name has a range for each case.
-        name: of the setting.
+        key: its key in the search; the name, unless a setting has several conditional ranges.
+        name: the name of the setting.
         group: table of the config file that holds it; "" for the choice among variants.
-        values: the choices, at least one; of a range its two ends.
-        step: between the values of a range; None for any value.
-        default: where a search begins.
-        when: the other hyperparameters on which it depends, each with the values that make it count.
+        values: the choices, at least one; for a range its two ends.
+        step: distance between the values of a range; None for a continuous one.
+        default: the value of the first trial.
+        when: the other hyperparameters on which it depends, each with the values for which it is active.
     """
 
     key: str
@@ -38,8 +38,8 @@ class Dimension:
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @property
-    def grows_by_ratio(self) -> bool:
-        """Whether its values are told apart by their ratio: 32, 64, 128 rather than 0.1, 0.2, 0.3."""
+    def is_log_scaled(self) -> bool:
+        """True when its values differ by ratios, as 32, 64, 128, rather than by steps, as 0.1, 0.2, 0.3."""
         if self.kind != "choice":
             return self.kind == "log"
         return all(_is_number(value) and value > 0 for value in self.values) and max(self.values) >= 4 * min(
@@ -47,7 +47,7 @@ class Dimension:
         )
 
     def nearest(self, value: Any) -> Any:
-        """A value of this dimension's that is `value` or, in a range, next to it; else the first choice."""
+        """Return `value` if it is a choice, else the first choice; in a range the nearest value."""
         if self.kind == "choice":
             return value if value in self.values else self.values[0]
         low, high = self.values
@@ -58,14 +58,14 @@ class Dimension:
         return type(value)(low + steps * self.step)
 
     def decode(self, value: Value) -> Any:
-        """The setting's value of what keras-tuner chose."""
+        """Return the setting's value for a value of keras-tuner."""
         if self.kind != "choice":
             return value
         return next(choice for choice in self.values if encode(choice) == value)
 
 
 def encode(value: Any) -> Value:
-    """What keras-tuner gets of a setting's value."""
+    """Return keras-tuner's value for a setting's value."""
     return json.dumps(value) if isinstance(value, list | tuple) else value
 
 

@@ -1,6 +1,6 @@
-"""The trials as TensorBoard reads them: curves as scalars, and all of them in the HParams tab.
+"""TensorBoard logs of the trials: curves as scalars, and a summary in the HParams tab.
 
-Built of TensorBoard's messages alone: its convenient writers load TensorFlow, which takes seconds and is not needed.
+Built with TensorBoard's messages alone, because its writers load TensorFlow, which takes seconds and is not needed.
 """
 
 import shutil
@@ -30,7 +30,7 @@ _STATUS = {
 
 
 def write_hparams(folder: Path, trials: Sequence[SearchTrial], objective: str) -> None:
-    """Write a run per trial; an older content of the folder is replaced.
+    """Write a run per trial; existing content of the folder is replaced.
 
     Args:
         objective: name of the score.
@@ -45,7 +45,7 @@ def write_hparams(folder: Path, trials: Sequence[SearchTrial], objective: str) -
 
 
 class _Run:
-    """An events file; TensorBoard finds it by "tfevents" in its name."""
+    """Writer of an events file; TensorBoard finds it by "tfevents" in its name."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def _write_trial(folder: Path, trial: SearchTrial, objective: str) -> None:
 
 
 def _experiment(trials: Sequence[SearchTrial], objective: str) -> Summary:
-    """Which hyperparameters and figures there are."""
+    """Build the message that declares the hyperparameters and metrics."""
     experiment = api_pb2.Experiment(description="training tune")
     seen: dict[str, object] = {}
     for trial in trials:

@@ -1,13 +1,13 @@
-"""Keras for a process that only chooses trials and runs no network."""
+"""A fast import of Keras for a process that chooses trials but runs no network."""
 
 import os
 import sys
 
 
 def import_light_keras() -> None:
-    """Import Keras on NumPy, which starts in a second; to be called before anything imports it.
+    """Import Keras with the NumPy backend, which takes a second; to be called before any other import of Keras.
 
-    What this process starts afterwards has the backend of the environment, as if this had not happened.
+    Child processes started later still have the backend of the environment.
     """
     if "keras" in sys.modules:
         return

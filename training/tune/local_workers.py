@@ -1,4 +1,4 @@
-"""The workers on this machine: processes with a fair share of cores, or a GPU each, started anew when they die."""
+"""The workers on this machine: processes with an equal share of cores, or a GPU each, restarted when they die."""
 
 import os
 import signal
@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from training.tune.scheduler_settings import LOCAL
-from training.tune.worker_exit import START_AFRESH
+from training.tune.worker_exit import RESTART
 
-#: A worker that dies so often without having had a trial will not come up at all.
-MAX_BARREN_STARTS = 3
+#: A worker that dies this often without having had a trial cannot start at all.
+MAX_FAILED_STARTS = 3
 _STOP_GRACE_S = 10.0
 _LOG_TAIL_BYTES = 2000
 
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """What one worker runs on.
+    """The cores and GPU of one worker.
 
     Args:
-        cores: core numbers; empty leaves it all.
-        gpu: as CUDA_VISIBLE_DEVICES names it, "" for none of its own.
+        cores: core numbers; empty for all.
+        gpu: value of CUDA_VISIBLE_DEVICES, "" for none of its own.
     """
 
     cores: tuple[int, ...]
@@ -32,7 +32,7 @@ class WorkerPlan:
 
 
 def plan_workers(num_workers: int, cores: Sequence[int], gpus: Sequence[str]) -> list[WorkerPlan]:
-    """Share cores evenly, each whole to one worker while there are enough; GPUs in turn."""
+    """Divide the cores evenly, each to one worker while there are enough, and assign GPUs in turn."""
     plans = []
     for i in range(num_workers):
         share = tuple(cores[i * len(cores) // num_workers : (i + 1) * len(cores) // num_workers])
@@ -42,7 +42,7 @@ def plan_workers(num_workers: int, cores: Sequence[int], gpus: Sequence[str]) ->
 
 
 def visible_gpus() -> list[str]:
-    """NVIDIA GPUs that this process may use, without loading a library that would take memory on them."""
+    """List the NVIDIA GPUs that this process may use, without loading a library that would take memory on them."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [gpu.strip() for gpu in named.split(",") if gpu.strip() not in ("", "-1")]
@@ -57,21 +57,21 @@ class _Worker:
     log_path: Path
     process: subprocess.Popen | None = None
     num_starts: int = 0
-    num_barren: int = 0
+    num_failed_starts: int = 0
     oom_kills: int = 0
-    has_worked: bool = field(default=False)
+    has_had_trial: bool = field(default=False)
 
 
 class LocalWorkers:
-    """Keeps K worker processes running while the context lasts.
+    """Keeps K worker processes running for the duration of the context.
 
-    A worker reads its standard input and ends when that does: however this process dies, no worker outlives it.
+    A worker ends when its standard input is closed, so that no worker outlives this process, however that dies.
 
     Args:
         command: arguments of `python -m training` without the worker's name.
-        logs_dir: gets a file per worker.
-        on_lost: told a worker's name, why it died, and whether its trial would kill the next one, too.
-        running: names of the workers that have a trial.
+        logs_dir: folder for a log file per worker.
+        on_lost: called with a worker's name, the reason of its death, and True if its trial would kill the next one.
+        running: returns the names of the workers that have a trial.
     """
 
     def __init__(
@@ -110,10 +110,10 @@ class LocalWorkers:
                 process.wait()
 
     def watch(self, is_done: bool) -> str:
-        """Start dead workers anew unless the search is done; returns why it cannot go on, "" if it can."""
+        """Restart dead workers unless the search is done; return the error when one cannot start, else ""."""
         busy = self._running()
         for worker in self._workers:
-            worker.has_worked = worker.has_worked or self._identity(worker) in busy
+            worker.has_had_trial = worker.has_had_trial or self._identity(worker) in busy
             if worker.process is None or worker.process.poll() is None:
                 continue
             code = worker.process.returncode
@@ -121,32 +121,32 @@ class LocalWorkers:
             worker.process = None
             if code == 0 or is_done:
                 continue
-            worker.num_barren = 0 if worker.has_worked else worker.num_barren + 1
-            why = self._why(worker, code)
+            worker.num_failed_starts = 0 if worker.has_had_trial else worker.num_failed_starts + 1
+            reason = self._exit_reason(worker, code)
             is_out_of_memory = code == -signal.SIGKILL and _oom_kills() > worker.oom_kills
-            self._on_lost(self._identity(worker), why, is_out_of_memory)
-            if worker.num_barren >= MAX_BARREN_STARTS:
-                return f"worker {worker.name} cannot start: {why}"
+            self._on_lost(self._identity(worker), reason, is_out_of_memory)
+            if worker.num_failed_starts >= MAX_FAILED_STARTS:
+                return f"worker {worker.name} cannot start: {reason}"
             self._start(worker)
         return ""
 
     @property
     def num_alive(self) -> int:
-        """Workers that run."""
+        """Number of running workers."""
         return sum(worker.process is not None for worker in self._workers)
 
     def _start(self, worker: _Worker) -> None:
         worker.num_starts += 1
-        worker.has_worked = False
+        worker.has_had_trial = False
         worker.oom_kills = _oom_kills()
         environment = {**os.environ, "KERAS_BACKEND": self._backend, "TQDM_MININTERVAL": "10"}
-        # JAX compiles a network for many seconds; trials of equal form, and later workers, need not.
+        # JAX takes many seconds to compile a network; trials of equal shapes, and later workers, reuse it.
         environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(self._cache_dir / "jax"))
         if worker.plan.cores:
             environment["OMP_NUM_THREADS"] = str(len(worker.plan.cores))
         if worker.plan.gpu:
             environment["CUDA_VISIBLE_DEVICES"] = worker.plan.gpu
-            # Where workers outnumber the GPUs, the first one must not take a GPU's whole memory.
+            # With more workers than GPUs, no worker may take a GPU's whole memory.
             environment.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
             environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         call = [sys.executable, "-m", "training", *self._command, "--name", self._identity(worker)]
@@ -157,20 +157,20 @@ class LocalWorkers:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                start_new_session=True,  # Ctrl-C is this process' to handle
+                start_new_session=True,  # only this process handles Ctrl-C
             )
         if worker.plan.cores and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(worker.process.pid, worker.plan.cores)
 
     @staticmethod
     def _identity(worker: _Worker) -> str:
-        """Each start has a name of its own, so that no word of a dead one is taken for its successor's."""
+        """Return a name unique to each start, so that messages of a dead worker are not taken for its successor's."""
         return f"{worker.name}-{os.getpid()}.{worker.num_starts}"
 
     @staticmethod
-    def _why(worker: _Worker, code: int) -> str:
-        if code == START_AFRESH:
-            return "it starts afresh after memory ran out"
+    def _exit_reason(worker: _Worker, code: int) -> str:
+        if code == RESTART:
+            return "it is restarted after running out of memory"
         how = f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with exit code {code}"
         with worker.log_path.open("rb") as log:
             log.seek(max(0, worker.log_path.stat().st_size - _LOG_TAIL_BYTES))
@@ -179,13 +179,13 @@ class LocalWorkers:
 
 
 def _close_input(process: subprocess.Popen) -> None:
-    """What a worker takes as its end."""
+    """Close a worker's standard input, which ends it."""
     assert process.stdin is not None
     process.stdin.close()
 
 
 def _oom_kills() -> int:
-    """Processes that this machine's kernel has killed for want of memory; 0 where it does not say."""
+    """Return the number of processes killed by the kernel for lack of memory; 0 where the system does not report it."""
     try:
         lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""Objectives of a search: figures of the network alone on the validation split.
+"""The objectives of a search: metrics of the network alone on the validation catalog.
 
-Linear SVM and neighbours are fitted once a training has ended and gain alike whatever the network is; beside each
-trial they would take as long as the trial itself.
+Linear SVM and neighbours are left out: they are fitted once after training, improve any network about equally, and
+would take as long as the trial itself.
 """
 
 from typing import Any, Literal
@@ -21,9 +21,9 @@ OBJECTIVES: tuple[Objective, ...] = ("joint_accuracy", "macro_f1", "coverage@0.9
 
 
 def measure_objectives(model: keras.Model, val: CatalogBatches, taxonomy: Taxonomy) -> dict[str, float]:
-    """All of OBJECTIVES, 0 to 1, of the network's joint head, without linear SVM and neighbours.
+    """Measure all OBJECTIVES, 0 to 1, with the network's joint head, without linear SVM and neighbours.
 
-    No temperature is fitted: it moves confidences without changing their order, and so none of the figures much.
+    No temperature is fitted, because it hardly changes the order of confidences and so these metrics.
     """
     probabilities = softmax(model.predict(val, verbose=0)["joint_logits"], 1.0)
     outcomes = Outcomes.of(np.asarray(val.catalog.arrays["labels"]), probabilities)

@@ -1,5 +1,5 @@
 "use strict";
-// Draws the search's charts as SVG from the JSON beside it. A range brushed on one axis dims trials everywhere.
+// Draws the search's charts as SVG from the embedded JSON. A range brushed on one axis dims other trials everywhere.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const SVG = "http://www.w3.org/2000/svg";
@@ -23,32 +23,32 @@
   };
   const scores = data.trials.map((trial) => trial.score);
   const lowest = Math.min(...scores), highest = Math.max(...scores);
-  // Few trials are far below the rest; by rank the others keep their colours apart.
+  // A few trials are far below the others; colours by rank keep the others distinct.
   const ranked = [...scores].sort((a, b) => a - b);
   const colour = (score) => {
     const share = ranked.length > 1 ? ranked.lastIndexOf(score) / (ranked.length - 1) : 1;
     return `hsl(${Math.round(265 - 220 * share)} ${60 + 25 * share}% var(--light))`;
   };
 
-  // A scale maps a value to 0..1 and knows its ticks.
+  // A scale maps a value to 0..1 and has ticks.
   const scale = (axis, values) => {
     const known = values.filter((value) => value !== null && value !== undefined);
     if (!axis.isNumber) {
       const options = [...new Set(known)].sort();
-      const place = (value) => (options.length > 1 ? options.indexOf(value) / (options.length - 1) : 0.5);
-      return { of: place, ticks: options.map((value) => [value, place(value)]) };
+      const position = (value) => (options.length > 1 ? options.indexOf(value) / (options.length - 1) : 0.5);
+      return { of: position, ticks: options.map((value) => [value, position(value)]) };
     }
     const low = Math.min(...known), high = Math.max(...known);
     const distinct = [...new Set(known)].sort((a, b) => a - b);
     const through = axis.isLog ? Math.log : (value) => value;
     const span = through(high) - through(low);
-    const place = (value) => (span ? (through(value) - through(low)) / span : 0.5);
-    if (distinct.length <= 6) return { of: place, ticks: distinct.map((value) => [value, place(value)]) };
+    const position = (value) => (span ? (through(value) - through(low)) / span : 0.5);
+    if (distinct.length <= 6) return { of: position, ticks: distinct.map((value) => [value, position(value)]) };
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => {
       const at = through(low) + share * span;
       return [axis.isLog ? Math.exp(at) : at, share];
     });
-    return { of: place, ticks };
+    return { of: position, ticks };
   };
 
   const axes = [{ name: data.objective, isNumber: true, isLog: false, of: (trial) => trial.score },
@@ -80,7 +80,7 @@
   const point = (part, trial) => {
     part.addEventListener("pointerenter", (event) => {
       pointed = trial.id;
-      tip.textContent = `trial ${trial.id} · ${data.objective} ${trial.score.toFixed(4)} · ${trial.status}\n${trial.told}`;
+      tip.textContent = `trial ${trial.id} · ${data.objective} ${trial.score.toFixed(4)} · ${trial.status}\n${trial.settings}`;
       tip.hidden = false;
       tip.style.left = `${Math.max(8, Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8))}px`;
       tip.style.top = `${Math.max(8, Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 8))}px`;
@@ -135,7 +135,7 @@
       pad.addEventListener("pointermove", (event) => {
         if (from === null) return;
         const to = share(event);
-        // A point of the axis counts when the brush touches it, hence the little more on both ends.
+        // A point counts when the brush touches it, hence the small margin on both ends.
         brushes.set(axis.name, [Math.min(from, to) - 0.005, Math.max(from, to) + 0.005]);
         update();
       });
@@ -155,7 +155,7 @@
     redraw.push((kept) => marks(parts, kept));
   };
 
-  // Dots of (x, score); with a front, a line through its trials.
+  // A scatter plot of (x, score); with a front, a line through its trials.
   const scatter = (holder, title, axis, of, front) => {
     const width = front ? 520 : 300, height = front ? 280 : 210, left = 44, right = 12, top = 26, bottom = 34;
     const svg = node("svg", { viewBox: `0 0 ${width} ${height}`, class: "small", role: "img",
@@ -185,7 +185,7 @@
         `${i ? "L" : "M"}${x(of(trial)).toFixed(1)} ${y(trial.score).toFixed(1)}`).join("") }, svg);
     }
     const parts = shown.map((trial, i) => {
-      const shift = axis.isNumber ? 0 : ((i * 7) % 11) - 5; // names would lie on top of each other
+      const shift = axis.isNumber ? 0 : ((i * 7) % 11) - 5; // keeps dots of one name from overlapping
       const dot = node("circle", { cx: x(of(trial)) + shift, cy: y(trial.score), r: 4, class: "dot",
         fill: colour(trial.score) }, svg);
       point(dot, trial);

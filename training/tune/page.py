@@ -1,4 +1,4 @@
-"""DIR/report.html: one file with its data, style and script inside, which loads nothing and opens from disk."""
+"""The search's report.html: one self-contained file with data, style and script, which opens from disk."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from training.tune.analysis import (
-    LEAST_TRIALS,
+    MIN_TRIALS,
     Effects,
     hyperparameter_names,
     is_number,
@@ -25,20 +25,20 @@ REPORT_FILE = "report.html"
 _TEMPLATE = "page.html.jinja"
 _SCRIPT = "page.js"
 _NUM_ENDS = 5
-#: Figures that a better score is weighed against, with what to call them.
+#: Costs that a better score is compared with, with their labels.
 COSTS = {"latency_ms": "ms per product", "num_parameters": "parameters"}
 
 
 @dataclass(frozen=True)
 class PageFacts:
-    """What the page says beside the trials.
+    """The content of the page beside the trials.
 
     Args:
         objective: name of the score.
         lines: sentences of the verdict.
         facts: {"Search": "hyperband, 30 trials"}.
         base_trial: id of the trial with the base settings, "" without one.
-        log_axes: hyperparameters that are better shown by equal ratios.
+        log_axes: hyperparameters shown on a logarithmic axis.
     """
 
     title: str
@@ -53,9 +53,9 @@ def write_page(folder: Path, trials: Sequence[SearchTrial], facts: PageFacts) ->
     """Write the page.
 
     Args:
-        trials: all of them.
+        trials: all trials of the search.
     Returns:
-        its path.
+        The path of the page.
     """
     scored = scored_trials(trials)
     effects = measure_effects(scored)
@@ -69,7 +69,7 @@ def write_page(folder: Path, trials: Sequence[SearchTrial], facts: PageFacts) ->
         data=_embedded(_page_data(trials, scored, effects, facts)),
         script=(Path(__file__).parent / _SCRIPT).read_text(encoding="utf-8"),
         effects=effects,
-        least_trials=LEAST_TRIALS,
+        min_trials=MIN_TRIALS,
         best=ranked[:_NUM_ENDS],
         worst=ranked[_NUM_ENDS:][-_NUM_ENDS:][::-1],
         failed=[trial for trial in trials if trial.status == "failed"],
@@ -80,14 +80,14 @@ def write_page(folder: Path, trials: Sequence[SearchTrial], facts: PageFacts) ->
     path = folder / REPORT_FILE
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)  # a kill leaves the page before
+    temporary.replace(path)  # a kill leaves the previous page intact
     return path
 
 
 def _page_data(
     trials: Sequence[SearchTrial], scored: Sequence[SearchTrial], effects: Effects, facts: PageFacts
 ) -> dict[str, Any]:
-    """What the script draws."""
+    """Return the data of the charts."""
     names = [effect.name for effect in effects.effects] or hyperparameter_names(scored)
     fronts = {cost: pareto_front(scored, cost) for cost in COSTS}
     rows = [
@@ -98,7 +98,7 @@ def _page_data(
             "values": {name: trial.hyperparameters.get(name) for name in names},
             "costs": {cost: trial.figures.get(cost) for cost in COSTS},
             "fronts": [cost for cost, front in fronts.items() if trial.trial_id in front],
-            "told": _told(trial, names),
+            "settings": _settings_text(trial, names),
         }
         for trial in scored
     ]
@@ -111,8 +111,8 @@ def _page_data(
     return {"objective": facts.objective, "axes": axes, "trials": rows, "curves": curves, "costs": COSTS}
 
 
-def _told(trial: SearchTrial, names: Sequence[str]) -> str:
-    """Its hyperparameters, the most important first."""
+def _settings_text(trial: SearchTrial, names: Sequence[str]) -> str:
+    """Format a trial's hyperparameters, the most important first."""
     values = {name: trial.hyperparameters[name] for name in names if name in trial.hyperparameters}
     return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
 
@@ -122,7 +122,7 @@ def _short(value: Any) -> str:
 
 
 def _embedded(data: Mapping[str, Any]) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot close the script element that contains it."""
     return json.dumps(_finite(data), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
 
 

@@ -1,4 +1,4 @@
-"""What a search knows, on disk: one SQLite file in which a kill at any moment leaves all or nothing of a change."""
+"""The persistent record of a search: one SQLite file in which every change is atomic."""
 
 import json
 import sqlite3
@@ -11,7 +11,7 @@ from model.errors import TrainingError
 from training.tune.trial import SearchTrial
 
 RECORD_FILE = "search.sqlite"
-#: Raise it when the tables or their bodies change their meaning.
+#: To be increased when the tables or their bodies change their meaning.
 RECORD_FORMAT = 1
 
 _TABLES = """
@@ -23,10 +23,10 @@ CREATE TABLE IF NOT EXISTS trials (
 
 
 class Record:
-    """Trials and facts of one search. Thread-safe; one process has it open, `training/tune/search.py` sees to that.
+    """The trials and facts of one search. Thread-safe; only one process may have it open, see `search.py`.
 
     Args:
-        folder: of the search; made when missing.
+        folder: folder of the search; created when missing.
     Raises:
         TrainingError: the file is damaged, of a newer format, or cannot be opened.
     """
@@ -52,22 +52,22 @@ class Record:
             )
 
     def trials(self) -> list[SearchTrial]:
-        """All trials in their order."""
+        """Return all trials, in the order in which they were chosen."""
         with self._lock:
             rows = self._connection.execute("SELECT body FROM trials ORDER BY number").fetchall()
         return [SearchTrial.from_dict(json.loads(body)) for (body,) in rows]
 
     def fact(self, name: str) -> Any:
-        """A fact, None when it was never written."""
+        """Return a fact, None when it was never written."""
         with self._lock:
             row = self._connection.execute("SELECT body FROM facts WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else None
 
     def write(self, *trials: SearchTrial, facts: Mapping[str, Any] | None = None) -> None:
-        """Write trials and facts, all or none.
+        """Write trials and facts in one transaction.
 
         Raises:
-            TrainingError: the disk is full or read-only; what was written before stays.
+            TrainingError: the disk is full or read-only; earlier writes stay.
         """
         rows = [
             (trial.number, trial.trial_id, trial.status, trial.score, json.dumps(trial.to_dict())) for trial in trials

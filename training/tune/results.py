@@ -1,4 +1,4 @@
-"""What a search leaves: best.toml, trials.csv, report.html, TensorBoard runs, and a summary on the terminal."""
+"""The results of a search: best.toml, trials.csv, report.html, TensorBoard runs and a summary on the terminal."""
 
 import csv
 import math
@@ -23,14 +23,14 @@ _NUM_ENDS = 5
 
 @dataclass(frozen=True)
 class Accounting:
-    """Where the workers' time went, as shares of wall time times workers; they add up to 1.
+    """The workers' time by use, as shares of wall time times workers; they add up to 1.
 
     Args:
         training: training and evaluation.
-        preparing: tokenising, encoding and embedding what a trial's own settings ask for.
+        preparing: tokenising, encoding and embedding for a trial's own settings.
         lost: attempts that were interrupted or failed.
-        waiting: for the trials of the other workers, where nothing was left to begin.
-        overhead: the rest: starting, choosing.
+        waiting: idle time while other workers' trials ran and none was left to begin.
+        overhead: the remainder: starting, choosing.
     """
 
     training: float
@@ -41,7 +41,7 @@ class Accounting:
 
 
 def write_results(job: SearchJob, result: SearchResult, study: str | None, console: Console) -> None:
-    """Write everything into the search's folder and tell the best and the worst."""
+    """Write all files to the search's folder and print the best and the worst trials."""
     trials, objective = result.trials, job.scheduler.objective
     ranked = best_first(scored_trials(trials))
     write_trials_csv(job.folder / "trials.csv", trials, objective)
@@ -54,52 +54,52 @@ def write_results(job: SearchJob, result: SearchResult, study: str | None, conso
         toml = settings_to_toml(settings_from_dict(best.settings, f"trial {best.trial_id}"))
         (job.folder / BEST_FILE).write_text(head + toml, encoding="utf-8")
         if study is None:
-            _tell_ends(ranked, objective, console)
+            _print_best_and_worst(ranked, objective, console)
     if study is not None and ranked:
         points = study_points(trials, study)
         (job.folder / PLOT_FILE).write_bytes(study_plot(points, study, objective))
         console.print(study_table(points, study, objective))
     for line in lines:
         console.print(line, soft_wrap=True)
-    made = f"{job.folder / BEST_FILE} for train --config, " if ranked else ""
+    best_file = f"{job.folder / BEST_FILE} for train --config, " if ranked else ""
     console.print(
-        f"{made}{page} for the eyes" + (f", {job.folder / PLOT_FILE}" if study and ranked else ""), soft_wrap=True
+        f"wrote {best_file}{page}" + (f", {job.folder / PLOT_FILE}" if study and ranked else ""), soft_wrap=True
     )
 
 
 def account(trials: Sequence[SearchTrial], seconds: float, num_workers: int) -> Accounting:
-    """Divide the workers' time.
+    """Divide the workers' time by use.
 
     Args:
         seconds: wall time of the search.
-        num_workers: at the same time.
+        num_workers: workers at the same time.
     """
-    whole = max(seconds * num_workers, 1e-9)
+    total = max(seconds * num_workers, 1e-9)
     training = preparing = lost = 0.0
     for trial in trials:
         for attempt in trial.attempts:
-            is_whole = attempt is trial.attempts[-1] and "seconds" in trial.figures
-            if not is_whole and attempt.ended_at is not None:
+            is_complete = attempt is trial.attempts[-1] and "seconds" in trial.figures
+            if not is_complete and attempt.ended_at is not None:
                 lost += attempt.ended_at - attempt.started_at
         spent = trial.figures.get("seconds", {})
         training += spent.get("train", 0.0) + spent.get("evaluate", 0.0)
         preparing += spent.get("prepare", 0.0)
-    rest = max(0.0, whole - training - preparing - lost)
-    waiting = min(rest, _waiting_s(trials))
-    return Accounting(training / whole, preparing / whole, lost / whole, waiting / whole, (rest - waiting) / whole)
+    remainder = max(0.0, total - training - preparing - lost)
+    waiting = min(remainder, _waiting_s(trials))
+    return Accounting(training / total, preparing / total, lost / total, waiting / total, (remainder - waiting) / total)
 
 
 def _waiting_s(trials: Sequence[SearchTrial]) -> float:
-    """Seconds that workers were idle while others had trials.
+    """Return the seconds that workers were idle while others had trials.
 
-    After each attempt, until its worker began the next one or, where there was none, until those had ended that ran at
-    that moment.
+    Idle time lasts from the end of an attempt until its worker begins the next one or, without a next one, until the
+    attempts that ran at that moment have ended.
     """
     attempts = [(a.started_at, a.ended_at, a) for trial in trials for a in trial.attempts if a.ended_at is not None]
     seconds = 0.0
     for _, ended_at, attempt in attempts:
         next_began = min((s for s, _, a in attempts if a.worker == attempt.worker and s >= ended_at), default=None)
-        if next_began is None and attempt.outcome == "lost":  # whoever came in its place has another name
+        if next_began is None and attempt.outcome == "lost":  # its successor has another name
             continue
         others_end = max((e for s, e, a in attempts if a is not attempt and s < ended_at < e), default=ended_at)
         seconds += (others_end if next_began is None else min(next_began, others_end)) - ended_at
@@ -107,42 +107,42 @@ def _waiting_s(trials: Sequence[SearchTrial]) -> float:
 
 
 def verdict(job: SearchJob, result: SearchResult, study: str | None) -> list[str]:
-    """Sentences: how many trials, the best, how it compares with the base settings, where the time went."""
+    """Return sentences about the number of trials, the best one, its gain over the base settings, and the time."""
     trials, objective = result.trials, job.scheduler.objective
     ranked = best_first(scored_trials(trials))
     counts = {
         status: sum(trial.status == status for trial in trials) for status in dict.fromkeys(t.status for t in trials)
     }
-    told = ", ".join(f"{count} {status}" for status, count in counts.items())
-    lines = [f"{len(trials)} trials in {duration(result.seconds)}: {told or 'none began'}."]
+    statuses = ", ".join(f"{count} {status}" for status, count in counts.items())
+    lines = [f"{len(trials)} trials in {duration(result.seconds)}: {statuses or 'none began'}."]
     if result.failure:
         lines.append(f"Stopped before its end: {result.failure.strip().splitlines()[-1]}")
     if not ranked:
         return lines
     best, base = ranked[0], base_trial(trials)
-    against = "." if study else _against(best, base, job.val)  # a study has no settings to begin with
-    lines.append(f"Best: trial {best.trial_id} with {objective} {best.score:.4f}{against}")
+    comparison = "." if study else _compared_with_base(best, base, job.val)  # a study has no base settings
+    lines.append(f"Best: trial {best.trial_id} with {objective} {best.score:.4f}{comparison}")
     if job.num_workers:
         shares = account(trials, result.seconds, job.num_workers)
         lines.append(
-            f"Of the workers' time {shares.training:.1%} went into training and evaluation, {shares.preparing:.1%} into"
-            f" preparing data, {shares.lost:.1%} into attempts that failed or were interrupted, {shares.waiting:.1%}"
-            f" into waiting for other workers' trials; {shares.overhead:.1%} is the search's own, starting included."
+            f"Workers spent {shares.training:.1%} of their time on training and evaluation, {shares.preparing:.1%} on"
+            f" preparing data, {shares.lost:.1%} on attempts that failed or were interrupted and {shares.waiting:.1%}"
+            f" waiting for other workers' trials; {shares.overhead:.1%} is overhead of the search, starting included."
         )
     return lines
 
 
 def base_trial(trials: Sequence[SearchTrial]) -> SearchTrial | None:
-    """The trial that every search begins with: the base settings, or what of the space is next to them.
+    """Return the trial that every search begins with: the base settings, or the nearest point of the space.
 
-    Of Hyperband's rounds the last one of the same settings that has a score.
+    With Hyperband it is the last round of these settings that has a score.
     """
     same = [trial for trial in trials if trial.hyperparameters == trials[0].hyperparameters]
     return next((trial for trial in reversed(same) if trial.score is not None), same[0] if same else None)
 
 
 def write_trials_csv(path: Path, trials: Sequence[SearchTrial], objective: str) -> None:
-    """A row per trial, for a spreadsheet or pandas."""
+    """Write a row per trial, for a spreadsheet or pandas."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.hyperparameters))
     figures = ("joint_accuracy", "macro_f1", "coverage@0.98", "latency_ms", "num_parameters", "images_per_s")
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -159,25 +159,25 @@ def write_trials_csv(path: Path, trials: Sequence[SearchTrial], objective: str) 
             )
 
 
-def _against(best: SearchTrial, base: SearchTrial | None, val: Path) -> str:
-    """Beside the base settings, with the noise of the validation catalog said."""
+def _compared_with_base(best: SearchTrial, base: SearchTrial | None, val: Path) -> str:
+    """Compare the best trial with the base settings, with the sampling error of the validation catalog."""
     if base is None or base.score is None or best.score is None:
         return "."
     if best.hyperparameters == base.hyperparameters:
-        return ", which is the one with the base settings: nothing found beats them."
+        return ", which has the base settings: no trial is better."
     if base.epochs < best.epochs:
-        return f"; the base settings had {base.score:.4f} after {base.epochs} epochs and were not gone on with."
+        return f"; the base settings had {base.score:.4f} after {base.epochs} epochs and were not trained further."
     gain = best.score - base.score
-    said = f"; the base settings (trial {base.trial_id}) have {base.score:.4f}, {gain:.4f} less"
+    text = f"; the base settings (trial {base.trial_id}) have {base.score:.4f}, {gain:.4f} less"
     num_val = best.figures.get("num_val", 0)
     if not num_val:
-        return f"{said}."
-    # Of a difference between two models on the same rows this is an upper bound: their mistakes are correlated.
+        return f"{text}."
+    # An upper bound for two models on the same rows, because their mistakes are correlated.
     noise = math.sqrt(2 * best.score * (1 - best.score) / num_val)
     close = "within" if gain < 2 * noise else "beyond"
     return (
-        f"{said}, {close} two standard errors ({2 * noise:.4f}) of {num_val:,} rows of {val.name}. The best of many"
-        " trials flatters itself: judge it once more on rows that no trial has seen."
+        f"{text}, {close} two standard errors ({2 * noise:.4f}) of {num_val:,} rows of {val.name}. The best of many"
+        " trials is biased upwards: evaluate it again on rows that no trial has seen."
     )
 
 
@@ -198,11 +198,11 @@ def _facts(job: SearchJob, result: SearchResult, study: str | None, lines: list[
             "Space": ", ".join(dimension.key for dimension in result.space.dimensions),
         },
         base_trial=base.trial_id if base is not None else "",
-        log_axes=frozenset(dimension.key for dimension in result.space.dimensions if dimension.grows_by_ratio),
+        log_axes=frozenset(dimension.key for dimension in result.space.dimensions if dimension.is_log_scaled),
     )
 
 
-def _tell_ends(ranked: Sequence[SearchTrial], objective: str, console: Console) -> None:
+def _print_best_and_worst(ranked: Sequence[SearchTrial], objective: str, console: Console) -> None:
     best, worst = ranked[:_NUM_ENDS], ranked[_NUM_ENDS:][-_NUM_ENDS:]
     console.print(f"best {len(best)}:")
     console.print(trials_table(best, objective))

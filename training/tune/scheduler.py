@@ -1,8 +1,8 @@
-"""Hands trials to workers and takes their results; what keras-tuner's service asks in place of its oracle.
+"""Assigns trials to workers and collects their results, in place of the oracle of keras-tuner's service.
 
-An attempt at a trial is a lease. Its worker renews it with every word it says; one that falls silent, or is seen to
-die, loses it, and the trial goes to the next worker that asks. All that is decided is written to the record before
-it is answered, so that a kill at any moment costs at most the attempts that were running.
+An attempt at a trial is a lease. Its worker renews it with every message. When the worker sends none for too long, or
+dies, the lease expires and the trial goes to the next worker that requests one. Every decision is written to the
+record before it is sent, so that a kill at any moment costs at most the running attempts.
 """
 
 import logging
@@ -16,14 +16,14 @@ from keras_tuner import Oracle
 from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from training.tune.median_rule import falls_behind
+from training.tune.median_rule import is_below_median
 from training.tune.oracles import oracle_state, restore_oracle
 from training.tune.record import Record
 from training.tune.scheduler_settings import BELOW_MEDIAN, LOCAL, OVER_BUDGET, SEARCH_STOPPED, SchedulerSettings
 from training.tune.search_time import SearchTime
 from training.tune.space import Space
 from training.tune.trial import SCORED, Attempt, SearchTrial, trial_id_of
-from training.tune.trial_message import Job, Order, Outcome, pack, unpack_outcome
+from training.tune.trial_message import Job, Outcome, TrialSpec, pack, unpack_outcome
 
 _log = logging.getLogger("aisle.tune")
 
@@ -37,7 +37,17 @@ class _Lease:
 
 
 class Scheduler:
-    """See above. Thread-safe; `oracle` is fresh, its state is taken from the record where there is one."""
+    """The scheduler of a search. Thread-safe.
+
+    Args:
+        record: the persistent state; a search that it holds is resumed.
+        oracle: a new one; its state is restored from the record.
+        job: the settings shared by all trials.
+        clock: a monotonic clock, seconds.
+    Attributes:
+        trials: all trials by id.
+        failure: the reason why the search was stopped, "" while it was not.
+    """
 
     def __init__(
         self,
@@ -51,26 +61,26 @@ class Scheduler:
         self.record, self.space, self.job, self.settings = record, space, job, settings
         self.trials = {trial.trial_id: trial for trial in record.trials()}
         self.time = SearchTime(record, settings.budget_s, clock)
-        self.failure = ""  # why the search was stopped, "" while it was not
+        self.failure = ""
         self._oracle = oracle
         self._clock = clock
         self._num_consecutive_failures = 0
         self._is_exhausted = False
         self._leases: dict[str, _Lease] = {}
-        self._lock = threading.RLock()  # over all of the above
-        self._oracle_lock = threading.Lock()  # taken first; choosing may take seconds, in which others still report
+        self._lock = threading.RLock()  # guards all of the above
+        self._oracle_lock = threading.Lock()  # acquired first; choosing may take seconds, while other calls go on
         self._restore()
 
-    # What keras-tuner's service calls.
+    # Methods called by keras-tuner's service.
 
     def get_space(self) -> HyperParameters:
-        """What all trials share."""
+        """Return the settings shared by all trials."""
         return pack(self.job)
 
     def create_trial(self, worker: str) -> Trial:
-        """A trial for a worker, IDLE when there is none just now, STOPPED when there will be none.
+        """Assign a trial to a worker; the status is IDLE when there is none now, STOPPED when there will be none.
 
-        A worker that asks again, for instance because the answer was lost, gets the trial it has.
+        A worker that requests again, for instance because the answer was lost, gets the same trial.
         """
         with self._lock:
             held = next((lease for lease in self._leases.values() if lease.worker == worker), None)
@@ -85,17 +95,17 @@ class Scheduler:
         with self._lock:
             trial = self._queued() if self._may_begin else None
             if trial is not None:
-                self._lend(trial, worker)
+                self._start_attempt(trial, worker)
                 return self._message(trial)
             status = TrialStatus.STOPPED if self.is_done else TrialStatus.IDLE
             return Trial(HyperParameters(), trial_id="", status=status)
 
     def update_trial(self, lease_id: str, metrics: Mapping[str, float], step: int) -> Trial:
-        """An epoch's figures, or with none of them a sign of life.
+        """Record an epoch's figures, or a heartbeat without any.
 
         Returns:
-            a trial whose status says whether to go on: RUNNING, STOPPED (end with what there is) or FAILED (drop
-            it: another worker has it, or it has ended).
+            A trial whose status is RUNNING to continue, STOPPED to end with the current weights, or FAILED to drop
+            the attempt, because another worker has the trial or it has ended.
         """
         with self._lock:
             lease = self._lease(lease_id)
@@ -103,56 +113,56 @@ class Scheduler:
                 return Trial(HyperParameters(), trial_id=lease_id, status=TrialStatus.FAILED)
             lease.seen_at = self._clock()
             if metrics:
-                self._note_epoch(lease, metrics, step)
+                self._record_epoch(lease, metrics, step)
             if not self._may_begin and not lease.is_to_stop:
                 lease.is_to_stop, lease.trial.reason = True, SEARCH_STOPPED if self.failure else OVER_BUDGET
             status = TrialStatus.STOPPED if lease.is_to_stop else TrialStatus.RUNNING
             return Trial(HyperParameters(), trial_id=lease_id, status=status)
 
     def end_trial(self, ended: Trial) -> None:
-        """A worker's last word on its attempt: COMPLETED, FAILED, or INVALID when it gives the trial back."""
+        """Record the end of an attempt: COMPLETED, FAILED, or INVALID when the worker returns the trial."""
         outcome = unpack_outcome(ended)
         with self._oracle_lock, self._lock:
             lease = self._lease(ended.trial_id)
             trial = self.trials[trial_id_of(ended.trial_id)]
             if trial.has_ended or (lease is None and ended.status != TrialStatus.COMPLETED):
-                return  # told twice, or by a worker whose trial another one has
+                return  # a repeated message, or one of a worker that has lost the trial
             if ended.status == TrialStatus.INVALID:
-                self._give_back(trial, "given back")
+                self._requeue(trial, "returned")
             elif ended.status == TrialStatus.COMPLETED:
                 self._end(trial, outcome)
             else:
                 self._fail(trial, outcome.error)
 
-    # What the search calls.
+    # Methods called by the search.
 
-    def worker_lost(self, worker: str, why: str, is_final: bool = False) -> None:
-        """A worker has died.
+    def worker_lost(self, worker: str, reason: str, is_final: bool = False) -> None:
+        """Handle the death of a worker.
 
         Args:
-            why: for the trial's record.
-            is_final: the trial it had counts as failed, because it would die again.
+            reason: stored with the trial.
+            is_final: True to fail its trial, because that would kill the next worker, too.
         """
         with self._oracle_lock, self._lock:
             for lease in [lease for lease in self._leases.values() if lease.worker == worker]:
-                self._lose(lease, why, is_final)
+                self._expire_lease(lease, reason, is_final)
 
     def expire(self) -> None:
-        """Take the trials from workers that have been silent for too long."""
+        """Expire the leases of workers that have sent no message for too long."""
         with self._oracle_lock, self._lock:
             for lease in list(self._leases.values()):
-                silent_s = self._clock() - lease.seen_at
-                if silent_s > self.settings.lease_s:
-                    self._lose(lease, f"nothing was heard of its worker for {silent_s:.0f} s", is_final=False)
+                idle_s = self._clock() - lease.seen_at
+                if idle_s > self.settings.lease_s:
+                    self._expire_lease(lease, f"its worker sent no message for {idle_s:.0f} s", is_final=False)
 
-    def stop(self, why: str) -> None:
-        """End the search: no trial begins, those that run end at once."""
+    def stop(self, reason: str) -> None:
+        """End the search: no trial begins, running ones end at once."""
         with self._lock:
-            self.failure = self.failure or why
+            self.failure = self.failure or reason
 
     @property
     def is_done(self) -> bool:
-        """Whether no worker has anything to do now or later."""
+        """True when no trial is running and none will begin."""
         with self._lock:
             if self._leases:
                 return False
@@ -162,16 +172,16 @@ class Scheduler:
 
     @property
     def running(self) -> dict[str, str]:
-        """{trial_id: worker} of the attempts that run."""
+        """The running attempts, as {trial_id: worker}."""
         with self._lock:
             return {lease.trial.trial_id: lease.worker for lease in self._leases.values()}
 
     def snapshot(self) -> list[SearchTrial]:
-        """All trials, not to be changed by whoever looks at them."""
+        """Return a copy of all trials."""
         with self._lock:
             return [SearchTrial.from_dict(trial.to_dict()) for trial in self.trials.values()]
 
-    # How it is done; the lock is held in all of these.
+    # Private methods; the caller holds the lock.
 
     def _restore(self) -> None:
         state = self.record.fact("oracle")
@@ -179,9 +189,9 @@ class Scheduler:
             restore_oracle(self._oracle, state["oracle"], state["trials"])
         for trial in self.trials.values():
             if trial.status == "running" and trial.attempts[-1].worker.startswith(LOCAL):
-                self._give_back(trial, "interrupted")
-            elif trial.status == "running":  # a worker elsewhere may still be at it
-                self._take_up(trial)
+                self._requeue(trial, "interrupted")
+            elif trial.status == "running":  # a remote worker may still be training it
+                self._restore_lease(trial)
 
     @property
     def _may_begin(self) -> bool:
@@ -196,11 +206,11 @@ class Scheduler:
         return next((trial for trial in self.trials.values() if trial.status == "queued"), None)
 
     def _choose(self) -> None:
-        """Ask the oracle for one more trial; the oracle's lock is held."""
+        """Let the oracle choose one more trial; the caller holds the oracle's lock."""
         number = len(self.trials)
         chosen = self._oracle.create_trial(f"chooser-{number}")
         if chosen.status != TrialStatus.RUNNING:
-            with self._lock:  # IDLE: it waits for the results of those that run
+            with self._lock:  # IDLE: the oracle waits for results of running trials
                 self._is_exhausted = chosen.status == TrialStatus.STOPPED
             return
         values = dict(chosen.hyperparameters.values)
@@ -216,34 +226,34 @@ class Scheduler:
         trials = {trial_id: trial.get_state() for trial_id, trial in self._oracle.trials.items()}
         return {"oracle": oracle_state(self._oracle), "trials": trials}
 
-    def _lend(self, trial: SearchTrial, worker: str) -> None:
+    def _start_attempt(self, trial: SearchTrial, worker: str) -> None:
         trial.attempts.append(Attempt(worker, time.time()))
         trial.status, trial.history, trial.reason = "running", [], ""
         self._leases[trial.lease_id] = _Lease(trial, worker, self._clock())
         self.record.write(trial)
 
     def _lease(self, lease_id: str) -> _Lease | None:
-        """The lease, taken up again where it had run out and nobody has the trial."""
+        """Return the lease of an attempt; an expired one is restored when no other worker has the trial."""
         trial = self.trials.get(trial_id_of(lease_id))
         if trial is not None and trial.status == "queued" and trial.lease_id == lease_id and self._may_begin:
             trial.status, trial.attempts[-1].outcome, trial.attempts[-1].ended_at = "running", "running", None
-            self._take_up(trial)
+            self._restore_lease(trial)
             self.record.write(trial)
         return self._leases.get(lease_id)
 
-    def _take_up(self, trial: SearchTrial) -> None:
-        """A lease on the last attempt again, to be stopped where that was decided."""
+    def _restore_lease(self, trial: SearchTrial) -> None:
+        """Restore the lease on the last attempt; it is still to be stopped if that was decided."""
         worker = trial.attempts[-1].worker
         self._leases[trial.lease_id] = _Lease(trial, worker, self._clock(), is_to_stop=bool(trial.reason))
 
-    def _note_epoch(self, lease: _Lease, metrics: Mapping[str, float], step: int) -> None:
+    def _record_epoch(self, lease: _Lease, metrics: Mapping[str, float], step: int) -> None:
         trial = lease.trial
         seconds = time.time() - trial.attempts[-1].started_at
-        if not trial.history or trial.history[-1]["epoch"] < step:  # else told twice
+        if not trial.history or trial.history[-1]["epoch"] < step:  # otherwise a repeated message
             trial.history.append({"epoch": step, "seconds": seconds, **metrics})
         if self.settings.median_rule and step < trial.epochs and not lease.is_to_stop:
             others = [self._scores(other) for other in self.trials.values() if other.status in SCORED]
-            if falls_behind(self._scores(trial), others):
+            if is_below_median(self._scores(trial), others):
                 lease.is_to_stop, trial.reason = True, BELOW_MEDIAN
         self.record.write(trial)
 
@@ -256,7 +266,7 @@ class Scheduler:
         self._num_consecutive_failures = 0
         self._close(trial, trial.status)
         self._oracle.update_trial(trial.trial_id, {self.settings.objective: trial.score}, step=len(trial.history))
-        self._tell_oracle(trial, TrialStatus.COMPLETED)
+        self._update_oracle(trial, TrialStatus.COMPLETED)
 
     def _fail(self, trial: SearchTrial, error: str) -> None:
         trial.status, trial.error = "failed", error
@@ -264,26 +274,26 @@ class Scheduler:
         self._close(trial, "failed")
         if self._num_consecutive_failures >= self.settings.max_consecutive_failures:
             self.stop(f"{self._num_consecutive_failures} failed in a row, the last trial with:\n{error}")
-        self._tell_oracle(trial, TrialStatus.FAILED)
+        self._update_oracle(trial, TrialStatus.FAILED)
 
-    def _tell_oracle(self, trial: SearchTrial, status: str) -> None:
+    def _update_oracle(self, trial: SearchTrial, status: str) -> None:
         known = self._oracle.get_trial(trial.trial_id)
         known.status = status
         self._oracle.end_trial(known)
         self.record.write(trial, facts={"oracle": self._oracle_facts(), "used_s": self.time.used_s})
 
-    def _lose(self, lease: _Lease, why: str, is_final: bool) -> None:
+    def _expire_lease(self, lease: _Lease, reason: str, is_final: bool) -> None:
         trial = lease.trial
         trial.losses += 1
         if is_final:
-            self._fail(trial, why)
+            self._fail(trial, reason)
         elif trial.losses >= self.settings.max_losses:
-            self._fail(trial, f"its worker was lost {trial.losses} times, the last time so: {why}")
+            self._fail(trial, f"its worker was lost {trial.losses} times, the last time: {reason}")
         else:
-            _log.warning("trial %s is tried again: %s", trial.trial_id, why)
-            self._give_back(trial, "lost")
+            _log.warning("trial %s is tried again: %s", trial.trial_id, reason)
+            self._requeue(trial, "lost")
 
-    def _give_back(self, trial: SearchTrial, outcome: str) -> None:
+    def _requeue(self, trial: SearchTrial, outcome: str) -> None:
         self._close(trial, outcome)
         trial.status = "queued"
         self.record.write(trial)
@@ -295,5 +305,5 @@ class Scheduler:
 
     def _message(self, trial: SearchTrial) -> Trial:
         keeps_state = trial.epochs < trial.settings["training"]["epochs"]
-        order = Order(trial.settings, trial.epochs, trial.trial_id, trial.parent, keeps_state)
-        return Trial(pack(order), trial_id=trial.lease_id, status=TrialStatus.RUNNING)
+        spec = TrialSpec(trial.settings, trial.epochs, trial.trial_id, trial.parent, keeps_state)
+        return Trial(pack(spec), trial_id=trial.lease_id, status=TrialStatus.RUNNING)

@@ -1,26 +1,26 @@
-"""How trials are dealt out."""
+"""Settings of the scheduler of trials."""
 
 from dataclasses import dataclass
 
-#: Begins the names of the workers that this process has started.
+#: Prefix of the names of workers that this process has started.
 LOCAL = "local-"
-OVER_BUDGET = "the time was over"
+OVER_BUDGET = "the time budget was spent"
 SEARCH_STOPPED = "the search was stopped"
 BELOW_MEDIAN = "below the median of the others"
 
 
 @dataclass(frozen=True)
 class SchedulerSettings:
-    """How trials are dealt out.
+    """Limits and rules of the scheduler.
 
     Args:
         num_trials: most trials.
-        objective: name of the figure that is maximised.
-        budget_s: seconds of search after which none begins and those that run end; None for no limit.
-        max_consecutive_failures: so many failed trials in a row stop the search.
-        max_losses: a trial whose worker was lost so often counts as failed.
-        lease_s: a worker silent for longer is lost.
-        median_rule: whether trials below the median end early.
+        objective: name of the metric that is maximised.
+        budget_s: time budget, seconds, after which no trial begins and running ones end; None for no limit.
+        max_consecutive_failures: consecutive failed trials that stop the search.
+        max_losses: lost workers after which a trial counts as failed.
+        lease_s: time without a message after which a worker counts as lost, seconds.
+        median_rule: end trials below the median early.
     """
 
     num_trials: int

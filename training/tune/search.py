@@ -1,4 +1,4 @@
-"""`training tune`: trials in a folder, from the first to the report, however often it is interrupted."""
+"""The search of `training tune`: runs trials and records them in a folder, so that it can be resumed at any time."""
 
 import dataclasses
 import logging
@@ -30,23 +30,23 @@ from training.tune.trial_table import TrialTable
 
 _POLL_S = 0.25
 _SAVE_TIME_S = 5.0
-#: How long a chief waits for workers elsewhere to hear that it is over.
-_FAREWELL_S = 3.0
+#: Time for remote workers to learn that the search is over.
+_SHUTDOWN_S = 3.0
 
 _log = logging.getLogger("aisle.tune")
 
 
 @dataclass(frozen=True)
 class SearchJob:
-    """What to search, where, and with how much.
+    """The settings of a search.
 
     Args:
         space: TOML file of a search space.
         num_seeds: seeds that each point is trained with.
-        columns: our column name to the files' heading.
-        num_workers: processes on this machine; 0 leaves the work to workers elsewhere.
-        listen: "host:port" for workers elsewhere; by default this machine's own only.
-        settings: what a trial has where the space says nothing.
+        columns: the file's heading of each of Aisle's columns.
+        num_workers: worker processes on this machine; 0 leaves all trials to remote workers.
+        listen: "host:port" for remote workers; by default only workers on this machine can connect.
+        settings: the base settings, which the space overrides.
     """
 
     train: Path
@@ -67,12 +67,12 @@ class SearchJob:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A finished search.
+    """The result of a search.
 
     Args:
-        space: what was searched.
-        seconds: of wall time in all runs of this search.
-        failure: why it was stopped before its end, "" if it was not.
+        space: the space that was searched.
+        seconds: wall time of all runs of this search.
+        failure: the reason why it was stopped before its end, "" if it was not.
     """
 
     trials: list[SearchTrial]
@@ -82,7 +82,7 @@ class SearchResult:
 
 
 def search(job: SearchJob, console: Console) -> SearchResult:
-    """Run the trials that the folder's record does not have yet.
+    """Run the trials that the folder's record does not hold yet.
 
     Raises:
         AisleError: a catalog or the space cannot be read, another search uses the folder, or its record is of a
@@ -123,7 +123,7 @@ def _run(job: SearchJob, scheduler: Scheduler, space: Space, console: Console) -
     with Chief(scheduler, job.listen) as chief:
         console.print(f"{job.num_workers} workers here, logs in {job.folder / 'logs'}", soft_wrap=True)
         if not job.listen.endswith(":0"):
-            console.print(f"others may join: python -m training tune-worker --chief {chief.address} ...")
+            console.print(f"remote workers can join: python -m training tune-worker --chief {chief.address} ...")
         workers = LocalWorkers(
             plans,
             [*command, "--chief", chief.address, "--end-with-parent"],
@@ -136,12 +136,12 @@ def _run(job: SearchJob, scheduler: Scheduler, space: Space, console: Console) -
         with workers, TrialTable(console, job.scheduler.objective, job.scheduler.num_trials) as table:
             _watch(scheduler, workers, table)
         if not job.listen.endswith(":0"):
-            time.sleep(_FAREWELL_S)
+            time.sleep(_SHUTDOWN_S)
     return SearchResult(scheduler.snapshot(), space, scheduler.time.used_s, scheduler.failure)
 
 
 def _watch(scheduler: Scheduler, workers: LocalWorkers, table: TrialTable) -> None:
-    """Until no worker has anything to do."""
+    """Supervise workers, leases and the table until the search is done."""
     saved_at = time.monotonic()
     try:
         while not scheduler.is_done:
@@ -161,7 +161,7 @@ def _watch(scheduler: Scheduler, workers: LocalWorkers, table: TrialTable) -> No
 
 @contextmanager
 def _recorded(job: SearchJob, space: Space) -> Iterator[Record]:
-    """The folder's record, which has to be new or of this very search."""
+    """Open the folder's record, which has to be new or of the same search."""
     record = Record(job.folder)
     try:
         plan = {
@@ -176,7 +176,7 @@ def _recorded(job: SearchJob, space: Space) -> Iterator[Record]:
         elif known != plan:
             raise SettingsError(
                 f"{job.folder} holds a search that differs in {', '.join(_differences(known, plan))};"
-                " give the same ones to go on with it, or another --search"
+                " give the same ones to resume it, or another --search"
             )
         yield record
     finally:
@@ -206,7 +206,9 @@ def _check(job: SearchJob, space: Space) -> None:
     if job.tuner == "hyperband" and "epochs" in names:
         raise SettingsError("--tuner hyperband sets the epochs itself; take epochs out of the space")
     if not _is_loopback(job.listen):
-        _log.warning("--listen %s: whoever reaches this port takes part in the search; keep it inside", job.listen)
+        _log.warning(
+            "--listen %s: anyone who can reach this port can take part in the search; do not expose it", job.listen
+        )
 
 
 def _is_loopback(listen: str) -> bool:

@@ -1,4 +1,4 @@
-"""How long a search has run, all its runs together, and whether its time is over."""
+"""The run time of a search over all its runs, and its time budget."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ from training.tune.record import Record
 
 
 class SearchTime:
-    """A clock that a kill does not set back by more than the time since `save`.
+    """The run time of a search; a kill loses at most the time since the last `save`.
 
     Args:
-        budget_s: seconds that a search may take; None for no limit.
-        clock: seconds since any moment; never runs backwards.
+        budget_s: time budget, seconds; None for no limit.
+        clock: a monotonic clock, seconds.
     """
 
     def __init__(self, record: Record, budget_s: float | None, clock: Callable[[], float]):
@@ -22,19 +22,19 @@ class SearchTime:
 
     @property
     def used_s(self) -> float:
-        """Seconds so far."""
+        """Run time so far, seconds."""
         return self._earlier_s + self._clock() - self._began_at
 
     @property
     def left_s(self) -> float | None:
-        """Seconds left, below 0 when it is over; None without a limit."""
+        """Remaining time, seconds; negative when it is over, None without a limit."""
         return None if self._budget_s is None else self._budget_s - self.used_s
 
     @property
     def is_over(self) -> bool:
-        """Whether no trial may begin or go on."""
+        """True when the time budget is spent."""
         return self.left_s is not None and self.left_s <= 0
 
     def save(self) -> None:
-        """Note the time in the record."""
+        """Write the run time to the record."""
         self._record.write(facts={"used_s": self.used_s})

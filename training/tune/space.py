@@ -1,4 +1,4 @@
-"""What a search may choose: hyperparameters and variants from a TOML file, over the names of a config file."""
+"""The search space: hyperparameters and variants from a TOML file, named as in a config file."""
 
 import dataclasses
 import json
@@ -25,12 +25,12 @@ VARIANT = "variant"
 DEFAULT_SPACE = "default"
 STUDIES = ("image-size", "fields", "vocabulary", "backbone")
 _READY = Path(__file__).parent / "spaces"
-#: Not to be searched, with the reason.
+#: Settings that cannot be searched, with the reason.
 _FIXED_NAMES = {
     "backend": "a worker trains on one backend; give --backend for the whole search",
-    "patience": "it decides how long a trial goes on, not how good it is",
+    "patience": "it decides the length of a trial, not its quality",
     **{
-        entry.name: f"the {head} head is fitted after the network, by which a trial is scored"
+        entry.name: f"the {head} head is fitted after the network, whose score ranks the trials"
         for head, groups in (("linear", (LinearSettings, FieldSettings)), ("neighbor", (NeighborSettings,)))
         for group in groups
         for entry in dataclasses.fields(group)
@@ -46,10 +46,10 @@ class Space:
     """Dimensions and variants over base settings.
 
     Args:
-        base: what a trial has where nothing else is said.
-        dimensions: in the order of the file; one that depends on another comes after it. A setting may
-            have several, for cases that exclude each other.
-        variants: names of sets of settings, of which a trial has one; may be empty.
+        base: the base settings, which dimensions and variants override.
+        dimensions: in the order of the file; one that depends on another comes after it. A setting may have
+            several, under conditions that exclude each other.
+        variants: named sets of settings, of which a trial has one; may be empty.
     """
 
     base: Settings
@@ -57,10 +57,10 @@ class Space:
     variants: Mapping[str, Overrides]
 
     def settings_dict(self, values: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
-        """The config of a trial; a combination that is not valid shows when it is made into Settings.
+        """Return the config of a trial; an invalid combination is detected when it is converted to Settings.
 
         Args:
-            values: by name of the dimension, as keras-tuner chose them; names of other things are passed over.
+            values: the values of keras-tuner by key of the dimension; other keys are ignored.
         """
         merged = settings_to_dict(self.base)
         if self.variants:
@@ -68,11 +68,11 @@ class Space:
         for dimension in self.dimensions:
             if dimension.group and dimension.key in values:
                 merged[dimension.group][dimension.name] = dimension.decode(values[dimension.key])
-        return dict(json.loads(json.dumps(merged)))  # with lists, as it comes back from the record
+        return dict(json.loads(json.dumps(merged)))  # with lists, as the record stores them
 
     @property
     def num_points(self) -> int | None:
-        """Combinations there are at most; None where a range has no step."""
+        """Upper bound of the number of combinations; None when a dimension is a range."""
         count = 1
         for dimension in self.dimensions:
             if dimension.kind != "choice":
@@ -81,7 +81,7 @@ class Space:
         return count
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that tell one space from another."""
+        """Return plain values that identify the space."""
         values = {
             "base": settings_to_dict(self.base),
             "dimensions": [dataclasses.asdict(dimension) for dimension in self.dimensions],
@@ -93,16 +93,16 @@ class Space:
 def load_space(path: Path, base: Settings, catalog_fields: Sequence[str], num_seeds: int = 1) -> Space:
     """Read a space file.
 
-    Plain values in it replace the base's. Dimensions of fields that no trial reads are left out, those of fields
-    that some trials read count in these only. Left out are, too, variants whose fields the catalog lacks, and the
-    backbone where its weights come from a file. Where backbones are compared they are frozen, unless the file says how
-    many layers to fine-tune: what suits one would take hours with another.
+    Plain values in it replace the base's. Dimensions of fields that no trial reads are left out; those of fields that
+    some trials read are active in these only. Variants whose fields the catalog lacks are left out, too, and so is the
+    backbone when its weights come from a file. Backbones that are compared are frozen, unless the file sets the number
+    of layers to fine-tune, because a number that suits one would take hours with another.
 
     Args:
-        catalog_fields: those that the training catalog has.
-        num_seeds: adds the choice among so many seeds from the base's on, when more than 1.
+        catalog_fields: the fields that the training catalog has.
+        num_seeds: when more than 1, adds a dimension of this many seeds, from the base's seed on.
     Raises:
-        SettingsError: the file cannot be read, is no TOML, names something unknown, or a value is not valid.
+        SettingsError: the file cannot be read, is not TOML, has an unknown name, or a value is not valid.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -147,10 +147,10 @@ def ready_space(name: str) -> Path:
 
 
 def _split(tables: Mapping[str, Any], where: str) -> tuple[list[Dimension], dict[str, dict[str, Any]]]:
-    """Dimensions, and settings that hold for all trials."""
+    """Split the tables into dimensions and settings that are fixed for all trials."""
     dimensions: list[Dimension] = []
     fixed: dict[str, dict[str, Any]] = {}
-    settings_from_dict({group: {} for group in tables}, where)  # an unknown table is told as in a config file
+    settings_from_dict({group: {} for group in tables}, where)  # an unknown table is reported as in a config file
     for group, entries in tables.items():
         if not isinstance(entries, dict):
             raise SettingsError(f"{where}: '{group}' has to be a table of settings, found {entries!r}")
@@ -167,7 +167,7 @@ def _split(tables: Mapping[str, Any], where: str) -> tuple[list[Dimension], dict
 
 
 def _case(dimension: Dimension) -> str:
-    """The name of one of several ranges of a setting: 'learning_rate (Adam, SGD)'."""
+    """Return the key of one of several ranges of a setting: 'learning_rate (Adam, SGD)'."""
     cases = ", ".join(str(option) for options in dimension.when.values() for option in options)
     return f"{dimension.name} ({cases})"
 
@@ -179,21 +179,21 @@ def _variants(tables: Any, where: str) -> dict[str, Overrides]:
 
 
 def _check_values(dimensions: Sequence[Dimension], base: Settings, where: str) -> None:
-    """Every name has to be a setting's, every value one that it may have."""
+    """Check that every name is a setting's and every value is valid."""
     for dimension in dimensions:
         for value in dimension.values:
             try:
                 settings_from_dict(_merge(settings_to_dict(base), {dimension.group: {dimension.name: value}}), where)
             except SettingsError as error:
-                told = str(error)
-                at = "" if told.startswith(where) else f"{where}: [{dimension.group}] "
-                raise SettingsError(f"{at}{told}") from error
+                message = str(error)
+                at = "" if message.startswith(where) else f"{where}: [{dimension.group}] "
+                raise SettingsError(f"{at}{message}") from error
 
 
 def _conditional(
     dimensions: Sequence[Dimension], variants: Mapping[str, Overrides], base: Settings, catalog_fields: Sequence[str]
 ) -> list[Dimension]:
-    """Make the dimensions of a field depend on what chooses the fields."""
+    """Make the dimensions of a field depend on the dimension that chooses the fields."""
     chooser = next((dimension for dimension in dimensions if dimension.name == "fields"), None)
     if any("fields" in part.get("model", {}) for part in variants.values()):
         reads: dict[Any, tuple[str, ...]] = {
@@ -218,14 +218,14 @@ def _conditional(
 
 
 def _needed_field(dimension: Dimension) -> str:
-    """The field without which a hyperparameter does nothing, '' for none."""
+    """Return the field without which a hyperparameter has no effect, '' for none."""
     if dimension.group == "image":
         return "image"
     return next((field for field in FIELDS if dimension.name.startswith(f"{field}_")), "")
 
 
 def _with_defaults(dimensions: Sequence[Dimension], base: Settings) -> tuple[Dimension, ...]:
-    """Where the base's value is among a dimension's, a search begins with it."""
+    """Set the default of each dimension: the base's value, or the nearest one."""
     found = []
     for dimension in dimensions:
         if dimension.group:

@@ -1,4 +1,4 @@
-"""A study's answer: a row per point, averaged over seeds, as a table and as a plot."""
+"""The result of a study: a row per point, averaged over seeds, as a table and as a plot."""
 
 import io
 import statistics
@@ -13,16 +13,16 @@ from training.tune.space import VARIANT
 from training.tune.trial import SearchTrial
 
 PLOT_FILE = "study.png"
-#: What each study varies.
+#: The hyperparameter that each study varies.
 STUDIED = {"image-size": "image_size", "fields": VARIANT, "vocabulary": VARIANT, "backbone": "backbone"}
 
 
 @dataclass(frozen=True)
 class StudyPoint:
-    """One value of what a study varies.
+    """One value of the hyperparameter that a study varies.
 
     Args:
-        scores: of its trials, a seed each.
+        scores: the scores of its trials, one per seed.
         num_failed: trials without a score.
         accuracy, macro_f1, latency_ms, num_parameters, images_per_s: means; None where not measured.
     """
@@ -38,7 +38,7 @@ class StudyPoint:
 
 
 def study_points(trials: Sequence[SearchTrial], study: str) -> list[StudyPoint]:
-    """In the order of the space."""
+    """Group the trials by point, in the order of the space."""
     by_value: dict[str, list[SearchTrial]] = {}
     for trial in trials:
         by_value.setdefault(str(trial.hyperparameters[STUDIED[study]]), []).append(trial)
@@ -46,7 +46,7 @@ def study_points(trials: Sequence[SearchTrial], study: str) -> list[StudyPoint]:
 
 
 def study_table(points: Sequence[StudyPoint], study: str, objective: str) -> Table:
-    """For the terminal."""
+    """Build the table for the terminal."""
     table = Table(study, objective, "seeds", "accuracy", "macro F1", "parameters", "ms per product", "images/s")
     for point in points:
         mean = statistics.mean(point.scores) if point.scores else None
@@ -54,28 +54,28 @@ def study_table(points: Sequence[StudyPoint], study: str, objective: str) -> Tab
         failed = f" and {point.num_failed} failed" if point.num_failed else ""
         table.add_row(
             point.name,
-            _told(mean, ".4f") + spread,
+            _formatted(mean, ".4f") + spread,
             f"{len(point.scores)}{failed}",
-            _told(point.accuracy, ".4f"),
-            _told(point.macro_f1, ".4f"),
-            _told(point.num_parameters, ",.0f"),
-            _told(point.latency_ms, ".2f"),
-            _told(point.images_per_s, ".0f"),
+            _formatted(point.accuracy, ".4f"),
+            _formatted(point.macro_f1, ".4f"),
+            _formatted(point.num_parameters, ",.0f"),
+            _formatted(point.latency_ms, ".2f"),
+            _formatted(point.images_per_s, ".0f"),
         )
     return table
 
 
 def study_plot(points: Sequence[StudyPoint], study: str, objective: str) -> bytes:
-    """PNG: the score of each point, every seed a dot, beside what an answer costs."""
+    """Draw a PNG with the scores of each point, a dot per seed, and the cost of an answer."""
     shown = [point for point in points if point.scores]
     figure = Figure(figsize=(9, 0.9 + 0.42 * max(2, len(shown))), dpi=160, layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    for place, point in enumerate(shown):
-        left.plot([min(point.scores), max(point.scores)], [place, place], color=LIGHT.grid, linewidth=5, zorder=1)
-        left.plot(point.scores, [place] * len(point.scores), "o", color=LIGHT.series[0], alpha=0.8, zorder=2)
+    for row, point in enumerate(shown):
+        left.plot([min(point.scores), max(point.scores)], [row, row], color=LIGHT.grid, linewidth=5, zorder=1)
+        left.plot(point.scores, [row] * len(point.scores), "o", color=LIGHT.series[0], alpha=0.8, zorder=2)
         left.annotate(
             f"{statistics.mean(point.scores):.3f}",
-            (max(point.scores), place),
+            (max(point.scores), row),
             xytext=(8, 0),
             textcoords="offset points",
             verticalalignment="center",
@@ -121,5 +121,5 @@ def _point(name: str, trials: Sequence[SearchTrial]) -> StudyPoint:
     )
 
 
-def _told(value: float | None, form: str) -> str:
+def _formatted(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)

@@ -1,11 +1,11 @@
-"""One trial: what was tried, by whom, how far it came and how it ended."""
+"""One trial: its hyperparameters, attempts, progress and outcome."""
 
 import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-#: queued: to be taken up, for the first time or again. running: a worker has it. completed: trained to its end.
-#: stopped: ended early on purpose, by the median rule or the budget; its score counts. failed: recorded with its error.
+#: queued: waits for a worker, for the first time or again. running: a worker has it. completed: trained to its end.
+#: stopped: ended early by the median rule or the budget; its score counts. failed: ended with an error.
 Status = Literal["queued", "running", "completed", "stopped", "failed"]
 SCORED: tuple[Status, ...] = ("completed", "stopped")
 ENDED: tuple[Status, ...] = (*SCORED, "failed")
@@ -13,11 +13,11 @@ ENDED: tuple[Status, ...] = (*SCORED, "failed")
 
 @dataclass
 class Attempt:
-    """One worker's go at a trial.
+    """One worker's attempt at a trial.
 
     Args:
         started_at: seconds since 1970.
-        outcome: "running", a Status the trial ended with, "lost" (the worker died or fell silent) or "given back".
+        outcome: "running", a Status the trial ended with, "lost" (the worker died or sent no message) or "returned".
     """
 
     worker: str
@@ -28,19 +28,19 @@ class Attempt:
 
 @dataclass
 class SearchTrial:
-    """A trial, as the record keeps it.
+    """A trial, as the record stores it.
 
     Args:
         number: from 0, in the order in which they were chosen.
         values: hyperparameters as keras-tuner chose them, its own ("tuner/epochs") among them.
         settings: the whole config that is trained, {group: {name: value}}.
         epochs: epochs after which it ends; fewer than the config's in Hyperband's early rounds.
-        parent: trial whose training it goes on with, "" for none.
-        losses: attempts whose worker died or fell silent.
+        parent: trial whose training it continues, "" for none.
+        losses: attempts whose worker died or sent no message.
         history: a row per epoch of the last attempt: epoch, seconds (since the attempt began) and figures.
-        score: the objective of the weights that training keeps; None until it has ended well.
-        reason: why it stopped early, "" if it did not.
-        error: of a failed trial, with its traceback.
+        score: the objective of the weights that training keeps; None until the trial has ended with success.
+        reason: the reason why it stopped early, "" if it did not.
+        error: the error of a failed trial, with its traceback.
         figures: accuracy, macro_f1, coverage@0.98, num_parameters, latency_ms, seconds by phase and more.
     """
 
@@ -61,7 +61,7 @@ class SearchTrial:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing will change it any more."""
+        """True when the trial has reached a final status."""
         return self.status in ENDED
 
     @property
@@ -71,19 +71,19 @@ class SearchTrial:
 
     @property
     def lease_id(self) -> str:
-        """Names the attempt that runs, or ran last."""
+        """The id of the current or last attempt."""
         return f"{self.trial_id}.{len(self.attempts)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the trial as plain values."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "SearchTrial":
-        """Undo `to_dict`."""
+        """Build a trial from the values of `to_dict`."""
         return cls(**{**values, "attempts": [Attempt(**attempt) for attempt in values["attempts"]]})
 
 
 def trial_id_of(lease_id: str) -> str:
-    """The trial of an attempt."""
+    """Return the trial's id in the id of an attempt."""
     return lease_id.rpartition(".")[0]

@@ -1,7 +1,7 @@
-"""What chief and workers say to each other, inside the messages of keras-tuner's service.
+"""The data that chief and workers exchange inside the messages of keras-tuner's service.
 
-Its messages hold hyperparameters, a status and metrics. The rest travels as JSON text among a trial's
-hyperparameters: settings to the worker (keras-tuner's floats are of 32 bits), the error and the figures back.
+Its messages hold hyperparameters, a status and metrics. Everything else is sent as JSON text among a trial's
+hyperparameters: settings to the worker (keras-tuner's floats have 32 bits), the error and the figures back.
 """
 
 import dataclasses
@@ -17,13 +17,13 @@ _KEY = "aisle"
 
 @dataclass(frozen=True)
 class Job:
-    """What all trials of a search share.
+    """The settings shared by all trials of a search.
 
     Args:
-        train, val, taxonomy: digests of the files, "" without a taxonomy; a worker's files have to have the same.
-        columns: our column name to the files' heading.
+        train, val, taxonomy: digests of the files, "" without a taxonomy; a worker's files must have the same ones.
+        columns: the file's heading of each of Aisle's columns.
         backend: Keras backend.
-        objective: what is maximised.
+        objective: name of the metric that is maximised.
     """
 
     train: str
@@ -35,15 +35,15 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a worker is to train.
+class TrialSpec:
+    """The specification of a trial for a worker.
 
     Args:
         settings: {group: {name: value}}.
-        epochs: after which it ends.
-        trial_id: of the trial.
-        parent: trial whose training this one goes on with where its state is still there, "" for none.
-        keeps_state: whether a later trial may go on with this one's.
+        epochs: number of epochs after which it ends.
+        trial_id: the trial's id.
+        parent: trial whose training it continues if that state still exists, "" for none.
+        keeps_state: store the state, because a later trial may continue this one.
     """
 
     settings: dict[str, dict[str, Any]]
@@ -55,12 +55,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended.
+    """The outcome of a trial.
 
     Args:
-        score: the objective; None when it failed.
-        error: with traceback; "" when it did not fail.
-        figures: of `SearchTrial`.
+        score: the objective; None when the trial failed.
+        error: the error with its traceback; "" when the trial did not fail.
+        figures: see `SearchTrial`.
     """
 
     score: float | None = None
@@ -68,23 +68,23 @@ class Outcome:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-def pack(content: Job | Order | Outcome) -> HyperParameters:
-    """As hyperparameters that a message can hold."""
+def pack(content: Job | TrialSpec | Outcome) -> HyperParameters:
+    """Encode content as hyperparameters that a message can hold."""
     packed = HyperParameters()
     packed.values[_KEY] = json.dumps(dataclasses.asdict(content))
     return packed
 
 
 def unpack_job(packed: HyperParameters) -> Job:
-    """Undo `pack`."""
+    """Decode a packed Job."""
     return Job(**json.loads(packed.values[_KEY]))
 
 
-def unpack_order(trial: Trial) -> Order:
-    """Undo `pack`."""
-    return Order(**json.loads(trial.hyperparameters.values[_KEY]))
+def unpack_spec(trial: Trial) -> TrialSpec:
+    """Decode the TrialSpec of a message."""
+    return TrialSpec(**json.loads(trial.hyperparameters.values[_KEY]))
 
 
 def unpack_outcome(trial: Trial) -> Outcome:
-    """Undo `pack`."""
+    """Decode the Outcome of a message."""
     return Outcome(**json.loads(trial.hyperparameters.values[_KEY]))

@@ -1,4 +1,4 @@
-"""The state of a trial in training: in memory, and on disk where another trial may go on with it."""
+"""The training state of a trial: in memory, and on disk when another trial may continue it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +10,13 @@ from training.network.train_state import Progress, TrainState
 
 
 class TrialState(TrainState):
-    """Spares a trial the writing of all weights after each epoch.
+    """A training state that is not written to disk after each epoch.
 
     Args:
-        folder: where it is kept after its last epoch; `Path` of a trial's own.
+        folder: folder of the trial's own for its state after the last epoch.
         key: digest of settings and data.
-        last_epoch: the epoch after which to keep it; None never does.
-        parent: folder of the trial whose training this one goes on with, if its state is there.
+        last_epoch: the epoch after which the state is stored; None never stores it.
+        parent: folder of the trial whose training this one continues, if its state exists.
     """
 
     def __init__(self, folder: Path, key: str, last_epoch: int | None, parent: Path | None):
@@ -26,18 +26,18 @@ class TrialState(TrainState):
         self._best_weights: list[np.ndarray] = []
 
     def exists(self) -> bool:
-        """Whether there is a training to go on with."""
+        """Return True when there is a training to continue."""
         return self._parent is not None and self._parent.exists()
 
     def save(self, model: keras.Model, progress: Progress, best: Sequence[np.ndarray] | None) -> None:
-        """Keep the best weights in memory, and all of it on disk after the last epoch."""
+        """Keep the best weights in memory, and store the whole state on disk after the last epoch."""
         if best is not None:
             self._best_weights = list(best)
         if progress.epoch == self._last_epoch:
             super().save(model, progress, self._best_weights)
 
     def restore(self, model: keras.Model) -> Progress:
-        """Take over the training of the parent."""
+        """Restore the training state of the parent."""
         assert self._parent is not None
         self._parent.restore_best(model)
         self._best_weights = [np.asarray(weight) for weight in model.weights]

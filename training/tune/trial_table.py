@@ -1,4 +1,4 @@
-"""The trials on the terminal: a live table, or a line for each that ends where there is no terminal."""
+"""The trials on the terminal: a live table, or without a terminal a line for each trial that has ended."""
 
 import statistics
 import time
@@ -12,17 +12,17 @@ from rich.text import Text
 
 from training.tune.trial import SCORED, SearchTrial
 
-#: Trials that the live table shows; of the ended ones the latest.
+#: Trials in the live table; the latest of the ended ones.
 MAX_ROWS = 18
-#: Hyperparameters told of a trial.
+#: Most hyperparameters printed for a trial.
 _MAX_SETTINGS = 6
-#: Characters told of an error; the record and the report have all of it.
+#: Most characters printed of an error; the record and the report have all of it.
 _MAX_ERROR = 300
 _COLOURS = {"running": "cyan", "completed": "green", "stopped": "yellow", "failed": "red", "queued": "dim"}
 
 
 class TrialTable:
-    """Shows a search while the context lasts.
+    """Shows the progress of a search for the duration of the context.
 
     Args:
         objective: name of the score.
@@ -33,7 +33,7 @@ class TrialTable:
         self._console = console
         self._objective = objective
         self._num_trials = num_trials
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> "TrialTable":
@@ -46,10 +46,10 @@ class TrialTable:
             self._live.stop()
 
     def show(self, trials: Sequence[SearchTrial], workers: Mapping[str, str], budget_left_s: float | None) -> None:
-        """Show the state of things.
+        """Show the current trials.
 
         Args:
-            workers: {trial_id: worker} of those that run.
+            workers: {trial_id: worker} of the running trials.
         """
         if self._live is not None:
             now = time.time()
@@ -59,19 +59,19 @@ class TrialTable:
             self._live.update(Group(table, Text(summary)), refresh=True)
             return
         for trial in trials:
-            if trial.has_ended and trial.trial_id not in self._told:
-                self._told.add(trial.trial_id)
+            if trial.has_ended and trial.trial_id not in self._printed:
+                self._printed.add(trial.trial_id)
                 score = "" if trial.score is None else f", {self._objective} {trial.score:.4f}"
                 self._console.print(
-                    f"trial {trial.trial_id} {trial.status}{score}: {told_settings(trial)}", soft_wrap=True
+                    f"trial {trial.trial_id} {trial.status}{score}: {settings_line(trial)}", soft_wrap=True
                 )
 
     def _summary(self, trials: Sequence[SearchTrial], workers: Mapping[str, str], budget_left_s: float | None) -> str:
         ended = [trial for trial in trials if trial.has_ended]
         best = max((trial.score for trial in trials if trial.score is not None), default=None)
-        told = [f"{len(ended)} of {self._num_trials} trials", f"{len(workers)} running"]
+        parts = [f"{len(ended)} of {self._num_trials} trials", f"{len(workers)} running"]
         if best is not None:
-            told.append(f"best {self._objective} {best:.4f}")
+            parts.append(f"best {self._objective} {best:.4f}")
         lengths = [
             trial.attempts[-1].ended_at - trial.attempts[-1].started_at
             for trial in ended
@@ -79,19 +79,19 @@ class TrialTable:
         ]
         if lengths and workers:
             left_s = statistics.mean(lengths) * (self._num_trials - len(ended)) / len(workers)
-            told.append(f"about {duration(left_s)} left for all")
+            parts.append(f"about {duration(left_s)} left for all trials")
         if budget_left_s is not None:
-            told.append(f"{duration(max(0.0, budget_left_s))} of the time left")
-        return ", ".join(told)
+            parts.append(f"{duration(max(0.0, budget_left_s))} of the time budget left")
+        return ", ".join(parts)
 
 
 def trials_table(
     trials: Sequence[SearchTrial], objective: str, workers: Mapping[str, str] | None = None, now: float = 0.0
 ) -> Table:
-    """Trial, status, score, epoch, settings; while trials run also time left and worker.
+    """Build a table of trials: status, score, epoch, settings; while trials run also time left and worker.
 
     Args:
-        workers: {trial_id: worker}; None when none runs any more.
+        workers: {trial_id: worker}; None when no trial is running any more.
         now: seconds since 1970, for the time left.
     """
     live = [] if workers is None else ["left", "worker"]
@@ -109,27 +109,27 @@ def trials_table(
         if workers is not None:
             left_s = time_left_s(trial, now) if trial.status == "running" else None
             cells += ["" if left_s is None else duration(left_s), workers.get(trial.trial_id, "")]
-        table.add_row(*cells, Text(told_settings(trial), overflow="ellipsis", no_wrap=True))
+        table.add_row(*cells, Text(settings_line(trial), overflow="ellipsis", no_wrap=True))
     return table
 
 
-def told_settings(trial: SearchTrial) -> str:
-    """Its hyperparameters in a line; of a failed one the error."""
+def settings_line(trial: SearchTrial) -> str:
+    """Format a trial's hyperparameters, or the error of a failed one, in a line."""
     if trial.status == "failed":
         return trial.error.strip().rpartition("\n")[2][:_MAX_ERROR]
-    told = [f"{name} {_number(value)}" for name, value in trial.hyperparameters.items()]
-    more = f" and {len(told) - _MAX_SETTINGS} more" if len(told) > _MAX_SETTINGS else ""
-    return ", ".join(told[:_MAX_SETTINGS]) + more
+    settings = [f"{name} {_number(value)}" for name, value in trial.hyperparameters.items()]
+    more = f" and {len(settings) - _MAX_SETTINGS} more" if len(settings) > _MAX_SETTINGS else ""
+    return ", ".join(settings[:_MAX_SETTINGS]) + more
 
 
 def best_first(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
-    """Those that have a score, the highest first; of equals the earlier."""
+    """Sort the trials that have a score, the highest first; of equals the earlier one first."""
     scored = [trial for trial in trials if trial.status in SCORED and trial.score is not None]
     return sorted(scored, key=lambda trial: (-(trial.score or 0.0), trial.number))
 
 
 def time_left_s(trial: SearchTrial, now: float) -> float | None:
-    """Estimated seconds to the end of a running trial; None before its first epoch has ended.
+    """Estimate the seconds to the end of a running trial; None before its first epoch has ended.
 
     Args:
         now: seconds since 1970.
@@ -137,14 +137,14 @@ def time_left_s(trial: SearchTrial, now: float) -> float | None:
     if not trial.history:
         return None
     ends = [0.0, *(row["seconds"] for row in trial.history)]
-    # The first epoch contains the preparation; where there are others, the median tells better.
+    # The first epoch includes the preparation, so the median is a better estimate than the mean.
     per_epoch = statistics.median(after - before for before, after in pairwise(ends))
     since_s = now - trial.attempts[-1].started_at - ends[-1]
     return max(0.0, per_epoch * (trial.epochs - trial.history[-1]["epoch"]) - since_s)
 
 
 def duration(seconds: float) -> str:
-    """'45 s', '12 min', '3.5 h'."""
+    """Format a duration as '45 s', '12 min' or '3.5 h'."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""One trial in a worker: prepare, train, measure."""
+"""The training of one trial in a worker: prepare, train, measure."""
 
 import gc
 import resource
@@ -21,28 +21,28 @@ from training.network.optimization import head_loss_weights
 from training.preparation import Preparation, Prepared
 from training.train import build_network, run_key
 from training.tune.objective import measure_objectives
-from training.tune.trial_message import Order, Outcome
+from training.tune.trial_message import Outcome, TrialSpec
 from training.tune.trial_state import TrialState
 
-#: Told an epoch's figures and its number; says whether to go on: "RUNNING", "STOPPED" or "FAILED" (drop it).
+#: Reports an epoch's figures and number; returns "RUNNING" to continue, "STOPPED" to end or "FAILED" to drop the trial.
 Report = Callable[[Mapping[str, float], int], str]
-#: Products in one call when the time of an answer is measured, and calls.
+#: Products per call, and calls, when the latency is measured.
 _LATENCY_ROWS, _LATENCY_CALLS = 32, 15
 _PICTURE_ROWS, _PICTURE_CALLS = 8, 6
 
 
-class TrialDropped(Exception):  # noqa: N818, it is no error: another worker has the trial
-    """The chief does not want this trial's result any more."""
+class TrialDropped(Exception):  # noqa: N818, not an error: another worker has the trial
+    """The chief no longer needs the result of this trial."""
 
 
 class TrialTraining:
     """Trains the trials of one worker.
 
     Args:
-        states_dir: states that later trials go on with.
+        states_dir: folder for states that later trials continue.
         objective: one of `training.tune.objective.OBJECTIVES`.
-        report: tells the chief of an epoch.
-        last_word: the chief's newest answer, looked at after every step.
+        report: reports an epoch to the chief.
+        last_status: returns the chief's latest answer; called after every step.
     """
 
     def __init__(
@@ -51,35 +51,35 @@ class TrialTraining:
         states_dir: Path,
         objective: str,
         report: Report,
-        last_word: Callable[[], str],
+        last_status: Callable[[], str],
     ):
         self.preparation = preparation
         self.states_dir = states_dir
         self.objective = objective
         self.report = report
-        self.last_word = last_word
+        self.last_status = last_status
 
-    def run(self, order: Order) -> Outcome:
+    def run(self, spec: TrialSpec) -> Outcome:
         """Train one trial.
 
         Raises:
-            TrialDropped: the chief gave it to somebody else.
-            Exception: whatever stops a training, for the trial's record.
+            TrialDropped: the chief gave it to another worker.
+            Exception: any error of the training.
         """
         started = time.monotonic()
-        settings = settings_from_dict(order.settings, f"trial {order.trial_id}")
+        settings = settings_from_dict(spec.settings, f"trial {spec.trial_id}")
         keras.utils.clear_session()
-        gc.collect()  # the model before this one
+        gc.collect()  # frees the previous model
         prepare_keras(settings.training)
         prepared = self.preparation.prepare(settings)
         is_prepared = time.monotonic()
         model, classifier, (train, val) = build_network(prepared, settings)
-        epoch_objective = EpochObjective(self, val, prepared, order.epochs)
+        epoch_objective = EpochObjective(self, val, prepared, spec.epochs)
         state = TrialState(
-            self.states_dir / order.trial_id,
+            self.states_dir / spec.trial_id,
             run_key(settings, prepared),
-            order.epochs if order.keeps_state else None,
-            self.states_dir / order.parent if order.parent else None,
+            spec.epochs if spec.keeps_state else None,
+            self.states_dir / spec.parent if spec.parent else None,
         )
         progress = fit(
             model,
@@ -102,16 +102,16 @@ class TrialTraining:
             "train": is_trained - is_prepared,
             "evaluate": time.monotonic() - is_trained,
         }
-        if order.parent and order.parent != order.trial_id:
-            shutil.rmtree(self.states_dir / order.parent, ignore_errors=True)  # one trial goes on with it, no other
+        if spec.parent and spec.parent != spec.trial_id:
+            shutil.rmtree(self.states_dir / spec.parent, ignore_errors=True)  # only this trial continues it
         return Outcome(score=figures[self.objective], figures=figures)
 
 
 class EpochObjective(keras.callbacks.Callback):
-    """Tells the chief of every epoch and does what it says.
+    """Reports every epoch to the chief and follows its answer.
 
     Args:
-        epochs: after which to stop.
+        epochs: number of epochs after which to stop.
     """
 
     def __init__(self, training: TrialTraining, val: CatalogBatches, prepared: Prepared, epochs: int):
@@ -123,11 +123,11 @@ class EpochObjective(keras.callbacks.Callback):
         self.epochs = epochs
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop in the middle of an epoch where the chief wants it."""
-        self._obey(self.training.last_word())
+        """Stop in the middle of an epoch when the chief asks for it."""
+        self._apply(self.training.last_status())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Report."""
+        """Report the figures of the epoch."""
         row = by_head(logs, self.heads)
         is_known = self.training.objective == "joint_accuracy"
         figures = (
@@ -136,13 +136,13 @@ class EpochObjective(keras.callbacks.Callback):
             else measure_objectives(self.model, self.val, self.taxonomy)
         )
         figures |= {"loss": row["loss"], "val_loss": row["val_loss"]}
-        self._obey(self.training.report(figures, epoch + 1))
+        self._apply(self.training.report(figures, epoch + 1))
         self.model.stop_training = self.model.stop_training or epoch + 1 >= self.epochs
 
-    def _obey(self, word: str) -> None:
-        if word == "FAILED":
+    def _apply(self, status: str) -> None:
+        if status == "FAILED":
             raise TrialDropped
-        self.model.stop_training = self.model.stop_training or word == "STOPPED"
+        self.model.stop_training = self.model.stop_training or status == "STOPPED"
 
 
 def _num_parameters(classifier: keras.Model, prepared: Prepared) -> int:
@@ -151,10 +151,10 @@ def _num_parameters(classifier: keras.Model, prepared: Prepared) -> int:
 
 
 def _speed(classifier: keras.Model, prepared: Prepared, val: CatalogBatches) -> dict[str, float]:
-    """How long an answer takes on this machine, as busy as it is: the least of several calls.
+    """Measure the latency on this machine under its current load: the shortest of several calls.
 
     Returns:
-        latency_ms of one product among _LATENCY_ROWS, its picture included; images_per_s where there are pictures.
+        latency_ms of one product among _LATENCY_ROWS, its picture included; images_per_s with pictures.
     """
     rows = np.arange(_LATENCY_ROWS) % len(val.catalog)
     inputs = {}
@@ -163,7 +163,9 @@ def _speed(classifier: keras.Model, prepared: Prepared, val: CatalogBatches) -> 
         form = (_LATENCY_ROWS, *tensor.shape[1:])
         inputs[tensor.name] = np.zeros(form, tensor.dtype) if source is None else source[rows]
     inputs["presence"] = np.ones((_LATENCY_ROWS, len(prepared.shape.fields)), np.float32)
-    figures = {"latency_ms": 1000 * _least_s(lambda: classifier.predict_on_batch(inputs), _LATENCY_CALLS) / len(rows)}
+    figures = {
+        "latency_ms": 1000 * _shortest_s(lambda: classifier.predict_on_batch(inputs), _LATENCY_CALLS) / len(rows)
+    }
     if prepared.pictures is not None:
         figures["images_per_s"] = _images_per_s(prepared.pictures)
         figures["latency_ms"] += 1000 / figures["images_per_s"]
@@ -173,10 +175,10 @@ def _speed(classifier: keras.Model, prepared: Prepared, val: CatalogBatches) -> 
 def _images_per_s(pictures: PictureEncoder) -> float:
     size = pictures.settings.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (_PICTURE_ROWS, size, size, 3)).astype(np.uint8)
-    return _PICTURE_ROWS / _least_s(lambda: pictures.run(pixels), _PICTURE_CALLS)
+    return _PICTURE_ROWS / _shortest_s(lambda: pictures.run(pixels), _PICTURE_CALLS)
 
 
-def _least_s(call: Callable[[], Any], num_calls: int) -> float:
+def _shortest_s(call: Callable[[], Any], num_calls: int) -> float:
     call()  # compiles
     times = []
     for _ in range(num_calls):
@@ -187,6 +189,6 @@ def _least_s(call: Callable[[], Any], num_calls: int) -> float:
 
 
 def _peak_mib() -> float:
-    """Of the process so far."""
+    """Return the peak memory of the process so far, MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

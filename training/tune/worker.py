@@ -1,4 +1,4 @@
-"""A worker: asks the chief for trials and trains them, one after the other, until there are none."""
+"""A worker: requests trials from the chief and trains them, one after the other, until there are none."""
 
 import logging
 import shutil
@@ -16,27 +16,27 @@ from catalog.rows import catalog_digest
 from model.errors import CatalogError, SettingsError, TrainingError
 from training.preparation import Catalogs, Preparation
 from training.tune.chief_client import ChiefClient
-from training.tune.trial_message import Job, Outcome, unpack_order
+from training.tune.trial_message import Job, Outcome, unpack_spec
 from training.tune.trial_training import TrialDropped, TrialTraining
-from training.tune.worker_exit import START_AFRESH
+from training.tune.worker_exit import RESTART
 
 _IDLE_S = 0.5
-#: What the backends call it; JAX and TensorFlow have no common class for it.
-_MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "OutOfMemory", "out of memory", "Unable to allocate")
+#: Texts of out-of-memory errors; JAX and TensorFlow have no common class for them.
+_MEMORY_ERRORS = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "OutOfMemory", "out of memory", "Unable to allocate")
 
 _log = logging.getLogger("aisle.tune")
 
 
 @dataclass(frozen=True)
 class WorkerJob:
-    """Who works for whom.
+    """The settings of a worker.
 
     Args:
-        chief: "host:port".
-        name: told apart by it from the other workers.
-        work_dir: rejects files, and states that Hyperband goes on with.
-        heartbeat_s: between signs of life.
-        patience_s: so long without a chief, and the worker gives up.
+        chief: "host:port" of the chief.
+        name: unique name of the worker.
+        work_dir: folder for rejects files, and for states that Hyperband continues.
+        heartbeat_s: interval between heartbeats, seconds.
+        patience_s: time without an answer of the chief after which the worker fails, seconds.
     """
 
     chief: str
@@ -50,11 +50,11 @@ class WorkerJob:
     patience_s: float
 
 
-def work(job: WorkerJob) -> int:
-    """Train trials until the chief has no more; returns the exit code, START_AFRESH after memory ran out.
+def run_worker(job: WorkerJob) -> int:
+    """Train trials until the chief has no more; return the exit code, RESTART after running out of memory.
 
     Raises:
-        AisleError: the chief cannot be reached, or works on other files or another backend.
+        AisleError: the chief cannot be reached, or has other files or another backend.
     """
     client = ChiefClient(job.chief, job.name, job.patience_s)
     common = client.job()
@@ -64,7 +64,7 @@ def work(job: WorkerJob) -> int:
     rejects_dir.mkdir(parents=True, exist_ok=True)
     preparation = Preparation(catalogs, rejects_dir, job.cache_dir)
     while True:
-        trial = client.ask()
+        trial = client.request_trial()
         if trial.status == "STOPPED":
             shutil.rmtree(job.work_dir / "states", ignore_errors=True)
             client.close()
@@ -72,52 +72,52 @@ def work(job: WorkerJob) -> int:
         if trial.status == "IDLE":
             time.sleep(_IDLE_S)
             continue
-        with _Heart(client, trial.trial_id, job.heartbeat_s) as heart:
+        with _Heartbeat(client, trial.trial_id, job.heartbeat_s) as heartbeat:
             training = TrialTraining(
-                preparation, job.work_dir / "states", common.objective, heart.report, heart.last_word
+                preparation, job.work_dir / "states", common.objective, heartbeat.report, heartbeat.last_status
             )
             status, outcome = _outcome(training, trial)
         if outcome is not None:
-            client.end(trial.trial_id, status, outcome)
+            client.end_trial(trial.trial_id, status, outcome)
             if status == "INVALID":
                 raise KeyboardInterrupt
             if _is_out_of_memory(outcome.error):
-                return START_AFRESH
+                return RESTART
 
 
 def _outcome(training: TrialTraining, trial: Trial) -> tuple[str, Outcome | None]:
     try:
-        return "COMPLETED", training.run(unpack_order(trial))
+        return "COMPLETED", training.run(unpack_spec(trial))
     except TrialDropped:
         _log.info("trial %s was given to another worker", trial.trial_id)
         return "", None
     except KeyboardInterrupt:
         return "INVALID", Outcome()
-    except Exception as error:  # whatever a training can die of belongs into the trial's record
+    except Exception as error:  # any error of a training is recorded with the trial
         return "FAILED", Outcome(error="".join(traceback.format_exception(error)).strip())
 
 
-class _Heart:
-    """Tells the chief at intervals that a trial is alive, and keeps its last answer."""
+class _Heartbeat:
+    """Sends heartbeats for a trial to the chief, and keeps its last answer."""
 
     def __init__(self, client: ChiefClient, lease_id: str, heartbeat_s: float):
-        self.word = "RUNNING"
+        self._status = "RUNNING"
         self._client = client
         self._lease_id = lease_id
         self._heartbeat_s = heartbeat_s
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
-    def last_word(self) -> str:
-        """The chief's newest answer."""
-        return self.word
+    def last_status(self) -> str:
+        """Return the chief's latest answer."""
+        return self._status
 
     def report(self, figures: Mapping[str, float], epoch: int) -> str:
-        """Tell an epoch's figures."""
-        self.word = self._client.report(self._lease_id, figures, epoch)
-        return self.word
+        """Report an epoch's figures."""
+        self._status = self._client.report(self._lease_id, figures, epoch)
+        return self._status
 
-    def __enter__(self) -> "_Heart":
+    def __enter__(self) -> "_Heartbeat":
         self._thread.start()
         return self
 
@@ -127,12 +127,12 @@ class _Heart:
     def _beat(self) -> None:
         while not self._stopped.wait(self._heartbeat_s):
             try:
-                word = self._client.report(self._lease_id, {}, 0)
+                status = self._client.report(self._lease_id, {}, 0)
             except TrainingError as error:
                 _log.warning("%s", error)
                 continue
-            if self.word == "RUNNING":  # what stops a trial is not taken back
-                self.word = word
+            if self._status == "RUNNING":  # a status that ends the trial is final
+                self._status = status
 
 
 def _check(common: Job, job: WorkerJob) -> None:
@@ -151,4 +151,4 @@ def _check(common: Job, job: WorkerJob) -> None:
 
 
 def _is_out_of_memory(error: str) -> bool:
-    return "MemoryError" in error or any(word in error for word in _MEMORY_WORDS)
+    return "MemoryError" in error or any(text in error for text in _MEMORY_ERRORS)

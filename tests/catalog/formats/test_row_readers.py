@@ -1,4 +1,4 @@
-"""What JSON Lines and Parquet hold: values that are no text, damage, and how little of it costs."""
+"""Rows of JSON Lines and Parquet: values other than texts, and damaged files."""
 
 import csv
 from decimal import Decimal
@@ -22,7 +22,7 @@ def write(path: Path, content: str | bytes) -> Path:
 
 
 def rejected(path: Path, columns: dict[str, str] | None = None) -> tuple[list[CatalogRow], list[tuple[str, str, str]]]:
-    """The good rows, and (line, product_id, reason) of the others."""
+    """Return the valid rows, and (line, product_id, reason) of the others."""
     listing = path.with_name("rejects.csv")
     with Rejects(listing) as rejects:
         rows = [row for chunk in read_catalog(path, columns, rejects=rejects) for row in chunk]
@@ -39,7 +39,7 @@ def test_other_headings_in_parquet(tmp_path: Path) -> None:
     assert rows == [catalog_row(1, "7", {"name": "셔츠", "brand": "셔츠"})]
 
 
-def test_bad_json_rows_cost_only_themselves(tmp_path: Path) -> None:
+def test_malformed_json_rows_affect_no_others(tmp_path: Path) -> None:
     lines = [
         '{"product_id": 1, "product_name": 2.0, "brand": NaN, "maker": 2.5}',
         '{"product_id": "p2", "product_name": ',
@@ -124,7 +124,7 @@ def test_parquet_values(tmp_path: Path) -> None:
     ]
 
 
-def test_parquet_text_that_is_not_utf8_costs_its_own_row(tmp_path: Path) -> None:
+def test_parquet_text_that_is_not_utf8_affects_its_own_row(tmp_path: Path) -> None:
     names = pyarrow.array([b"good", b"caf\xe9", b"fine"]).view(pyarrow.string())
     table = pyarrow.table({"product_id": ["1", "2", "3"], "product_name": names})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")

@@ -1,4 +1,4 @@
-"""Physical lines: marks, encodings, gzip, and files without line ends."""
+"""Physical lines: byte-order marks, encodings, gzip, and files without line ends."""
 
 import codecs
 import gzip
@@ -42,7 +42,7 @@ def test_a_lone_surrogate_is_shown_by_its_number() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
-def test_utf16_is_refused(tmp_path: Path, encoding: str) -> None:
+def test_utf16_is_an_error(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.csv"
     mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
     path.write_bytes(mark + "product_id".encode(encoding))
@@ -56,7 +56,7 @@ def test_gzip_is_read_through(tmp_path: Path) -> None:
     assert list(text_lines(path)) == ["a\n", "b\n"]
 
 
-def test_a_cut_off_gzip_says_how_far_it_was_read(tmp_path: Path) -> None:
+def test_a_truncated_gzip_is_reported_with_the_last_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"a\nb\n" * 3)[:-9])
     with pytest.raises(CatalogError, match=r"a\.csv\.gz cannot be read (after line \d+|at its start): .*copy the file"):
@@ -68,7 +68,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         next(text_lines(tmp_path / "none.csv"))
 
 
-def test_an_endless_line_is_cut_and_the_next_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_very_long_line_is_truncated_and_the_next_one_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MAX_LINE_BYTES", 10)
     path = tmp_path / "a.csv"
     path.write_bytes(b"x" * 35 + b"\n" + b"123456789\n" + b"end")

@@ -1,4 +1,4 @@
-"""Fetched pictures on disk."""
+"""The disk cache of fetched pictures."""
 
 import logging
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_an_empty_file_is_no_picture(tmp_path: Path) -> None:
     assert cache.get(URL) is None
 
 
-def test_a_disk_that_refuses_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disk_error_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be", encoding="utf-8")
     cache = PictureCache(tmp_path / "cache")
     with caplog.at_level(logging.WARNING, "aisle.pictures"):
@@ -35,4 +35,4 @@ def test_a_disk_that_refuses_is_logged_once(tmp_path: Path, caplog: pytest.LogCa
         assert cache.get(URL) is None
     assert len(caplog.messages) == 1
     assert "cannot be written: " in caplog.messages[0]
-    assert "fetched pictures are not kept" in caplog.messages[0]
+    assert "fetched pictures are not cached" in caplog.messages[0]

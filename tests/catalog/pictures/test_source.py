@@ -1,4 +1,4 @@
-"""Pictures from files and from a real server that fails, stalls and counts."""
+"""Pictures from files and from a real HTTP server that fails, stalls and counts requests."""
 
 import threading
 from collections import Counter
@@ -17,7 +17,7 @@ FAST = PictureSourceSettings(timeout_s=5.0, num_retries=2, backoff_s=0.0, num_fe
 
 
 class Shop(ThreadingHTTPServer):
-    """Answers by path, counts what was asked, and lets stalled answers go when it closes."""
+    """A server that answers by path, counts requests, and ends stalled answers when it closes."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), ShopHandler)
@@ -60,7 +60,7 @@ class ShopHandler(BaseHTTPRequestHandler):
         self.send(404)
 
     def answer_busy(self, hit: int) -> None:
-        """Too many requests, then an error, then the picture."""
+        """Answer 429, then an error, then the picture."""
         if hit <= 2:
             self.send([429, 503][hit - 1], Retry_After="0")
         else:
@@ -81,7 +81,7 @@ class ShopHandler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def answer_drip(self, _hit: int) -> None:
-        """A byte now and then, each in time and the whole never."""
+        """Send single bytes, each in time, but never the whole."""
         self.send(200, Transfer_Encoding="chunked")
         while not self.server.is_closing.wait(0.05):
             try:
@@ -119,7 +119,7 @@ class ShopHandler(BaseHTTPRequestHandler):
         self.send(200)
 
     def answer_meet(self, _hit: int) -> None:
-        """Answers only while two of these are being asked for at the same time."""
+        """Answer only while two of these are requested at the same time."""
         try:
             self.server.meeting.wait(10)
         except threading.BrokenBarrierError:
@@ -159,7 +159,7 @@ def test_files_are_found_from_the_root_or_absolutely(tmp_path: Path, source: Pic
     assert source.read_many(["img/셔츠 1.jpg", str(tmp_path / "img" / "셔츠 1.jpg")]) == [b"shirt", b"shirt"]
 
 
-def test_files_that_are_no_picture(tmp_path: Path, source: PictureSource) -> None:
+def test_files_that_are_not_pictures(tmp_path: Path, source: PictureSource) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "full.jpg").write_bytes(b"x" * 1000)
     (tmp_path / "large.jpg").write_bytes(b"x" * 1001)
@@ -171,12 +171,12 @@ def test_files_that_are_no_picture(tmp_path: Path, source: PictureSource) -> Non
         f"{tmp_path}/empty.jpg: expected a picture, found 0 bytes; replace it or empty the field",
         f"{tmp_path}/large.jpg: expected a picture of at most 1,000 bytes, found more;"
         " shrink it or raise max_image_bytes",
-        "expected a path or URL, found none; leave rows without a picture out",
+        "expected a path or URL, found none; leave out rows without a picture",
         f"{tmp_path}/a\0b: expected a picture file, found embedded null byte; check the path",
     ]
 
 
-def test_order_is_kept_and_failures_cost_no_neighbour(tmp_path: Path, shop: Shop, source: PictureSource) -> None:
+def test_order_is_kept_and_failures_affect_no_others(tmp_path: Path, shop: Shop, source: PictureSource) -> None:
     (tmp_path / "1.jpg").write_bytes(b"file")
     names = ["good-1", "missing", "good-2", "broken", "page", "good-3"]
     found = source.read_many([*map(shop.url, names), "1.jpg", "none.jpg", shop.url("good-1")])
@@ -187,12 +187,12 @@ def test_order_is_kept_and_failures_cost_no_neighbour(tmp_path: Path, shop: Shop
     assert source.read_many([]) == []
 
 
-def test_pictures_are_fetched_side_by_side(tmp_path: Path, shop: Shop) -> None:
+def test_pictures_are_fetched_in_parallel(tmp_path: Path, shop: Shop) -> None:
     with PictureSource(tmp_path, tmp_path / "cache", replace(FAST, timeout_s=20.0, num_retries=0)) as source:
         assert source.read_many([shop.url("meet-1"), shop.url("meet-2")]) == [b"met", b"met"]
 
 
-def test_a_kept_picture_is_not_asked_for_again(tmp_path: Path, shop: Shop, source: PictureSource) -> None:
+def test_a_cached_picture_is_not_fetched_again(tmp_path: Path, shop: Shop, source: PictureSource) -> None:
     url = shop.url("good?size=1&이름=셔츠")
     first = source.read_many([url])
     with PictureSource(tmp_path / "elsewhere", tmp_path / "cache", FAST) as other:
@@ -200,7 +200,7 @@ def test_a_kept_picture_is_not_asked_for_again(tmp_path: Path, shop: Shop, sourc
     assert shop.hits == {"good": 1}
 
 
-def test_a_kept_picture_still_has_to_be_within_the_limit(tmp_path: Path, shop: Shop, source: PictureSource) -> None:
+def test_a_cached_picture_has_to_be_within_the_limit(tmp_path: Path, shop: Shop, source: PictureSource) -> None:
     url = shop.url("good-with-a-long-name")
     source.read_many([url])
     with PictureSource(tmp_path, tmp_path / "cache", replace(FAST, max_image_bytes=5)) as strict:
@@ -208,7 +208,7 @@ def test_a_kept_picture_still_has_to_be_within_the_limit(tmp_path: Path, shop: S
 
 
 @pytest.mark.parametrize("name", ["missing", "page", "broken", "empty", "short"])
-def test_failures_are_not_kept(tmp_path: Path, shop: Shop, source: PictureSource, name: str) -> None:
+def test_failures_are_not_cached(tmp_path: Path, shop: Shop, source: PictureSource, name: str) -> None:
     error_of(source, shop.url(name))
     hits = shop.hits[name]
     error_of(source, shop.url(name))
@@ -216,7 +216,7 @@ def test_failures_are_not_kept(tmp_path: Path, shop: Shop, source: PictureSource
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
-def test_errors_that_may_pass_are_tried_again(shop: Shop, source: PictureSource) -> None:
+def test_transient_errors_are_retried(shop: Shop, source: PictureSource) -> None:
     assert source.read_many([shop.url("busy")]) == [b"at last"]
     assert shop.hits["busy"] == 3
 
@@ -232,7 +232,9 @@ def test_errors_that_may_pass_are_tried_again(shop: Shop, source: PictureSource)
         ("short", "a failed connection (peer closed connection without sending complete message body"),
     ],
 )
-def test_they_are_given_up_after_the_last_retry(shop: Shop, source: PictureSource, name: str, found: str) -> None:
+def test_transient_errors_are_final_after_the_last_retry(
+    shop: Shop, source: PictureSource, name: str, found: str
+) -> None:
     assert error_of(source, shop.url(name)).startswith(f"{shop.url(name)}: expected a picture, found {found}")
     assert shop.hits[name] == 3
 
@@ -247,7 +249,7 @@ def test_they_are_given_up_after_the_last_retry(shop: Shop, source: PictureSourc
         ("endless", "expected a picture of at most 1,000 bytes, found more; shrink it or raise max_image_bytes"),
     ],
 )
-def test_final_answers_are_asked_for_once(shop: Shop, source: PictureSource, name: str, message: str) -> None:
+def test_final_errors_are_not_retried(shop: Shop, source: PictureSource, name: str, message: str) -> None:
     assert error_of(source, shop.url(name)) == f"{shop.url(name)}: {message}"
     assert shop.hits[name] == 1
 
@@ -261,9 +263,9 @@ def test_redirects(shop: Shop, source: PictureSource) -> None:
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("stall", "no answer within 0.2 s in 2 attempts"), ("drip", "an answer not whole within 0.2 s in 2 attempts")],
+    [("stall", "no answer within 0.2 s in 2 attempts"), ("drip", "an incomplete answer within 0.2 s in 2 attempts")],
 )
-def test_a_stalled_server_is_given_up(tmp_path: Path, shop: Shop, name: str, found: str) -> None:
+def test_a_stalled_server_times_out(tmp_path: Path, shop: Shop, name: str, found: str) -> None:
     with PictureSource(tmp_path, tmp_path / "cache", replace(FAST, timeout_s=0.2, num_retries=1)) as source:
         stalled, good = source.read_many([shop.url(name), shop.url("good-neighbour")])
     assert found in str(stalled)
@@ -281,7 +283,7 @@ def test_no_server_at_all(tmp_path: Path, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[::1/1.jpg", "http://a\u0300..b/1.jpg", "https://x:99999999/1.jpg"])
-def test_an_address_that_is_none(source: PictureSource, url: str) -> None:
+def test_an_invalid_address(source: PictureSource, url: str) -> None:
     assert error_of(source, url).startswith(f"{url}: expected ")
 
 

@@ -1,4 +1,4 @@
-"""Bearer tokens at the door, and that nobody gets to read one."""
+"""Authentication by bearer tokens, and that no token reaches any output."""
 
 import signal
 import subprocess
@@ -47,14 +47,14 @@ def with_token(token: str) -> tuple[tuple[str, str]]:
     return (("authorization", f"Bearer {token}"),)
 
 
-def refused(call) -> grpc.RpcError:
+def rejected(call) -> grpc.RpcError:
     with pytest.raises(grpc.RpcError) as caught:
         call()
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
     return caught.value
 
 
-def test_the_right_token_is_let_in_whatever_the_spelling_of_its_scheme(stub: classifier_pb2_grpc.ProductClassifierStub):
+def test_a_valid_token_is_accepted_whatever_the_case_of_its_scheme(stub: classifier_pb2_grpc.ProductClassifierStub):
     for metadata in (with_token(OLD), (("authorization", f"bearer  {OLD} "),)):
         assert len(stub.Classify(ONE_PRODUCT, timeout=30, metadata=metadata).classifications) == 1
 
@@ -70,10 +70,10 @@ def test_the_right_token_is_let_in_whatever_the_spelling_of_its_scheme(stub: cla
     ],
     ids=["none", "wrong", "cut", "basic", "bare"],
 )
-def test_others_are_unauthenticated_and_learn_nothing(
+def test_other_calls_are_unauthenticated_and_reveal_nothing(
     stub: classifier_pb2_grpc.ProductClassifierStub, metadata: tuple, text: str
 ):
-    error = refused(lambda: stub.Classify(ONE_PRODUCT, timeout=30, metadata=metadata))
+    error = rejected(lambda: stub.Classify(ONE_PRODUCT, timeout=30, metadata=metadata))
     assert error.details().startswith(text)
     info = error_details_pb2.ErrorInfo()
     [detail] = rpc_status.from_call(error).details
@@ -83,14 +83,14 @@ def test_others_are_unauthenticated_and_learn_nothing(
     assert WRONG not in str(rpc_status.from_call(error))
 
 
-def test_a_stream_is_refused_before_its_first_message(stub: classifier_pb2_grpc.ProductClassifierStub):
+def test_a_stream_is_rejected_before_its_first_message(stub: classifier_pb2_grpc.ProductClassifierStub):
     ended = threading.Event()
 
     def nothing_yet():
         ended.wait(30)
         yield from ()
 
-    refused(lambda: next(stub.ClassifyStream(nothing_yet(), timeout=30)))
+    rejected(lambda: next(stub.ClassifyStream(nothing_yet(), timeout=30)))
     ended.set()
 
 
@@ -99,8 +99,8 @@ def test_health_is_open_and_reflection_and_unknown_methods_are_not(channel: grpc
     assert health.Check(health_pb2.HealthCheckRequest(), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
     reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
-    refused(lambda: next(reflection.ServerReflectionInfo(iter([request]), timeout=30)))
-    refused(lambda: channel.unary_unary("/no/Such")(b"", timeout=30))
+    rejected(lambda: next(reflection.ServerReflectionInfo(iter([request]), timeout=30)))
+    rejected(lambda: channel.unary_unary("/no/Such")(b"", timeout=30))
 
 
 def test_tokens_are_rotated_without_a_restart(server: AisleServer, token_file: Path, caplog: pytest.LogCaptureFixture):
@@ -110,18 +110,18 @@ def test_tokens_are_rotated_without_a_restart(server: AisleServer, token_file: P
         def ask(token: str) -> pb.ClassifyResponse:
             return stub.Classify(ONE_PRODUCT, timeout=30, metadata=with_token(token))
 
-        refused(lambda: ask(NEW))
+        rejected(lambda: ask(NEW))
         replace(token_file, f"{OLD}\n\n{NEW}\n".encode())
         assert ask(OLD)
         assert ask(NEW)
         replace(token_file, f"{NEW}\n".encode())
-        refused(lambda: ask(OLD))
+        rejected(lambda: ask(OLD))
         replace(token_file, b"cut")
         assert ask(NEW)
-        refused(lambda: ask(OLD))
+        rejected(lambda: ask(OLD))
         replace(token_file, f"{OLD}\n".encode())
         assert ask(OLD)
-    assert caplog.text.count("the tokens in use stay: ") == 1
+    assert caplog.text.count("the current tokens stay in use: ") == 1
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_tokens_are_rotated_without_a_restart(server: AisleServer, token_file: P
     ],
     ids=["empty", "short", "space", "korean"],
 )
-def test_a_token_file_that_cannot_work_is_refused_without_quoting_it(tmp_path: Path, content: bytes, message: str):
+def test_an_invalid_token_file_is_refused_without_quoting_it(tmp_path: Path, content: bytes, message: str):
     path = tmp_path / "tokens"
     path.write_bytes(content)
     with pytest.raises(CredentialsError, match=message) as caught:
@@ -148,15 +148,15 @@ def test_a_missing_token_file_is_named(tmp_path: Path):
 
 
 def test_no_token_is_in_any_output(toy_bundle: Path, tmp_path: Path):
-    """Runs the command, provokes what can go wrong around tokens, and reads all that came out of it."""
+    """Run the command, provoke every error around tokens, and read all its output."""
     token_file = tmp_path / "tokens"
     token_file.write_text(OLD)
     flags = ["--bundle", str(toy_bundle), "--host", "127.0.0.1", "--port", "0", "--engine", "openvino"]
     command = [sys.executable, "-m", "server", *flags, "--token-file", str(token_file)]
-    said = []
+    output = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout:
-            said.append(line)
+            output.append(line)
             if "listening on" in line:
                 break
         with grpc.insecure_channel(line.split()[-1]) as channel:
@@ -165,14 +165,14 @@ def test_no_token_is_in_any_output(toy_bundle: Path, tmp_path: Path):
                 for request in (pb.ClassifyRequest(), pb.ClassifyRequest(model="no", products=[named("a")])):
                     with pytest.raises(grpc.RpcError) as caught:
                         stub.Classify(request, timeout=30, metadata=metadata)
-                    said += [caught.value.details(), str(rpc_status.from_call(caught.value))]
+                    output += [caught.value.details(), str(rpc_status.from_call(caught.value))]
             replace(token_file, f"{NEW}\nspoilt {OLD}".encode())
             assert stub.Classify(ONE_PRODUCT, timeout=30, metadata=with_token(OLD))
         process.send_signal(signal.SIGTERM)
-        said.append(process.stdout.read())
-    text = "".join(said)
-    assert "tokens cross the network readable" in text
-    assert "the tokens in use stay: " in text
+        output.append(process.stdout.read())
+    text = "".join(output)
+    assert "tokens cross the network in plain text" in text
+    assert "the current tokens stay in use: " in text
     assert [token for token in (OLD, NEW, WRONG) if token in text] == []
     assert OLD not in repr(vars(TokenFile(_written(tmp_path / "other", OLD))))
 

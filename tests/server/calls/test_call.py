@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from server.calls.call import Call, Calls
-from server.calls.call_pace import CallPace
+from server.calls.concurrency_limit import ConcurrencyLimit
 from server.errors import StoppingError, TooManyCallsError
 from server.event_loop import EventLoop
 
 
 class Context:
-    """What a call asks of grpc's context."""
+    """The part of grpc's context that a call uses."""
 
     def __init__(self, left_s: float | None = 5.0):
         self._left_s = left_s
@@ -28,114 +28,116 @@ def event_loop() -> Iterator[EventLoop]:
     event_loop.close()
 
 
-def test_a_wait_ends_from_any_thread_and_only_once(event_loop: EventLoop):
+def test_a_future_is_resolved_from_any_thread_and_only_once(event_loop: EventLoop):
     async def wait() -> list[str]:
         call = Call(0, event_loop)
-        done, failed = call.expect(), call.expect()
-        call.finish(done)
-        call.finish(done, ValueError("too late"))
-        await asyncio.to_thread(call.finish, failed, ValueError("broken"))
-        told = await asyncio.gather(done, failed, return_exceptions=True)
-        assert not call._waiting  # a stream waits again and again for as long as it lasts
-        return [str(one) for one in told]
+        done, failed = call.create_future(), call.create_future()
+        call.resolve(done)
+        call.resolve(done, ValueError("too late"))
+        await asyncio.to_thread(call.resolve, failed, ValueError("broken"))
+        outcomes = await asyncio.gather(done, failed, return_exceptions=True)
+        assert not call._waiting  # a stream awaits futures for as long as it lasts
+        return [str(one) for one in outcomes]
 
     assert event_loop.run(wait()) == ["None", "broken"]
 
 
-def test_a_call_that_is_cut_waits_no_more(event_loop: EventLoop):
-    async def cut() -> list[BaseException | None]:
+def test_an_aborted_call_waits_no_more(event_loop: EventLoop):
+    async def abort() -> list[BaseException | None]:
         call = Call(0, event_loop)
-        waiting = call.expect()
-        call.cut()
-        return list(await asyncio.gather(waiting, call.expect(), return_exceptions=True))
+        waiting = call.create_future()
+        call.abort()
+        return list(await asyncio.gather(waiting, call.create_future(), return_exceptions=True))
 
-    for error in event_loop.run(cut()):
+    for error in event_loop.run(abort()):
         assert isinstance(error, StoppingError)
         assert "had to stop before the answer was ready" in str(error)
 
 
-def test_a_call_over_the_limit_is_refused_until_another_ends(event_loop: EventLoop):
-    async def enter() -> None:
+def test_a_call_over_the_limit_is_rejected_until_another_ends(event_loop: EventLoop):
+    async def begin() -> None:
         calls = Calls(1, event_loop)
-        call = await calls.enter(Context())
-        expected = r"as this server takes \(1\) or answers in time; wait and send it again"
+        call = await calls.begin(Context())
+        expected = (
+            r"at its limit of calls in flight \(1, or those it can answer in time\); send the request again later"
+        )
         with pytest.raises(TooManyCallsError, match=expected):
-            await calls.enter(Context())
-        calls.leave(call)
-        await calls.enter(Context())
+            await calls.begin(Context())
+        calls.end(call)
+        await calls.begin(Context())
 
-    event_loop.run(enter())
+    event_loop.run(begin())
 
 
 @pytest.mark.parametrize("left_s", [None, 5.0])
 def test_a_call_knows_its_deadline(event_loop: EventLoop, left_s: float | None):
     async def deadline_s() -> float:
-        return (await Calls(1, event_loop).enter(Context(left_s))).deadline_s
+        return (await Calls(1, event_loop).begin(Context(left_s))).deadline_s
 
     expected = math.inf if left_s is None else time.perf_counter() + left_s
     assert event_loop.run(deadline_s()) == pytest.approx(expected, abs=1)
 
 
-def test_a_closed_server_waits_for_its_calls_and_takes_no_more(event_loop: EventLoop):
+def test_a_closed_server_waits_for_its_calls_and_accepts_no_more(event_loop: EventLoop):
     async def close() -> list[bool]:
         calls = Calls(2, event_loop)
-        call = await calls.enter(Context())
+        call = await calls.begin(Context())
         in_time = [await calls.close(timeout_s=0.01)]
         with pytest.raises(StoppingError, match="the server is stopping; send the request to another one"):
-            await calls.enter(Context())
-        asyncio.get_running_loop().call_later(0.01, calls.leave, call)
+            await calls.begin(Context())
+        asyncio.get_running_loop().call_later(0.01, calls.end, call)
         return [*in_time, await calls.close(timeout_s=10), await calls.close(timeout_s=0)]
 
     assert event_loop.run(close()) == [False, True, True]
 
 
-def test_refusals_are_held_while_the_connections_close(event_loop: EventLoop):
+def test_rejections_are_held_while_the_connections_close(event_loop: EventLoop):
     async def hold() -> None:
         calls = Calls(1, event_loop)
         await calls.close(0)
-        await calls.hold_refusals()
-        refused = asyncio.ensure_future(calls.enter(Context()))
+        await calls.hold_rejections()
+        rejected = asyncio.ensure_future(calls.begin(Context()))
         await asyncio.sleep(0.01)
-        assert not refused.done()
-        calls.let_refusals_go()
+        assert not rejected.done()
+        calls.release_rejections()
         with pytest.raises(StoppingError):
-            await refused
+            await rejected
 
     event_loop.run(hold())
 
 
-def test_streams_do_not_count_where_the_pace_does(event_loop: EventLoop):
-    """They last: of many in flight none would ever be answered."""
-    pace = CallPace()
+def test_streams_do_not_count_in_the_concurrency_limit(event_loop: EventLoop):
+    """Streams are long-lived, so that their number says nothing about the time of a call."""
+    limit = ConcurrencyLimit()
 
-    async def enter() -> list[int]:
-        calls = Calls(100, event_loop, pace)
-        streams = [await calls.enter(Context(), is_stream=True) for _ in range(50)]
-        call = await calls.enter(Context())
-        counts = [pace._num_in_flight, calls.num_in_flight]
+    async def begin() -> list[int]:
+        calls = Calls(100, event_loop, limit)
+        streams = [await calls.begin(Context(), is_stream=True) for _ in range(50)]
+        call = await calls.begin(Context())
+        counts = [limit._num_in_flight, calls.num_in_flight]
         for one in (*streams, call):
-            calls.leave(one)
-        return [*counts, pace._num_in_flight]
+            calls.end(one)
+        return [*counts, limit._num_in_flight]
 
-    assert event_loop.run(enter()) == [1, 51, 0]
+    assert event_loop.run(begin()) == [1, 51, 0]
 
 
-def test_more_than_the_pace_allows_are_refused_before_the_most(event_loop: EventLoop):
+def test_the_concurrency_limit_rejects_calls_below_the_most_calls(event_loop: EventLoop):
     time_s = 0.0
-    pace = CallPace(lambda: time_s)
+    limit = ConcurrencyLimit(lambda: time_s)
 
-    async def enter() -> None:
+    async def begin() -> None:
         nonlocal time_s
-        calls = Calls(100, event_loop, pace)
-        flood = [await calls.enter(Context()) for _ in range(50)]
+        calls = Calls(100, event_loop, limit)
+        flood = [await calls.begin(Context()) for _ in range(50)]
         for call in flood[:10]:  # 10 a second, 5 s allowed
             time_s += 0.1
             call.is_answered = True
-            calls.leave(call)
+            calls.end(call)
         while not calls.is_full:
-            await calls.enter(Context())
-        with pytest.raises(TooManyCallsError, match=r"takes \(100\) or answers in time"):
-            await calls.enter(Context())
+            await calls.begin(Context())
+        with pytest.raises(TooManyCallsError, match=r"calls in flight \(100, or those it can answer in time\)"):
+            await calls.begin(Context())
         assert calls.num_in_flight < 50
 
-    event_loop.run(enter())
+    event_loop.run(begin())

@@ -20,7 +20,7 @@ def tls(tmp_path: Path) -> TlsFolder:
 
 
 class Port:
-    """A bare grpc server that answers every call, to look at handshakes alone."""
+    """A bare grpc server that answers every call, to test handshakes alone."""
 
     def __init__(self, credentials: grpc.ServerCredentials):
         self._server = grpc.server(ThreadPoolExecutor(2))
@@ -48,15 +48,15 @@ def port(tls: TlsFolder) -> Iterator[Port]:
     port.stop()
 
 
-def refusal(port: Port, *pems: Path | None) -> grpc.StatusCode:
+def failed_code(port: Port, *pems: Path | None) -> grpc.StatusCode:
     with pytest.raises(grpc.RpcError) as caught:
         port.call(*pems)
     return caught.value.code()
 
 
-def test_a_caller_who_trusts_the_authority_is_answered_and_others_break_off(port: Port, tls: TlsFolder, tmp_path: Path):
+def test_a_caller_that_trusts_the_authority_is_answered_and_others_fail(port: Port, tls: TlsFolder, tmp_path: Path):
     assert port.call(tls.ca) == b"hello"
-    assert refusal(port, make_tls(tmp_path / "other").ca) == grpc.StatusCode.UNAVAILABLE
+    assert failed_code(port, make_tls(tmp_path / "other").ca) == grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_changed_certificate_is_used_by_the_next_connection(port: Port, tls: TlsFolder, tmp_path: Path):
@@ -64,7 +64,7 @@ def test_a_changed_certificate_is_used_by_the_next_connection(port: Port, tls: T
     old_ca.write_bytes(tls.ca.read_bytes())
     make_tls(tls.ca.parent)
     assert port.call(tls.ca) == b"hello"
-    assert refusal(port, old_ca) == grpc.StatusCode.UNAVAILABLE
+    assert failed_code(port, old_ca) == grpc.StatusCode.UNAVAILABLE
 
 
 @pytest.mark.parametrize("damage", ["no PEM", "another key", "no file"])
@@ -78,17 +78,17 @@ def test_a_damaged_change_leaves_the_certificate_in_use(
         replace(tls.private_key, b"half a k" if damage == "no PEM" else other)
     assert port.call(tls.ca) == b"hello"
     assert port.call(tls.ca) == b"hello"
-    assert caplog.text.count("the certificate in use stays: ") == 1
+    assert caplog.text.count("the current certificate stays in use: ") == 1
     assert "half a k" not in caplog.text
     assert "BEGIN" not in caplog.text
 
 
-def test_mutual_tls_wants_a_certificate_of_its_own_authority(tls: TlsFolder, tmp_path: Path):
+def test_mutual_tls_requires_a_certificate_of_its_own_authority(tls: TlsFolder, tmp_path: Path):
     caller, stranger = make_tls(tmp_path / "caller", "shop"), make_tls(tmp_path / "stranger", "shop")
     port = Port(TlsFiles(tls.certificate, tls.private_key, caller.ca).credentials())
     assert port.call(tls.ca, caller.private_key, caller.certificate) == b"hello"
-    assert refusal(port, tls.ca) == grpc.StatusCode.UNAVAILABLE
-    assert refusal(port, tls.ca, stranger.private_key, stranger.certificate) == grpc.StatusCode.UNAVAILABLE
+    assert failed_code(port, tls.ca) == grpc.StatusCode.UNAVAILABLE
+    assert failed_code(port, tls.ca, stranger.private_key, stranger.certificate) == grpc.StatusCode.UNAVAILABLE
     port.stop()
 
 

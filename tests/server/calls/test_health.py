@@ -27,7 +27,7 @@ def health(event_loop: EventLoop) -> Health:
 
 @pytest.fixture
 def stub(health: Health, event_loop: EventLoop) -> Iterator[health_pb2_grpc.HealthStub]:
-    """Of a real server with nothing but health."""
+    """A stub of a real server with the health service alone."""
 
     async def start() -> tuple[grpc.aio.Server, int]:
         server = grpc.aio.server()
@@ -56,41 +56,41 @@ def test_a_name_serves_from_serve_on_and_an_unknown_one_is_not_found(health: Hea
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_a_watch_hears_of_changes_only_and_in_order(health: Health, stub: health_pb2_grpc.HealthStub):
+def test_a_watch_receives_changes_only_and_in_order(health: Health, stub: health_pb2_grpc.HealthStub):
     health.serve()
     watch = stub.Watch(of("shop"), timeout=30)
     assert next(watch).status == SERVING
     for is_serving in (True, False, False, True):
-        health.tell("shop", is_serving)
-    health.tell("", False)
+        health.set_serving("shop", is_serving)
+    health.set_serving("", False)
     health.stop()
-    health.tell("shop", True)  # too late
+    health.set_serving("shop", True)  # too late
     health.end_watches()
     assert [response.status for response in watch] == [NOT_SERVING, SERVING, NOT_SERVING]
 
 
-def test_a_name_that_goes_is_unknown_and_one_that_comes_serves(health: Health, stub: health_pb2_grpc.HealthStub):
+def test_a_removed_name_is_unknown_and_a_new_one_is_serving(health: Health, stub: health_pb2_grpc.HealthStub):
     health.serve()
     gone, new = stub.Watch(of("shop"), timeout=30), stub.Watch(of("mall"), timeout=30)
     assert [next(gone).status, next(new).status] == [SERVING, SERVICE_UNKNOWN]
-    health.follow(["mall"])
+    health.set_names(["mall"])
     assert [next(gone).status, next(new).status] == [SERVICE_UNKNOWN, SERVING]
     with pytest.raises(grpc.RpcError) as caught:
         stub.Check(of("shop"), timeout=30)
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
-    health.tell("shop", True)  # nobody's business any more
+    health.set_serving("shop", True)  # no longer a known name
     assert stub.Check(of(""), timeout=30).status == SERVING
 
 
-def test_watchers_who_leave_while_a_status_changes_lock_nobody_up(health: Health, stub: health_pb2_grpc.HealthStub):
+def test_watchers_that_leave_during_a_change_block_no_other(health: Health, stub: health_pb2_grpc.HealthStub):
     is_done = threading.Event()
 
-    def change_on_and_on() -> None:
+    def change_repeatedly() -> None:
         while not is_done.is_set():
-            health.tell("shop", True)
-            health.tell("shop", False)
+            health.set_serving("shop", True)
+            health.set_serving("shop", False)
 
-    changing = threading.Thread(target=change_on_and_on)
+    changing = threading.Thread(target=change_repeatedly)
     changing.start()
     for _ in range(50):
         watch = stub.Watch(of("shop"), timeout=30)

@@ -26,19 +26,19 @@ def test_image_features_come_as_float32():
 
 
 @pytest.mark.parametrize("message", [pb.Product(image=b""), pb.Product(image_features=pb.ImageFeatures())])
-def test_a_picture_of_nothing_is_no_picture(message: pb.Product):
+def test_an_empty_picture_is_no_picture(message: pb.Product):
     assert not parse_product(message, 8).has_image
 
 
 @pytest.mark.parametrize("field", ["product_id", "product_name", "mall_category", "brand", "maker"])
-def test_each_text_has_a_longest_length_in_characters(field: str):
+def test_each_text_has_a_limit_of_characters(field: str):
     assert getattr(parse_product(pb.Product(**{field: "가" * 8}), 8), field) == "가" * 8
     with pytest.raises(FieldError, match="expected at most 8 characters, found 9; cut the text") as caught:
         parse_product(pb.Product(**{field: "가" * 9}), 8)
     assert caught.value.field == field
 
 
-def test_a_wrong_product_stays_in_its_place():
+def test_a_wrong_product_becomes_an_error_at_its_position():
     request = pb.ClassifyRequest(products=[{"product_name": "a"}, {"product_name": "a" * 9}, {"product_name": "b"}])
     items = parse_request(request, SETTINGS).items
     assert (items[0], items[2]) == (Product("", "a"), Product("", "b"))
@@ -67,14 +67,14 @@ def test_top_k_of_zero_means_five(top_k: int, expected: int):
         ),
     ],
 )
-def test_a_wrong_request_is_refused_with_every_field_that_is_wrong(num_products: int, top_k: int, expected: list):
+def test_a_wrong_request_is_rejected_with_every_wrong_field(num_products: int, top_k: int, expected: list):
     request = pb.ClassifyRequest(products=[pb.Product(product_name="a")] * num_products, top_k=top_k)
     with pytest.raises(RequestError) as caught:
         parse_request(request, SETTINGS)
     assert list(caught.value.violations) == expected
 
 
-def test_a_mask_has_a_longest_length_too():
+def test_a_mask_has_a_limit_of_characters_too():
     request = pb.ClassifyRequest(products=[pb.Product(product_name="a")], mask_parent="가" * 8)
     assert parse_request(request, SETTINGS).mask_parent == "가" * 8
     request.mask_parent += "가"

@@ -21,7 +21,7 @@ async def queued(messages: "asyncio.Queue[int | None]") -> AsyncIterator[int]:
         yield message
 
 
-def test_answers_come_in_order_though_the_first_is_done_last():
+def test_answers_come_in_order_although_the_first_is_done_last():
     async def run() -> list[int]:
         last_done = asyncio.Event()
 
@@ -49,7 +49,7 @@ def test_no_more_is_read_than_the_window_holds():
         answers = answer_in_order(requests(), echo, 2, asyncio.Event())
         assert await anext(answers) == 0
         await asyncio.sleep(0.01)
-        assert num_read == 3  # two in the window, one in the reader's hand
+        assert num_read == 3  # two in the window, one just read
         assert [answer async for answer in answers] == list(range(1, 100))
 
     asyncio.run(run())
@@ -68,7 +68,7 @@ def test_a_caller_may_wait_for_each_answer_before_the_next_message():
     asyncio.run(run())
 
 
-def test_a_caller_who_leaves_ends_the_answers_under_way():
+def test_a_cancelled_stream_cancels_the_answers_in_progress():
     async def run() -> list[str]:
         ended: list[str] = []
 
@@ -94,7 +94,7 @@ def test_a_caller_who_leaves_ends_the_answers_under_way():
     assert asyncio.run(run()) == ["cancelled"] * 3
 
 
-def test_stopping_answers_what_was_read_and_says_so():
+def test_stopping_answers_the_messages_already_read_and_ends_with_an_error():
     async def run() -> None:
         messages: asyncio.Queue[int | None] = asyncio.Queue()
         stopping = asyncio.Event()

@@ -26,7 +26,7 @@ def test_pictures_come_back_in_order_and_a_broken_one_as_its_error(num_threads: 
 
 
 @pytest.mark.parametrize(("num_threads", "is_own"), [(1, True), (2, False)])
-def test_one_thread_is_the_callers(num_threads: int, is_own: bool):
+def test_a_single_thread_is_the_callers(num_threads: int, is_own: bool):
     threads: list[threading.Thread] = []
     decoder = Decoder(lambda _: threads.append(threading.current_thread()), num_threads)
     decoder.decode(PRODUCTS[:1])
@@ -34,18 +34,18 @@ def test_one_thread_is_the_callers(num_threads: int, is_own: bool):
     assert (threads == [threading.current_thread()]) is is_own
 
 
-def test_threads_of_its_own_decode_side_by_side():
+def test_a_thread_pool_decodes_in_parallel():
     together = threading.Barrier(2, timeout=30)
 
     def decode(_: Product) -> None:
-        together.wait()  # breaks when the other does not come
+        together.wait()  # fails unless both threads arrive
 
     decoder = Decoder(decode, 2)
     assert decoder.decode(PRODUCTS[:2]) == [None, None]
     decoder.close()
 
 
-def test_what_is_no_fault_of_the_picture_goes_up():
+def test_an_error_other_than_a_picture_error_is_raised():
     def decode(_: Product) -> None:
         raise MemoryError("no memory")
 

@@ -1,14 +1,14 @@
 from server.inference.engine_runs import EngineRuns
 
 
-def test_a_run_hangs_when_it_was_seen_for_longer_than_it_may():
+def test_a_run_hangs_when_it_is_seen_for_longer_than_the_timeout():
     runs = EngineRuns()
     with runs.run("text"):
         assert [runs.hanging(1.0, 0.6) for _ in range(3)] == [None, None, "text"]  # seen for 0, 0.6 and 1.2 s
     assert runs.hanging(1.0, 0.6) is None
 
 
-def test_each_run_has_a_time_of_its_own():
+def test_each_run_is_timed_separately():
     runs = EngineRuns()
     with runs.run("picture"):
         assert runs.hanging(1.0, 0.8) is None

@@ -14,7 +14,7 @@ def features(value: float) -> np.ndarray:
     return np.full(4, value, np.float32)
 
 
-def test_a_picture_that_comes_again_has_its_features():
+def test_a_cached_picture_has_its_features():
     cache = FeatureCache(10 * ENTRY_BYTES)
     cache.put(b"shirt", features(1))
     np.testing.assert_array_equal(cache.get(b"shirt"), features(1))
@@ -22,7 +22,7 @@ def test_a_picture_that_comes_again_has_its_features():
     assert cache.counts == {"hit": 1, "miss": 1}
 
 
-def test_the_longest_unused_make_room_and_the_limit_holds():
+def test_the_least_recently_used_are_evicted_and_the_limit_holds():
     cache = FeatureCache(2 * ENTRY_BYTES)
     cache.put(b"1", features(1))
     cache.put(b"2", features(2))
@@ -32,14 +32,14 @@ def test_the_longest_unused_make_room_and_the_limit_holds():
     assert cache.num_bytes == 2 * ENTRY_BYTES
 
 
-def test_features_larger_than_the_cache_are_left_out():
+def test_features_larger_than_the_cache_are_not_stored():
     cache = FeatureCache(ENTRY_BYTES - 1)
     cache.put(b"shirt", features(1))
     assert cache.get(b"shirt") is None
     assert cache.num_bytes == 0
 
 
-def test_without_room_nothing_is_counted():
+def test_a_cache_that_is_off_counts_nothing():
     cache = FeatureCache(0)
     cache.put(b"shirt", features(1))
     assert cache.get(b"shirt") is None
@@ -71,7 +71,7 @@ def test_a_served_picture_is_encoded_once_and_answered_the_same(fresh_server, fr
     assert lanes.feature_cache.counts == {"hit": 1, "miss": 1}
 
 
-def test_a_broken_picture_is_never_kept(fresh_server, fresh_stub):
+def test_a_broken_picture_is_never_cached(fresh_server, fresh_stub):
     request = pb.ClassifyRequest(products=[{"product_name": "red shirt", "image": b"no picture"}])
     for _ in range(2):
         assert fresh_stub.Classify(request, timeout=30).classifications[0].HasField("error")

@@ -1,4 +1,4 @@
-"""What shares a batch and what does not."""
+"""Batches of the text and picture lanes: mixed options, broken pictures and warm-up."""
 
 import threading
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def item(name: str, top_k: int, all_heads: bool = False) -> Item:
     return Item(Product("", product_name=name), top_k, all_heads)
 
 
-def test_a_demanding_neighbour_changes_no_answer(lanes: Lanes) -> None:
+def test_other_options_in_the_batch_change_no_answer(lanes: Lanes) -> None:
     demanding = [item("red shirt", 1), item("blue shoe", 3, all_heads=True)]
     together = lanes.text.submit(demanding, 10).result(30).results
     alone = [lanes.text.submit([one], 10).result(30).results[0] for one in demanding]
@@ -43,7 +43,7 @@ def test_a_demanding_neighbour_changes_no_answer(lanes: Lanes) -> None:
     assert [len(one.categories) for one in alone if not isinstance(one, Exception)] == [1, 3]
 
 
-def test_a_neighbour_with_a_mask_or_words_changes_no_answer(lanes: Lanes) -> None:
+def test_a_mask_or_words_in_the_batch_change_no_other_answer(lanes: Lanes) -> None:
     shirts = find_sub_tree(lanes.predictor.bundle.taxonomy, "의류>상의")
     clothes = find_sub_tree(lanes.predictor.bundle.taxonomy, "의류")
     product = Product("", product_name="게이밍 laptop")
@@ -86,7 +86,7 @@ def test_every_size_is_run_on_every_stream_before_the_first_caller(
     assert sorted(sizes) == sorted([*range(1, engine.max_images + 1)] * 2)
 
 
-def test_a_broken_picture_costs_no_neighbour_and_all_learn_what_decoding_took(lanes: Lanes, jpeg: bytes) -> None:
+def test_a_broken_picture_affects_no_other_item_and_all_report_the_decoding_time(lanes: Lanes, jpeg: bytes) -> None:
     products = [Product(str(i), product_name="red shirt", image=jpeg) for i in range(3)]
     products[1] = Product("1", product_name="red shirt", image=jpeg[: len(jpeg) // 2])
     items = [Item(product, 1, False) for product in products]
@@ -107,7 +107,7 @@ def test_a_batch_of_broken_pictures_runs_no_program(lanes: Lanes, monkeypatch: p
 
 
 @pytest.mark.parametrize(("device", "expected"), [("CPU", 1), ("GPU (jax)", 16)])
-def test_a_gpu_is_fed_by_all_cores(
+def test_a_gpu_gets_pictures_decoded_by_all_cores(
     toy_bundle: Path, monkeypatch: pytest.MonkeyPatch, device: str, expected: int
 ) -> None:
     monkeypatch.setattr("server.inference.lanes.usable_cores", lambda: 16)
@@ -120,9 +120,7 @@ def test_a_gpu_is_fed_by_all_cores(
     assert asked == [expected, 3]
 
 
-def test_decoding_is_no_hang_however_long_it_takes(
-    toy_bundle: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slow_decoding_does_not_count_as_a_hang(toy_bundle: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor.open(toy_bundle, "openvino")
     decode, entered, released = predictor.decode, threading.Event(), threading.Event()
 

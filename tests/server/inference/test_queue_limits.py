@@ -9,35 +9,35 @@ def limits() -> QueueLimits:
     return QueueLimits("picture", max_items=3, max_bytes=100, wait_s=lambda: 2.5)
 
 
-def test_places_are_counted_in_items(limits: QueueLimits):
-    limits.take(2, 10)
+def test_a_full_queue_of_items_rejects_more(limits: QueueLimits):
+    limits.reserve(2, 10)
     with pytest.raises(
-        QueueFullError, match="the picture queue has no room for 2 more, 2 of 3 places are taken; wait and send"
+        QueueFullError, match="the picture queue is full: it holds 2 of 3 items, 2 more do not fit; wait and send"
     ):
-        limits.take(2, 10)
-    limits.give_back(2, 10)
-    limits.take(3, 10)
+        limits.reserve(2, 10)
+    limits.release(2, 10)
+    limits.reserve(3, 10)
 
 
-def test_places_are_counted_in_bytes(limits: QueueLimits):
-    limits.take(1, 60)
-    with pytest.raises(QueueFullError, match="no room for 41 bytes more, 60 of 100 bytes are taken; wait and send"):
-        limits.take(1, 41)
-    limits.take(1, 40)
+def test_a_full_queue_of_bytes_rejects_more(limits: QueueLimits):
+    limits.reserve(1, 60)
+    with pytest.raises(QueueFullError, match="full: it holds 60 of 100 bytes, 41 more do not fit; wait and send"):
+        limits.reserve(1, 41)
+    limits.reserve(1, 40)
     assert (limits.items, limits.num_bytes) == (2, 100)
 
 
-def test_a_request_of_any_bytes_is_taken_where_nothing_waits(limits: QueueLimits):
-    """Or it would be refused for good."""
-    limits.take(1, 1000)
+def test_an_empty_queue_accepts_a_request_of_any_size(limits: QueueLimits):
+    """It would be rejected forever otherwise."""
+    limits.reserve(1, 1000)
     with pytest.raises(QueueFullError):
-        limits.take(1, 1)
-    limits.give_back(1, 1000)
-    limits.take(1, 1)
+        limits.reserve(1, 1)
+    limits.release(1, 1000)
+    limits.reserve(1, 1)
 
 
-def test_the_refused_learn_how_long_the_queue_is(limits: QueueLimits):
-    limits.take(3, 3)
+def test_the_retry_delay_is_the_expected_wait(limits: QueueLimits):
+    limits.reserve(3, 3)
     with pytest.raises(QueueFullError) as caught:
-        limits.take(1, 1)
+        limits.reserve(1, 1)
     assert caught.value.retry_after_s == 2.5

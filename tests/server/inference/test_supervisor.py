@@ -1,4 +1,4 @@
-"""A real server whose engine fails or hangs: the truth in health, and a new engine."""
+"""A real server whose engine fails or hangs: health shows it, and the engine is restarted."""
 
 import shutil
 import threading
@@ -27,7 +27,7 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class FaultyEngine:
-    """An engine that raises or hangs with whatever it is given, while it is told to."""
+    """An engine that raises or hangs for any input, while `fault` is set."""
 
     def __init__(self, engine: Engine):
         self.name = engine.name
@@ -61,7 +61,7 @@ class FaultyEngine:
 
 @pytest.fixture
 def bundle(toy_bundle: Path, tmp_path: Path) -> Path:
-    """A copy to damage."""
+    """A copy of the bundle, to be damaged."""
     return Path(shutil.copytree(toy_bundle, tmp_path / "shop" / "1"))
 
 
@@ -74,7 +74,7 @@ def settings(bundle: Path) -> ServerSettings:
 
 @pytest.fixture
 def engine(fresh_server: AisleServer) -> Iterator[FaultyEngine]:
-    """Takes the place of the served model's engine."""
+    """A faulty engine in place of the served model's own."""
     predictor = next(iter(fresh_server.models)).predictor
     engine = predictor.engine = FaultyEngine(predictor.engine)
     yield engine
@@ -83,7 +83,7 @@ def engine(fresh_server: AisleServer) -> Iterator[FaultyEngine]:
 
 @pytest.fixture
 def watches(fresh_server: AisleServer, fresh_channel: grpc.Channel) -> list[Iterator[health_pb2.HealthCheckResponse]]:
-    """Health of the server and of its model as they change, the first SERVING taken."""
+    """Watches of the health of the server and of its model, after the first SERVING."""
     model = next(iter(fresh_server.models)).name
     stub = health_pb2_grpc.HealthStub(fresh_channel)
     names = ("", f"{SERVICE_NAME}/{model}")
@@ -112,7 +112,7 @@ def test_an_engine_that_fails_with_everything_is_replaced(
     assert all(c.HasField("prediction") for c in ask(fresh_stub, *products).classifications)
 
 
-def test_an_engine_that_hangs_is_replaced_and_what_it_held_is_unavailable(
+def test_an_engine_that_hangs_is_replaced_and_its_requests_are_unavailable(
     engine: FaultyEngine, fresh_stub: Stub, fresh_server: AisleServer, watches
 ):
     model = next(iter(fresh_server.models))
@@ -128,7 +128,7 @@ def test_an_engine_that_hangs_is_replaced_and_what_it_held_is_unavailable(
     assert [next(watch).status for watch in watches] == [SERVING, SERVING]
     assert ask(fresh_stub, named("shirt")).classifications[0].HasField("prediction")
     assert model.predictor.engine is not engine
-    engine.released.set()  # what the old one still says reaches nobody
+    engine.released.set()  # late results of the old engine are dropped
     assert ask(fresh_stub, named("shirt")).classifications[0].HasField("prediction")
 
 
@@ -151,7 +151,7 @@ def test_an_engine_that_cannot_be_opened_is_tried_again(
     assert ask(fresh_stub, named("shirt")).classifications[0].HasField("prediction")
 
 
-def test_a_server_stops_though_its_engine_is_down(bundle: Path, fresh_server: AisleServer, fresh_stub: Stub, watches):
+def test_a_server_stops_although_its_engine_is_down(bundle: Path, fresh_server: AisleServer, fresh_stub: Stub, watches):
     predictor = next(iter(fresh_server.models)).predictor
     engine = predictor.engine = FaultyEngine(predictor.engine)
     (bundle / "manifest.json").unlink()
@@ -162,8 +162,8 @@ def test_a_server_stops_though_its_engine_is_down(bundle: Path, fresh_server: Ai
     fresh_server.stop(grace_s=5)
 
 
-def test_the_time_of_a_batch_is_what_the_watch_has_seen(bundle: Path, settings: ServerSettings):
-    """So that a process that was stopped and goes on does not take its engines for dead."""
+def test_the_time_of_a_batch_is_the_sum_of_polls(bundle: Path, settings: ServerSettings):
+    """A process that was paused and continues must not take its engines for hanging."""
     predictor = Predictor.open(bundle, "openvino")
     engine = predictor.engine = FaultyEngine(predictor.engine)
     lanes = Lanes(predictor, settings)
@@ -180,7 +180,7 @@ def test_the_time_of_a_batch_is_what_the_watch_has_seen(bundle: Path, settings: 
     lanes.close()
 
 
-def test_attempts_come_apart_and_together_again_after_a_calm_time():
+def test_delays_between_attempts_grow_and_reset_after_a_time_without_failures():
     now_s = 0.0
     backoff = Backoff(lambda: now_s)
     delays_s = [backoff.next_delay_s() for _ in range(9)]

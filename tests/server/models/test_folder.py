@@ -27,7 +27,7 @@ def test_the_versions_of_each_model_are_found_the_newest_first(tmp_path: Path):
     assert scan_models(tmp_path).versions["mall"][0].path == tmp_path / "mall/1"
 
 
-def test_folders_without_a_manifest_and_hidden_ones_are_passed_over(tmp_path: Path):
+def test_folders_without_a_manifest_and_hidden_ones_are_skipped(tmp_path: Path):
     for name in ("shop/1", "shop/.2.123.tmp", ".git/1"):
         add_manifest(tmp_path, name)
     (tmp_path / "shop/3").mkdir()
@@ -36,7 +36,7 @@ def test_folders_without_a_manifest_and_hidden_ones_are_passed_over(tmp_path: Pa
     assert versions(tmp_path) == {"shop": ["1"]}
 
 
-def test_a_folder_that_cannot_be_read_is_named_and_not_taken_for_an_empty_one(tmp_path: Path):
+def test_an_unreadable_folder_is_reported_and_does_not_count_as_empty(tmp_path: Path):
     missing = tmp_path / "missing"
     assert scan_models(missing).unreadable == {missing: "No such file or directory"}
     (tmp_path / "shop").mkdir()
@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_read_is_named_and_not_taken_for_an_empty_one(tm
     assert list(scan.versions) == ["mall"]
 
 
-def test_a_fingerprint_changes_with_the_files_and_not_by_itself(tmp_path: Path):
+def test_a_fingerprint_changes_only_with_the_files(tmp_path: Path):
     version = add_manifest(tmp_path, "shop/1")
     prints = [fingerprint(version)]
     assert fingerprint(version) == prints[0]

@@ -8,23 +8,23 @@ from server.models.loader import ModelLoader
 from server.settings import ServerSettings
 
 
-class CountedRests(Throttle):
-    """Counts its pauses."""
+class CountingThrottle(Throttle):
+    """A throttle that counts its pauses."""
 
     count = 0
 
-    def take(self) -> None:
+    def pause(self) -> None:
         self.count += 1
-        super().take()
+        super().pause()
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.01])
-def test_what_is_loaded_beside_calls_pauses_for_them_and_lets_them_go_first(
+def test_loading_beside_calls_is_throttled_and_has_a_lower_priority(
     ratio: float, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
     priorities: list[int] = []
     monkeypatch.setattr(model_loader, "lower_thread_priority", priorities.append)
-    throttle = CountedRests(ratio)
+    throttle = CountingThrottle(ratio)
     model = ModelLoader(ServerSettings(bundle=toy_bundle)).open(toy_bundle, throttle=throttle)
     model.pipeline.close()
     assert throttle.count > 5  # files, programs, batches

@@ -8,7 +8,7 @@ from server.models.registry import ModelRegistry, ServedModel, VersionState
 
 
 class CountedPipeline:
-    """Stands where a pipeline is closed; tells when."""
+    """A stand-in for a pipeline that records when it is closed."""
 
     def __init__(self) -> None:
         self.closed = threading.Event()
@@ -50,7 +50,7 @@ def test_a_lease_finds_the_newest_or_the_pinned_version():
         ("shop", "8", "model_version: expected 10 or 9 (or nothing) for shop, found '8'"),
     ],
 )
-def test_what_is_not_there_is_told_with_what_is(name: str, version: str, message: str):
+def test_an_unknown_model_or_version_is_reported_with_those_that_exist(name: str, version: str, message: str):
     registry = ModelRegistry()
     registry.publish("shop", [served("shop", "10"), served("shop", "9")])
     registry.publish("mall", [served("mall", "1")])
@@ -59,7 +59,7 @@ def test_what_is_not_there_is_told_with_what_is(name: str, version: str, message
     assert str(caught.value) == message
 
 
-def test_a_version_closes_after_its_last_lease_and_takes_no_new_one():
+def test_a_version_closes_after_its_last_lease_and_accepts_no_new_one():
     registry = ModelRegistry()
     old, new = served("shop", "1"), served("shop", "2")
     registry.publish("shop", [old])
@@ -75,7 +75,7 @@ def test_a_version_closes_after_its_last_lease_and_takes_no_new_one():
     assert closed(new).is_set()
 
 
-def test_a_lease_is_given_back_when_the_call_fails():
+def test_a_lease_is_released_when_the_call_fails():
     registry = ModelRegistry()
     model = served("shop", "1")
     registry.publish("shop", [model])
@@ -85,7 +85,7 @@ def test_a_lease_is_given_back_when_the_call_fails():
     assert closed(model).wait(20)
 
 
-def test_a_name_published_with_nothing_is_gone_and_versions_that_stay_stay_open():
+def test_publishing_no_version_removes_the_name_and_kept_versions_stay_open():
     registry = ModelRegistry()
     shop, mall_1, mall_2 = served("shop", "1"), served("mall", "1"), served("mall", "2")
     registry.publish("shop", [shop])
@@ -97,7 +97,7 @@ def test_a_name_published_with_nothing_is_gone_and_versions_that_stay_stay_open(
     assert not closed(mall_1).is_set()
 
 
-def test_states_tell_what_serves_what_can_be_pinned_and_what_was_refused():
+def test_states_list_serving_loaded_and_refused_versions():
     registry = ModelRegistry()
     registry.publish("shop", [served("shop", "2"), served("shop", "1")])
     refused = VersionState("shop", "3", "refused", "damaged")

@@ -26,7 +26,7 @@ def registry() -> Iterator[ModelRegistry]:
 
 @pytest.fixture
 def watcher(watch_settings: ServerSettings, models: Path, registry: ModelRegistry) -> ModelWatcher:
-    """Has loaded version 1; the tests poll by hand."""
+    """A watcher that has loaded version 1; the tests call `poll` themselves."""
     watcher = ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=1)
     watcher.load()
     return watcher
@@ -36,10 +36,10 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_a_version_is_looked_at_when_it_has_settled(
+def test_a_version_is_read_only_when_its_folder_stopped_changing(
     watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, caplog: pytest.LogCaptureFixture
 ):
-    """As `cp -r` copies: file by file, the manifest somewhere between them."""
+    """Copies a version file by file as `cp -r` does, the manifest in the middle."""
     version = models / "shop/2"
     files = [path for path in sorted(toy_bundle.rglob("*")) if path.is_file()]
     for file in files:
@@ -93,7 +93,7 @@ def test_removing_the_newest_version_rolls_back(
     assert errors(caplog) == []
 
 
-def test_a_version_taken_away_stays_while_the_one_before_cannot_be_served(
+def test_a_removed_version_stays_served_while_the_one_before_cannot_be_loaded(
     watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path
 ):
     add_version(toy_bundle, models / "shop/2")
@@ -116,13 +116,13 @@ def test_a_version_written_again_is_loaded_again(
     add_version(toy_bundle, models / "shop/1", metrics={"retrained": 1})
     _poll(watcher, 2)
     assert next(iter(registry)).predictor.bundle.metrics == {"retrained": 1}
-    damage(models / "shop/1")  # with the manifest it was loaded with: nothing new to load
+    damage(models / "shop/1")  # the manifest is the one it was loaded with, so nothing is loaded
     _poll(watcher, 3)
     assert registry.states == [VersionState("shop", "1", "serving")]
     assert errors(caplog) == []
 
 
-def test_pinned_versions_stay_loaded_as_many_as_the_settings_say(
+def test_as_many_versions_stay_loaded_as_the_settings_say(
     watch_settings: ServerSettings, models: Path, toy_bundle: Path, registry: ModelRegistry
 ):
     add_version(toy_bundle, models / "shop/2")
@@ -139,7 +139,7 @@ def test_pinned_versions_stay_loaded_as_many_as_the_settings_say(
     assert [state.version for state in registry.states] == ["2", "1"]
 
 
-def test_the_last_model_stays_when_its_folder_goes(
+def test_the_last_model_stays_served_when_its_folder_is_removed(
     watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, caplog: pytest.LogCaptureFixture
 ):
     add_version(toy_bundle, models / "mall/1")
@@ -152,26 +152,26 @@ def test_the_last_model_stays_when_its_folder_goes(
     assert serving(registry) == {"shop": "1"}
     assert errors(caplog) == [
         f"mall is gone from {models} and no longer served",
-        f"cannot follow {models}: it holds no model any more; what is served stays",
+        f"cannot read {models}: it holds no model any more; the served versions stay",
     ]
 
 
-def test_what_is_served_stays_while_the_disk_is_away(
+def test_served_versions_stay_while_the_disk_is_missing(
     watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, caplog: pytest.LogCaptureFixture
 ):
     away = models.with_name("away")
     models.rename(away)
     _poll(watcher, 4)
     assert serving(registry) == {"shop": "1"}
-    assert errors(caplog) == [f"cannot follow {models}: No such file or directory; what is served stays"]
+    assert errors(caplog) == [f"cannot read {models}: No such file or directory; the served versions stay"]
     away.rename(models)
     add_version(toy_bundle, models / "shop/2")
     _poll(watcher, 2)
     assert serving(registry) == {"shop": "2"}
 
 
-def test_files_overwritten_on_the_disk_harm_no_answer(watcher: ModelWatcher, registry: ModelRegistry, models: Path):
-    """A full disk leaves files cut off; an engine that still read from them would crash the process."""
+def test_overwritten_files_do_not_affect_answers(watcher: ModelWatcher, registry: ModelRegistry, models: Path):
+    """A full disk truncates files; an engine that still read from them would crash the process."""
     for file in (models / "shop/1").rglob("*"):
         if file.is_file():
             os.truncate(file, 0)
@@ -180,7 +180,7 @@ def test_files_overwritten_on_the_disk_harm_no_answer(watcher: ModelWatcher, reg
     next(iter(registry)).pipeline.warm_up()
 
 
-def test_any_fault_while_loading_is_a_refusal(
+def test_any_error_while_loading_refuses_the_version(
     watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def fail(*_arguments: object, **_options: object) -> None:
@@ -204,7 +204,9 @@ def test_a_version_that_changes_while_it_is_read_is_not_served(
     watcher.poll()
     with monkeypatch.context() as patch:
         warm_up = Pipeline.warm_up
-        patch.setattr(Pipeline, "warm_up", lambda pipeline, rest: (warm_up(pipeline, rest), damage(models / "shop/2")))
+        patch.setattr(
+            Pipeline, "warm_up", lambda pipeline, throttle: (warm_up(pipeline, throttle), damage(models / "shop/2"))
+        )
         watcher.poll()
     assert registry.states == [VersionState("shop", "1", "serving")]
     _poll(watcher, 2)
@@ -214,7 +216,7 @@ def test_a_version_that_changes_while_it_is_read_is_not_served(
 def test_a_stop_does_not_wait_for_the_pauses_of_a_version_that_arrives(
     watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(model_watcher, "_REST", 1e6)  # hours
+    monkeypatch.setattr(model_watcher, "_THROTTLE_RATIO", 1e6)  # hours
     watcher.start(0.01, lambda names: None)
     add_version(toy_bundle, models / "shop/2")
     wait_for(lambda: any(thread.name.startswith("loader") for thread in threading.enumerate()))
@@ -225,7 +227,7 @@ def test_a_stop_does_not_wait_for_the_pauses_of_a_version_that_arrives(
     assert serving(registry) == {"shop": "1"}
 
 
-def test_a_start_takes_the_newest_good_version(
+def test_a_start_loads_the_newest_valid_version(
     watch_settings: ServerSettings, models: Path, toy_bundle: Path, registry: ModelRegistry
 ):
     add_version(toy_bundle, models / "shop/2")

@@ -1,4 +1,4 @@
-"""What a real server tells Prometheus, against what it was sent."""
+"""The metrics of a real server, compared with the requests it was sent."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from model.prediction.answers import Prediction, ScoredCategory
 from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer, ListenError
-from server.inference.pipeline import Answered
+from server.inference.pipeline import RequestResult
 from server.settings import ServerSettings
 from server.telemetry.metrics import MAX_CATEGORIES, OTHER, Metrics
 from tests.server.support import (
@@ -68,7 +68,7 @@ def growth(server: AisleServer) -> Growth:
     return Growth(server)
 
 
-def test_durations_are_counted_once_an_answered_request(stub: Stub, growth: Growth, jpeg: bytes):
+def test_durations_are_counted_once_per_answered_request(stub: Stub, growth: Growth, jpeg: bytes):
     responses = [
         ask(stub, named("red shirt")),
         ask(stub, named("red shirt"), named("laptop")),
@@ -95,9 +95,9 @@ def test_products_are_counted_by_outcome_category_and_reason(stub: Stub, growth:
             expected["aisle_products_total", "toy", outcome, "1"] = count
     assert growth.found("aisle_products_total") == expected
     found = growth.found("aisle_answered_categories_total")
-    told = [prediction.categories[0].category.split(">")[0] for prediction in predictions]
+    best = [prediction.categories[0].category.split(">")[0] for prediction in predictions]
     assert found == {
-        ("aisle_answered_categories_total", category, *TOY): told.count(category) for category in set(told)
+        ("aisle_answered_categories_total", category, *TOY): best.count(category) for category in set(best)
     }
     assert growth.found("aisle_product_errors_total") == {
         ("aisle_product_errors_total", "toy", "INVALID_PICTURE", "1"): 1,
@@ -122,7 +122,7 @@ def test_calls_are_counted_by_code_and_rejections_by_reason(stub: Stub, growth: 
     }
 
 
-def test_a_caller_who_has_left_is_cancelled(
+def test_a_cancelled_call_is_counted_as_cancelled(
     server: AisleServer, stub: Stub, growth: Growth, monkeypatch: pytest.MonkeyPatch
 ):
     held = HeldEngine(server, monkeypatch)
@@ -132,10 +132,10 @@ def test_a_caller_who_has_left_is_cancelled(
     expected = {("aisle_calls_total", "CANCELLED", "Classify"): 1, ("aisle_rejections_total", "CALLER_LEFT"): 1}
     wait_for(lambda: growth.found("aisle_calls_total", "aisle_rejections_total") == expected)
     held.release()
-    ask(stub, named("a"))  # after the batch that was held, which the next test shall not find
+    ask(stub, named("a"))  # wait for the held batch, so that the next test does not count it
 
 
-def test_batches_and_queues_are_read_when_scraped(
+def test_batches_and_queues_are_read_at_each_scrape(
     server: AisleServer, stub: Stub, growth: Growth, monkeypatch: pytest.MonkeyPatch
 ):
     held = HeldEngine(server, monkeypatch)
@@ -182,10 +182,10 @@ def test_versions_and_their_states_follow_the_folder(
     server.stop(grace_s=5)
 
 
-def test_the_series_of_a_version_that_is_gone_stay_for_one_more_scrape(server: AisleServer):
+def test_the_series_of_an_unloaded_version_stay_for_one_more_scrape(server: AisleServer):
     [model] = server.models
     metrics = Metrics()
-    metrics.observe(model, Answered([], 0.0, 0.0, 0.0), pb.ClassifyResponse(), 0.1)
+    metrics.observe(model, RequestResult([], 0.0, 0.0, 0.0), pb.ClassifyResponse(), 0.1)
     count = ("aisle_request_duration_seconds_count", {"model": "toy", "version": "1"})
     for loaded, expected in (({TOY}, 1), (set(), 1), ({TOY}, 1), (set(), 1), (set(), None)):
         metrics.forget_unloaded(loaded)
@@ -201,7 +201,7 @@ def test_categories_beyond_the_limit_share_a_series(server: AisleServer, monkeyp
     outcomes: list[Prediction | Exception] = [
         Prediction("", (ScoredCategory(f"{name}>leaf", "", 1.0),), None, False, {}, np.zeros(1)) for name in names
     ]
-    metrics.observe(model, Answered(outcomes, 0.0, 0.0, 0.0), pb.ClassifyResponse(), 0.1)
+    metrics.observe(model, RequestResult(outcomes, 0.0, 0.0, 0.0), pb.ClassifyResponse(), 0.1)
     labels = {"model": "toy", "version": "1"}
     found = metrics.registry.get_sample_value
     assert found("aisle_answered_categories_total", {**labels, "category": "category 199"}) == 1
@@ -209,7 +209,7 @@ def test_categories_beyond_the_limit_share_a_series(server: AisleServer, monkeyp
     assert found("aisle_answered_categories_total", {**labels, "category": OTHER}) == 1
 
 
-def test_calls_without_a_token_are_counted_and_made_up_methods_are_not(toy_bundle: Path, tmp_path: Path):
+def test_calls_without_a_token_are_counted_and_unknown_methods_are_not(toy_bundle: Path, tmp_path: Path):
     token_file = tmp_path / "tokens"
     token_file.write_text(TOKEN)
     settings = ServerSettings(
@@ -228,7 +228,7 @@ def test_calls_without_a_token_are_counted_and_made_up_methods_are_not(toy_bundl
     server.stop(grace_s=5)
 
 
-def test_a_taken_metrics_port_is_refused(server: AisleServer, toy_bundle: Path):
+def test_a_metrics_port_in_use_is_an_error(server: AisleServer, toy_bundle: Path):
     settings = ServerSettings(
         bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", metrics_port=server.metrics_port
     )

@@ -1,4 +1,4 @@
-"""Spans of a real server, as a collector gets them by OTLP."""
+"""Spans of a real server, as a collector receives them by OTLP."""
 
 import asyncio
 import itertools
@@ -16,7 +16,7 @@ from model.errors import SettingsError
 from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer
-from server.inference.pipeline import Answered
+from server.inference.pipeline import RequestResult
 from server.settings import ServerSettings
 from server.telemetry.observer import open_tracing
 from server.telemetry.tracing import Tracing
@@ -28,7 +28,7 @@ PRODUCT = named("red shirt")
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps what it is sent."""
+    """A collector that stores the spans it receives."""
 
     def __init__(self) -> None:
         self.spans: list[trace_pb2.Span] = []
@@ -42,7 +42,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
 @pytest.fixture(scope="module")
 def collector(toy_bundle: Path, jpeg: bytes) -> Collector:
-    """After a server was asked three things, with the metadata of a traced caller, and stopped."""
+    """The collector after three requests of a traced caller, and after the server has stopped."""
     collector = Collector()
     receiver = grpc.server(ThreadPoolExecutor(1))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, receiver)
@@ -97,12 +97,12 @@ def test_a_call_is_a_span_under_that_of_its_caller_with_its_phases_end_to_end(co
         assert earlier.end_time_unix_nano == later.start_time_unix_nano
 
 
-def test_a_call_without_a_traceparent_begins_a_trace_and_tells_its_code(collector: Collector):
+def test_a_call_without_a_traceparent_begins_a_trace_with_its_code(collector: Collector):
     call = call_span(collector, "GetModel")
     assert call.trace_id.hex() != TRACE
     assert not call.parent_span_id
     assert attributes(call)["rpc.grpc.status_code"] == grpc.StatusCode.INVALID_ARGUMENT.value[0]
-    assert call.status.code == trace_pb2.Status.STATUS_CODE_UNSET  # the caller's fault, not ours
+    assert call.status.code == trace_pb2.Status.STATUS_CODE_UNSET  # caused by the caller, not by the server
 
 
 def test_the_messages_of_a_stream_are_answered_under_its_span(collector: Collector):
@@ -120,7 +120,7 @@ def exporter() -> InMemorySpanExporter:
     return InMemorySpanExporter()
 
 
-def test_a_fault_of_the_server_is_an_error(exporter: InMemorySpanExporter):
+def test_a_server_error_marks_the_span_as_an_error(exporter: InMemorySpanExporter):
     tracing = Tracing(exporter)
     for code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.NOT_FOUND):
         tracing.begin("service", "Method", []).end(code)
@@ -129,16 +129,16 @@ def test_a_fault_of_the_server_is_an_error(exporter: InMemorySpanExporter):
     assert exporter.get_finished_spans()[0].status.description == "INTERNAL"
 
 
-def test_a_span_is_the_parent_of_what_begins_while_it_is_entered(exporter: InMemorySpanExporter):
+def test_a_current_span_is_the_parent_of_spans_that_begin_within(exporter: InMemorySpanExporter):
     tracing = Tracing(exporter)
     call = tracing.begin("service", "Method", [])
-    answered = Answered([], 0.0, 0.0, 0.001)
+    result = RequestResult([], 0.0, 0.0, 0.001)
 
     async def add_phases() -> None:
-        tracing.add_phases(answered, 0.002)
+        tracing.add_phases(result, 0.002)
 
     async def run() -> None:
-        with call.entered():
+        with call.as_current():
             await add_phases()
             task = asyncio.create_task(add_phases())
         await task

@@ -22,14 +22,14 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> list[TrainCommand]:
-    """Takes the train commands that would have been run."""
+    """The train commands that would have been run."""
     commands: list[TrainCommand] = []
     monkeypatch.setattr(command_line, "_train", commands.append)
     return commands
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["--train", "t.csv"]])
-def test_an_unknown_command_tells_the_known_ones(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_lists_the_known_ones(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert (
         "usage: python -m training {train,predict,evaluate,quantize,add-category,export-onnx,tune,tune-worker} ..."
@@ -37,12 +37,12 @@ def test_an_unknown_command_tells_the_known_ones(arguments: list[str], capsys: p
     )
 
 
-def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_not_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "usage: python -m training" in capsys.readouterr().err
 
 
-def test_the_catalog_s_size_decides_the_defaults_flags_win_and_a_config_file_replaces_them(
+def test_the_size_of_the_catalog_sets_the_defaults_and_flags_or_a_config_file_override_them(
     given: list[TrainCommand], tmp_path: Path
 ) -> None:
     catalog, config = tmp_path / "shop.csv", tmp_path / "shop.toml"
@@ -72,8 +72,8 @@ def test_wrong_usage_ends_with_2(
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    told = capsys.readouterr()
-    assert expected in told.out + told.err
+    output = capsys.readouterr()
+    assert expected in output.out + output.err
     assert not given
 
 
@@ -81,13 +81,13 @@ def test_train_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as stop:
         main(["train", "--help"])
     assert stop.value.code == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for group in dataclasses.fields(Settings):
         for setting in dataclasses.fields(group.default_factory):  # type: ignore[arg-type]
-            assert f"--{setting.name.replace('_', '-')} " in told
+            assert f"--{setting.name.replace('_', '-')} " in output
 
 
-def test_flags_win_over_the_config_file_and_that_over_the_defaults(given: list[TrainCommand], tmp_path: Path) -> None:
+def test_flags_override_the_config_file_and_that_the_defaults(given: list[TrainCommand], tmp_path: Path) -> None:
     config = tmp_path / "shop.toml"
     config.write_text("[training]\nepochs = 7\nbatch_size = 64\n[tokenizer]\nmin_count = 5\n", encoding="utf-8")
     for flags in (["--config", str(config)], [f"--config={config}"]):
@@ -129,7 +129,7 @@ def test_the_precision_contract_has_short_flags(given: list[TrainCommand]) -> No
         (None, "cannot be read: No such file or directory"),
     ],
 )
-def test_a_wrong_config_file_is_told_in_a_sentence(
+def test_a_wrong_config_file_is_reported_in_a_sentence(
     text: str | None, expected: str, given: list[TrainCommand], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "shop.toml"
@@ -159,7 +159,7 @@ def test_the_demo_s_config_file_is_read(given: list[TrainCommand]) -> None:
         ("predict", ["--out", "o.csv", "--rejects", "o.csv"], "--rejects and --out name the same file; give two"),
     ],
 )
-def test_what_is_missing_is_told_in_a_sentence(
+def test_missing_files_are_reported_in_a_sentence(
     command: str,
     flags: list[str],
     expected: str,
@@ -175,7 +175,7 @@ def test_what_is_missing_is_told_in_a_sentence(
     assert not list(tmp_path.iterdir())
 
 
-def test_predict_and_evaluate_tell_what_they_did(
+def test_predict_and_evaluate_print_their_results(
     toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shared = ["--bundle", str(toy_bundle), "--catalog", str(toy_catalogs[1]), "--cache-dir", str(tmp_path / "cache")]
@@ -183,15 +183,15 @@ def test_predict_and_evaluate_tell_what_they_did(
     assert main(["predict", *shared, "--out", str(out)]) == 0
     assert capsys.readouterr().out.strip() == f"45 rows answered in {out}"
     assert main(["predict", *shared, "--out", str(out), "--columns", "image=maker"]) == 0
-    told = f"0 rows answered in {out}, 45 rejected, with reasons in {out}.rejects.csv"
-    assert capsys.readouterr().out.strip() == told
+    expected = f"0 rows answered in {out}, 45 rejected, with reasons in {out}.rejects.csv"
+    assert capsys.readouterr().out.strip() == expected
     assert main(["evaluate", *shared, "--report", str(report)]) == 0
     metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
     expected = f"accuracy {metrics['accuracy']:.4f} on 45 products; report in {report / 'report.html'}"
     assert capsys.readouterr().out.strip() == expected
 
 
-def test_what_the_disk_refuses_is_told_in_a_sentence(
+def test_errors_of_the_disk_are_reported_in_a_sentence(
     toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "report").write_text("a file", encoding="utf-8")
@@ -203,7 +203,7 @@ def test_what_the_disk_refuses_is_told_in_a_sentence(
     assert line.endswith("; check the path, its permissions and the free space")
 
 
-def test_the_cache_s_place_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     monkeypatch.delenv("AISLE_CACHE", raising=False)
     assert default_cache_dir() == Path("/x/aisle")
@@ -216,7 +216,7 @@ def test_the_cache_s_place_comes_from_the_environment(monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def train_command(tmp_path: Path) -> list[str]:
-    """A training of two names whose many epochs take some seconds."""
+    """A training of two names with many epochs, which takes some seconds."""
     rows = [{"product_id": str(i), "brand": f"brand{i % 2}", "category": f"c{i % 2}"} for i in range(40)]
     config = tmp_path / "shop.toml"
     lines = []
@@ -234,22 +234,22 @@ def train_command(tmp_path: Path) -> list[str]:
 
 def test_ctrl_c_keeps_the_state_and_resume_finishes(train_command: list[str], tmp_path: Path) -> None:
     state = tmp_path / "bundle.train" / "state" / "state.npz"
-    # A runner in the background ignores Ctrl-C and its children inherit that; a handler of our own they do not.
+    # A test runner in the background ignores Ctrl-C, and its children inherit that unless a handler is set.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         train_command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
     ) as process:
         assert process.stdout is not None
-        told = ""
+        output = ""
         while not state.exists():
             line = process.stdout.readline()
-            assert line, told
-            told += line
+            assert line, output
+            output += line
         process.send_signal(signal.SIGINT)
-        told += process.stdout.read()
-    assert process.returncode == 130, told
-    assert told.endswith("interrupted; what was finished is kept. train goes on with --resume\n")
-    assert "Traceback" not in told
+        output += process.stdout.read()
+    assert process.returncode == 130, output
+    assert output.endswith("interrupted; finished work is kept, train --resume continues it\n")
+    assert "Traceback" not in output
     assert not (tmp_path / "bundle").exists()
     done = subprocess.run([*train_command, "--resume"], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr

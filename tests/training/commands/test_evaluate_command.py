@@ -1,4 +1,4 @@
-"""`python -m training evaluate` as a user types it."""
+"""The command `python -m training evaluate` as a user types it."""
 
 from pathlib import Path
 
@@ -12,17 +12,17 @@ def arguments(bundle: Path, catalog: Path, folder: Path) -> list[str]:
     return ["evaluate", *(str(part) for pair in names.items() for part in pair)]
 
 
-def test_comparisons_are_told_on_the_terminal(
+def test_comparisons_are_printed(
     toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--baseline", str(toy_catalogs[0]), "--compare-to", str(toy_bundle)]
     assert main([*arguments(toy_bundle, toy_catalogs[1], tmp_path), *flags]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("accuracy ")
-    assert f"on 45 products; report in {tmp_path}/report/report.html" in told
-    assert "TF-IDF + linear SVM" in told
-    assert "Always answering the most frequent category would be right for 33.3 %." in told
-    assert "toy version 1 and the other toy version 1 are level" in told
+    output = capsys.readouterr().out
+    assert output.startswith("accuracy ")
+    assert f"on 45 products; report in {tmp_path}/report/report.html" in output
+    assert "TF-IDF + linear SVM" in output
+    assert "Always answering the most frequent category would be right for 33.3 %." in output
+    assert "toy version 1 and the other toy version 1 are equal" in output
     assert (tmp_path / "report" / "metrics.json").exists()
 
 
@@ -33,7 +33,7 @@ def test_comparisons_are_told_on_the_terminal(
         ("--baseline", "lost: expected a file that ends in"),
     ],
 )
-def test_what_cannot_be_compared_with_ends_in_a_sentence(
+def test_invalid_comparisons_end_with_a_sentence(
     flag: str,
     expected: str,
     toy_bundle: Path,

@@ -39,7 +39,7 @@ LOOKUP = sample_of(
 
 
 def test_lookup_by_eye() -> None:
-    """Home>Light is a lamp in two of three rows; an unseen or missing mall category the most frequent, a desk."""
+    """Check that Home>Light is a lamp, as in two of three rows, and an unknown one a desk, the most frequent."""
     answers = LookupBaseline(LOOKUP).answer([row(mall_category=mall) for mall in ("Home>Light", "Floor", "new", "")])
     assert answers.classes.tolist() == [0, 1, 2, 2]
     assert answers.confidences.tolist() == pytest.approx([2 / 3, 1, 3 / 7, 3 / 7])
@@ -62,7 +62,7 @@ def test_the_linear_svm_learns_words_characters_and_mall_categories() -> None:
     assert answers.classes[:3].tolist() == [0, 0, 1]
     assert answers.confidences.dtype == np.float32
     assert np.all((answers.confidences >= 0) & (answers.confidences < 1))
-    assert answers.confidences[0] > answers.confidences[3]  # two classes compete
+    assert answers.confidences[0] > answers.confidences[3]  # there are two classes
 
 
 def test_two_classes_and_single_characters_are_enough() -> None:
@@ -70,10 +70,12 @@ def test_two_classes_and_single_characters_are_enough() -> None:
     assert baseline.answer([row("b"), row("a")]).classes.tolist() == [2, 0]
 
 
-def test_too_many_weights_leave_rare_features_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_of_weights_drops_rare_features(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.evaluation.baselines.MAX_WEIGHTS", 40)
     baseline = LinearBaseline(sample_of(("lamp red", "", 0), ("lamp blue", "", 0), ("rug red", "", 1)), ["name"])
-    assert baseline.num_features == 7 + 10  # 40 weights, 2 classes, 2 kinds; there are 7 words and pairs of words
+    assert (
+        baseline.num_features == 7 + 10
+    )  # 40 weights, 2 classes, 2 kinds of features; there are 7 words and pairs of words
 
 
 @pytest.fixture
@@ -81,17 +83,17 @@ def labels() -> LabelSpace:
     return LabelSpace(Taxonomy(sorted(TOY_SHOP)), "the bundle's tree")
 
 
-def judged(catalog: Path, labels: LabelSpace) -> tuple[list[CatalogRow], Outcomes]:
-    """The catalog's rows, and a model that is right for all but every third."""
+def evaluated(catalog: Path, labels: LabelSpace) -> tuple[list[CatalogRow], Outcomes]:
+    """The catalog's rows, and outcomes of a model that is wrong for every third."""
     rows = [row for chunk in read_catalog(catalog) for row in chunk]
     classes = np.array([labels.class_of(row) for row in rows], np.int32)
     predicted = np.where(np.arange(len(rows)) % 3 == 0, (classes + 1) % 3, classes)
     return rows, Outcomes.of(classes, np.eye(3, dtype=np.float32)[predicted])
 
 
-def test_all_of_them_on_the_same_rows(toy_catalogs: tuple[Path, Path], labels: LabelSpace) -> None:
+def test_all_baselines_on_the_same_rows(toy_catalogs: tuple[Path, Path], labels: LabelSpace) -> None:
     baselines = Baselines(toy_catalogs[0], {}, labels)
-    rows, outcomes = judged(toy_catalogs[1], labels)
+    rows, outcomes = evaluated(toy_catalogs[1], labels)
     baselines.add(rows[:20])
     baselines.add(rows[20:])
     metrics = baselines.metrics(outcomes, labels.taxonomy)
@@ -111,7 +113,7 @@ def test_all_of_them_on_the_same_rows(toy_catalogs: tuple[Path, Path], labels: L
 def test_a_shop_without_texts_has_the_majority_only(tmp_path: Path, labels: LabelSpace) -> None:
     rows = [{"product_id": str(i), "image": "a.jpg", "category": leaf} for i, leaf in enumerate(TOY_SHOP)]
     baselines = Baselines(write_catalog(tmp_path / "pictures.csv", rows), {}, labels)
-    _, outcomes = judged(tmp_path / "pictures.csv", labels)
+    _, outcomes = evaluated(tmp_path / "pictures.csv", labels)
     baselines.add([row()] * 3)
     assert list(baselines.metrics(outcomes, labels.taxonomy)["baselines"]) == ["majority"]
 
@@ -124,7 +126,7 @@ def test_one_category_needs_no_svm(tmp_path: Path, labels: LabelSpace) -> None:
     assert list(baselines.metrics(outcomes, labels.taxonomy)["baselines"]) == ["majority"]
 
 
-def test_of_a_large_catalog_rows_are_drawn(toy_catalogs: tuple[Path, Path], labels: LabelSpace) -> None:
+def test_a_large_catalog_is_sampled(toy_catalogs: tuple[Path, Path], labels: LabelSpace) -> None:
     sample = read_sample(toy_catalogs[0], {}, labels, max_rows=30)
     assert (len(sample.rows), len(sample.classes), sample.num_rows_in_catalog) == (30, 30, 90)
     assert len({row.product_id for row in sample.rows}) == 30
@@ -134,18 +136,18 @@ def test_of_a_large_catalog_rows_are_drawn(toy_catalogs: tuple[Path, Path], labe
     assert again.rows == sample.rows
 
 
-def test_many_categories_take_fewer_rows(
+def test_with_many_categories_fewer_rows_are_sampled(
     toy_catalogs: tuple[Path, Path], labels: LabelSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.evaluation.baselines.MAX_ROW_CATEGORIES", 60)
     baselines = Baselines(toy_catalogs[0], {}, labels)
-    rows, outcomes = judged(toy_catalogs[1], labels)
+    rows, outcomes = evaluated(toy_catalogs[1], labels)
     baselines.add(rows)
     metrics = baselines.metrics(outcomes, labels.taxonomy)
     assert (metrics["num_rows"], metrics["num_rows_in_catalog"]) == (20, 90)
 
 
-def test_a_catalog_of_another_tree_is_refused(tmp_path: Path, labels: LabelSpace) -> None:
+def test_a_catalog_of_another_tree_is_an_error(tmp_path: Path, labels: LabelSpace) -> None:
     rows = [{**row, "category": "식품"} for row in toy_rows(tmp_path, "b", 3)]
     catalog = write_catalog(tmp_path / "food.csv", rows)
     expected = (

@@ -1,4 +1,4 @@
-"""Two bundles on the same rows."""
+"""The comparison of two bundles on the same rows."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from model.errors import CatalogError
 from model.predictor import Predictor
 from model.taxonomy import Taxonomy
 from tests.conftest import toy_rows, write_catalog
-from training.evaluation.bundle_comparison import AnsweredRows, compare_bundles
+from training.evaluation.bundle_comparison import RowAnswers, compare_bundles
 from training.evaluation.labelled_answers import LabelledCatalog
 
 
@@ -22,25 +22,25 @@ def predictor(toy_bundle: Path) -> Predictor:
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> LabelledCatalog:
-    """12 products, the last of which has nothing but a picture that cannot be read."""
+    """A catalog of 12 products; the last one has only a picture, which cannot be decoded."""
     rows = toy_rows(tmp_path, "a", 12)
     rows[11] = {"product_id": "a11", "image": "lost.jpg", "category": rows[11]["category"]}
     return LabelledCatalog(write_catalog(tmp_path / "shop.csv", rows), {}, tmp_path / "cache")
 
 
-def judged(count: int, predicted: np.ndarray) -> AnsweredRows:
-    """Answers to the rows on lines 2 and following."""
-    return AnsweredRows(np.arange(count) + 2, predicted, np.full(count, 0.9, np.float32), np.ones(count, bool))
+def row_answers(count: int, predicted: np.ndarray) -> RowAnswers:
+    """Answers to the rows from line 2 on."""
+    return RowAnswers(np.arange(count) + 2, predicted, np.full(count, 0.9, np.float32), np.ones(count, bool))
 
 
 def test_rows_are_matched_by_line(predictor: Predictor, catalog: LabelledCatalog, tmp_path: Path) -> None:
-    """Row i is of class i modulo 3 in the toy shop's order, which the other bundle knows but for the lost one."""
+    """Check rows whose class is i modulo 3; the other bundle answers all of them except the last one."""
     taxonomy = predictor.bundle.taxonomy
     order = [taxonomy.class_of(leaf) for leaf in ("의류>상의>티셔츠", "의류>하의>청바지", "디지털>노트북")]
     labels = np.array([order[i % 3] for i in range(12)], np.int32)
     predicted = labels.copy()
     predicted[:3] = np.roll(labels[:3], 1)  # three mistakes
-    found = compare_bundles(judged(12, predicted), labels, taxonomy, predictor, catalog, tmp_path)
+    found = compare_bundles(row_answers(12, predicted), labels, taxonomy, predictor, catalog, tmp_path)
     assert (found["count"], found["num_left_out"]) == (11, 1)
     assert (found["num_only_this_right"], found["num_only_other_right"]) == (0, 3)
     assert found["accuracy_other"] == 1.0
@@ -55,17 +55,17 @@ def test_rows_are_matched_by_line(predictor: Predictor, catalog: LabelledCatalog
 
 
 def test_an_answer_outside_the_tree_is_wrong(predictor: Predictor, catalog: LabelledCatalog, tmp_path: Path) -> None:
-    """The evaluated bundle calls jeans something else: the other's answer cannot be the label."""
+    """The evaluated bundle has another name for jeans, so that the other's answer cannot be the label."""
     leaves = [leaf.replace("청바지", "바지") for leaf in predictor.bundle.taxonomy.leaves]
     taxonomy = Taxonomy(leaves)
     order = [taxonomy.class_of(leaf) for leaf in ("의류>상의>티셔츠", "의류>하의>바지", "디지털>노트북")]
     labels = np.array([order[i % 3] for i in range(12)], np.int32)
-    found = compare_bundles(judged(12, labels), labels, taxonomy, predictor, catalog, tmp_path)
+    found = compare_bundles(row_answers(12, labels), labels, taxonomy, predictor, catalog, tmp_path)
     assert found["num_only_this_right"] == sum(i % 3 == 1 for i in range(11))
     assert [change["category"] for change in found["categories_won"]] == ["의류>하의>바지"]
 
 
-def test_a_bundle_that_reads_other_fields_is_refused(
+def test_a_bundle_that_reads_other_fields_is_an_error(
     predictor: Predictor, catalog: LabelledCatalog, tmp_path: Path
 ) -> None:
     formula = dataclasses.replace(predictor.bundle.calibration.formula, subset_temperatures={})
@@ -74,7 +74,7 @@ def test_a_bundle_that_reads_other_fields_is_refused(
     blind = Predictor(bundle, predictor.engine)
     rows = [{"product_id": "x", "product_name": "티셔츠", "category": "의류>상의>티셔츠"}]
     names = LabelledCatalog(write_catalog(tmp_path / "names.csv", rows), {}, tmp_path / "cache")
-    one = judged(1, np.zeros(1, np.int32))
+    one = row_answers(1, np.zeros(1, np.int32))
     expected = (
         r"--compare-to .*: expected a bundle that answers these products, but it reads only image; see .*compared\.csv"
     )

@@ -1,4 +1,4 @@
-"""A labelled catalog in, figures and a report out."""
+"""The evaluation of a bundle on a labelled catalog."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ def predictor(toy_bundle: Path) -> Predictor:
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 labelled rows, every fifth under another label than it looks like, and 4 that are left out."""
+    """A catalog of 40 labelled rows, every fifth with a wrong label, and 4 rows that are rejected."""
     folder = tmp_path_factory.mktemp("shop")
     rows = toy_rows(folder, "e", 40)
     leaves = list(TOY_SHOP)
@@ -44,7 +44,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def evaluated(predictor: Predictor, catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
-    """Metrics and the report's folder, made in chunks of 8 rows."""
+    """Metrics and the report's folder, computed in chunks of 8 rows."""
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(answered_catalog, "_PICTURE_CHUNK_ROWS", 8)
@@ -53,7 +53,7 @@ def evaluated(predictor: Predictor, catalog: Path, tmp_path_factory: pytest.Temp
     return metrics, folder / "report"
 
 
-def test_figures_equal_scikit_learn_on_what_predict_writes(
+def test_metrics_equal_those_of_scikit_learn_on_the_predictions(
     evaluated: tuple[dict, Path], predictor: Predictor, catalog: Path, tmp_path: Path
 ) -> None:
     metrics = json.loads((evaluated[1] / "metrics.json").read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ def test_figures_equal_scikit_learn_on_what_predict_writes(
 def test_rows_that_lack_a_field_are_accepted_by_its_thresholds(
     predictor: Predictor, catalog: Path, tmp_path: Path
 ) -> None:
-    """Everything is accepted, and then not the leaves of the third level if nothing but the picture lacks."""
+    """Accept everything first, then no leaf of the third level for rows that lack only the picture."""
     shares, labelled = [], LabelledCatalog(catalog, {}, tmp_path / "cache")
     for by_subset in ({}, {"name mall_category brand maker": (0.0, 0.0, 2.0)}):
         calibration = replace(
@@ -117,19 +117,19 @@ def test_the_report_shows_the_errors_with_their_pictures(evaluated: tuple[dict, 
     assert "no label" in page
 
 
-def test_of_many_errors_the_surest_are_kept(
+def test_of_many_errors_the_most_confident_are_kept(
     predictor: Predictor, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three errors at most, over chunks of 8 rows: the same ones as of one chunk."""
+    """Keep three errors at most over chunks of 8 rows, the same ones as of a single chunk."""
     details: list[ReportDetails] = []
     write = evaluate_module.write_report
 
-    def noting(folder: Path, metrics: dict, given: ReportDetails) -> Path:
+    def recording(folder: Path, metrics: dict, given: ReportDetails) -> Path:
         details.append(given)
         return write(folder, metrics, given)
 
     monkeypatch.setattr(evaluated_rows, "NUM_ERRORS", 3)
-    monkeypatch.setattr(evaluate_module, "write_report", noting)
+    monkeypatch.setattr(evaluate_module, "write_report", recording)
     for rows in (8, 512):
         monkeypatch.setattr(answered_catalog, "_PICTURE_CHUNK_ROWS", rows)
         evaluate(predictor, LabelledCatalog(catalog, {}, tmp_path / "cache"), tmp_path / str(rows))
@@ -142,13 +142,13 @@ def test_of_many_errors_the_surest_are_kept(
         presence = {head.head for head in error.heads}
         assert "name" in presence
         assert ("image" in presence) == bool(error.thumbnail)
-        assert {vote.word for vote in error.words} <= set(error.product_name.split())
+        assert {word.word for word in error.words} <= set(error.product_name.split())
         assert len(error.words) > 1
         assert error.truth != error.answer
         assert int(error.product_id[1:]) % 5 == 0
 
 
-def test_a_catalog_without_usable_labels_is_refused(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_catalog_without_usable_labels_is_an_error(predictor: Predictor, tmp_path: Path) -> None:
     rows = [{**row, "category": "식품"} for row in toy_rows(tmp_path, "e", 3)]
     catalog = write_catalog(tmp_path / "shop.csv", rows)
     expected = r"shop\.csv: expected rows with a category of this bundle, found none; see .*report/rejects\.csv"
@@ -157,18 +157,23 @@ def test_a_catalog_without_usable_labels_is_refused(predictor: Predictor, tmp_pa
     assert len((tmp_path / "report" / "rejects.csv").read_text(encoding="utf-8").splitlines()) == 4
 
 
-def test_everything_on_request_is_in_the_metrics_and_the_report(
+def test_optional_measurements_are_in_the_metrics_and_the_report(
     predictor: Predictor, catalog: Path, toy_catalogs: tuple[Path, Path], toy_cache: Path, tmp_path: Path
 ) -> None:
-    """The bundle against itself: no row differs. The eight wrong labels are wrong for the baseline, too."""
+    """Compare the bundle with itself, so that no row differs; the baseline has the eight wrong labels wrong, too."""
     extras = Extras(baseline=toy_catalogs[0], compare_to=predictor, field_grid=True)
     labelled = LabelledCatalog(catalog, {}, tmp_path / "cache")
     metrics, page = evaluate(predictor, labelled, tmp_path / "report", extras)
     assert json.loads((tmp_path / "report" / "metrics.json").read_text(encoding="utf-8")) == metrics
-    against = metrics["bundle_comparison"]
-    assert (against["count"], against["difference"], against["p_value"], against["num_left_out"]) == (40, 0, 1, 0)
-    assert against["this"] == against["other"]
-    assert against["this"]["leaf_accepted_share"] == metrics["contract"]["leaf_accepted_share"]
+    comparison = metrics["bundle_comparison"]
+    assert (comparison["count"], comparison["difference"], comparison["p_value"], comparison["num_left_out"]) == (
+        40,
+        0,
+        1,
+        0,
+    )
+    assert comparison["this"] == comparison["other"]
+    assert comparison["this"]["leaf_accepted_share"] == metrics["contract"]["leaf_accepted_share"]
     baseline = metrics["baselines"]["baselines"]["tfidf_linear_svm"]
     assert baseline["accuracy"] == 0.8
     assert metrics["baselines"]["num_rows"] == 90
@@ -178,12 +183,14 @@ def test_everything_on_request_is_in_the_metrics_and_the_report(
     assert metrics["calibration"]["count"] == 40
     assert {group["mall_category"] for group in metrics["mall_categories"]} <= {"패션", "PC"}
     text = page.read_text(encoding="utf-8")
-    for section in ("baselines", "bundle_comparison", "siblings", "malls", "grid"):
-        assert (f'id="{section}"' in text) == (section != "siblings")  # no leaf of the toy tree has one
-    assert not list((tmp_path / "cache").glob("field-grid-*"))  # the encoded rows are gone
+    for section in ("baselines", "bundle_comparison", "siblings", "mall_categories", "grid"):
+        assert (f'id="{section}"' in text) == (section != "siblings")  # no leaf of the toy tree has a sibling
+    assert not list((tmp_path / "cache").glob("field-grid-*"))  # the encoded rows were removed
 
 
-def test_the_baseline_must_not_see_what_it_is_judged_by(predictor: Predictor, catalog: Path, tmp_path: Path) -> None:
+def test_the_baseline_must_not_be_trained_on_the_evaluated_catalog(
+    predictor: Predictor, catalog: Path, tmp_path: Path
+) -> None:
     expected = r"--baseline and --catalog name the same file, .*shop\.csv; give --baseline the training catalog"
     labelled = LabelledCatalog(catalog, {}, tmp_path / "cache")
     with pytest.raises(CatalogError, match=expected):

@@ -1,4 +1,4 @@
-"""Answers with fields left out or exchanged."""
+"""The field grid: answers with fields left out or exchanged."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from training.evaluation.labelled_answers import LabelledCatalog, labelled_answe
 
 @pytest.fixture(scope="module")
 def predictor(toy_bundle: Path) -> Predictor:
-    """What has a name only is settled on the top level, all else is placed at a leaf."""
+    """A predictor that accepts products with only a name at the top level, and all others at a leaf."""
     found = Predictor.open(toy_bundle)
     calibration = replace(found.bundle.calibration, thresholds=(0.0,) * 3, subset_thresholds={"name": (0.0, 2.0, 2.0)})
     return Predictor(replace(found.bundle, calibration=calibration), found.engine)
@@ -38,7 +38,7 @@ def grid(
 
 
 def test_every_subset_counts_the_products_that_have_it(grid: dict, predictor: Predictor) -> None:
-    """45 products: every seventh has no mall category, every fourth no picture."""
+    """Check 45 products, of which every seventh has no mall category and every fourth no picture."""
     given = {tuple(entry["fields"]): entry for entry in grid["given"]}
     assert len(given) == len(grid["given"]) == 31
     assert given[("name",)]["count"] == 45
@@ -47,7 +47,7 @@ def test_every_subset_counts_the_products_that_have_it(grid: dict, predictor: Pr
     assert given[predictor.bundle.fields]["count"] == sum(bool(i % 7 and i % 4) for i in range(45))
     full = given[predictor.bundle.fields]
     assert full["accuracy"] == full["accuracy_untouched"]
-    assert given[("maker",)]["accuracy"] < 0.8 < given[("name",)]["accuracy"]  # all have the same maker
+    assert given[("maker",)]["accuracy"] < 0.8 < given[("name",)]["accuracy"]  # all products have the same maker
 
 
 def test_a_subset_is_answered_like_a_product_that_has_no_more(
@@ -57,11 +57,11 @@ def test_a_subset_is_answered_like_a_product_that_has_no_more(
     answers = predictor.predict([Product(line[0], product_name=line[1]) for line in lines], top_k=1)
     right = [answer.categories[0].category == line[-1] for answer, line in zip(answers, lines, strict=True)]  # type: ignore[union-attr]
     accepted = [answer.accepted.category for answer in answers]  # type: ignore[union-attr]
-    settled = [line[-1].startswith(node) for node, line in zip(accepted, lines, strict=True)]
+    accepted_right = [line[-1].startswith(node) for node, line in zip(accepted, lines, strict=True)]
     (name,) = (entry for entry in grid["given"] if entry["fields"] == ["name"])
     assert name["accuracy"] == pytest.approx(np.mean(right))
     assert set(accepted) == {"의류", "디지털"}
-    assert (name["accepted_share"], name["accepted_precision"]) == (1.0, pytest.approx(np.mean(settled)))
+    assert (name["accepted_share"], name["accepted_precision"]) == (1.0, pytest.approx(np.mean(accepted_right)))
     assert (name["leaf_accepted_share"], name["leaf_accepted_precision"]) == (0.0, None)
     for entry in grid["given"]:
         if entry["fields"] != ["name"]:
@@ -87,7 +87,7 @@ def test_the_grid_is_small_for_many_fields() -> None:
     assert [len(subset) for subset in many] == [6] + [5] * 6 + [1] * 6
 
 
-def test_left_out_fields_are_encoded_as_nothing() -> None:
+def test_left_out_fields_are_encoded_as_zeros() -> None:
     batch = {
         "name_token_ids": np.ones((2, 3), np.int32),
         "mall_category_ngram_weights": np.ones((2, 3), np.float32),
@@ -99,14 +99,14 @@ def test_left_out_fields_are_encoded_as_nothing() -> None:
     assert changed["name_token_ids"].all()
     assert not changed["mall_category_ngram_weights"].any()
     assert not changed["image_features"].any()
-    assert batch["image_features"].all()  # the caller's own stay
+    assert batch["image_features"].all()  # the caller's arrays are unchanged
 
 
-def test_exchanged_fields_go_round() -> None:
+def test_exchanged_fields_form_a_cycle() -> None:
     rows = np.array([3, 5, 8, 9, 20, 21, 22, 30, 31, 40])
     donors = exchanged(rows, 0.3)
     assert (donors != rows).sum() == 3
     assert sorted(donors) == rows.tolist()
-    assert exchanged(rows, 0.3).tolist() == donors.tolist()  # seeded
-    assert exchanged(rows, 0.1).tolist() == rows.tolist()  # a single one has nobody to exchange with
+    assert exchanged(rows, 0.3).tolist() == donors.tolist()  # the draw is seeded
+    assert exchanged(rows, 0.1).tolist() == rows.tolist()  # a single row has no other to exchange with
     assert len(exchanged(rows[:0], 0.3)) == 0

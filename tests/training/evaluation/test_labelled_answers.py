@@ -1,4 +1,4 @@
-"""Answers beside labels, chunk by chunk."""
+"""Answers with labels, chunk by chunk."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from training.evaluation.labelled_answers import LabelledCatalog, labelled_answe
 from training.predict import answered_catalog
 
 
-def test_only_labelled_rows_come_through_each_with_what_is_its_own(
+def test_only_labelled_rows_are_returned_each_with_its_own_data(
     toy_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """12 rows in chunks of 4; the second chunk has no label at all, rows 1 and 10 none either."""
+    """Check 12 rows in chunks of 4; the second chunk has no label at all, nor have rows 1 and 10."""
     monkeypatch.setattr(answered_catalog, "_PICTURE_CHUNK_ROWS", 4)
     predictor = Predictor.open(toy_bundle)
     taxonomy = predictor.bundle.taxonomy

@@ -1,4 +1,4 @@
-"""Results by the mall's own top-level category."""
+"""Metrics by the mall's own top-level category."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def rows_of(*mall_categories: str) -> list[CatalogRow]:
 
 
 def test_groups_by_eye() -> None:
-    """PC: 10 rows, 4 right, 2 placed, one of them right. Fashion: 12 rows, all right, none placed."""
+    """Check PC with 10 rows, 4 right, 2 accepted, 1 of them right; Fashion with 12, all right, none accepted."""
     groups = MallCategoryMetrics()
     pc = rows_of(*["PC > Laptops", "PC", "PC>Parts"] * 3, " PC >x")
     groups.add(pc[:5], np.arange(5) < 4, np.arange(5) >= 3)

@@ -21,7 +21,7 @@ from training.metrics.outcomes import Outcomes
 
 LAMP, RUG, CARD = 0, 1, 2
 TAXONOMY = Taxonomy(["Home>Lamp", "Home>Rug", "Gift card"])
-#: labels Lamp Lamp Rug Card; answers Lamp Rug Rug Lamp.
+#: Labels Lamp Lamp Rug Card; answers Lamp Rug Rug Lamp.
 LABELS = np.array([LAMP, LAMP, RUG, CARD], np.int32)
 PRED_PROBS = np.array([[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.2, 0.7, 0.1], [0.9, 0.06, 0.04]], np.float32)
 
@@ -32,7 +32,7 @@ def no_answers(count: int) -> Answers:
 
 
 def random_case(num_rows: int, taxonomy: Taxonomy, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of an informed guess; the last two leaves never occur among the labels."""
+    """Draw labels correlated with the answers; the last two leaves never occur among the labels."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, taxonomy.num_leaves - 2, num_rows).astype(np.int32)
     logits = rng.normal(0, 1.2, (num_rows, taxonomy.num_leaves))
@@ -66,8 +66,8 @@ def test_by_eye() -> None:
     assert metrics["average_weighted_f1"] == pytest.approx((leaf_weighted + 3 / 4 * 6 / 7) / 2)
 
 
-def test_a_levels_answer_lies_above_the_top_leaf() -> None:
-    """Gift card is the surest leaf (.4), though Home sums to .6: the answer at level 1 stays Gift card."""
+def test_a_levels_answer_is_the_ancestor_of_the_best_leaf() -> None:
+    """Gift card is the best leaf (.4), although Home sums to .6: the answer at level 1 stays Gift card."""
     metrics = classification_metrics(np.array([LAMP]), np.array([[0.3, 0.3, 0.4]], np.float32), TAXONOMY)
     assert [level["accuracy"] for level in metrics["levels"]] == [0.0, 0.0]
 
@@ -114,7 +114,7 @@ def test_category_table_by_eye() -> None:
     assert (card.precision, card.recall, card.f1, card.confused_with) == (None, 0.0, 0.0, "Home>Lamp")
 
 
-def test_category_table_leaves_out_what_does_not_occur() -> None:
+def test_category_table_omits_categories_that_do_not_occur() -> None:
     rows = per_category_table(Outcomes.of(np.array([RUG]), np.array([[0.9, 0.1, 0.0]], np.float32)), TAXONOMY)
     assert [(row.category, row.recall) for row in rows] == [("Home>Lamp", None), ("Home>Rug", 0.0)]
 
@@ -130,7 +130,7 @@ def test_confused_pairs_come_most_frequent_first() -> None:
     assert pairs[0].share == pytest.approx(2 / 3)
 
 
-def test_confident_errors_come_surest_first() -> None:
+def test_confident_errors_are_sorted_by_confidence() -> None:
     outcomes = Outcomes.of(LABELS, PRED_PROBS)
     assert confident_error_rows(outcomes, limit=10).tolist() == [3, 1]
     assert confident_error_rows(outcomes, limit=1).tolist() == [3]
@@ -160,13 +160,13 @@ def test_field_combinations_count_every_row_once() -> None:
     assert len({tuple(result["fields"]) for result in results}) == len(results) == 8
 
 
-def test_presence_of_another_shape_is_refused() -> None:
+def test_presence_of_another_shape_is_an_error() -> None:
     outcomes = Outcomes.of(LABELS, PRED_PROBS)
     with pytest.raises(ValueError, match=r"expected presence flags \(4, 2\), found \(4, 1\)"):
         field_combination_metrics(outcomes, no_answers(4), np.ones((4, 1)), ("name", "image"), TAXONOMY)
 
 
-def test_a_head_is_judged_by_the_rows_that_have_its_field() -> None:
+def test_a_head_is_measured_on_the_rows_that_have_its_field() -> None:
     outcomes = Outcomes.of(LABELS, PRED_PROBS)
     presence = np.array([[1, 1], [1, 1], [1, 0], [1, 0]])
     metrics = evaluation_metrics(
@@ -199,6 +199,6 @@ def test_no_rows_give_none_and_no_nan() -> None:
     assert confident_error_rows(nothing, limit=5).tolist() == []
 
 
-def test_probabilities_over_another_tree_are_refused() -> None:
+def test_probabilities_over_another_tree_are_an_error() -> None:
     with pytest.raises(ValueError, match="expected 3 classes, one per leaf, found 2 columns"):
         classification_metrics(np.array([0]), np.array([[0.5, 0.5]]), TAXONOMY)

@@ -1,4 +1,4 @@
-"""Calibration, risk against coverage, and the precision contract."""
+"""Calibration, risk and coverage, and the precision contract."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from training.metrics.outcomes import Outcomes
 
 
 def outcomes_of(confidences: list[float], is_correct: list[bool]) -> Outcomes:
-    """Two classes; the answer is always class 0."""
+    """Outcomes of two classes whose answer is always class 0."""
     labels = np.where(is_correct, 0, 1).astype(np.int32)
     return Outcomes(labels, np.zeros(len(labels), np.int32), np.array(confidences, np.float32), labels + 1)
 
@@ -59,7 +59,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert expected_calibration_error(shuffled) == pytest.approx(expected_calibration_error(outcomes), abs=1e-12)
 
 
-def test_calibration_error_tells_honest_from_boastful() -> None:
+def test_calibration_error_is_higher_for_overconfident_answers() -> None:
     assert expected_calibration_error(random_outcomes(20_000, seed=5)) < 0.02  # type: ignore[operator]
     assert expected_calibration_error(outcomes_of([1.0] * 20, [True] * 20)) == 0.0
     assert expected_calibration_error(outcomes_of([1.0] * 20, [True] * 5 + [False] * 15)) == pytest.approx(0.75)
@@ -70,7 +70,7 @@ def test_fewer_rows_than_bins_give_a_bin_a_row() -> None:
 
 
 def test_risk_coverage_by_eye() -> None:
-    """Surest first: .9 right; .8 right and wrong (a tie, taken together); .5 right."""
+    """Check confidences .9 right; .8 right and wrong, a tie that counts as one threshold; .5 right."""
     curve = risk_coverage(outcomes_of([0.8, 0.5, 0.9, 0.8], [True, True, True, False]))
     assert curve.thresholds.tolist() == pytest.approx([0.9, 0.8, 0.5])
     assert curve.coverages.tolist() == pytest.approx([0.25, 0.75, 1.0])
@@ -166,6 +166,6 @@ def test_contract_without_rows_or_without_acceptance() -> None:
     assert refused["needs_review_share"] == 1.0
 
 
-def test_contract_wants_an_answer_a_label() -> None:
+def test_contract_needs_as_many_answers_as_labels() -> None:
     with pytest.raises(ValueError, match="expected an answer for each of 2 labels, found 1"):
         contract_metrics(np.array([0, 1]), answers_of([0], [-1]), TAXONOMY)

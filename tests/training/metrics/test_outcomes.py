@@ -1,4 +1,4 @@
-"""Outcomes: the reduction of (N, K) probabilities to four numbers a row."""
+"""Outcomes: the reduction of (N, K) probabilities to four numbers per row."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def random_case(num_rows: int, num_classes: int, seed: int) -> tuple[np.ndarray,
 
 
 def test_by_eye() -> None:
-    """Row 0: the label is the surest class, rank 1. Row 1: classes 0 and 2 are surer than label 1, rank 3."""
+    """Check row 0, whose label is the most probable class, rank 1, and row 1, whose label has rank 3."""
     outcomes = Outcomes.of(np.array([2, 1]), np.array([[0.1, 0.2, 0.7], [0.5, 0.1, 0.4]], np.float32))
     assert outcomes.predicted.tolist() == [2, 0]
     assert outcomes.label_ranks.tolist() == [1, 3]
@@ -28,7 +28,7 @@ def test_equal_probabilities_rank_by_class_as_argmax_does() -> None:
     assert outcomes.label_ranks.tolist() == [1, 2, 3]
 
 
-def test_chunks_and_batches_give_what_one_piece_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_and_batches_do_not_change_the_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, pred_probs = random_case(53, 7, seed=1)
     whole = Outcomes.of(labels, pred_probs)
     joined = Outcomes.concatenate(
@@ -56,7 +56,7 @@ def test_no_rows() -> None:
     assert len(Outcomes.concatenate([])) == 0
 
 
-def test_a_probability_just_above_one_is_cut_to_one() -> None:
+def test_a_probability_slightly_above_one_becomes_one() -> None:
     assert Outcomes.of(np.array([0]), np.array([[1.0000002]], np.float32)).confidences[0] == 1.0
 
 
@@ -84,6 +84,6 @@ def test_a_probability_just_above_one_is_cut_to_one() -> None:
         (np.array([0]), np.array([[-3.0, 8.0]]), "found a highest value of 8.0; turn logits into probabilities first"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(labels: np.ndarray, pred_probs: np.ndarray, message: str) -> None:
+def test_invalid_labels_and_probabilities_are_errors(labels: np.ndarray, pred_probs: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Outcomes.of(labels, pred_probs)

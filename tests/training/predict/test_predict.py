@@ -1,4 +1,4 @@
-"""A catalog in, one answer a row out."""
+"""Predictions for a catalog, one answer per row."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def predictor(toy_bundle: Path) -> Predictor:
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, str]]]:
-    """A folder with 30 good rows and 4 bad ones among them, ids in no order."""
+    """The rows of a catalog, 30 valid and 4 invalid ones, with ids in no order."""
     folder = tmp_path_factory.mktemp("shop")
     rows = toy_rows(folder, "p", 30)[::-1]
     (folder / "broken.jpg").write_bytes(b"no picture")
@@ -53,7 +53,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def answered(predictor: Predictor, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with out.csv and rejects.csv, made in chunks of 8 rows so that worker processes encode."""
+    """A folder with out.csv and rejects.csv, predicted in chunks of 8 rows so that worker processes encode."""
     monkeypatch.setattr(answered_catalog, "_PICTURE_CHUNK_ROWS", 8)
     monkeypatch.setattr(answered_catalog, "_IMAGE_BATCH_ROWS", 3)
     monkeypatch.setattr(answered_catalog, "_BATCH_ROWS", 5)
@@ -126,7 +126,7 @@ def test_headings_are_mapped(predictor: Predictor, tmp_path: Path) -> None:
     assert not (tmp_path / "rejects.csv").exists()
 
 
-def test_a_catalog_of_rejects_gives_a_file_with_a_heading_only(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_catalog_of_rejects_gives_a_file_with_only_a_heading(predictor: Predictor, tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": "1"}, {"product_id": "2", "product_name": "?"}])
     out = tmp_path / "out.csv"
     assert predict(predictor, catalog, {}, out, tmp_path / "rejects.csv", tmp_path) == (0, 2)
@@ -135,7 +135,7 @@ def test_a_catalog_of_rejects_gives_a_file_with_a_heading_only(predictor: Predic
 
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out", "out.CSV.gz"])
-def test_an_unknown_ending_is_refused(predictor: Predictor, catalog: Path, tmp_path: Path, name: str) -> None:
+def test_an_unknown_ending_is_an_error(predictor: Predictor, catalog: Path, tmp_path: Path, name: str) -> None:
     expected = f"expected --out to end with .csv or .parquet, found {name}"
     with pytest.raises(CatalogError, match=expected):
         predict(predictor, catalog, {}, tmp_path / name, tmp_path / "rejects.csv", tmp_path)
@@ -150,16 +150,16 @@ def test_the_catalog_itself_is_never_overwritten(predictor: Predictor, catalog: 
     assert catalog.read_bytes() == before
 
 
-def test_a_folder_in_the_place_of_out_is_told_before_the_work(
+def test_a_folder_at_the_path_of_out_is_reported_before_predicting(
     predictor: Predictor, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "out.csv").mkdir()
     monkeypatch.setattr(Predictor, "classify", None)
-    with pytest.raises(CatalogError, match=r"out\.csv cannot be written: it is a folder; choose another place"):
+    with pytest.raises(CatalogError, match=r"out\.csv cannot be written: it is a folder; choose another path"):
         predict(predictor, catalog, {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path)
 
 
-def test_an_unreadable_catalog_keeps_the_older_answers(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_malformed_catalog_keeps_the_existing_answers(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "out.csv").write_text("older", encoding="utf-8")
     with pytest.raises(CatalogError, match=r"none\.csv cannot be read"):
         predict(predictor, tmp_path / "none.csv", {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path)
@@ -168,14 +168,14 @@ def test_an_unreadable_catalog_keeps_the_older_answers(predictor: Predictor, tmp
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
-def test_a_disk_that_takes_no_more_is_told(predictor: Predictor, tmp_path: Path, name: str) -> None:
-    """A limit on the size of files stands for the full disk."""
+def test_a_full_disk_is_reported(predictor: Predictor, tmp_path: Path, name: str) -> None:
+    """Simulates a full disk by a limit on the size of files."""
     catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": "1", "product_name": "LG gram 노트북"}])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
-        with pytest.raises(CatalogError, match=rf"{name} cannot be written: .*File too large.*; choose another place"):
+        with pytest.raises(CatalogError, match=rf"{name} cannot be written: .*File too large.*; choose another path"):
             predict(predictor, catalog, {}, tmp_path / name, tmp_path / "rejects.csv", tmp_path / "cache")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

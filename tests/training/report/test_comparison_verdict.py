@@ -1,4 +1,4 @@
-"""Comparisons in plain words."""
+"""Sentences of comparisons."""
 
 from typing import Any
 
@@ -40,17 +40,17 @@ def plain(sentences: list[str]) -> str:
     return " ".join(sentences).replace("\u00a0", " ")
 
 
-def test_a_loss_is_said_plainly() -> None:
+def test_a_worse_result_is_stated() -> None:
     baseline = figures(0.855, macro_f1=0.6, coverage_at_precision={"0.98": 0.7}, comparison=comparison())
     found = {"aisle": figures(0.836), "baselines": {"tfidf_linear_svm": baseline}}
     assert plain(baseline_sentences(found)) == (
-        "Aisle loses against TF-IDF + linear SVM: 83.6 % right, not 85.5 %, a difference of −1.9 points"
-        " (95 % interval −2.7 to −1.1). Aisle loses in 59 categories, most in “Light › Lamp” (finds 12 of 30,"
-        " TF-IDF + linear SVM 20). By macro F1 and coverage at 98 % precision Aisle is behind."
+        "Aisle is worse than TF-IDF + linear SVM: 83.6 % right instead of 85.5 %, a difference of −1.9 points"
+        " (95 % interval −2.7 to −1.1). Aisle finds fewer products in 59 categories, most in “Light › Lamp” (finds 12"
+        " of 30, TF-IDF + linear SVM 20). Aisle is worse in macro F1 and coverage at 98 % precision."
     )
 
 
-def test_a_win_over_the_others_takes_a_sentence_each() -> None:
+def test_a_better_result_takes_a_sentence_each() -> None:
     win = comparison(accuracy_other=0.513, difference=0.323, difference_low=0.306, difference_high=0.34)
     found = {
         "aisle": figures(0.836),
@@ -60,8 +60,8 @@ def test_a_win_over_the_others_takes_a_sentence_each() -> None:
         },
     }
     assert plain(baseline_sentences(found)) == (
-        "Aisle wins against the mall-category lookup table: 83.6 % right, not 51.3 %, a difference of +32.3 points"
-        " (95 % interval +30.6 to +34.0). Always answering the most frequent category would be right for 31.7 %."
+        "Aisle is better than the mall-category lookup table: 83.6 % right instead of 51.3 %, a difference of +32.3"
+        " points (95 % interval +30.6 to +34.0). Always answering the most frequent category would be right for 31.7 %."
     )
 
 
@@ -76,28 +76,28 @@ def test_a_win_over_the_others_takes_a_sentence_each() -> None:
                 "difference_high": 0.008,
                 "p_value": 0.7,
             },
-            "A and B are too close to call: 85.7 % and 85.5 % right, and a difference of +0.2 points may be chance"
-            " (exact test p 0.7000, 95 % interval −0.3 to +0.8).",
+            "A and B do not differ significantly: 85.7 % and 85.5 % right, and a difference of +0.2 points may be"
+            " chance (exact test p 0.7000, 95 % interval −0.3 to +0.8).",
         ),
         (
             {"difference": 0.0, "accuracy": 0.855, "difference_low": -0.01, "difference_high": 0.01, "p_value": 1.0},
-            "A and B are level, 85.5 % right (95 % interval −1.0 to +1.0).",
+            "A and B are equal, 85.5 % right (95 % interval −1.0 to +1.0).",
         ),
     ],
 )
-def test_a_difference_within_chance_is_no_win(changes: dict[str, Any], expected: str) -> None:
+def test_an_insignificant_difference_is_stated(changes: dict[str, Any], expected: str) -> None:
     assert plain([difference_sentence(comparison(**changes), "A", "B")]) == expected
 
 
-def test_another_bundle_is_named_and_left_out_products_are_told() -> None:
+def test_another_bundle_is_named_and_excluded_products_are_counted() -> None:
     found = comparison(name="shop", version="2", num_left_out=1200, num_categories_lost=1)
-    told = plain(bundle_comparison_sentences(found, "shop version 3"))
-    assert told.startswith("shop version 3 loses against shop version 2: 83.6 % right, not 85.5 %")
-    assert "loses in 1 category, most in" in told
-    assert told.endswith("1,200 products are left out, because shop version 2 has no field of theirs to read.")
+    text = plain(bundle_comparison_sentences(found, "shop version 3"))
+    assert text.startswith("shop version 3 is worse than shop version 2: 83.6 % right instead of 85.5 %")
+    assert "finds fewer products in 1 category, most in" in text
+    assert text.endswith("1,200 products are excluded, because shop version 2 reads none of their fields.")
     assert other_bundle_words(found, "shop version 2") == "the other shop version 2"
 
 
-def test_figures_in_words() -> None:
+def test_formats_of_figures() -> None:
     assert [points(value) for value in (0.0, 0.0123, -0.0004, -0.05)] == ["0.0", "+1.2", "0.0", "−5.0"]
     assert [p_words(value) for value in (1e-9, 0.25)] == ["below 0.0001", "0.2500"]

@@ -1,4 +1,4 @@
-"""The report's pictures: real PNGs, drawn without a warning from any input."""
+"""The report's plots: real PNGs, drawn without a warning from any input."""
 
 import io
 from typing import Any
@@ -47,14 +47,14 @@ def rgb(color: str) -> tuple[int, ...]:
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
 @pytest.mark.parametrize("num_rows", [1, 3, 500])
 def test_confidence_plots_are_drawn_in_their_colours(num_rows: int, palette: Palette) -> None:
-    judged = outcomes(num_rows)
-    reliability = reliability_plot(reliability_bins(judged), palette)
-    coverage = risk_coverage_plot(risk_coverage(judged), 0.98, palette)
+    case = outcomes(num_rows)
+    reliability = reliability_plot(reliability_bins(case), palette)
+    coverage = risk_coverage_plot(risk_coverage(case), 0.98, palette)
     assert {rgb(palette.surface), rgb(palette.series[0])} <= colors_in(reliability)
     assert rgb(palette.surface) in colors_in(coverage)
 
 
-def test_nothing_to_draw_is_an_empty_frame() -> None:
+def test_no_data_is_an_empty_frame() -> None:
     nothing = outcomes(0)
     colors_in(reliability_plot(reliability_bins(nothing)))
     colors_in(risk_coverage_plot(risk_coverage(nothing), 0.98))
@@ -73,7 +73,7 @@ def test_learning_curves_draw_what_history_holds() -> None:
     assert not has_learning_curves([], "loss")
     assert not has_learning_curves([{"learning_rate": 0.1, "loss": float("nan")}], "loss")
     loss, accuracy = (colors_in(learning_curves_plot(HISTORY, measure)) for measure in ("loss", "accuracy"))
-    assert rgb(LIGHT.series[0]) in loss  # all heads together come first
-    assert rgb(LIGHT.series[1]) in accuracy  # the joint head keeps the second colour in either picture
+    assert rgb(LIGHT.series[0]) in loss  # the loss of all heads comes first
+    assert rgb(LIGHT.series[1]) in accuracy  # the joint head has the second colour in both plots
     assert rgb(LIGHT.series[0]) not in accuracy
     colors_in(learning_curves_plot(HISTORY[:1], "loss"))

@@ -1,4 +1,4 @@
-"""The report on disk: metrics.json, pictures, and one page that loads nothing."""
+"""The report on disk: metrics.json, plots, and one self-contained page."""
 
 import dataclasses
 import json
@@ -38,7 +38,7 @@ VOID_TAGS = {"meta", "img", "source", "input", "link", "br"}
 
 
 def case(num_rows: int, **changes: Any) -> tuple[dict[str, Any], ReportDetails]:
-    """Metrics and details of so many rows, judged from random logits that lean towards the label."""
+    """Metrics and details of `num_rows` rows, from random logits biased towards the label."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 4, num_rows).astype(np.int32)
     logits = rng.normal(0, 1.5, (num_rows, 4))
@@ -88,7 +88,7 @@ def case(num_rows: int, **changes: Any) -> tuple[dict[str, Any], ReportDetails]:
 
 
 class Page(HTMLParser):
-    """Collects links and text, and checks that tags close in order."""
+    """A parser that collects links and text, and checks that tags close in order."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -139,12 +139,12 @@ def test_metrics_come_back_from_json(tmp_path: Path) -> None:
     assert list(json.loads(text)) == sorted(metrics)
 
 
-def test_what_json_does_not_know_is_made_plain() -> None:
+def test_values_unknown_to_json_are_converted() -> None:
     values = {"a": np.float32(0.5), "b": np.arange(2), 3: (np.bool_(True), float("nan"), np.inf), "d": {"e": None}}
     assert plain(values) == {"a": 0.5, "b": [0, 1], "3": [True, None, None], "d": {"e": None}}
 
 
-def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path) -> None:
+def test_the_page_is_well_formed_and_self_contained(tmp_path: Path) -> None:
     page = page_of(write_report(tmp_path, *case(300)))
     pictures = [link for link in page.links if not link.startswith("#")]
     assert len(pictures) == 2 * len(PICTURES) + 2  # light and dark, and two thumbnails
@@ -160,10 +160,10 @@ def test_nothing_from_the_catalog_becomes_markup(tmp_path: Path) -> None:
     assert ATTACK not in text
     assert "<b 류" not in text
     assert "&lt;script&gt;alert(&#34;1&#34;)&lt;/script&gt;" in text
-    assert text.count("<script>") == 1  # the page's own
+    assert text.count("<script>") == 1  # the page's own script
 
 
-def test_the_page_tells_what_it_was_given(tmp_path: Path) -> None:
+def test_the_page_shows_the_given_details(tmp_path: Path) -> None:
     metrics, details = case(300)
     words = " ".join(page_of(write_report(tmp_path, metrics, details)).words)
     for expected in ("300 products", "toy", "version 7", "toy.csv", "원피스", "unreadable image 3", "keras, float32"):
@@ -171,12 +171,12 @@ def test_the_page_tells_what_it_was_given(tmp_path: Path) -> None:
     assert f"{100 * metrics['accuracy']:.1f}\u00a0%" in words
     assert f"{metrics['levels'][0]['macro_f1']:.3f}" in words
     assert "hidden_dim" in words
-    assert re.search(r"name\s+원피스\s+75\u00a0%\s+because", words)
+    assert re.search(r"name\s+원피스\s+75\u00a0%\s+words", words)
     assert "빨간" in words
-    assert not re.search(r"\b가\b", words)  # it spoke against the answer
+    assert not re.search(r"\b가\b", words)  # its support is negative
 
 
-def test_a_promise_that_was_not_kept_is_marked(tmp_path: Path) -> None:
+def test_a_precision_below_the_target_is_marked(tmp_path: Path) -> None:
     metrics, details = case(300)
     metrics["contract"]["leaf_accepted_precision"] = 0.5
     assert "✗ not kept" in page_of(write_report(tmp_path, metrics, details)).words
@@ -184,16 +184,16 @@ def test_a_promise_that_was_not_kept_is_marked(tmp_path: Path) -> None:
     assert "✓ kept" in page_of(write_report(tmp_path, metrics, details)).words
 
 
-def test_no_product_and_no_history_leave_no_old_picture(tmp_path: Path) -> None:
+def test_no_product_and_no_history_leave_no_old_plot(tmp_path: Path) -> None:
     write_report(tmp_path, *case(300))
     path = write_report(tmp_path, *case(0, history=(), settings={}, reject_counts={}))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["metrics.json", "report.html"]
-    assert any("No product could be judged" in words for words in page_of(path).words)
+    assert any("No product could be evaluated" in words for words in page_of(path).words)
     assert json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))["accuracy"] is None
 
 
 def test_a_single_right_answer(tmp_path: Path) -> None:
-    """No mistake, no contract, one level: every optional part of the page is absent."""
+    """Check that every optional part of the page is absent: no mistake, no contract, one level."""
     taxonomy = Taxonomy(["Shoes"])
     outcomes = Outcomes.of(np.array([0]), np.array([[1.0]], np.float32))
     answers = answered(np.zeros((1, 1)), taxonomy, Calibration(), top_k=1)
@@ -214,19 +214,19 @@ def test_a_single_right_answer(tmp_path: Path) -> None:
     )
     words = page_of(write_report(tmp_path, metrics, details)).words
     assert "No mistake was found." in words
-    assert "nothing placed" in words
+    assert "nothing accepted" in words
 
 
 def requested(num_rows: int) -> dict[str, Any]:
-    """What the metrics hold of a catalog with hostile names when everything was asked for."""
+    """Metrics with all optional sections, of a catalog with hostile names."""
     rng = np.random.default_rng(1)
     labels, other = rng.integers(0, 4, (2, num_rows))
     comparison = compare(rng.random(num_rows) < 0.9, other == labels, labels, TAXONOMY)
     figures = {**answer_metrics(labels, other, TAXONOMY), "coverage_at_precision": {"0.98": 0.4}}
     cell = {"count": 9, "accuracy": 0.5, "accuracy_untouched": 0.7}
-    placed = {"leaf_accepted_share": 0.2, "leaf_accepted_precision": None, "expected_calibration_error": 0.1}
-    placed |= {"accepted_share": 0.625, "accepted_precision": 0.875}
-    none = {"count": 0, "accuracy": None, "accuracy_untouched": None, **placed}
+    accepted = {"leaf_accepted_share": 0.2, "leaf_accepted_precision": None, "expected_calibration_error": 0.1}
+    accepted |= {"accepted_share": 0.625, "accepted_precision": 0.875}
+    none = {"count": 0, "accuracy": None, "accuracy_untouched": None, **accepted}
     baseline = {**figures, "comparison": comparison}
     return {
         "baselines": {
@@ -242,14 +242,14 @@ def requested(num_rows: int) -> dict[str, Any]:
             "version": "3",
             "fields": ["name"],
             "num_left_out": 5,
-            "this": placed,
-            "other": placed,
+            "this": accepted,
+            "other": accepted,
         },
         "field_grid": {
-            "given": [{"fields": ["name", "image"], **none}, {"fields": ["image"], **cell, **placed}],
-            "wrong": [{"field": "image", "share": 0.1, **cell, **placed}],
+            "given": [{"fields": ["name", "image"], **none}, {"fields": ["image"], **cell, **accepted}],
+            "wrong": [{"field": "image", "share": 0.1, **cell, **accepted}],
         },
-        "mall_categories": [{"mall_category": ATTACK, **cell, **placed}],
+        "mall_categories": [{"mall_category": ATTACK, **cell, **accepted}],
         "calibration": cross_fitted_calibration(
             rng.normal(size=(50, 4)), labels[:50].astype(np.int32), np.zeros(50, np.float32), Calibration()
         ),
@@ -262,17 +262,17 @@ def test_sections_on_request_are_well_formed_and_escaped(tmp_path: Path) -> None
     text = " ".join(" ".join(page_of(path).words).split()).replace("\u00a0", " ")
     for expected in (
         "10 of 2,000, drawn at random, products of",
-        "Aisle wins against TF-IDF + linear SVM",
-        "toy version 7 wins against",
+        "Aisle is better than TF-IDF + linear SVM",
+        "toy version 7 is better than",
         "exact McNemar test p below 0.0001",
-        "5 products are left out",
-        "Where it wins most 4 categories",
+        "5 products are excluded",
+        "Categories with more products found 4 categories",
         f"Of {metrics['mistakes']['count']} mistakes",
         "원피스 코트",
-        "−20.0",  # with only a picture
-        "20.0 % – 62.5 % 87.5 %",  # placed, right; settled at any level, right
+        "−20.0",  # with the picture alone
+        "20.0 % – 62.5 % 87.5 %",  # accepted at a leaf, right; accepted at any level, right
         "cross-fitted",
-        "to promise 98 % with 95 % confidence",
+        "to guarantee a precision of 98 % with 95 % confidence",
     ):
         assert expected in text
     page = path.read_text(encoding="utf-8")
@@ -282,13 +282,13 @@ def test_sections_on_request_are_well_formed_and_escaped(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("thumbnail", ["https://shop.example/a.jpg", "javascript:alert(1)", "data:text/html,x"])
-def test_a_thumbnail_from_elsewhere_is_refused(thumbnail: str) -> None:
+def test_a_thumbnail_other_than_a_data_uri_is_an_error(thumbnail: str) -> None:
     with pytest.raises(
         ValueError, match=r"product p1: expected a thumbnail as a data:image/ URI, found '.*embed the pi"
     ):
         ConfidentError("p1", "", "", "A", "B", 0.9, False, thumbnail)
 
 
-def test_dark_pictures_match_the_page(tmp_path: Path) -> None:
+def test_dark_plots_match_the_page(tmp_path: Path) -> None:
     text = write_report(tmp_path, *case(50)).read_text(encoding="utf-8")
     assert f"--surface: {DARK.surface}" in text

@@ -1,11 +1,11 @@
-"""The evaluation in plain words."""
+"""The summary of an evaluation in plain sentences."""
 
 from typing import Any
 
 import pytest
 
 from training.metrics.classification import CategoryRow
-from training.report.verdict import of_hundred, percent, promised, verdict, weakest_categories
+from training.report.verdict import of_hundred, percent, target_text, verdict, weakest_categories
 
 
 def row(category: str, found: int, support: int) -> CategoryRow:
@@ -25,66 +25,69 @@ def metrics(**changes: Any) -> dict[str, Any]:
     return {**values, "contract": contract, **changes}
 
 
-def said(category_rows: tuple[CategoryRow, ...] = (row("Home>Rugs>Round", 41, 100),), **changes: Any) -> str:
+def summary(category_rows: tuple[CategoryRow, ...] = (row("Home>Rugs>Round", 41, 100),), **changes: Any) -> str:
     return " ".join(verdict(metrics(**changes), 0.98, category_rows)).replace("\u00a0", " ")
 
 
 def test_the_whole_paragraph() -> None:
-    assert said() == (
-        "Of 100 products, the model's first answer is the right shelf for 91; for 98 the right shelf is among its "
-        "first five. It places 72 of 100 by itself, and 98.4 % of these are right, as promised (98 %). The other 28 "
-        "go to a person, 13 of them with the department already settled. It is weakest in “Rugs › Round”, where it "
-        "finds 41 of 100 products and most often answers “Other › Bags” instead."
+    assert summary() == (
+        "Of 100 products, the model's first answer is the right category for 91; for 98 the right category is "
+        "among its first five. It accepts 72 of 100 answers by itself, and 98.4 % of these are right, as promised "
+        "(98 %). The other 28 need review by a person, 13 of them accepted at a higher level. It is weakest in "
+        "“Rugs › Round”, where it finds 41 of 100 products and most often answers “Other › Bags” instead."
     )
 
 
-def test_a_broken_promise_is_said() -> None:
-    assert "97.0 % of these are right, below the promised 98 %." in said(leaf_accepted_precision=0.97)
+def test_a_precision_below_the_target_is_stated() -> None:
+    assert "97.0 % of these are right, below the promised 98 %." in summary(leaf_accepted_precision=0.97)
 
 
-def test_nothing_placed() -> None:
-    refused = said(leaf_accepted_share=0.0, leaf_accepted_precision=None, needs_review_share=1.0)
-    assert "It is sure enough of none to place it by itself: a person has to look at every product." in refused
+def test_nothing_accepted() -> None:
+    sentences = summary(leaf_accepted_share=0.0, leaf_accepted_precision=None, needs_review_share=1.0)
+    assert "It accepts no answer by itself: every product needs review by a person." in sentences
 
 
-def test_everything_placed_leaves_nobody_over() -> None:
-    assert "go to a person" not in said(leaf_accepted_share=1.0, accepted_share=1.0, needs_review_share=0.0)
+def test_everything_accepted_leaves_no_review() -> None:
+    assert "need review" not in summary(leaf_accepted_share=1.0, accepted_share=1.0, needs_review_share=0.0)
 
 
 def test_no_mistake_and_no_product() -> None:
-    assert "It made no mistake." in said(category_rows=(row("Home", 10, 10),))
+    assert "It made no mistake." in summary(category_rows=(row("Home", 10, 10),))
     assert (
-        said(count=0) == "No product could be judged: the catalog holds none that is usable and has a known category."
+        summary(count=0)
+        == "No product could be evaluated: the catalog has none that is usable and has a known category."
     )
 
 
-def test_few_products_are_called_few() -> None:
-    assert said(count=100).endswith("measured on only 100 products, so a share may be off by up to 10 in 100.")
-    assert "measured on one product" in said(count=1)
-    assert "measured on" not in said(count=400)
+def test_a_small_catalog_has_its_sampling_error_stated() -> None:
+    assert summary(count=100).endswith("measured on only 100 products, so a share may be off by up to 10 in 100.")
+    assert "measured on one product" in summary(count=1)
+    assert "measured on" not in summary(count=400)
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        (["image"], "Products with only a picture fare worst: 50 of 100 are right."),
-        (["mall_category", "brand", "image"], "Products with every field but a name fare worst"),
-        (["name", "mall_category", "brand", "image"], "Products with every field fare worst"),
-        (["name", "brand"], "Products with only a name and a brand fare worst"),
-        ([], "Products with no field that the model reads fare worst"),
+        (["image"], "Products with only a picture have the lowest accuracy: 50 of 100 are right."),
+        (["mall_category", "brand", "image"], "Products with every field but a name have the lowest accuracy"),
+        (["name", "mall_category", "brand", "image"], "Products with every field have the lowest accuracy"),
+        (["name", "brand"], "Products with only a name and a brand have the lowest accuracy"),
+        ([], "Products with no field that the model reads have the lowest accuracy"),
     ],
 )
 def test_the_worst_field_combination_is_named(fields: list[str], words: str) -> None:
     common = {"fields": ["name", "mall_category", "brand", "image"], "share": 0.8, "accuracy": 0.95}
-    assert words in said(field_combinations=[common, {"fields": fields, "share": 0.2, "accuracy": 0.5}])
+    assert words in summary(field_combinations=[common, {"fields": fields, "share": 0.2, "accuracy": 0.5}])
 
 
 def test_a_rare_or_slightly_worse_combination_is_not_named() -> None:
     for share, accuracy in ((0.01, 0.1), (0.3, 0.88)):
-        assert "fare worst" not in said(field_combinations=[{"fields": ["name"], "share": share, "accuracy": accuracy}])
+        assert "have the lowest accuracy" not in summary(
+            field_combinations=[{"fields": ["name"], "share": share, "accuracy": accuracy}]
+        )
 
 
-def test_weakest_categories_are_large_enough_to_judge() -> None:
+def test_weakest_categories_are_large_enough_to_compare() -> None:
     rows = [
         row("tiny", 0, 9),
         row("good", 9, 10),
@@ -97,7 +100,7 @@ def test_weakest_categories_are_large_enough_to_judge() -> None:
     assert weakest_categories([CategoryRow("unseen", 0.0, None, 0.0, 0, 3, "", 0)], limit=2) == []
 
 
-def test_shares_in_words() -> None:
+def test_formats_of_shares() -> None:
     assert [of_hundred(share) for share in (0, 0.001, 0.5, 0.994, 0.999, 1)] == [
         "0",
         "fewer than 1",
@@ -109,4 +112,4 @@ def test_shares_in_words() -> None:
     assert [percent(share) for share in (None, 0, 0.984, 1)] == ["–", "0\u00a0%", "98.4\u00a0%", "100\u00a0%"]
     assert [percent(share) for share in (0.0002, 0.9997)] == ["0.02\u00a0%", "99.97\u00a0%"]
     assert percent(0.5, 0) == "50\u00a0%"
-    assert [promised(target) for target in (0.98, 0.995, 0.57)] == ["98\u00a0%", "99.5\u00a0%", "57\u00a0%"]
+    assert [target_text(target) for target in (0.98, 0.995, 0.57)] == ["98\u00a0%", "99.5\u00a0%", "57\u00a0%"]

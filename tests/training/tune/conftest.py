@@ -1,4 +1,4 @@
-"""A search without a network: desks over a small space, with a clock that the test turns."""
+"""Fixtures: schedulers of a small space without a network, with a clock that the test sets."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,7 @@ BASE = replace(TOY_SETTINGS, training=replace(TOY_SETTINGS.training, epochs=9))
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -45,15 +45,15 @@ def clock() -> Clock:
 
 @pytest.fixture
 def space(tmp_path: Path) -> Space:
-    """Four hyperparameters."""
+    """A space of four hyperparameters."""
     path = tmp_path / "space.toml"
     path.write_text(SPACE, encoding="utf-8")
     return load_space(path, BASE, ("name",))
 
 
 @pytest.fixture
-def open_desk(tmp_path: Path, space: Space, clock: Clock) -> Callable[..., Scheduler]:
-    """Opens the search in tmp_path, from the start or where it stood, as a process does."""
+def open_scheduler(tmp_path: Path, space: Space, clock: Clock) -> Callable[..., Scheduler]:
+    """Open the search in tmp_path, new or resumed, as a process does."""
 
     def opened(tuner: Tuner = "random", job: Job = JOB, **settings: Any) -> Scheduler:
         chosen = SchedulerSettings(**{"num_trials": 5, "objective": "joint_accuracy", **settings})

@@ -1,4 +1,4 @@
-"""What trials say about hyperparameters, on trials whose truth is planted."""
+"""The analysis of hyperparameters, on trials with planted effects."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def trial(number: int, score: float | None, parent: str = "", **values: object) 
 
 
 def planted(count: int = 60) -> list[SearchTrial]:
-    """fcl_dim helps, relu is better than tanh, luck is noise, batch_size is always the same."""
+    """Trials in which fcl_dim helps, relu is better than tanh, luck is noise and batch_size is constant."""
     drawn = np.random.default_rng(0)
     trials = []
     for i in range(count):
@@ -51,13 +51,13 @@ def test_planted_effects_are_found_and_noise_is_not() -> None:
 
 
 def test_a_correlation_by_eye() -> None:
-    """Six trials whose scores rise with one value and fall with the other."""
+    """Check six trials whose scores rise with one value and fall with the other."""
     found = {e.name: e for e in measure_effects([trial(i, i / 10, up=i, down=-i) for i in range(6)]).effects}
     assert found["up"].strength == pytest.approx(1.0)
     assert found["down"].strength == pytest.approx(-1.0)
 
 
-def test_a_hyperparameter_that_counts_in_some_trials_only() -> None:
+def test_a_hyperparameter_that_is_active_in_some_trials_only() -> None:
     trials = [trial(i, i / 10, up=i, **({"image_size": 32 * i} if i % 2 else {})) for i in range(14)]
     found = {effect.name: effect for effect in measure_effects(trials).effects}
     assert found["image_size"].num_trials == 7
@@ -65,7 +65,7 @@ def test_a_hyperparameter_that_counts_in_some_trials_only() -> None:
 
 
 @pytest.mark.parametrize("trials", [[], [trial(0, 0.5, a=1)], [trial(i, 0.5, a=i) for i in range(9)]])
-def test_where_nothing_can_be_said(trials: list[SearchTrial]) -> None:
+def test_too_few_or_equal_trials_have_no_effects(trials: list[SearchTrial]) -> None:
     found = measure_effects(trials)
     assert found.forest_fit is None
     assert all(effect.strength is None and effect.importance is None for effect in found.effects)

@@ -29,7 +29,7 @@ FILES = ["--train", "t.csv", "--val", "v.csv", "--search", "s"]
         ([], "t.csv is missing; check the path"),
     ],
 )
-def test_a_wrong_use_is_told(
+def test_a_wrong_use_is_an_error(
     flags: list[str],
     message: str,
     capsys: pytest.CaptureFixture[str],

@@ -1,4 +1,4 @@
-"""How workers on one machine share it, and what is done when they die."""
+"""Workers on one machine: shares of cores and GPUs, and restarts."""
 
 import time
 from pathlib import Path
@@ -18,17 +18,17 @@ from training.tune.local_workers import LocalWorkers, WorkerPlan, plan_workers, 
         (2, [7], [(7,), (7,)]),
     ],
 )
-def test_a_fair_share_of_cores(num_workers: int, cores: list[int], shares: list[tuple[int, ...]]) -> None:
+def test_an_equal_share_of_cores(num_workers: int, cores: list[int], shares: list[tuple[int, ...]]) -> None:
     plans = plan_workers(num_workers, cores, [])
     assert sorted(plan.cores for plan in plans) == sorted(shares)
     assert {plan.gpu for plan in plans} == {""}
 
 
-def test_a_gpu_each() -> None:
+def test_one_gpu_per_worker() -> None:
     assert [plan.gpu for plan in plan_workers(3, [0, 1, 2], ["0", "GPU-4f"])] == ["0", "GPU-4f", "0"]
 
 
-def test_only_the_gpus_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_visible_gpus_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 3")
     assert visible_gpus() == ["2", "3"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
@@ -43,7 +43,7 @@ def test_a_worker_that_cannot_start_stops_the_search(tmp_path: Path) -> None:
         "tensorflow",
         tmp_path / "logs",
         tmp_path / "cache",
-        lambda *told: lost.append(told),
+        lambda *arguments: lost.append(arguments),
         set,
     )
     with workers:
@@ -53,5 +53,5 @@ def test_a_worker_that_cannot_start_stops_the_search(tmp_path: Path) -> None:
             time.sleep(0.05)
     assert failure.startswith("worker local-0 cannot start: worker local-0 ended with exit code 2; its log")
     assert "no-such-flag" in failure
-    assert len({name for name, _, _ in lost}) == 3  # each start under a name of its own
+    assert len({name for name, _, _ in lost}) == 3  # each start has a name of its own
     assert not any(is_final for _, _, is_final in lost)

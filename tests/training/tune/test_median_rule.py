@@ -1,18 +1,18 @@
-"""When a trial is not worth going on with."""
+"""The median stopping rule."""
 
-from training.tune.median_rule import falls_behind
+from training.tune.median_rule import is_below_median
 
 OTHERS = [[0.1, 0.5], [0.2, 0.6], [0.3, 0.7], [0.4, 0.8, 0.9]]
 
 
 def test_the_median_of_the_best_so_far_by_eye() -> None:
-    """After two epochs the others have 0.5 0.6 0.7 0.8, median 0.65."""
-    assert falls_behind([0.0, 0.64], OTHERS)
-    assert not falls_behind([0.0, 0.65], OTHERS)
-    assert not falls_behind([0.66, 0.1], OTHERS)  # its best counts
+    """Check a trial when the others have 0.5 0.6 0.7 0.8 after two epochs, median 0.65."""
+    assert is_below_median([0.0, 0.64], OTHERS)
+    assert not is_below_median([0.0, 0.65], OTHERS)
+    assert not is_below_median([0.66, 0.1], OTHERS)  # the best epoch counts
 
 
-def test_too_early_or_too_few_to_tell() -> None:
-    assert not falls_behind([0.0], OTHERS)
-    assert not falls_behind([0.0, 0.0], OTHERS[:3])
-    assert not falls_behind([0.0, 0.0, 0.0], OTHERS)  # only one of them came so far
+def test_too_few_epochs_or_trials() -> None:
+    assert not is_below_median([0.0], OTHERS)
+    assert not is_below_median([0.0, 0.0], OTHERS[:3])
+    assert not is_below_median([0.0, 0.0, 0.0], OTHERS)  # only one of them has as many epochs

@@ -1,4 +1,4 @@
-"""What a search knows, on disk."""
+"""The persistent record of a search."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     record.close()
 
 
-def test_a_change_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_change_is_atomic(tmp_path: Path) -> None:
     record = Record(tmp_path)
     with pytest.raises(TypeError):
         record.write(TRIAL, facts={"fine": 1, "broken": object()})

@@ -1,4 +1,4 @@
-"""What a search leaves for the eyes."""
+"""The results of a search: page, tables, logs and verdict."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def facts() -> PageFacts:
     return PageFacts("Search", "joint_accuracy", ["Done."], {"Tuner": "grid"}, "0", frozenset({"fcl_dim"}))
 
 
-def test_the_page_loads_nothing_and_holds_every_trial(tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_holds_every_trial(tmp_path: Path) -> None:
     text = write_page(tmp_path, trials(), facts()).read_text(encoding="utf-8")
     assert not re.search(r"(src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org/2000/svg)", text)
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
@@ -71,7 +71,7 @@ def test_a_page_without_a_score(tmp_path: Path) -> None:
     assert "What matters" not in text
 
 
-def test_a_page_of_few_trials_claims_nothing(tmp_path: Path) -> None:
+def test_a_page_of_few_trials_has_no_effects(tmp_path: Path) -> None:
     text = write_page(tmp_path, trials(3), facts()).read_text(encoding="utf-8")
     assert "With fewer than 6 scored trials" in text
 
@@ -101,8 +101,8 @@ def test_the_table_for_a_spreadsheet(tmp_path: Path) -> None:
     assert len(lines) == 4
 
 
-def test_where_the_time_went() -> None:
-    """Two workers for 100 s; two trials of 27 s, an interrupted attempt of 10 s, a failure of 30 s."""
+def test_the_shares_of_time() -> None:
+    """Check two workers for 100 s: two trials of 27 s, an interrupted attempt of 10 s, a failure of 30 s."""
     found = [made(0, 0.5), made(1, 0.6), made(2)]
     found[0].attempts.insert(0, Attempt("local-1", 990.0, 1000.0, "lost"))
     shares = account(found, 100.0, 2)
@@ -113,8 +113,8 @@ def test_where_the_time_went() -> None:
     assert shares.overhead == pytest.approx(106 / 200)
 
 
-def test_a_worker_that_waits_for_another_one_is_no_overhead() -> None:
-    """The first waits 5 s for the round's end and 20 s for the last trial, another one died meanwhile."""
+def test_waiting_for_another_worker_is_not_overhead() -> None:
+    """The first worker waits 5 s for the round's end and 20 s for the last trial; another one died meanwhile."""
     found = [made(i, 0.5) for i in range(4)]
     found[0].attempts = [Attempt("local-0", 1000.0, 1030.0, "completed")]
     found[1].attempts = [Attempt("local-1", 1000.0, 1035.0, "completed")]
@@ -133,16 +133,16 @@ def test_the_live_table_and_the_lines_without_a_terminal() -> None:
     with TrialTable(console, "joint_accuracy", 10) as table:
         table.show([*trials(2), running], {"9": "local-0"}, 60.0)
         table.show([*trials(2), running], {"9": "local-0"}, 50.0)
-    told = console.export_text()
-    assert told.count("trial 0 completed, joint_accuracy 0.5000: fcl_dim 1, optimizer Adam") == 1
-    assert "trial 2 failed: ValueError" in told
+    output = console.export_text()
+    assert output.count("trial 0 completed, joint_accuracy 0.5000: fcl_dim 1, optimizer Adam") == 1
+    assert "trial 2 failed: ValueError" in output
     console = Console(width=200, record=True)
     console.print(trials_table([running], "joint_accuracy", {"9": "local-0"}, now=1025.0))
     assert re.search(r"9\s+running\s+0.5000\s+2/2\s+0 s\s+local-0", console.export_text())
 
 
 def test_time_left_by_eye() -> None:
-    """Two of six epochs of 10 s done 3 s ago: 37 s left."""
+    """Check a trial whose second of six epochs of 10 s ended 3 s ago: 37 s left."""
     trial = made(0, 0.5)
     trial.epochs = 6
     assert time_left_s(trial, now=1023.0) == pytest.approx(37.0)
@@ -150,9 +150,9 @@ def test_time_left_by_eye() -> None:
     assert time_left_s(trial, now=1023.0) is None
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(45, "45 s"), (600, "10 min"), (9000, "2.5 h")])
-def test_durations(seconds: float, told: str) -> None:
-    assert duration(seconds) == told
+@pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_best_first() -> None:

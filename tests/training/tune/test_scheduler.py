@@ -1,4 +1,4 @@
-"""Who gets which trial, and what becomes of it."""
+"""The scheduler: assigning trials, leases, failures and resuming."""
 
 import json
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from keras_tuner.engine.trial import Trial
 from tests.training.tune.conftest import BASE, Clock
 from training.tune.oracles import Tuner
 from training.tune.scheduler import Scheduler
-from training.tune.trial_message import Outcome, pack, unpack_order
+from training.tune.trial_message import Outcome, pack, unpack_spec
 
-OpenDesk = Callable[..., Scheduler]
+OpenScheduler = Callable[..., Scheduler]
 
 
 def end(scheduler: Scheduler, lease: Trial, score: float = 0.5, status: str = "COMPLETED", error: str = "") -> None:
@@ -21,7 +21,7 @@ def end(scheduler: Scheduler, lease: Trial, score: float = 0.5, status: str = "C
 
 
 def run(scheduler: Scheduler, worker: str = "w", score: float = 0.5) -> str:
-    """One trial from beginning to end; returns its status when none was given out."""
+    """Run one trial to its end; return the status when none was assigned."""
     lease = scheduler.create_trial(worker)
     if lease.status != "RUNNING":
         return str(lease.status)
@@ -34,9 +34,9 @@ def statuses(scheduler: Scheduler) -> list[str]:
     return [trial.status for trial in scheduler.snapshot()]
 
 
-def test_a_search_begins_with_the_base_settings_and_ends_after_its_trials(open_desk: OpenDesk) -> None:
-    scheduler = open_desk()
-    first = unpack_order(scheduler.create_trial("w"))
+def test_a_search_begins_with_the_base_settings_and_ends_after_its_trials(open_scheduler: OpenScheduler) -> None:
+    scheduler = open_scheduler()
+    first = unpack_spec(scheduler.create_trial("w"))
     assert first.settings == json.loads(json.dumps(scheduler.space.to_dict()["base"]))
     assert first.epochs == BASE.training.epochs
     end(scheduler, scheduler.create_trial("w"), 0.25)
@@ -48,30 +48,30 @@ def test_a_search_begins_with_the_base_settings_and_ends_after_its_trials(open_d
     assert len({json.dumps(trial.values) for trial in trials}) == 5
 
 
-def test_a_worker_that_asks_again_gets_the_trial_it_has(open_desk: OpenDesk) -> None:
-    scheduler = open_desk()
+def test_a_worker_that_requests_again_gets_the_same_trial(open_scheduler: OpenScheduler) -> None:
+    scheduler = open_scheduler()
     first = scheduler.create_trial("w")
     assert scheduler.create_trial("w").trial_id == first.trial_id
     assert scheduler.create_trial("other").trial_id != first.trial_id
     assert len(scheduler.snapshot()) == 2
 
 
-def test_a_result_that_is_told_twice_counts_once(open_desk: OpenDesk) -> None:
-    scheduler = open_desk()
+def test_a_result_reported_twice_counts_once(open_scheduler: OpenScheduler) -> None:
+    scheduler = open_scheduler()
     lease = scheduler.create_trial("w")
     end(scheduler, lease, 0.5)
     end(scheduler, lease, 0.75)
     end(scheduler, lease, status="FAILED", error="late")
     trial = scheduler.snapshot()[0]
     assert (trial.status, trial.score, trial.error) == ("completed", 0.5, "")
-    assert scheduler.update_trial(lease.trial_id, {}, 0).status == "FAILED"  # nothing to go on with
+    assert scheduler.update_trial(lease.trial_id, {}, 0).status == "FAILED"  # no state to continue
 
 
-def test_a_silent_worker_loses_its_trial_to_the_next(open_desk: OpenDesk, clock: Clock) -> None:
-    scheduler = open_desk(lease_s=60.0)
+def test_an_expired_lease_goes_to_the_next_worker(open_scheduler: OpenScheduler, clock: Clock) -> None:
+    scheduler = open_scheduler(lease_s=60.0)
     lease = scheduler.create_trial("silent")
     clock.now += 59
-    assert scheduler.update_trial(lease.trial_id, {}, 0).status == "RUNNING"  # a sign of life
+    assert scheduler.update_trial(lease.trial_id, {}, 0).status == "RUNNING"  # a heartbeat
     clock.now += 59
     scheduler.expire()
     assert scheduler.running == {"0": "silent"}
@@ -90,9 +90,9 @@ def test_a_silent_worker_loses_its_trial_to_the_next(open_desk: OpenDesk, clock:
     assert trial.losses == 1
 
 
-def test_a_worker_that_comes_back_in_time_goes_on(open_desk: OpenDesk, clock: Clock) -> None:
-    """Its connection was cut for longer than the lease, but nobody has its trial yet."""
-    scheduler = open_desk()
+def test_a_worker_that_reconnects_in_time_continues(open_scheduler: OpenScheduler, clock: Clock) -> None:
+    """Its connection was cut for longer than the lease, but no other worker has its trial yet."""
+    scheduler = open_scheduler()
     lease = scheduler.create_trial("w")
     clock.now += 100
     scheduler.expire()
@@ -104,8 +104,8 @@ def test_a_worker_that_comes_back_in_time_goes_on(open_desk: OpenDesk, clock: Cl
     assert len(scheduler.snapshot()[0].attempts) == 1
 
 
-def test_a_result_counts_though_another_has_begun(open_desk: OpenDesk, clock: Clock) -> None:
-    scheduler = open_desk()
+def test_a_result_counts_although_another_worker_has_begun(open_scheduler: OpenScheduler, clock: Clock) -> None:
+    scheduler = open_scheduler()
     first = scheduler.create_trial("slow")
     clock.now += 100
     scheduler.expire()
@@ -117,21 +117,21 @@ def test_a_result_counts_though_another_has_begun(open_desk: OpenDesk, clock: Cl
     assert scheduler.running == {}
 
 
-def test_a_trial_that_kills_its_workers_fails(open_desk: OpenDesk) -> None:
-    scheduler = open_desk(max_losses=3)
+def test_a_trial_that_kills_its_workers_fails(open_scheduler: OpenScheduler) -> None:
+    scheduler = open_scheduler(max_losses=3)
     for i in range(3):
         assert scheduler.create_trial(f"w{i}").trial_id == f"0.{i + 1}"
         scheduler.worker_lost(f"w{i}", f"signal {i}")
     trial = scheduler.snapshot()[0]
     assert trial.status == "failed"
-    assert trial.error == "its worker was lost 3 times, the last time so: signal 2"
+    assert trial.error == "its worker was lost 3 times, the last time: signal 2"
     scheduler.create_trial("w3")
     scheduler.worker_lost("w3", "the kernel took its memory", is_final=True)
     assert scheduler.snapshot()[1].error == "the kernel took its memory"
 
 
-def test_three_failures_in_a_row_stop_the_search_with_the_error(open_desk: OpenDesk) -> None:
-    scheduler = open_desk(num_trials=9)
+def test_three_failures_in_a_row_stop_the_search_with_the_error(open_scheduler: OpenScheduler) -> None:
+    scheduler = open_scheduler(num_trials=9)
     for error in ("a", "b"):
         end(scheduler, scheduler.create_trial("w"), status="FAILED", error=error)
     run(scheduler)
@@ -142,43 +142,43 @@ def test_three_failures_in_a_row_stop_the_search_with_the_error(open_desk: OpenD
     assert scheduler.failure == "3 failed in a row, the last trial with:\nTraceback\nValueError: e"
     assert scheduler.create_trial("w").status == "STOPPED"
     assert [trial.error for trial in scheduler.snapshot() if trial.error][:2] == ["a", "b"]
-    again = open_desk(num_trials=9)  # the same command, once the cause is mended
+    again = open_scheduler(num_trials=9)  # the same command, after the cause was fixed
     assert run(again) == "ended"
 
 
-def test_who_runs_is_told_to_stop_when_the_time_is_over(open_desk: OpenDesk, clock: Clock) -> None:
-    scheduler = open_desk(budget_s=60.0)
+def test_running_trials_are_stopped_when_the_budget_is_spent(open_scheduler: OpenScheduler, clock: Clock) -> None:
+    scheduler = open_scheduler(budget_s=60.0)
     lease = scheduler.create_trial("w")
     clock.now += 61
-    assert scheduler.create_trial("other").status == "IDLE"  # the running one could still be given back
+    assert scheduler.create_trial("other").status == "IDLE"  # the running one could still be requeued
     assert scheduler.update_trial(lease.trial_id, {}, 0).status == "STOPPED"
     end(scheduler, lease)
     trial = scheduler.snapshot()[0]
-    assert (trial.status, trial.reason, trial.score) == ("stopped", "the time was over", 0.5)
+    assert (trial.status, trial.reason, trial.score) == ("stopped", "the time budget was spent", 0.5)
     assert scheduler.create_trial("w").status == "STOPPED"
     scheduler.time.save()
-    assert open_desk(budget_s=60.0).is_done
-    assert not open_desk(budget_s=120.0).is_done
+    assert open_scheduler(budget_s=60.0).is_done
+    assert not open_scheduler(budget_s=120.0).is_done
 
 
-def test_a_trial_below_the_median_ends_early(open_desk: OpenDesk) -> None:
-    scheduler = open_desk(num_trials=9)
+def test_a_trial_below_the_median_ends_early(open_scheduler: OpenScheduler) -> None:
+    scheduler = open_scheduler(num_trials=9)
     for score in (0.5, 0.6, 0.7, 0.8):
         lease = scheduler.create_trial("w")
         for epoch in (1, 2, 3):
             assert scheduler.update_trial(lease.trial_id, {"joint_accuracy": score}, epoch).status == "RUNNING"
         end(scheduler, lease, score)
-    for score, word, status in ((0.64, "STOPPED", "stopped"), (0.65, "RUNNING", "completed")):
+    for score, answer, status in ((0.64, "STOPPED", "stopped"), (0.65, "RUNNING", "completed")):
         lease = scheduler.create_trial("w")
         assert scheduler.update_trial(lease.trial_id, {"joint_accuracy": score}, 1).status == "RUNNING"
-        assert scheduler.update_trial(lease.trial_id, {"joint_accuracy": score}, 2).status == word
+        assert scheduler.update_trial(lease.trial_id, {"joint_accuracy": score}, 2).status == answer
         end(scheduler, lease, score)
         assert scheduler.snapshot()[-1].status == status
     assert scheduler.snapshot()[4].reason == "below the median of the others"
 
 
-def test_a_chief_that_is_started_again_remembers_whom_it_has_stopped(open_desk: OpenDesk) -> None:
-    scheduler = open_desk(num_trials=9)
+def test_a_restarted_chief_remembers_stopped_trials(open_scheduler: OpenScheduler) -> None:
+    scheduler = open_scheduler(num_trials=9)
     for score in (0.5, 0.6, 0.7, 0.8):
         lease = scheduler.create_trial("far-away")
         for epoch in (1, 2):
@@ -187,18 +187,18 @@ def test_a_chief_that_is_started_again_remembers_whom_it_has_stopped(open_desk: 
     lease = scheduler.create_trial("far-away")
     for epoch in (1, 2):
         scheduler.update_trial(lease.trial_id, {"joint_accuracy": 0.1}, epoch)
-    assert open_desk(num_trials=9).update_trial(lease.trial_id, {}, 0).status == "STOPPED"
+    assert open_scheduler(num_trials=9).update_trial(lease.trial_id, {}, 0).status == "STOPPED"
 
 
 @pytest.mark.parametrize("tuner", ["random", "hyperband", "bayesian", "grid"])
-def test_an_interrupted_search_chooses_as_it_would_have(open_desk: OpenDesk, tmp_path, tuner: Tuner) -> None:
-    """Opened anew after every single step, as after a kill."""
+def test_an_interrupted_search_chooses_as_it_would_have(open_scheduler: OpenScheduler, tmp_path, tuner: Tuner) -> None:
+    """Reopen the search after every single step, as after a kill."""
 
     def score(trial: Trial) -> float:
-        settings = unpack_order(trial).settings
+        settings = unpack_spec(trial).settings
         return 0.9 - abs(settings["fields"]["name_dropout_rate"] - 0.3) - settings["training"]["learning_rate"]
 
-    whole, steps = open_desk(tuner, num_trials=12), 0
+    whole, steps = open_scheduler(tuner, num_trials=12), 0
     while (lease := whole.create_trial("w")).status == "RUNNING":
         end(whole, lease, score(lease))
         steps += 1
@@ -206,20 +206,20 @@ def test_an_interrupted_search_chooses_as_it_would_have(open_desk: OpenDesk, tmp
     expected = [(trial.trial_id, trial.values, trial.score) for trial in whole.snapshot()]
     (tmp_path / "search").rename(tmp_path / "whole")
     for _ in range(steps):
-        open_desk(tuner, num_trials=12).create_trial("local-0")  # killed while it runs
-        scheduler = open_desk(tuner, num_trials=12)
+        open_scheduler(tuner, num_trials=12).create_trial("local-0")  # killed while it runs
+        scheduler = open_scheduler(tuner, num_trials=12)
         lease = scheduler.create_trial("local-0")
         assert lease.trial_id.endswith(".2")
         end(scheduler, lease, score(lease))
-    scheduler = open_desk(tuner, num_trials=12)
+    scheduler = open_scheduler(tuner, num_trials=12)
     assert scheduler.is_done
     assert [(trial.trial_id, trial.values, trial.score) for trial in scheduler.snapshot()] == expected
     assert {trial.attempts[0].outcome for trial in scheduler.snapshot()} == {"interrupted"}
 
 
 @pytest.mark.parametrize("tuner", ["random", "grid"])
-def test_any_number_of_workers_have_trials_at_the_same_time(open_desk: OpenDesk, tuner: Tuner) -> None:
-    scheduler = open_desk(tuner, num_trials=6)
+def test_any_number_of_workers_have_trials_at_the_same_time(open_scheduler: OpenScheduler, tuner: Tuner) -> None:
+    scheduler = open_scheduler(tuner, num_trials=6)
     leases = [scheduler.create_trial(f"worker-{i}") for i in range(4)]
     assert [lease.status for lease in leases] == ["RUNNING"] * 4
     end(scheduler, leases[3])
@@ -232,42 +232,42 @@ def test_any_number_of_workers_have_trials_at_the_same_time(open_desk: OpenDesk,
     assert scheduler.is_done
 
 
-def test_a_worker_elsewhere_outlives_the_chief(open_desk: OpenDesk) -> None:
-    lease = open_desk().create_trial("far-away")
-    scheduler = open_desk()  # the chief was killed and started again
+def test_a_remote_worker_outlives_the_chief(open_scheduler: OpenScheduler) -> None:
+    lease = open_scheduler().create_trial("far-away")
+    scheduler = open_scheduler()  # the chief was killed and restarted
     assert scheduler.running == {"0": "far-away"}
     assert scheduler.update_trial(lease.trial_id, {}, 0).status == "RUNNING"
     end(scheduler, lease)
     assert statuses(scheduler) == ["completed"]
 
 
-def test_hyperband_goes_on_with_the_best(open_desk: OpenDesk) -> None:
-    scheduler = open_desk("hyperband", num_trials=30, median_rule=False)
+def test_hyperband_continues_the_best(open_scheduler: OpenScheduler) -> None:
+    scheduler = open_scheduler("hyperband", num_trials=30, median_rule=False)
     orders = {}
     for i in range(30):
         lease = scheduler.create_trial("w")
-        orders[f"{i:04d}"] = unpack_order(lease)
+        orders[f"{i:04d}"] = unpack_spec(lease)
         end(scheduler, lease, i / 30)
     later = [trial for trial in scheduler.snapshot() if trial.parent]
     assert later
     for trial in later:
         parent = scheduler.trials[trial.parent]
         assert trial.epochs > parent.epochs
-        assert trial.settings == parent.settings  # else its state would not fit
+        assert trial.settings == parent.settings  # otherwise its state would not match
         assert orders[trial.trial_id].parent == parent.trial_id
         assert orders[parent.trial_id].keeps_state
 
 
-def test_more_trials_extend_a_finished_search(open_desk: OpenDesk) -> None:
-    scheduler = open_desk(num_trials=3)
+def test_more_trials_extend_a_finished_search(open_scheduler: OpenScheduler) -> None:
+    scheduler = open_scheduler(num_trials=3)
     assert [run(scheduler) for _ in range(4)][-1] == "STOPPED"
-    scheduler = open_desk(num_trials=11)
+    scheduler = open_scheduler(num_trials=11)
     assert [run(scheduler) for _ in range(9)] == ["ended"] * 8 + ["STOPPED"]
     assert len({trial.trial_id for trial in scheduler.snapshot()}) == 11
 
 
-def test_a_name_that_nobody_knows(open_desk: OpenDesk) -> None:
-    scheduler = open_desk()
+def test_an_unknown_lease(open_scheduler: OpenScheduler) -> None:
+    scheduler = open_scheduler()
     assert scheduler.update_trial("77.1", {}, 0).status == "FAILED"
     with pytest.raises(KeyError):
         scheduler.end_trial(Trial(pack(Outcome()), trial_id="77.1", status="COMPLETED"))

@@ -18,7 +18,7 @@ import pytest
 from model.bundle.bundle import load_bundle
 from model.settings import Settings, load_settings, settings_to_toml
 from tests.conftest import TOY_SETTINGS, toy_rows, write_catalog
-from tests.training.tune.broken_line import BrokenLine
+from tests.training.tune.faulty_proxy import FaultyProxy
 from training.commands.command_line import main
 from training.encoding.file_lock import exclusive_or_holder
 from training.tune.trial import SearchTrial
@@ -38,7 +38,7 @@ PATIENCE_S = 240
 
 @pytest.fixture
 def arguments(tmp_path: Path, toy_cache: Path) -> list[str]:
-    """A search over brands, the quickest network to build, in tmp_path/search."""
+    """Arguments of a search over brands, the quickest network to build, in tmp_path/search."""
     (tmp_path / "space.toml").write_text(SPACE, encoding="utf-8")
     (tmp_path / "base.toml").write_text(settings_to_toml(TOY_SETTINGS), encoding="utf-8")
     unlabelled = {"product_id": "bad", "product_name": "x"}
@@ -54,14 +54,14 @@ def texts(folder: Path, prefix: str, count: int) -> list[dict[str, str]]:
 
 
 def recorded(folder: Path) -> list[SearchTrial]:
-    """The trials, read as they stand while the search runs."""
+    """Read the recorded trials while the search runs."""
     path = folder / "search.sqlite"
     if not path.exists():
         return []
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30) as connection:
         try:
             rows = connection.execute("SELECT body FROM trials ORDER BY number").fetchall()
-        except sqlite3.OperationalError:  # before the tables were made
+        except sqlite3.OperationalError:  # before the tables are created
             return []
     connection.close()
     return [SearchTrial.from_dict(json.loads(body)) for (body,) in rows]
@@ -106,7 +106,7 @@ def wait_until(condition, what: str) -> None:
 
 
 def assert_kept(before: list[SearchTrial], after: list[SearchTrial]) -> None:
-    """What had ended stays as it was."""
+    """Check that ended trials have not changed."""
     now = {trial.trial_id: trial for trial in after}
     for trial in before:
         assert trial.trial_id in now
@@ -119,12 +119,12 @@ def assert_accounted(trials: list[SearchTrial], count: int, has_history: bool = 
     for trial in trials:
         outcomes = [attempt.outcome for attempt in trial.attempts]
         if trial.status == "failed":
-            assert trial.losses == 3  # it had its worker killed three times
+            assert trial.losses == 3  # its worker was killed three times
             continue
         assert trial.status == "completed"
         assert outcomes.count("completed") == 1
         assert outcomes[-1] == "completed"
-        assert set(outcomes[:-1]) <= {"lost", "interrupted", "given back"}
+        assert set(outcomes[:-1]) <= {"lost", "interrupted", "returned"}
         assert trial.score == trial.figures["joint_accuracy"]
         if has_history:
             assert [row["epoch"] for row in trial.history] == [1, 2]
@@ -135,10 +135,10 @@ def test_from_catalogs_to_the_best_bundle(
 ) -> None:
     search, bundle = tmp_path / "search", tmp_path / "bundle"
     assert main([*arguments, "--trials", "3", "--bundle", str(bundle)]) == 0
-    told = capsys.readouterr().out
-    assert "best 3:" in told
-    assert "3 trials in" in told
-    assert f"{search / 'best.toml'} for train --config, {search / 'report.html'} for the eyes" in told
+    output = capsys.readouterr().out
+    assert "best 3:" in output
+    assert "3 trials in" in output
+    assert f"wrote {search / 'best.toml'} for train --config, {search / 'report.html'}" in output
     trials = recorded(search)
     assert_accounted(trials, 3)
     best = max(trials, key=lambda trial: trial.score or 0.0)
@@ -151,7 +151,7 @@ def test_from_catalogs_to_the_best_bundle(
     assert {"latency_ms", "num_parameters", "macro_f1", "coverage@0.98", "seconds"} <= trials[0].figures.keys()
     log = (search / "logs" / "worker-0.log").read_text(encoding="utf-8")
     assert log.count("encoded by an earlier run") >= 4  # both catalogs, for all trials but the first
-    # The same command finds nothing left to do; with more trials it goes on.
+    # The same command has nothing left to do; with more trials it continues.
     assert main([*arguments, "--trials", "3"]) == 0
     assert recorded(search) == trials
     with exclusive_or_holder(search / "lock") as holder:
@@ -159,12 +159,12 @@ def test_from_catalogs_to_the_best_bundle(
         assert main([*arguments, "--trials", "4"]) == 1
     assert f"{search} is in use by another search (process {os.getpid()}); wait for it" in capsys.readouterr().err
     assert main([*arguments, "--trials", "4", "--fcl-activation", "tanh"]) == 1
-    told = capsys.readouterr().err
-    assert "holds a search that differs in space.base.model.fcl_activation; give the same ones" in told
+    errors = capsys.readouterr().err
+    assert "holds a search that differs in space.base.model.fcl_activation; give the same ones" in errors
 
 
 def test_a_trial_out_of_memory_counts_as_failed_and_the_search_goes_on(arguments: list[str], tmp_path: Path) -> None:
-    """More than there are addresses for, so that it is refused on every machine."""
+    """The trial asks for more than the address space, so that it fails on every machine."""
     space = SPACE.replace("[4, 8, 16]", "[1_000_000_000_000_000, 4]").replace("{ log = [1e-3, 1e-1] }", "0.01")
     (tmp_path / "space.toml").write_text(space, encoding="utf-8")
     assert main([*arguments[:-1], "grid"]) == 0
@@ -172,7 +172,7 @@ def test_a_trial_out_of_memory_counts_as_failed_and_the_search_goes_on(arguments
     assert (first.status, len(first.attempts), second.status) == ("failed", 1, "completed")
     assert "OOM when allocating tensor" in first.error
     assert first.values["fcl_dim"] == 10**15
-    assert first.attempts[0].worker != second.attempts[0].worker  # with fresh memory
+    assert first.attempts[0].worker != second.attempts[0].worker  # in a restarted worker
     assert "OOM when allocating tensor" in (tmp_path / "search" / "report.html").read_text(encoding="utf-8")
 
 
@@ -190,16 +190,16 @@ def test_failures_in_a_row_stop_the_search_with_their_error(
         "failed" if t.values["hash_buckets"] == 1536 else "completed" for t in trials
     ]
     assert trials[-1].status == "failed"
-    told = capsys.readouterr().err
-    assert "error: 1 failed in a row, the last trial with:\nTraceback" in told
-    assert "hash_buckets: expected a power of two, found 1536" in told
-    assert f"the trials so far are in {tmp_path / 'search'}/report.html" in told
+    errors = capsys.readouterr().err
+    assert "error: 1 failed in a row, the last trial with:\nTraceback" in errors
+    assert "hash_buckets: expected a power of two, found 1536" in errors
+    assert f"the trials so far are in {tmp_path / 'search'}/report.html" in errors
 
 
-def test_kills_at_random_moments_lose_nothing(
+def test_kills_at_random_moments_lose_no_result(
     arguments: list[str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Search and worker in turn get a SIGKILL; the same command goes on each time."""
+    """Search and worker get a SIGKILL in turn; the same command resumes each time."""
     search, log, drawn = tmp_path / "search", tmp_path / "log", random.Random(0)
     kills_left, before = int(request.config.getoption("--kills")), []
     command = [*arguments, "--trials", "6"]
@@ -227,7 +227,7 @@ def test_kills_at_random_moments_lose_nothing(
             if running.returncode == 0:
                 if not kills_left:
                     break
-                command[-1] = str(int(command[-1]) + 2)  # it was quicker than the kills
+                command[-1] = str(int(command[-1]) + 2)  # it ended before the kill
             else:
                 assert running.returncode == -signal.SIGKILL, log.read_text(encoding="utf-8")[-3000:]
     trials = recorded(search)
@@ -236,36 +236,36 @@ def test_kills_at_random_moments_lose_nothing(
 
 
 def test_chief_and_worker_on_two_machines(arguments: list[str], tmp_path: Path) -> None:
-    """As documented, through a line that is cut; the chief is killed, and so is the first worker."""
+    """Run as documented, through a proxy that is cut; the chief is killed, and so is the first worker."""
     search, drawn = tmp_path / "search", random.Random(1)
-    line = BrokenLine(0)
+    proxy = FaultyProxy(0)
     paths = arguments[arguments.index("--train") : arguments.index("--config")]
-    worker = ["tune-worker", *paths, "--chief", line.address, "--work-dir", str(tmp_path / "elsewhere")]
+    worker = ["tune-worker", *paths, "--chief", proxy.address, "--work-dir", str(tmp_path / "elsewhere")]
     worker += [*arguments[arguments.index("--cache-dir") :][:2], "--heartbeat-s", "0.3"]
     port = _free_port()
-    line.port = port
+    proxy.port = port
     chief = [*arguments, "--trials", "4", "--workers", "0", "--listen", f"127.0.0.1:{port}", "--lease-s", "3"]
     with process(worker, tmp_path / "worker.log"):
         with process(chief, tmp_path / "chief.log"), process(worker, tmp_path / "killed.log") as second:
             wait_until(lambda: any(t.status == "running" for t in recorded(search)), "a first trial")
             second.kill()
-            line.cut()
+            proxy.cut()
             time.sleep(drawn.uniform(0.1, 2.0))
-            line.mend()
+            proxy.restore()
             wait_until(lambda: any(t.has_ended for t in recorded(search)), "a finished trial")
         before = recorded(search)  # the chief was killed with this block's end
         with process(chief, tmp_path / "chief.log") as running:
             wait_until(lambda: running.poll() is not None, "the end of the search")
             assert running.returncode == 0, (tmp_path / "chief.log").read_text(encoding="utf-8")[-3000:]
-    line.close()
+    proxy.close()
     trials = recorded(search)
     assert_kept(before, trials)
-    # On a slow machine a trial may have gone to the other worker before the first one's result came through.
+    # On a slow machine a trial may go to the other worker before the first one's result arrives.
     assert_accounted(trials, 4, has_history=False)
     assert (search / "report.html").exists()
 
 
-def test_a_worker_with_other_files_is_told(arguments: list[str], tmp_path: Path, capsys) -> None:
+def test_a_worker_with_other_files_is_an_error(arguments: list[str], tmp_path: Path, capsys) -> None:
     port = _free_port()
     chief = [*arguments, "--trials", "1", "--workers", "0", "--listen", f"127.0.0.1:{port}"]
     with process(chief, tmp_path / "chief.log"):

@@ -1,4 +1,4 @@
-"""What may be searched."""
+"""Search spaces: ranges, conditions, variants and errors."""
 
 import json
 from dataclasses import replace
@@ -50,7 +50,7 @@ def test_every_kind_of_range(tmp_path: Path) -> None:
         "character_orders": "Choice",
     }
     values = default_values(found)
-    # 128 is outside, 64 is next to it; the rest are the defaults.
+    # 128 is outside, 64 is nearest; the others are the defaults.
     assert values["hidden_dim"] == 64
     assert values["fcl_dim"] == 256
     assert values["optimizer"] == "Adam"
@@ -91,7 +91,7 @@ def test_a_file_of_weights_fits_one_backbone() -> None:
     assert "image_size" in found
 
 
-def test_picture_settings_count_only_where_pictures_are_read(tmp_path: Path) -> None:
+def test_picture_settings_are_active_only_where_pictures_are_read(tmp_path: Path) -> None:
     text = """
     [model]
     fields = { choice = [["name"], ["name", "image"]] }
@@ -158,7 +158,7 @@ def test_the_fields_study_leaves_out_what_the_catalog_lacks() -> None:
     assert space.settings_dict({"variant": "name"})["model"]["fields"] == ["name"]
 
 
-def test_seeds_are_one_more_choice() -> None:
+def test_seeds_are_one_more_dimension() -> None:
     space = load_space(ready_space("image-size"), replace(Settings()), ALL_FIELDS, num_seeds=3)
     assert names(space) == ["image_size", "seed"]
     assert space.num_points == 18
@@ -207,6 +207,6 @@ def test_a_wrong_space_stops_the_run(tmp_path: Path, text: str, message: str) ->
         load(tmp_path, text, fields=("name",))
 
 
-def test_a_space_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_space_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"space file .*none.toml cannot be read: No such file"):
         load_space(tmp_path / "none.toml", Settings(), ("name",))

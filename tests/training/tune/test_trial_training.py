@@ -12,7 +12,7 @@ from model.settings import Settings, settings_to_dict
 from tests.conftest import TOY_SETTINGS
 from tests.training.conftest import Runs
 from training.preparation import Catalogs, Preparation
-from training.tune.trial_message import Order
+from training.tune.trial_message import TrialSpec
 from training.tune.trial_training import TrialDropped, TrialTraining
 
 TEXT = replace(
@@ -23,15 +23,15 @@ TEXT = replace(
 
 
 class Chief:
-    """Notes what it is told, and answers as the test wants."""
+    """A chief that records reports and answers as the test sets."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, dict[str, float]]] = []
+        self.reports: list[tuple[int, dict[str, float]]] = []
         self.answers: dict[int, str] = {}
-        self.word = "RUNNING"
+        self.status = "RUNNING"
 
     def report(self, figures: Mapping[str, float], epoch: int) -> str:
-        self.told.append((epoch, dict(figures)))
+        self.reports.append((epoch, dict(figures)))
         return self.answers.get(epoch, "RUNNING")
 
 
@@ -48,54 +48,54 @@ def preparation(toy_catalogs: tuple[Path, Path], toy_cache: Path, tmp_path: Path
 def training(
     preparation: Preparation, chief: Chief, tmp_path: Path, objective: str = "joint_accuracy"
 ) -> TrialTraining:
-    return TrialTraining(preparation, tmp_path / "states", objective, chief.report, lambda: chief.word)
+    return TrialTraining(preparation, tmp_path / "states", objective, chief.report, lambda: chief.status)
 
 
-def order(settings: Settings, epochs: int = 1, trial_id: str = "0", **changes: object) -> Order:
+def order(settings: Settings, epochs: int = 1, trial_id: str = "0", **changes: object) -> TrialSpec:
     plain = json.loads(json.dumps(settings_to_dict(settings)))
-    return Order(
+    return TrialSpec(
         **{"settings": plain, "epochs": epochs, "trial_id": trial_id, "parent": "", "keeps_state": False, **changes}
     )
 
 
-def test_hyperband_s_later_round_goes_on_where_the_earlier_ended(
+def test_a_later_round_of_hyperband_continues_the_earlier_one(
     preparation: Preparation, chief: Chief, tmp_path: Path
 ) -> None:
     worker = training(preparation, chief, tmp_path)
     whole = worker.run(order(TEXT, epochs=2))
-    expected = [figures for _, figures in chief.told]
-    chief.told.clear()
+    expected = [figures for _, figures in chief.reports]
+    chief.reports.clear()
     first = worker.run(order(TEXT, epochs=1, trial_id="1", keeps_state=True))
     assert (tmp_path / "states" / "1").exists()
     second = worker.run(order(TEXT, epochs=2, trial_id="2", parent="1"))
-    assert [epoch for epoch, _ in chief.told] == [1, 2]
-    assert [figures for _, figures in chief.told] == expected
+    assert [epoch for epoch, _ in chief.reports] == [1, 2]
+    assert [figures for _, figures in chief.reports] == expected
     assert second.score == whole.score
     assert first.error == second.error == ""
-    assert not (tmp_path / "states" / "1").exists()  # nothing else goes on with it
-    again = worker.run(order(TEXT, epochs=2, trial_id="3", parent="1"))  # its state is gone: from the start
+    assert not (tmp_path / "states" / "1").exists()  # no other trial continues it
+    again = worker.run(order(TEXT, epochs=2, trial_id="3", parent="1"))  # its state is gone, so it starts over
     assert again.score == whole.score
 
 
 def test_the_chief_ends_a_trial_early(preparation: Preparation, chief: Chief, tmp_path: Path) -> None:
     chief.answers = {2: "STOPPED"}
     found = training(preparation, chief, tmp_path).run(order(TEXT, epochs=3))
-    assert [epoch for epoch, _ in chief.told] == [1, 2]
+    assert [epoch for epoch, _ in chief.reports] == [1, 2]
     assert found.score == found.figures["joint_accuracy"]
-    chief.word = "FAILED"
+    chief.status = "FAILED"
     with pytest.raises(TrialDropped):
         training(preparation, chief, tmp_path).run(order(TEXT, epochs=3))
-    assert len(chief.told) == 2
+    assert len(chief.reports) == 2
 
 
 def test_another_objective_is_measured_after_each_epoch(preparation: Preparation, chief: Chief, tmp_path: Path) -> None:
     found = training(preparation, chief, tmp_path, "macro_f1").run(order(TEXT, epochs=2))
-    by_accuracy, chief.told = chief.told, []
+    by_accuracy, chief.reports = chief.reports, []
     plain = training(preparation, chief, tmp_path).run(order(TEXT, epochs=2))
     assert plain.figures["macro_f1"] == found.score
-    assert [row["loss"] for _, row in by_accuracy] == [row["loss"] for _, row in chief.told]
+    assert [row["loss"] for _, row in by_accuracy] == [row["loss"] for _, row in chief.reports]
     assert all({"joint_accuracy", "macro_f1", "coverage@0.98"} <= row.keys() for _, row in by_accuracy)
-    for (_, measured), (_, known) in zip(by_accuracy, chief.told, strict=True):
+    for (_, measured), (_, known) in zip(by_accuracy, chief.reports, strict=True):
         assert measured["joint_accuracy"] == pytest.approx(known["joint_accuracy"], abs=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""How many calls at the same time are answered in time."""
+"""An adaptive limit of concurrent calls, from the rate of answers and the callers' deadlines."""
 
 import math
 import time
@@ -6,28 +6,28 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-#: Fewer in flight, on average, say nothing of how many could be answered.
+#: Fewer calls in flight, on average, do not show the server's capacity.
 _FEW_CALLS = 8
-#: More than few, or what follows from the limit would take it away.
-_LEAST_LIMIT = 16
+#: Above _FEW_CALLS, or the limit itself would keep calls below the number that sets a limit.
+_MIN_LIMIT = 16
 _WINDOW_S = 0.25
-#: Their median is the rate: it outlasts a pause, which is a single window, and follows a change after half of them.
+#: The rate is their median: a pause fills a single window and does not move it; a change does after half of them.
 _NUM_WINDOWS = 9
-_LEAST_WINDOWS = 3
-_NEWEST_CALL_SHARE = 0.05  # of the last call in the moving average of the deadlines
-#: Calls may wait for half of what their callers allow: the other half is for times when all takes twice as long.
+_MIN_WINDOWS = 3
+_NEWEST_CALL_WEIGHT = 0.05  # in the moving average of the deadlines
+#: Calls may take half of what their deadlines allow; the other half is a reserve for times of half the rate.
 _SHARE_OF_DEADLINE = 0.5
 
 
-class CallPace:
-    """The most calls in flight, by how many were answered lately.
+class ConcurrencyLimit:
+    """Limits the calls in flight to those that can be answered before their deadlines.
 
-    A call that finds N others in flight takes about as long as the last N took to be answered one after the other
-    (Little 1961), so that of too many none is answered before its deadline. While few are in flight, and where callers
-    set no deadline, any number may be. All of it on one thread.
+    By Little's law (Little 1961) the time of a call is the number of calls in flight divided by the rate of answers, so
+    that with too many in flight none meets its deadline. There is no limit while few are in flight or callers set no
+    deadline. Not thread-safe.
 
     Args:
-        now_s: a clock.
+        now_s: a monotonic clock, seconds.
     """
 
     def __init__(self, now_s: Callable[[], float] = time.perf_counter):
@@ -41,35 +41,35 @@ class CallPace:
 
     @property
     def is_full(self) -> bool:
-        """Whether a call that came now would be one too many."""
+        """True when a new call would exceed the limit."""
         return self._num_in_flight >= self._limit
 
     def begin(self, allowed_s: float | None) -> None:
-        """A call came.
+        """Count a new call.
 
         Args:
-            allowed_s: what its deadline leaves, seconds; None without one.
+            allowed_s: time until its deadline, seconds; None without one.
         """
-        self._pass_time()
+        self._advance_clock()
         self._num_in_flight += 1
         if allowed_s is not None:
             before_s = allowed_s if self._allowed_s is None else self._allowed_s
-            self._allowed_s = before_s + _NEWEST_CALL_SHARE * (allowed_s - before_s)
+            self._allowed_s = before_s + _NEWEST_CALL_WEIGHT * (allowed_s - before_s)
 
     def end(self, is_answered: bool) -> None:
-        """A call is over.
+        """Stop counting a call that has ended.
 
         Args:
-            is_answered: rather than refused, failed or left by its caller.
+            is_answered: True for an answer; False for a rejected, failed or cancelled call.
         """
-        self._pass_time()
+        self._advance_clock()
         self._num_in_flight -= 1
         self._num_answered += is_answered
         if self._busy_s >= _WINDOW_S:
-            self._judge()
+            self._update_limit()
             self._begin_window()
 
-    def _pass_time(self) -> None:
+    def _advance_clock(self) -> None:
         now_s = self._now_s()
         if self._num_in_flight:
             self._busy_s += now_s - self._changed_s
@@ -80,13 +80,13 @@ class CallPace:
         self._busy_s = self._call_s = 0.0
         self._num_answered = 0
 
-    def _judge(self) -> None:
+    def _update_limit(self) -> None:
         self._limit = math.inf
         if self._call_s < _FEW_CALLS * self._busy_s:
             if self._rates_rps:
                 self._rates_rps.popleft()
             return
         self._rates_rps.append(self._num_answered / self._busy_s)
-        if self._allowed_s is not None and len(self._rates_rps) >= _LEAST_WINDOWS:
+        if self._allowed_s is not None and len(self._rates_rps) >= _MIN_WINDOWS:
             in_time = median(self._rates_rps) * self._allowed_s * _SHARE_OF_DEADLINE
-            self._limit = max(_LEAST_LIMIT, math.floor(in_time))
+            self._limit = max(_MIN_LIMIT, math.floor(in_time))

@@ -1,4 +1,4 @@
-"""The demo's walk: make a catalog, train, evaluate, serve, classify, stop; a heading and a time for each step."""
+"""The steps of the demo: generate a catalog, train, evaluate, serve, classify, stop."""
 
 import contextlib
 import socket
@@ -18,7 +18,7 @@ from client.client import AisleClient
 from demo.answers import COMBINATIONS, ask
 from demo.catalog import compose_products, write_catalog
 from demo.child import Child
-from demo.tables import accuracy_table, answers_table, contract_sentence, interesting
+from demo.tables import accuracy_table, answers_table, choose_examples, contract_sentence
 from model.product import FIELDS
 
 CONFIG = Path(__file__).with_name("demo.toml")
@@ -30,7 +30,7 @@ _HEALTH_INTERVAL_S = 0.2
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """See Aisle at work on a catalog that it makes itself: train, evaluate, serve, classify, stop."""
+    """Run Aisle on a generated catalog: train, evaluate, serve, classify, stop."""
 
     dir: Path = Path("build/demo")
     """Folder for the catalog, the bundle and the report."""
@@ -41,28 +41,31 @@ class DemoSettings:
 
     @property
     def bundle(self) -> Path:
-        """Where the bundle goes: models/<name>/<version>."""
+        """The folder of the bundle: models/<name>/<version>."""
         return self.dir / "models" / "demo" / "1"
 
     @property
     def report(self) -> Path:
-        """Where the evaluation's report goes."""
+        """The folder of the evaluation's report."""
         return self.dir / "report"
 
 
-def walk(settings: DemoSettings, console: Console) -> None:
-    """Take every step.
+def run_demo(settings: DemoSettings, console: Console) -> None:
+    """Run all steps.
 
     Raises:
-        AisleError: a step failed; nothing is left running.
+        AisleError: a step failed; no process is left running.
     """
     began = time.monotonic()
-    with _step(console, "1/5  Make a Korean shop's catalog"):
+    with _step(console, "1/5  Generate a Korean shop's catalog"):
         files = _make_catalog(settings, console)
     with _step(console, "2/5  Train on names, mall categories and pictures"):
         _train(settings, files, console)
-    with _step(console, "3/5  Evaluate on products that training has not seen"):
-        _run(["evaluate", *_at(settings), "--catalog", str(files["test"]), "--report", str(settings.report)], console)
+    with _step(console, "3/5  Evaluate on test products"):
+        _run(
+            ["evaluate", *_bundle_flags(settings), "--catalog", str(files["test"]), "--report", str(settings.report)],
+            console,
+        )
     items = list(read_catalog(files["test"]))
     port = _free_port()
     server = ["server", "--bundle", str(settings.bundle), "--host", "127.0.0.1", "--port", str(port)]
@@ -71,12 +74,12 @@ def walk(settings: DemoSettings, console: Console) -> None:
             console.print(f"$ {child.command}", style="dim", highlight=False)
             _wait_until_serving(child, port)
             console.print(f"SERVING on 127.0.0.1:{port}")
-        with _step(console, "5/5  Classify the held-back products through the client"):
+        with _step(console, "5/5  Classify the test products with the client"):
             _classify(items, port, console)
             child.terminate(_STOP_TIMEOUT_S)
             console.print("The server stopped on SIGTERM with exit code 0.")
     console.rule(f"[bold]Done in {time.monotonic() - began:.0f} s")
-    _tell_what_next(settings, console)
+    _print_next_steps(settings, console)
 
 
 def _make_catalog(settings: DemoSettings, console: Console) -> dict[str, Path]:
@@ -84,7 +87,7 @@ def _make_catalog(settings: DemoSettings, console: Console) -> dict[str, Path]:
     num_pictures = sum(bool(product.image) for product in products)
     bar = iter(track(range(num_pictures), "drawing pictures", console=console, transient=True))
     files = write_catalog(settings.dir, products, settings.seed, on_picture=lambda: next(bar, None))
-    next(bar, None)  # lets the bar finish
+    next(bar, None)  # finishes the bar
     for split, path in files.items():
         console.print(f"{path}: {sum(product.split == split for product in products):,} products")
     console.print(f"{num_pictures:,} pictures in {settings.dir / 'images'}")
@@ -93,12 +96,20 @@ def _make_catalog(settings: DemoSettings, console: Console) -> dict[str, Path]:
 
 def _train(settings: DemoSettings, files: dict[str, Path], console: Console) -> None:
     work_dir = settings.dir / "training"
-    flags = ["--train", str(files["train"]), "--val", str(files["val"]), *_at(settings), "--config", str(CONFIG)]
+    flags = [
+        "--train",
+        str(files["train"]),
+        "--val",
+        str(files["val"]),
+        *_bundle_flags(settings),
+        "--config",
+        str(CONFIG),
+    ]
     _run(["train", *flags, "--work-dir", str(work_dir), "--seed", str(settings.seed)], console)
 
 
-def _at(settings: DemoSettings) -> list[str]:
-    """The bundle, and a cache that goes when the demo's folder goes."""
+def _bundle_flags(settings: DemoSettings) -> list[str]:
+    """Return flags for the bundle and for a cache inside the demo's folder."""
     return ["--bundle", str(settings.bundle), "--cache-dir", str(settings.dir / "cache")]
 
 
@@ -127,7 +138,7 @@ def _wait_until_serving(server: Child, port: int) -> None:
             time.sleep(_HEALTH_INTERVAL_S)
 
 
-def _is_serving(health: Any) -> bool:  # the stub's methods are made when it is constructed
+def _is_serving(health: Any) -> bool:  # the stub's methods are created by its constructor
     try:
         answer = health.Check(health_pb2.HealthCheckRequest(), timeout=1)
     except grpc.RpcError:
@@ -138,12 +149,12 @@ def _is_serving(health: Any) -> bool:  # the stub's methods are made when it is 
 def _classify(items: list[CatalogItem], port: int, console: Console) -> None:
     with AisleClient(f"127.0.0.1:{port}") as client:
         answered = {fields: ask(client, items, fields, top_k=3) for fields in COMBINATIONS}
-    console.print(answers_table(interesting(answered[FIELDS], answered[("name",)], _NUM_SHOWN)))
+    console.print(answers_table(choose_examples(answered[FIELDS], answered[("name",)], _NUM_SHOWN)))
     console.print(accuracy_table(answered))
     console.print(contract_sentence(answered[FIELDS]))
 
 
-def _tell_what_next(settings: DemoSettings, console: Console) -> None:
+def _print_next_steps(settings: DemoSettings, console: Console) -> None:
     commands = (
         "python -m training train --train my-train.csv --val my-val.csv --bundle models/shop/1",
         "python -m training evaluate --bundle models/shop/1 --catalog my-test.csv --report build/report",

@@ -1,15 +1,15 @@
-"""A TCP line between a worker and its chief that a test can cut, or let fall silent, and mend."""
+"""A TCP proxy between a worker and its chief that a test can cut, stall and restore."""
 
 import contextlib
 import socket
 import threading
 
 
-class BrokenLine:
-    """Forwards connections to a port while it is whole.
+class FaultyProxy:
+    """Forwards connections to a port until it is cut or stalled.
 
     Args:
-        port: of this machine, where the chief listens; may change while nobody is connected.
+        port: local port of the chief; may change while no client is connected.
     """
 
     def __init__(self, port: int):
@@ -23,7 +23,7 @@ class BrokenLine:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Reset what is open, refuse what is new."""
+        """Reset open connections and refuse new ones."""
         self._is_cut = True
         for one in self._sockets:
             with contextlib.suppress(OSError):
@@ -31,18 +31,18 @@ class BrokenLine:
             one.close()
         self._sockets.clear()
 
-    def fall_silent(self) -> None:
-        """Keep connections open without a byte going through, as when a cable is pulled."""
+    def stall(self) -> None:
+        """Keep connections open without forwarding, as when a cable is pulled."""
         self._flows.clear()
 
-    def mend(self) -> None:
-        """Let everything through again."""
+    def restore(self) -> None:
+        """Forward connections again."""
         self._is_cut = False
         self._flows.set()
 
     def close(self) -> None:
-        """Give the port back."""
-        self.mend()
+        """Close the listening port."""
+        self.restore()
         self.cut()
         self._listener.close()
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from demo.answers import COMBINATIONS, Answered, accuracy, keep_fields
+from demo.answers import COMBINATIONS, AnsweredProduct, accuracy, keep_fields
 from demo.child import Child, DemoError
-from demo.tables import accuracy_table, answers_table, contract_sentence, interesting
-from demo.walk import CONFIG
+from demo.steps import CONFIG
+from demo.tables import accuracy_table, answers_table, choose_examples, contract_sentence
 from model.prediction.answers import Prediction, ScoredCategory
 from model.product import FIELDS, Product
 from model.settings import load_settings
@@ -22,14 +22,14 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = Product("D1", "[무료배송] 머그컵", "주방 > 컵", "키친온", "(주)키친온", b"jpeg")
 
 
-def answered(category: str, truth: str, needs_review: bool = False) -> Answered:
+def answered(category: str, truth: str, needs_review: bool = False) -> AnsweredProduct:
     best = ScoredCategory(category, "", 0.75)
-    return Answered(PRODUCT, truth, Prediction("D1", (best,), None, needs_review, {}, np.zeros(2, np.float32)))
+    return AnsweredProduct(PRODUCT, truth, Prediction("D1", (best,), None, needs_review, {}, np.zeros(2, np.float32)))
 
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Writes a module that a Child can run by name."""
+    """Write a module that a Child can run by name."""
 
     def write(source: str) -> str:
         (tmp_path / "toy_program.py").write_text(textwrap.dedent(source), encoding="utf-8")
@@ -44,7 +44,7 @@ def test_config_names_settings_that_exist():
     assert (settings.image.image_weights, settings.image.finetune_layers) == ("none", -1)
 
 
-def test_keep_fields_leaves_out_every_other_field():
+def test_keep_fields_removes_all_other_fields():
     for fields in COMBINATIONS:
         kept = keep_fields(PRODUCT, fields)
         said = {field for field in FIELDS if (kept.image if field == "image" else kept.text(field))}
@@ -56,7 +56,7 @@ def test_accuracy_counts_the_best_leaf():
     assert accuracy([answered("A>B", "A>B"), answered("A>B", "A>C")]) == 0.5
 
 
-def test_tables_show_names_with_brackets_as_they_are():
+def test_tables_show_names_with_brackets_unchanged():
     console = Console(width=150, file=io.StringIO())
     with console.capture() as capture:
         console.print(
@@ -65,26 +65,26 @@ def test_tables_show_names_with_brackets_as_they_are():
             )
         )
         console.print(accuracy_table({("name",): [answered("A", "A")], FIELDS: [answered("A", "B")]}))
-    for text in ("[무료배송] 머그컵", "주방>머그컵", "접시", "0.750", "review", "everything", "1.000"):
+    for text in ("[무료배송] 머그컵", "주방>머그컵", "접시", "0.750", "needs review", "all fields", "1.000"):
         assert text in capture.get()
 
 
 def test_half_of_the_shown_products_have_a_misleading_name():
-    everything = [answered("A", "A") for _ in range(10)]
+    with_all_fields = [answered("A", "A") for _ in range(10)]
     by_name = [answered("A" if number < 7 else "B", "A") for number in range(10)]
-    shown = interesting(everything, by_name, count=4)
+    shown = choose_examples(with_all_fields, by_name, count=4)
     assert [name.is_right for _, name in shown] == [True, True, False, False]
 
 
 def test_contract_sentence_counts_accepted_and_right():
     answers = [answered("A", "A"), answered("A", "B"), answered("A", "A", needs_review=True)]
     assert contract_sentence(answers) == (
-        "2 of 3 answers are accepted without a person, 1 of those are right (50.0%); 1 go to review."
+        "2 of 3 answers are accepted without a person, 1 of those are right (50.0%); 1 need review."
     )
-    assert contract_sentence(answers[2:]) == "No answer of 1 is sure enough to be accepted without a person."
+    assert contract_sentence(answers[2:]) == "None of 1 answers is accepted without a person."
 
 
-def test_child_that_fails_is_told_with_the_end_of_its_log(program, tmp_path: Path):
+def test_a_failing_child_is_reported_with_the_end_of_its_log(program, tmp_path: Path):
     name = program("import sys; print('no port left'); sys.exit(3)")
     with Child([name], tmp_path / "log") as child, pytest.raises(DemoError) as caught:
         child.wait()
@@ -93,7 +93,7 @@ def test_child_that_fails_is_told_with_the_end_of_its_log(program, tmp_path: Pat
     )
 
 
-def test_child_that_ends_well_on_sigterm_is_no_error(program, tmp_path: Path):
+def test_a_child_that_exits_with_0_on_sigterm_is_no_error(program, tmp_path: Path):
     name = program(
         """
         import signal, sys
@@ -108,7 +108,7 @@ def test_child_that_ends_well_on_sigterm_is_no_error(program, tmp_path: Path):
         assert not child.is_running
 
 
-def test_child_that_ignores_sigterm_is_told_and_killed(program, tmp_path: Path):
+def test_a_child_that_ignores_sigterm_is_reported_and_killed(program, tmp_path: Path):
     name = program(
         """
         import signal

@@ -1,6 +1,6 @@
-"""What every peer does with a batch: Aisle's own decoder, tokenizer, engine and answers, so that only serving differs.
+"""Classifies a batch in every peer with Aisle's decoder, tokenizer, engine and answers, so that only serving differs.
 
-Runs in the peers' environments: imports nothing but `model`, what that needs and NumPy.
+Runs in the peers' environments and imports only `model`, its dependencies and NumPy.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from model.product import TEXT_COLUMNS, Product
 
 #: Categories in an answer.
 TOP_K = 5
-#: Texts of a product on the wire, in this order, UTF-8; then the encoded picture, empty where there is none.
+#: Texts of a product in a request, in this order, UTF-8; followed by the encoded picture, empty without one.
 TEXTS = TEXT_COLUMNS
 
 
-class Answering:
-    """One copy of the model.
+class BatchClassifier:
+    """A copy of the model that classifies batches.
 
     Args:
         engine_threads: threads of the engine.
-        decoders: threads that decode the pictures of a batch; with 1 its own thread does.
+        decoders: threads that decode the pictures of a batch; 1 decodes on the caller's thread.
     """
 
     def __init__(self, bundle: Path, engine: EngineName, precision: Precision, engine_threads: int, decoders: int):
@@ -37,14 +37,14 @@ class Answering:
             self._predictor.encode_images(np.zeros((1, size, size, 3), np.uint8))
 
     def decode(self, products: Sequence[Product]) -> list[np.ndarray | None]:
-        """(H, W, 3) uint8 for each product with a picture."""
+        """Decode the pictures; (H, W, 3) uint8 for each product that has one."""
         decode = self._predictor.decode
         return list(map(decode, products) if self._pool is None else self._pool.map(decode, products))
 
-    def answer(
+    def classify(
         self, products: Sequence[Product], pixels: Sequence[np.ndarray | None]
     ) -> tuple[list[list[str]], np.ndarray]:
-        """The best categories of each product, and their probabilities, (N, k) float32."""
+        """Return the best categories of each product, and their probabilities, (N, k) float32."""
         given = {row: values for row, values in enumerate(pixels) if values is not None}
         predictions = self._predictor.predict_decoded(products, given, TOP_K, all_heads=False)
         best = [prediction.categories for prediction in predictions]
@@ -53,7 +53,7 @@ class Answering:
 
 
 def product(texts: Sequence[str | bytes], image: bytes) -> Product:
-    """A product from the wire: the TEXTS in order and its picture."""
+    """Build a product from the TEXTS in order and its picture."""
     given = (text if isinstance(text, str) else text.decode() for text in texts)
     return Product.of_texts("", given, image or None)
 

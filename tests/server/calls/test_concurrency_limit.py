@@ -1,8 +1,8 @@
-"""The most calls in flight, on a clock of the test's own."""
+"""The adaptive limit of calls in flight, on a simulated clock."""
 
 import pytest
 
-from server.calls.call_pace import CallPace
+from server.calls.concurrency_limit import ConcurrencyLimit
 
 TICK_S = 0.01
 
@@ -11,15 +11,15 @@ class Callers:
     """Callers who do not wait for each other, and a server that answers so many calls a second.
 
     Attributes:
-        num_in_flight, num_refused: calls now, and so far.
+        num_in_flight, num_rejected: calls in flight now, and calls rejected so far.
     """
 
     def __init__(self, rate_rps: float, deadline_s: float | None = 2.0):
         self.rate_rps = rate_rps
-        self.num_in_flight = self.num_refused = 0
+        self.num_in_flight = self.num_rejected = 0
         self._deadline_s = deadline_s
         self._time_s = self._due = 0.0
-        self.pace = CallPace(lambda: self._time_s)
+        self.limit = ConcurrencyLimit(lambda: self._time_s)
 
     def run(self, seconds: float, arrivals_rps: float, are_answered: bool = True) -> None:
         for tick in range(round(seconds / TICK_S)):
@@ -29,22 +29,22 @@ class Callers:
             while self._due >= 1:
                 self._due -= 1
                 self.num_in_flight -= 1
-                self.pace.end(are_answered)
+                self.limit.end(are_answered)
 
     def _come(self, count: int) -> None:
         for _ in range(count):
-            if self.pace.is_full:
-                self.num_refused += 1
+            if self.limit.is_full:
+                self.num_rejected += 1
             else:
                 self.num_in_flight += 1
-                self.pace.begin(self._deadline_s)
+                self.limit.begin(self._deadline_s)
 
 
 def test_calls_wait_half_of_their_deadline_at_most():
     callers = Callers(rate_rps=100, deadline_s=2.0)
     callers.run(5, arrivals_rps=500)
     assert callers.num_in_flight == pytest.approx(100, abs=10)
-    assert callers.num_refused > 1500
+    assert callers.num_rejected > 1500
 
 
 def test_a_server_that_becomes_slower_has_fewer_in_flight():
@@ -58,13 +58,13 @@ def test_a_server_that_becomes_slower_has_fewer_in_flight():
     assert callers.num_in_flight == pytest.approx(200, abs=20)
 
 
-def test_after_the_flood_all_are_let_in():
+def test_after_an_overload_all_calls_are_admitted():
     callers = Callers(rate_rps=100)
     callers.run(3, arrivals_rps=500)
     callers.run(3, arrivals_rps=50)
-    refused = callers.num_refused
+    rejected = callers.num_rejected
     callers.run(3, arrivals_rps=90)
-    assert callers.num_refused == refused
+    assert callers.num_rejected == rejected
 
 
 @pytest.mark.parametrize(
@@ -74,20 +74,20 @@ def test_after_the_flood_all_are_let_in():
         pytest.param(Callers(100, deadline_s=None), 500, id="no deadline"),
     ],
 )
-def test_nobody_is_refused(callers: Callers, arrivals_rps: float):
+def test_no_call_is_rejected(callers: Callers, arrivals_rps: float):
     callers.run(5, arrivals_rps)
-    assert callers.num_refused == 0
+    assert callers.num_rejected == 0
 
 
-def test_a_burst_that_is_answered_in_time_is_let_in():
+def test_a_burst_that_is_answered_in_time_is_admitted():
     callers = Callers(rate_rps=100)
     callers.run(2, arrivals_rps=20)
     callers.run(0.1, arrivals_rps=900)  # 90 at once
     callers.run(2, arrivals_rps=20)
-    assert callers.num_refused == 0
+    assert callers.num_rejected == 0
 
 
-def test_where_nobody_is_answered_some_are_tried():
+def test_some_calls_are_admitted_while_none_is_answered():
     callers = Callers(rate_rps=100)
     callers.run(5, arrivals_rps=500, are_answered=False)
     assert callers.num_in_flight in (15, 16)
@@ -95,22 +95,22 @@ def test_where_nobody_is_answered_some_are_tried():
     assert callers.num_in_flight == pytest.approx(100, abs=10)
 
 
-def test_what_comes_at_once_when_all_had_stood_still_is_let_in():
-    """One pause says nothing of how many could be answered, whatever was in flight."""
+def test_calls_after_a_pause_are_admitted():
+    """A single pause does not lower the rate, whatever was in flight."""
     time_s = 0.0
-    pace = CallPace(lambda: time_s)
+    limit = ConcurrencyLimit(lambda: time_s)
     for _ in range(10):
-        pace.begin(10.0)
+        limit.begin(10.0)
     for _ in range(20):  # 25 a second, 10 in flight
         time_s += 0.04
-        pace.end(is_answered=True)
-        pace.begin(10.0)
+        limit.end(is_answered=True)
+        limit.begin(10.0)
     for _ in range(3):
         time_s += 5.0
-        pace.end(is_answered=True)
+        limit.end(is_answered=True)
         for _ in range(100):
-            assert not pace.is_full
-            pace.begin(10.0)
+            assert not limit.is_full
+            limit.begin(10.0)
         for _ in range(99):
             time_s += 0.01
-            pace.end(is_answered=True)
+            limit.end(is_answered=True)

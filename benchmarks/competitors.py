@@ -1,4 +1,4 @@
-"""Who takes part in `benchmarks.serving`, how each is started, and whether it answers right."""
+"""The competitors of `benchmarks.serving`: starting, calling and stopping each server."""
 
 import asyncio
 import os
@@ -31,8 +31,8 @@ _ASK_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
-class Served:
-    """What all contenders serve.
+class ServedBundle:
+    """The bundle that all competitors serve.
 
     Args:
         precision: arithmetic of OpenVINO; the other engines compute in float32.
@@ -43,31 +43,31 @@ class Served:
 
 
 def protocol_of(name: ServerName) -> ProtocolName:
-    """How a contender is spoken to."""
+    """Return the protocol of a competitor."""
     if name.startswith("triton") or name == "mlserver":
         return "open-inference"
     return "mosec" if name == "mosec" else "aisle"
 
 
 def environment_of(name: ServerName) -> Path | None:
-    """The virtual environment a peer runs in; None where it is this one."""
+    """Return the virtual environment of a peer; None for the current one."""
     return None if name in ("aisle", "tensorflow") else ENVIRONMENTS / name.partition("-")[0]
 
 
 def is_installed(name: ServerName) -> bool:
-    """Whether the environment of a contender was made."""
+    """Return True when the environment of a competitor exists."""
     environment = environment_of(name)
     return environment is None or (environment / "bin" / "python").exists()
 
 
 @contextmanager
-def running_server(name: ServerName, served: Served, tuning: Tuning | None = None) -> Iterator[int]:
-    """A server in processes of its own on a free port, answering; stopped at the end.
+def running_server(name: ServerName, served: ServedBundle, tuning: Tuning | None = None) -> Iterator[int]:
+    """Run a server in processes of its own on a free port, ready to answer, and stop it at the end.
 
     Args:
-        tuning: of a peer, where it is not the tuned one.
+        tuning: settings of a peer other than the tuned ones.
     Raises:
-        SystemExit: it ended or did not answer in time.
+        SystemExit: the server ended or did not answer in time.
     """
     port = free_port()
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+b") as log:
@@ -78,7 +78,7 @@ def running_server(name: ServerName, served: Served, tuning: Tuning | None = Non
             stderr=log,
             env={**os.environ, **launch.environment},
             cwd=ROOT,
-            start_new_session=True,  # so that nothing it started is left over
+            start_new_session=True,  # so that all its processes can be killed
         )
         try:
             _wait_until_answering(name, port, process, Path(folder) / "log")
@@ -88,7 +88,7 @@ def running_server(name: ServerName, served: Served, tuning: Tuning | None = Non
 
 
 def ask(name: ServerName, port: int, products: Sequence[Product]) -> list[Answer]:
-    """A contender's answers, a request a product.
+    """Return a competitor's answers, with one request per product.
 
     Raises:
         ConnectionError: it does not answer; names the code.
@@ -101,14 +101,14 @@ def ask(name: ServerName, port: int, products: Sequence[Product]) -> list[Answer
             for product in products:
                 answer = await send(protocol.encode([product]), _ASK_TIMEOUT_S)
                 if isinstance(answer, grpc.StatusCode):
-                    raise ConnectionError(f"{name} refuses {product.product_id or 'a product'}: {answer.name}")
+                    raise ConnectionError(f"{name} rejects {product.product_id or 'a product'}: {answer.name}")
                 answers += protocol.read(answer)
         return answers
 
     return asyncio.run(ask_all())
 
 
-def _launch(name: ServerName, served: Served, tuning: Tuning | None, folder: Path, port: int) -> Launch:
+def _launch(name: ServerName, served: ServedBundle, tuning: Tuning | None, folder: Path, port: int) -> Launch:
     environment = environment_of(name)
     if environment is None:
         module, flags = "benchmarks.peers.tensorflow_server", []
@@ -127,10 +127,10 @@ def _launch(name: ServerName, served: Served, tuning: Tuning | None, folder: Pat
 
 def _wait_until_answering(name: ServerName, port: int, process: subprocess.Popen, log: Path) -> None:
     deadline_s = time.monotonic() + _READY_TIMEOUT_S
-    why = "it did not answer in time"
+    reason = "it did not answer in time"
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
-            why = f"it ended with {process.returncode}"
+            reason = f"it ended with {process.returncode}"
             break
         try:
             ask(name, port, [Product("ready", "shirt")])
@@ -138,13 +138,15 @@ def _wait_until_answering(name: ServerName, port: int, process: subprocess.Popen
             time.sleep(0.2)
         else:
             return
-    raise SystemExit(f"{name} does not answer: {why}; the end of its log:\n{log.read_text('utf-8', 'replace')[-5000:]}")
+    raise SystemExit(
+        f"{name} does not answer: {reason}; the end of its log:\n{log.read_text('utf-8', 'replace')[-5000:]}"
+    )
 
 
 def _stop(process: subprocess.Popen) -> None:
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=_STOP_TIMEOUT_S)
-    with suppress(ProcessLookupError):  # nothing was left over
+    with suppress(ProcessLookupError):  # no process was left
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
