@@ -51,6 +51,9 @@ FIELD_SPECS: tuple[FieldSpec, ...] = (
     ),
     FieldSpec("brand", "brand", "text", "a brand", num_ngrams=16),
     FieldSpec("maker", "maker", "text", "a maker", num_ngrams=16),
+    FieldSpec(
+        "description", "description", "text", "a description", num_ngrams=256, max_chars=2_000, linear_weight=0.5
+    ),
     FieldSpec("image", "image", "image", "a picture", has_head=True, dropout_rate=0.3),
 )  # fmt: skip
 
@@ -113,6 +116,7 @@ class Product:
     mall_category: str = ""
     brand: str = ""
     maker: str = ""
+    description: str = ""
     image: bytes | None = None
     image_features: np.ndarray | None = None
 

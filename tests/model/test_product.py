@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.product import FIELDS, HEADS, TEXT_FIELDS, TEXT_HEADS, Product, has_text, head_rows
+from model.product import FIELDS, HEADS, TEXT_COLUMNS, TEXT_FIELDS, TEXT_HEADS, Product, has_text, head_rows
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ def test_has_text(text: str, says_something: bool) -> None:
 
 def test_fields_and_heads_have_a_fixed_order() -> None:
     """Presence flags in bundles and caches depend on it."""
-    assert FIELDS == ("name", "mall_category", "brand", "maker", "image")
+    assert FIELDS == ("name", "mall_category", "brand", "maker", "description", "image")
     assert HEADS == ("name", "mall_category", "image", "joint")
 
 
@@ -34,14 +34,14 @@ def test_rows_of_a_head() -> None:
 
 
 def test_text_of_each_field() -> None:
-    product = Product("1", "n", "c", "b", "m")
-    assert [product.text(field) for field in TEXT_FIELDS] == ["n", "c", "b", "m"]
+    product = Product("1", "n", "c", "b", "m", "d")
+    assert [product.text(field) for field in TEXT_FIELDS] == ["n", "c", "b", "m", "d"]
 
 
 def test_what_is_empty() -> None:
     assert Product("1").is_empty
     assert Product("1", "--", " ", "!", "?").is_empty
-    for field in ("product_name", "mall_category", "brand", "maker"):
+    for field in TEXT_COLUMNS:
         assert not Product("1", **{field: "x"}).is_empty
     for product in (Product("1", image=b""), Product("1", image_features=np.zeros(2))):
         assert product.has_image
