@@ -118,3 +118,12 @@ def test_heavy_libraries_are_imported_in_few_files(library: str) -> None:
 def test_model_code_is_plain_keras() -> None:
     for path in python_files("model"):
         assert "tf." not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("folder", PLAN)
+def test_a_folder_has_no_more_files_than_a_reader_sees_at_once(folder: str) -> None:
+    """A folder with more than about a dozen files wants rooms."""
+    counts: dict[Path, int] = defaultdict(int)
+    for path in python_files(folder):
+        counts[path.parent] += 1
+    assert max(counts.values()) <= 16, {str(path): count for path, count in counts.items() if count > 16}

@@ -60,7 +60,9 @@ def test_core_numbers_of_the_contract_stay():
     from proto.aisle.v1 import classifier_pb2
 
     expected = {
-        "Product": ["product_id", "product_name", "mall_category", "brand", "maker", "image", "image_features", "description"],
+        "Product": [
+            "product_id", "product_name", "mall_category", "brand", "maker", "image", "image_features", "description",
+        ],
         "ClassifyRequest": [
             "model", "model_version", "products", "top_k", "include_evidence", "include_embedding", "mask_parent",
             "include_words",

@@ -17,7 +17,7 @@ from catalog.columns import parse_columns
 from model.errors import SettingsError, TrainingError
 from model.settings import Settings
 from training.commands.command_parts import FlatSettings, default_cache_dir
-from training.tune.space import DEFAULT_SPACE, ready_space
+from training.tune.space.space import DEFAULT_SPACE, ready_space
 
 _DEFAULT_TRIALS = 30
 #: Characters of a line when the output is not a terminal.
@@ -105,11 +105,11 @@ class TuneWorkerCommand:
 def tune(command: TuneCommand) -> None:
     """Search, write the report, and train the best settings into a bundle when --bundle is given."""
     _check(command)
-    from training.tune.light_keras import import_light_keras
+    from training.tune.workers.light_keras import import_light_keras
 
     import_light_keras()
-    from training.tune.results import write_results
-    from training.tune.scheduler_settings import SchedulerSettings
+    from training.tune.report.results import write_results
+    from training.tune.scheduling.scheduler_settings import SchedulerSettings
     from training.tune.search import SearchJob, search
 
     console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
@@ -151,12 +151,12 @@ def tune(command: TuneCommand) -> None:
 
 def tune_worker(command: TuneWorkerCommand) -> None:
     """Train trials until the chief has no more."""
-    from training.tune.worker_exit import end_with_parent
+    from training.tune.workers.worker_exit import end_with_parent
 
     if command.end_with_parent:
         end_with_parent()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from training.tune.worker import WorkerJob, run_worker
+    from training.tune.workers.worker import WorkerJob, run_worker
 
     name = command.name or f"{socket.gethostname()}-{os.getpid()}"
     job = WorkerJob(

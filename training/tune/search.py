@@ -17,16 +17,16 @@ from model.errors import CatalogError, SettingsError, TrainingError
 from model.machine.cores import usable_core_numbers
 from model.settings import Settings
 from training.encoding.file_lock import exclusive_or_holder
-from training.tune.chief import Chief
-from training.tune.local_workers import LocalWorkers, plan_workers, visible_gpus
-from training.tune.oracles import Tuner, build_oracle
-from training.tune.record import Record
-from training.tune.scheduler import Scheduler
-from training.tune.scheduler_settings import SchedulerSettings
-from training.tune.space import Space, load_space
-from training.tune.trial import SearchTrial
-from training.tune.trial_message import Job
-from training.tune.trial_table import TrialTable
+from training.tune.report.trial_table import TrialTable
+from training.tune.scheduling.chief import Chief
+from training.tune.scheduling.oracles import Tuner, build_oracle
+from training.tune.scheduling.record import Record
+from training.tune.scheduling.scheduler import Scheduler
+from training.tune.scheduling.scheduler_settings import SchedulerSettings
+from training.tune.scheduling.trial import SearchTrial
+from training.tune.scheduling.trial_message import Job
+from training.tune.space.space import Space, load_space
+from training.tune.workers.local_workers import LocalWorkers, plan_workers, visible_gpus
 
 _POLL_S = 0.25
 _SAVE_TIME_S = 5.0

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from training.report.plots import LIGHT
-from training.tune.space import VARIANT
-from training.tune.trial import SearchTrial
+from training.tune.scheduling.trial import SearchTrial
+from training.tune.space.space import VARIANT
 
 PLOT_FILE = "study.png"
 #: The hyperparameter that each study varies.

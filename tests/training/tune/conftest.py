@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import TOY_SETTINGS
-from training.tune.oracles import Tuner, build_oracle
-from training.tune.record import Record
-from training.tune.scheduler import Scheduler
-from training.tune.scheduler_settings import SchedulerSettings
-from training.tune.space import Space, load_space
-from training.tune.trial_message import Job
+from training.tune.scheduling.oracles import Tuner, build_oracle
+from training.tune.scheduling.record import Record
+from training.tune.scheduling.scheduler import Scheduler
+from training.tune.scheduling.scheduler_settings import SchedulerSettings
+from training.tune.scheduling.trial_message import Job
+from training.tune.space.space import Space, load_space
 
 SPACE = """
 [model]

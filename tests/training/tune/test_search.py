@@ -21,7 +21,7 @@ from tests.conftest import TOY_SETTINGS, toy_rows, write_catalog
 from tests.training.tune.faulty_proxy import FaultyProxy
 from training.commands.command_line import main
 from training.encoding.file_lock import exclusive_or_holder
-from training.tune.trial import SearchTrial
+from training.tune.scheduling.trial import SearchTrial
 
 SPACE = """
 [model]

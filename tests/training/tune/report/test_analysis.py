@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from training.tune.analysis import (
+from training.tune.report.analysis import (
     hyperparameter_names,
     measure_effects,
     pareto_front,
     scored_trials,
 )
-from training.tune.trial import SearchTrial
+from training.tune.scheduling.trial import SearchTrial
 
 
 def trial(number: int, score: float | None, parent: str = "", **values: object) -> SearchTrial:

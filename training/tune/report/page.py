@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from training.tune.analysis import (
+from training.tune.report.analysis import (
     MIN_TRIALS,
     Effects,
     hyperparameter_names,
@@ -18,8 +18,8 @@ from training.tune.analysis import (
     pareto_front,
     scored_trials,
 )
-from training.tune.trial import SearchTrial
-from training.tune.trial_table import best_first, duration
+from training.tune.report.trial_table import best_first, duration
+from training.tune.scheduling.trial import SearchTrial
 
 REPORT_FILE = "report.html"
 _TEMPLATE = "page.html.jinja"

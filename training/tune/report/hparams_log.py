@@ -15,7 +15,7 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2 as plugin
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from training.tune.trial import SearchTrial
+from training.tune.scheduling.trial import SearchTrial
 
 #: As in tensorboard.plugins.hparams.metadata.
 _PLUGIN = "hparams"

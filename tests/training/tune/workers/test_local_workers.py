@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.tune.local_workers import LocalWorkers, WorkerPlan, plan_workers, visible_gpus
+from training.tune.workers.local_workers import LocalWorkers, WorkerPlan, plan_workers, visible_gpus
 
 
 @pytest.mark.parametrize(

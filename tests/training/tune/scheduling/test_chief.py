@@ -11,10 +11,10 @@ import pytest
 from model.errors import SettingsError, TrainingError
 from tests.training.tune.conftest import JOB, Clock
 from tests.training.tune.faulty_proxy import FaultyProxy
-from training.tune.chief import Chief
-from training.tune.chief_client import ChiefClient
-from training.tune.scheduler import Scheduler
-from training.tune.trial_message import Outcome, unpack_spec
+from training.tune.scheduling.chief import Chief
+from training.tune.scheduling.chief_client import ChiefClient
+from training.tune.scheduling.scheduler import Scheduler
+from training.tune.scheduling.trial_message import Outcome, unpack_spec
 
 OpenScheduler = Callable[..., Scheduler]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from training.tune.record import Record
+from training.tune.scheduling.record import Record
 
 
 class SearchTime:

@@ -9,13 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 from model.settings import settings_from_dict, settings_to_toml
-from training.tune.analysis import scored_trials
-from training.tune.hparams_log import write_hparams
-from training.tune.page import PageFacts, write_page
+from training.tune.report.analysis import scored_trials
+from training.tune.report.hparams_log import write_hparams
+from training.tune.report.page import PageFacts, write_page
+from training.tune.report.trial_table import best_first, duration, trials_table
+from training.tune.scheduling.trial import SearchTrial
 from training.tune.search import SearchJob, SearchResult
 from training.tune.study import PLOT_FILE, study_plot, study_points, study_table
-from training.tune.trial import SearchTrial
-from training.tune.trial_table import best_first, duration, trials_table
 
 BEST_FILE = "best.toml"
 _NUM_ENDS = 5

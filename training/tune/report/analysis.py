@@ -10,7 +10,7 @@ from scipy.stats import kruskal, spearmanr
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
-from training.tune.trial import SCORED, SearchTrial
+from training.tune.scheduling.trial import SCORED, SearchTrial
 
 #: With fewer trials a correlation or a forest is meaningless.
 MIN_TRIALS = 6

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from model.errors import TrainingError
-from training.tune.record import Record
-from training.tune.trial import Attempt, SearchTrial
+from training.tune.scheduling.record import Record
+from training.tune.scheduling.trial import Attempt, SearchTrial
 
 TRIAL = SearchTrial(3, "03", {"fcl_dim": 8, "tuner/epochs": 2}, {"model": {"fcl_dim": 8}}, 2, "01", "running")
 

@@ -13,7 +13,7 @@ from keras_tuner.engine.trial import Trial
 from keras_tuner.src import protos
 
 from model.errors import TrainingError
-from training.tune.trial_message import Job, Outcome, pack, unpack_job
+from training.tune.scheduling.trial_message import Job, Outcome, pack, unpack_job
 
 #: Timeout of a call, after which it is retried. Choosing a trial takes the chief seconds at most.
 CALL_TIMEOUT_S = 20.0

@@ -9,13 +9,13 @@ from rich.console import Console
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from training.tune.analysis import scored_trials
-from training.tune.hparams_log import write_hparams
-from training.tune.page import PageFacts, write_page
-from training.tune.results import account, write_trials_csv
+from training.tune.report.analysis import scored_trials
+from training.tune.report.hparams_log import write_hparams
+from training.tune.report.page import PageFacts, write_page
+from training.tune.report.results import account, write_trials_csv
+from training.tune.report.trial_table import TrialTable, best_first, duration, time_left_s, trials_table
+from training.tune.scheduling.trial import Attempt, SearchTrial
 from training.tune.study import study_plot, study_points, study_table
-from training.tune.trial import Attempt, SearchTrial
-from training.tune.trial_table import TrialTable, best_first, duration, time_left_s, trials_table
 
 NASTY = "</script><b>&\"'"
 

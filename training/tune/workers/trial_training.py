@@ -20,9 +20,9 @@ from training.network.fit import by_head, fit
 from training.network.optimization import head_loss_weights
 from training.preparation import Preparation, Prepared
 from training.train import build_network, run_key
-from training.tune.objective import measure_objectives
-from training.tune.trial_message import Outcome, TrialSpec
-from training.tune.trial_state import TrialState
+from training.tune.scheduling.trial_message import Outcome, TrialSpec
+from training.tune.workers.objective import measure_objectives
+from training.tune.workers.trial_state import TrialState
 
 #: Reports an epoch's figures and number; returns "RUNNING" to continue, "STOPPED" to end or "FAILED" to drop the trial.
 Report = Callable[[Mapping[str, float], int], str]
@@ -40,7 +40,7 @@ class TrialTraining:
 
     Args:
         states_dir: folder for states that later trials continue.
-        objective: one of `training.tune.objective.OBJECTIVES`.
+        objective: one of `training.tune.workers.objective.OBJECTIVES`.
         report: reports an epoch to the chief.
         last_status: returns the chief's latest answer; called after every step.
     """

@@ -12,8 +12,8 @@ from model.settings import Settings, settings_to_dict
 from tests.conftest import TOY_SETTINGS
 from tests.training.conftest import Runs
 from training.preparation import Catalogs, Preparation
-from training.tune.trial_message import TrialSpec
-from training.tune.trial_training import TrialDropped, TrialTraining
+from training.tune.scheduling.trial_message import TrialSpec
+from training.tune.workers.trial_training import TrialDropped, TrialTraining
 
 TEXT = replace(
     TOY_SETTINGS,

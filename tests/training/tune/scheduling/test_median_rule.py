@@ -1,6 +1,6 @@
 """The median stopping rule."""
 
-from training.tune.median_rule import is_below_median
+from training.tune.scheduling.median_rule import is_below_median
 
 OTHERS = [[0.1, 0.5], [0.2, 0.6], [0.3, 0.7], [0.4, 0.8, 0.9]]
 

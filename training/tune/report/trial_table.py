@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from training.tune.trial import SCORED, SearchTrial
+from training.tune.scheduling.trial import SCORED, SearchTrial
 
 #: Trials in the live table; the latest of the ended ones.
 MAX_ROWS = 18

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import TrainingError
-from training.tune.trial import SearchTrial
+from training.tune.scheduling.trial import SearchTrial
 
 RECORD_FILE = "search.sqlite"
 #: To be increased when the tables or their bodies change their meaning.

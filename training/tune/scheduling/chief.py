@@ -8,7 +8,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from model.errors import SettingsError
-from training.tune.scheduler import Scheduler
+from training.tune.scheduling.scheduler import Scheduler
 
 #: Calls answered at a time; each takes milliseconds, except one that chooses a trial.
 _NUM_THREADS = 16

@@ -8,9 +8,9 @@ from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial
 
 from tests.training.tune.conftest import BASE, Clock
-from training.tune.oracles import Tuner
-from training.tune.scheduler import Scheduler
-from training.tune.trial_message import Outcome, pack, unpack_spec
+from training.tune.scheduling.oracles import Tuner
+from training.tune.scheduling.scheduler import Scheduler
+from training.tune.scheduling.trial_message import Outcome, pack, unpack_spec
 
 OpenScheduler = Callable[..., Scheduler]
 

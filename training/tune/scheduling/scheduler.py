@@ -16,14 +16,20 @@ from keras_tuner import Oracle
 from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from training.tune.median_rule import is_below_median
-from training.tune.oracles import oracle_state, restore_oracle
-from training.tune.record import Record
-from training.tune.scheduler_settings import BELOW_MEDIAN, LOCAL, OVER_BUDGET, SEARCH_STOPPED, SchedulerSettings
-from training.tune.search_time import SearchTime
-from training.tune.space import Space
-from training.tune.trial import SCORED, Attempt, SearchTrial, trial_id_of
-from training.tune.trial_message import Job, Outcome, TrialSpec, pack, unpack_outcome
+from training.tune.scheduling.median_rule import is_below_median
+from training.tune.scheduling.oracles import oracle_state, restore_oracle
+from training.tune.scheduling.record import Record
+from training.tune.scheduling.scheduler_settings import (
+    BELOW_MEDIAN,
+    LOCAL,
+    OVER_BUDGET,
+    SEARCH_STOPPED,
+    SchedulerSettings,
+)
+from training.tune.scheduling.search_time import SearchTime
+from training.tune.scheduling.trial import SCORED, Attempt, SearchTrial, trial_id_of
+from training.tune.scheduling.trial_message import Job, Outcome, TrialSpec, pack, unpack_outcome
+from training.tune.space.space import Space
 
 _log = logging.getLogger("aisle.tune")
 

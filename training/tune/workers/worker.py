@@ -15,10 +15,10 @@ from keras_tuner.engine.trial import Trial
 from catalog.rows import catalog_digest
 from model.errors import CatalogError, SettingsError, TrainingError
 from training.preparation import Catalogs, Preparation
-from training.tune.chief_client import ChiefClient
-from training.tune.trial_message import Job, Outcome, unpack_spec
-from training.tune.trial_training import TrialDropped, TrialTraining
-from training.tune.worker_exit import RESTART
+from training.tune.scheduling.chief_client import ChiefClient
+from training.tune.scheduling.trial_message import Job, Outcome, unpack_spec
+from training.tune.workers.trial_training import TrialDropped, TrialTraining
+from training.tune.workers.worker_exit import RESTART
 
 _IDLE_S = 0.5
 #: Texts of out-of-memory errors; JAX and TensorFlow have no common class for them.

@@ -2,7 +2,7 @@
 
 An oracle chooses the next trial from the results so far. It stores nothing on disk here: its own files are written
 one after the other, so that a kill between two of them repeats finished trials or loses running ones. Its
-`oracle_state` is stored by `training/tune/record.py` instead, together with the trials.
+`oracle_state` is stored by `training/tune/scheduling/record.py` instead, together with the trials.
 """
 
 import warnings
@@ -15,8 +15,8 @@ from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial
 from sklearn.exceptions import ConvergenceWarning
 
-from training.tune.dimension import Dimension, encode
-from training.tune.space import Space
+from training.tune.space.dimension import Dimension, encode
+from training.tune.space.space import Space
 
 Tuner = Literal["hyperband", "bayesian", "random", "grid"]
 #: Share of the trials that Bayesian search draws at random before it uses its model.

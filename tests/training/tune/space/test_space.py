@@ -8,8 +8,8 @@ import pytest
 
 from model.errors import SettingsError
 from model.settings import ImageSettings, Settings, settings_from_dict
-from training.tune.oracles import build_oracle, default_values, hyperparameters
-from training.tune.space import STUDIES, Space, load_space, ready_space
+from training.tune.scheduling.oracles import build_oracle, default_values, hyperparameters
+from training.tune.space.space import STUDIES, Space, load_space, ready_space
 
 ALL_FIELDS = ("name", "mall_category", "brand", "maker", "image")
 

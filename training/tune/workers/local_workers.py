@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.tune.scheduler_settings import LOCAL
-from training.tune.worker_exit import RESTART
+from training.tune.scheduling.scheduler_settings import LOCAL
+from training.tune.workers.worker_exit import RESTART
 
 #: A worker that dies this often without having had a trial cannot start at all.
 MAX_FAILED_STARTS = 3

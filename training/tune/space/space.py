@@ -18,7 +18,7 @@ from model.settings import (
     settings_from_dict,
     settings_to_dict,
 )
-from training.tune.dimension import Dimension, Value, dimension_of, encode
+from training.tune.space.dimension import Dimension, Value, dimension_of, encode
 
 #: Name of the hyperparameter that chooses among variants.
 VARIANT = "variant"
