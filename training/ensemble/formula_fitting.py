@@ -4,7 +4,7 @@ import itertools
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -16,16 +16,28 @@ _MIN_FACTOR, _MAX_FACTOR = 0.05, 50.0
 #: Caps are tried at these shares of the rows' best scores.
 _CAP_QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
 _SLOPES = (0.0, 0.2)
-#: Rows that a fit of two numbers needs at most.
-_MAX_ROWS = 3000
-#: Numbers of the rows, so many or fewer, by which caps and slopes are compared: they differ by a few answers only.
-_MAX_COMPARED = 5_000_000
 _NUM_FOLDS = 5
 
 _log = logging.getLogger("aisle.ensemble")
 
 
-def fit_formula(heads: HeadLogits, labels: np.ndarray, seed: int = 0) -> JointFormula:
+@dataclass(frozen=True)
+class FitLimits:
+    """Rows that a fit looks at.
+
+    Args:
+        max_rows: by which weights are fitted; two numbers need no more.
+        max_compared: logits of the rows by which caps and slopes are compared: they differ by a few answers only.
+    """
+
+    max_rows: int = 3000
+    max_compared: int = 5_000_000
+
+
+_LIMITS = FitLimits()
+
+
+def fit_formula(heads: HeadLogits, labels: np.ndarray, seed: int = 0, limits: FitLimits = _LIMITS) -> JointFormula:
     """The formula of the least negative log-likelihood among those whose answers are as right as any.
 
     Without a cap, scores of a support vector machine, which far from the margin mean little, would make a softmax too
@@ -36,7 +48,8 @@ def fit_formula(heads: HeadLogits, labels: np.ndarray, seed: int = 0) -> JointFo
         labels: (N,) int32.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
-    few, many = order[:_MAX_ROWS], order[: max(_MAX_ROWS, _MAX_COMPARED // heads.network.shape[1])]
+    num_compared = max(limits.max_rows, limits.max_compared // heads.network.shape[1])
+    few, many = order[: limits.max_rows], order[:num_compared]
     if heads.linear is None:
         (factor,) = _fit([heads.network[few]], labels[few])
         found = JointFormula(temperature=1 / factor)

@@ -15,8 +15,6 @@ from training.ensemble.linear_svm import linear_scores
 from training.ensemble.neighbor_index import neighbor_logits
 from training.network.batches import CatalogBatches
 
-#: Rows that a temperature and the thresholds of a set of fields need at most.
-_MAX_ROWS = 3000
 _BATCH_SIZE = 256
 
 
@@ -30,6 +28,7 @@ class HiddenFields:
         neighbors: the index of training products, or None.
         val: batches of the validation catalog.
         seed: of the draw from a large catalog.
+        max_rows: that are drawn; a temperature and the thresholds of a set of fields need no more.
     """
 
     trained: keras.Model
@@ -37,6 +36,7 @@ class HiddenFields:
     neighbors: NeighborIndex | None
     val: CatalogBatches
     seed: int
+    max_rows: int = 3000
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ class HiddenFields:
 
     def catalog(self, kept: tuple[str, ...]) -> EncodedCatalog:
         """Products that have all of these fields, with no other."""
-        return with_fields_only(self.val.catalog, kept, self.seed)
+        return with_fields_only(self.val.catalog, kept, self.seed, self.max_rows)
 
     def heads(self, catalog: EncodedCatalog) -> HeadLogits:
         """Logits of a catalog's rows, 1 or more."""
@@ -56,10 +56,10 @@ class HiddenFields:
         return HeadLogits(network, linear, neighbor_logits(self.neighbors, catalog, self.val.shape.num_classes))
 
 
-def with_fields_only(catalog: EncodedCatalog, kept: tuple[str, ...], seed: int) -> EncodedCatalog:
+def with_fields_only(catalog: EncodedCatalog, kept: tuple[str, ...], seed: int, max_rows: int) -> EncodedCatalog:
     """Rows, drawn from a large catalog, that have all these fields; the others are hidden."""
     found = np.flatnonzero(given_fields(catalog, kept).all(axis=1))
-    rows = np.sort(np.random.default_rng(seed).permutation(found)[:_MAX_ROWS])
+    rows = np.sort(np.random.default_rng(seed).permutation(found)[:max_rows])
     arrays = {name: np.array(values[rows]) for name, values in catalog.arrays.items()}
     for field in set(FIELDS) - set(kept):
         arrays["presence"][:, FIELDS.index(field)] = 0

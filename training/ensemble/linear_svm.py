@@ -24,14 +24,25 @@ from tokenizer.pretrained_words import PRETRAINED_DIM
 from training.encoding.encoded_catalog import EncodedCatalog
 from training.ensemble.linear_rows import LinearRows, TextReader, given_fields
 
-#: Rows times categories that `auto` takes on; 20 million took 2 minutes on one core.
-MAX_ROW_CATEGORIES = 60_000_000
-#: N-grams times categories that `auto` takes on; each is a weight of 8 bytes while it is fitted. Where there are more,
-#: neighbouring buckets share a row, down to so many.
-MAX_WEIGHTS = 100_000_000
-_LEAST_BUCKETS = 65_536
-#: Fewer rows times categories are fitted right here: processes would take longer to start.
-_FEW_ROW_CATEGORIES = 2_000_000
+
+@dataclasses.dataclass(frozen=True)
+class LinearLimits:
+    """Sizes at which fitting changes.
+
+    Args:
+        max_row_categories: rows times categories that `auto` takes on; 20 million took 2 minutes on one core.
+        max_weights: n-grams times categories that `auto` takes on; each is a weight of 8 bytes while it is fitted.
+            Where there are more, neighbouring buckets share a row, down to `min_buckets`.
+        few_row_categories: fewer rows times categories are fitted in this process: others would take longer to start.
+    """
+
+    max_row_categories: int = 60_000_000
+    max_weights: int = 100_000_000
+    min_buckets: int = 65_536
+    few_row_categories: int = 2_000_000
+
+
+_LIMITS = LinearLimits()
 #: Principal axes that are kept of the vectors of pretrained words; on mwpd2020 512, all of them, gave 0.8548 instead of
 #: 0.8533 with 128, in 168 instead of 92 s.
 _NUM_AXES = 192
@@ -49,6 +60,7 @@ def fit_linear_head(
     hash_buckets: int,
     settings: LinearSettings,
     seed: int,
+    limits: LinearLimits = _LIMITS,
 ) -> LinearHead | None:
     """Fit an SVM a category (squared hinge, LIBLINEAR, Fan et al. 2008) and make them a table and a dense layer.
 
@@ -70,17 +82,17 @@ def fit_linear_head(
         _log.info("no linear head: expected texts of 2 categories or more, found %d", num_found)
         return None
     is_bounded = settings.linear_head == "auto"
-    num_sharing = _num_sharing(rows.ngrams, taxonomy.num_leaves) if is_bounded else 1
+    num_sharing = _num_sharing(rows.ngrams, taxonomy.num_leaves, limits) if is_bounded else 1
     rows = dataclasses.replace(rows, ngrams=_shared(rows.ngrams, num_sharing))
     used = np.flatnonzero(rows.ngrams.getnnz(axis=0))
     numbers = f"{len(rows.labels)} rows, {taxonomy.num_leaves} categories and {len(used)} n-grams"
     work, size = (count * taxonomy.num_leaves for count in (len(rows.labels), len(used)))
-    if is_bounded and (work > MAX_ROW_CATEGORIES or size > MAX_WEIGHTS):
+    if is_bounded and (work > limits.max_row_categories or size > limits.max_weights):
         _log.info("no linear head: %s are too many; --linear-head on fits it all the same", numbers)
         return None
     _log.info("linear head: %s", numbers)
     rows, axes = _on_main_axes(dataclasses.replace(rows, ngrams=rows.ngrams[:, used]))
-    weights, biases = _fit_levels(rows, taxonomy, settings, seed)
+    weights, biases = _fit_levels(rows, taxonomy, settings, seed, limits)
     table, kernel, lost = _compress(rows.inputs, weights, min(settings.linear_rank, taxonomy.num_leaves))
     vectors = np.zeros((hash_buckets // num_sharing, table.shape[1]), np.float16)
     vectors[used] = table[: len(used)]
@@ -108,10 +120,13 @@ def linear_scores(head: LinearHead, catalog: EncodedCatalog) -> np.ndarray:
     return np.asarray(scores * has_text[:, None], np.float32)
 
 
-def _num_sharing(ngrams: sparse.csr_matrix, num_leaves: int) -> int:
+def _num_sharing(ngrams: sparse.csr_matrix, num_leaves: int, limits: LinearLimits) -> int:
     """How many neighbouring columns have to be added up, so that the weights are not too many; a power of two."""
     num_sharing = 1
-    while ngrams.shape[1] > _LEAST_BUCKETS and np.count_nonzero(ngrams.getnnz(axis=0)) * num_leaves > MAX_WEIGHTS:
+    while (
+        ngrams.shape[1] > limits.min_buckets
+        and np.count_nonzero(ngrams.getnnz(axis=0)) * num_leaves > limits.max_weights
+    ):
         ngrams, num_sharing = _shared(ngrams, 2), 2 * num_sharing
     return num_sharing
 
@@ -140,7 +155,7 @@ def _on_main_axes(rows: LinearRows) -> tuple[LinearRows, np.ndarray]:
 
 
 def _fit_levels(
-    rows: LinearRows, taxonomy: Taxonomy, settings: LinearSettings, seed: int
+    rows: LinearRows, taxonomy: Taxonomy, settings: LinearSettings, seed: int, limits: LinearLimits
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights (K, U + D) and biases (K,) of the leaves, their parents' share included."""
     weights = np.zeros((taxonomy.num_leaves, rows.inputs.shape[1]), np.float32)
@@ -150,7 +165,10 @@ def _fit_levels(
         if share == 0:
             continue
         nodes, node_weights, node_biases = _fit_nodes(
-            dataclasses.replace(rows, labels=node_of_leaf[rows.labels]), settings.linear_cost, seed
+            dataclasses.replace(rows, labels=node_of_leaf[rows.labels]),
+            settings.linear_cost,
+            seed,
+            limits.few_row_categories,
         )
         position = np.full(len(taxonomy.levels[depth - 1]), -1)
         position[nodes] = np.arange(len(nodes))
@@ -160,7 +178,9 @@ def _fit_levels(
     return weights, biases
 
 
-def _fit_nodes(rows: LinearRows, cost: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _fit_nodes(
+    rows: LinearRows, cost: float, seed: int, few_row_categories: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The labels that occur (C,), their weights (C, U + D) and biases (C,).
 
     The labels are shared among the cores; each core fits some of them against all the rest.
@@ -172,7 +192,7 @@ def _fit_nodes(rows: LinearRows, cost: float, seed: int) -> tuple[np.ndarray, np
     parts = np.array_split(nodes, min(max(cores, 2), len(nodes)))
     labels = [np.where(np.isin(rows.labels, part), rows.labels, _REST) for part in parts]
     tasks = [(dataclasses.replace(rows, labels=some), cost, seed) for some in labels]
-    if cores == 1 or len(rows.labels) * len(nodes) < _FEW_ROW_CATEGORIES:
+    if cores == 1 or len(rows.labels) * len(nodes) < few_row_categories:
         fitted = [_fit_one_against_rest(*task) for task in tasks]
     else:
         # Processes, for LIBLINEAR's threads would share one generator of random numbers.

@@ -13,15 +13,15 @@ from model.taxonomy import Taxonomy
 from training.ensemble.calibration import NEVER, can_be_shown, depth_thresholds, fit_temperature
 from training.ensemble.hidden_fields import HiddenFields
 
-#: Rows that the fit of a temperature needs.
-_MIN_ROWS = 30
 #: Least temperature of a set beside the default: a few rows that are all right would ask for any number.
 _MIN_RATIO = 0.5
 
 _log = logging.getLogger("aisle.ensemble")
 
 
-def calibrate_subsets(calibration: Calibration, hidden: HiddenFields, taxonomy: Taxonomy) -> Calibration:
+def calibrate_subsets(
+    calibration: Calibration, hidden: HiddenFields, taxonomy: Taxonomy, min_rows: int = 30
+) -> Calibration:
     """The calibration with a temperature and thresholds of its own for each set of given fields.
 
     The fields that are given change the confidence of network and SVM otherwise than their accuracy, so that one
@@ -29,6 +29,9 @@ def calibrate_subsets(calibration: Calibration, hidden: HiddenFields, taxonomy: 
     that lack a field: these are few, or none, of the rows that `Calibration.thresholds` is fitted on. Where too few
     products have all fields of a set to show the promise, `Calibration.thresholds` alone holds for such products if
     some were among its rows; if not, nothing is accepted.
+
+    Args:
+        min_rows: that the fit of a temperature needs.
     """
     presence = hidden.val.catalog.arrays["presence"][:, field_positions(hidden.fields)]
     seen = set(subset_codes(presence).tolist())
@@ -37,9 +40,9 @@ def calibrate_subsets(calibration: Calibration, hidden: HiddenFields, taxonomy: 
     for kept in proper_subsets(hidden.fields):
         names, catalog = " ".join(kept), hidden.catalog(kept)
         is_shown = can_be_shown(len(catalog), calibration)
-        if len(catalog) >= _MIN_ROWS or is_shown:
+        if len(catalog) >= min_rows or is_shown:
             heads, labels = hidden.heads(catalog), np.asarray(catalog.arrays["labels"])
-            if len(catalog) >= _MIN_ROWS:
+            if len(catalog) >= min_rows:
                 ratio = fit_temperature(calibration.formula.logits(replace(heads, neighbors=None)), labels)
                 temperatures[names] = calibration.formula.temperature * max(ratio, _MIN_RATIO)
         if is_shown:

@@ -5,8 +5,9 @@ import pytest
 from scipy.special import log_softmax
 
 from model.prediction.formula import HeadLogits
-from training.ensemble import formula_fitting
-from training.ensemble.formula_fitting import cross_fitted_logits, fit_formula, neighbors_help
+from training.ensemble.formula_fitting import FitLimits, cross_fitted_logits, fit_formula, neighbors_help
+
+MANY = FitLimits(max_rows=20_000)
 
 
 def two_heads(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -21,10 +22,9 @@ def loss(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
 
-def test_known_weights_and_the_cap_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formula_fitting, "_MAX_ROWS", 20_000)
+def test_known_weights_and_the_cap_are_found() -> None:
     first, second, labels = two_heads(20_000)
-    found = fit_formula(HeadLogits(first, second), labels)
+    found = fit_formula(HeadLogits(first, second), labels, limits=MANY)
     assert found.penalty is not None
     assert 1 / found.temperature == pytest.approx(0.5, rel=0.05)
     assert found.penalty.weight == pytest.approx(4.0, rel=0.1)
@@ -38,13 +38,13 @@ def test_known_weights_and_the_cap_are_found(monkeypatch: pytest.MonkeyPatch) ->
     np.testing.assert_allclose(without.logits(HeadLogits(first)), first / without.temperature, rtol=1e-6)
 
 
-def test_caps_are_compared_on_more_rows_than_weights_are_fitted_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formula_fitting, "_MAX_ROWS", 100)
+def test_caps_are_compared_on_more_rows_than_weights_are_fitted_on() -> None:
     first, second, labels = two_heads(4000)
     heads = HeadLogits(first, second)
-    compared_on_all = loss(fit_formula(heads, labels).logits(heads), labels)
-    monkeypatch.setattr(formula_fitting, "_MAX_COMPARED", 400)
-    assert compared_on_all < loss(fit_formula(heads, labels).logits(heads), labels)
+    all_compared, few_compared = (
+        fit_formula(heads, labels, limits=FitLimits(max_rows=100, max_compared=compared)) for compared in (10**6, 400)
+    )
+    assert loss(all_compared.logits(heads), labels) < loss(few_compared.logits(heads), labels)
 
 
 def test_a_head_that_knows_nothing_or_the_opposite_counts_little() -> None:
@@ -64,11 +64,10 @@ def test_labels_that_are_always_right_do_not_lead_to_infinity() -> None:
     assert np.isfinite(found.logits(HeadLogits(right, right))).all()
 
 
-def test_of_many_rows_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_rows_some_are_enough() -> None:
     first, second, labels = two_heads(3000)
-    monkeypatch.setattr(formula_fitting, "_MAX_ROWS", 2000)
-    some = fit_formula(HeadLogits(first, second), labels, seed=1)
-    assert some == fit_formula(HeadLogits(first, second), labels, seed=1)
+    some, again = (fit_formula(HeadLogits(first, second), labels, 1, FitLimits(max_rows=2000)) for _ in range(2))
+    assert some == again
     assert 1 / some.temperature == pytest.approx(0.5, rel=0.2)
 
 
@@ -88,13 +87,12 @@ def test_two_rows_are_enough() -> None:
     assert np.isfinite(cross_fitted_logits(HeadLogits(logits), np.array([0, 1]), seed=0)).all()
 
 
-def test_neighbors_get_the_weight_they_deserve_and_the_others_keep_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formula_fitting, "_MAX_ROWS", 20_000)
+def test_neighbors_get_the_weight_they_deserve_and_the_others_keep_theirs() -> None:
     random = np.random.default_rng(3)
     first, neighbors = (random.normal(size=(20_000, 4)).astype(np.float32) for _ in range(2))
     labels = (0.5 * first + 1.5 * neighbors + random.gumbel(size=first.shape)).argmax(axis=1)
     heads, alone = HeadLogits(first, None, neighbors), HeadLogits(first)
-    found = fit_formula(heads, labels)
+    found = fit_formula(heads, labels, limits=MANY)
     assert 1 / found.temperature == pytest.approx(0.5, rel=0.1)
     assert found.neighbor_weight == pytest.approx(1.5, rel=0.1)
     assert found.penalty is None

@@ -3,19 +3,17 @@
 import dataclasses
 
 import numpy as np
-import pytest
 
 from model.product import FIELDS
 from training.encoding.encoded_catalog import EncodedCatalog
-from training.ensemble import hidden_fields
 from training.ensemble.hidden_fields import with_fields_only
 
 
-def test_the_other_fields_are_hidden(encoded: EncodedCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_other_fields_are_hidden(encoded: EncodedCatalog) -> None:
     rows = np.arange(60, dtype=np.int64)
     catalog = dataclasses.replace(encoded, arrays={**encoded.arrays, "image_feature_rows": rows})
     given = encoded.arrays["presence"][:, 1] > 0
-    hidden = with_fields_only(catalog, ("mall_category",), seed=0)
+    hidden = with_fields_only(catalog, ("mall_category",), seed=0, max_rows=100)
     np.testing.assert_array_equal(hidden.arrays["labels"], encoded.arrays["labels"][given])
     flags = [field == "mall_category" for field in FIELDS]
     np.testing.assert_array_equal(hidden.arrays["presence"], np.tile(np.array(flags, np.float32), (given.sum(), 1)))
@@ -24,7 +22,6 @@ def test_the_other_fields_are_hidden(encoded: EncodedCatalog, monkeypatch: pytes
     for name in ("mall_category_ngram_ids", "mall_category_ngram_weights"):
         np.testing.assert_array_equal(hidden.arrays[name], encoded.arrays[name][given])
     assert encoded.arrays["presence"][:57, 0].all()  # the catalog itself keeps its names
-    pictures = with_fields_only(catalog, ("image",), seed=0)
+    pictures = with_fields_only(catalog, ("image",), seed=0, max_rows=100)
     np.testing.assert_array_equal(pictures.arrays["image_feature_rows"], rows)
-    monkeypatch.setattr(hidden_fields, "_MAX_ROWS", 10)
-    assert len(with_fields_only(catalog, ("image",), seed=0)) == 10
+    assert len(with_fields_only(catalog, ("image",), seed=0, max_rows=10)) == 10

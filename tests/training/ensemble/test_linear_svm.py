@@ -19,11 +19,12 @@ from tokenizer.pretrained_words import PRETRAINED_DIM
 from training.encoding.encoded_catalog import EncodedCatalog
 from training.ensemble import linear_svm
 from training.ensemble.linear_rows import ngram_matrix
-from training.ensemble.linear_svm import fit_linear_head, linear_scores
+from training.ensemble.linear_svm import LinearLimits, fit_linear_head, linear_scores
 
 LEAVES = Taxonomy(TOY_SHOP)
 PLAIN = LinearSettings(linear_parent_weight=0.0, linear_single_field_weight=0.0)
-EQUAL = dict.fromkeys(NAMES, 1.0)
+EQUAL, LIMITS = dict.fromkeys(NAMES, 1.0), LinearLimits()
+ALL_IN_PROCESSES = LinearLimits(few_row_categories=0)
 
 
 def fitted(
@@ -31,8 +32,9 @@ def fitted(
     settings: LinearSettings,
     taxonomy: Taxonomy = LEAVES,
     field_weights: Mapping[str, float] = EQUAL,
+    limits: LinearLimits = LIMITS,
 ) -> LinearHead:
-    head = fit_linear_head(encoded, field_weights, taxonomy, BUCKETS, settings, seed=0)
+    head = fit_linear_head(encoded, field_weights, taxonomy, BUCKETS, settings, 0, limits)
     assert head is not None
     return head
 
@@ -65,9 +67,9 @@ def test_pretrained_words_are_further_columns(encoded_with_words: EncodedCatalog
 
 def test_two_processes_find_the_same(encoded: EncodedCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = fitted(encoded, PLAIN)
-    monkeypatch.setattr(linear_svm, "_FEW_ROW_CATEGORIES", 0)
     monkeypatch.setattr(linear_svm, "usable_cores", lambda: 2)
-    np.testing.assert_allclose(linear_scores(fitted(encoded, PLAIN), encoded), linear_scores(alone, encoded), atol=1e-5)
+    beside = fitted(encoded, PLAIN, limits=ALL_IN_PROCESSES)
+    np.testing.assert_allclose(linear_scores(beside, encoded), linear_scores(alone, encoded), atol=1e-5)
 
 
 def die(*_: object) -> None:
@@ -76,11 +78,10 @@ def die(*_: object) -> None:
 
 
 def test_a_killed_process_ends_with_what_to_do(encoded: EncodedCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear_svm, "_FEW_ROW_CATEGORIES", 0)
     monkeypatch.setattr(linear_svm, "usable_cores", lambda: 2)
     monkeypatch.setattr(linear_svm, "_fit_one_against_rest", die)
     with pytest.raises(TrainingError, match=r"was killed, .* is kept: run the same command with --resume"):
-        fitted(encoded, PLAIN)
+        fitted(encoded, PLAIN, limits=ALL_IN_PROCESSES)
 
 
 def test_fewer_dimensions_keep_the_directions_in_which_scores_differ(encoded: EncodedCatalog) -> None:
@@ -106,7 +107,7 @@ def test_the_parents_svms_have_their_share(encoded: EncodedCatalog) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.02)
 
 
-def test_the_mall_category_counts_what_it_is_told(encoded: EncodedCatalog) -> None:
+def test_the_mall_category_has_the_weight_that_is_given(encoded: EncodedCatalog) -> None:
     head = fitted(encoded, PLAIN, field_weights={"name": 1.0, "mall_category": 0.25})
     assert head.field_weights == {"name": 1.0, "mall_category": 0.25}
     both, name = (ngram_matrix(encoded, weights, BUCKETS) for weights in (head.field_weights, {"name": 1.0}))
@@ -141,29 +142,27 @@ def test_where_there_is_none(
     assert message in caplog.text
 
 
-def test_neighbouring_buckets_share_a_row_where_there_are_too_many(
-    encoded: EncodedCatalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_neighbouring_buckets_share_a_row_where_there_are_too_many(encoded: EncodedCatalog) -> None:
     ngrams = ngram_matrix(encoded, dict.fromkeys(NAMES, 1.0), BUCKETS)[:57].toarray()
     merged = ngrams.reshape(57, BUCKETS // 4, 4).sum(axis=2)
-    monkeypatch.setattr(linear_svm, "MAX_WEIGHTS", 3 * np.count_nonzero(merged.any(axis=0)))
-    monkeypatch.setattr(linear_svm, "_LEAST_BUCKETS", 16)
-    head = fitted(encoded, PLAIN)
+    limits = LinearLimits(max_weights=3 * np.count_nonzero(merged.any(axis=0)), min_buckets=16)
+    head = fitted(encoded, PLAIN, limits=limits)
     assert (head.vectors.shape, head.num_sharing) == ((BUCKETS // 4, 3), 4)
     svm = LinearSVC(tol=1e-6, max_iter=10_000).fit(merged, encoded.arrays["labels"][:57])
     np.testing.assert_allclose(linear_scores(head, encoded)[:57], svm.decision_function(merged), rtol=0, atol=0.01)
-    told = dataclasses.replace(PLAIN, linear_head="on")
-    assert fitted(encoded, told).num_sharing == 1  # whoever wants it gets it whole
-    monkeypatch.setattr(linear_svm, "_LEAST_BUCKETS", BUCKETS)
-    assert fit_linear_head(encoded, EQUAL, LEAVES, BUCKETS, PLAIN, 0) is None
+    asked_for = dataclasses.replace(PLAIN, linear_head="on")
+    assert fitted(encoded, asked_for, limits=limits).num_sharing == 1  # whoever wants it gets it whole
+    whole = dataclasses.replace(limits, min_buckets=BUCKETS)
+    assert fit_linear_head(encoded, EQUAL, LEAVES, BUCKETS, PLAIN, 0, whole) is None
 
 
-def test_too_many_rows_and_categories(
-    encoded: EncodedCatalog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_too_many_rows_and_categories(encoded: EncodedCatalog, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "aisle")
-    monkeypatch.setattr(linear_svm, "MAX_ROW_CATEGORIES", 170)
-    assert fit_linear_head(encoded, EQUAL, LEAVES, BUCKETS, PLAIN, 0) is None
+    limits = LinearLimits(max_row_categories=170)
+    assert fit_linear_head(encoded, EQUAL, LEAVES, BUCKETS, PLAIN, 0, limits) is None
     assert "no linear head: 57 rows, 3 categories and " in caplog.text
     assert "n-grams are too many; --linear-head on fits it all the same" in caplog.text
-    assert fit_linear_head(encoded, EQUAL, LEAVES, BUCKETS, dataclasses.replace(PLAIN, linear_head="on"), 0) is not None
+    assert (
+        fit_linear_head(encoded, EQUAL, LEAVES, BUCKETS, dataclasses.replace(PLAIN, linear_head="on"), 0, limits)
+        is not None
+    )

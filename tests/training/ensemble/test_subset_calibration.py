@@ -16,7 +16,6 @@ from tests.conftest import TOY_SHOP
 from tests.training.conftest import BUCKETS, NAMES, with_wrong_labels
 from tokenizer.tokenizer import Tokenizer
 from training.encoding.encoded_catalog import EncodedCatalog
-from training.ensemble import subset_calibration
 from training.ensemble.calibration import NEVER, depth_outcomes, fit_temperature
 from training.ensemble.hidden_fields import HiddenFields
 from training.ensemble.linear_svm import fit_linear_head, ngram_field_weights
@@ -59,9 +58,9 @@ def test_a_temperature_is_not_lowered_by_any_number(hidden: HiddenFields) -> Non
     assert calibrate_subsets(unsure, hidden, TREE).formula.subset_temperatures == dict.fromkeys(NAMES, 500.0)
 
 
-def test_few_rows_keep_the_default_temperature(hidden: HiddenFields, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subset_calibration, "_MIN_ROWS", 50)  # 57 names, 45 mall categories
-    assert list(calibrate_subsets(CONTRACT, hidden, TREE).formula.subset_temperatures) == ["name"]
+def test_few_rows_keep_the_default_temperature(hidden: HiddenFields) -> None:
+    """57 rows have a name, 45 a mall category."""
+    assert list(calibrate_subsets(CONTRACT, hidden, TREE, min_rows=50).formula.subset_temperatures) == ["name"]
 
 
 @pytest.mark.parametrize("field", NAMES)
