@@ -24,6 +24,7 @@ class FieldSpec:
         num_tokens: tokens that the CNN reads of it by default; 0 for a field that is not read token by token.
         num_ngrams: hashed n-grams kept of it by default.
         max_chars: characters that the model reads of it; 0 reads all.
+        has_characters: whether its n-grams of characters count beside those of words; in long texts they say little.
         dropout_rate: of its branch by default, 0 to 1; of a field with a head.
         linear_weight: weight of its n-grams in the linear SVM by default, beside a name.
     """
@@ -36,6 +37,7 @@ class FieldSpec:
     num_tokens: int = 0
     num_ngrams: int = 0
     max_chars: int = 0
+    has_characters: bool = True
     dropout_rate: float = 0.0
     linear_weight: float = 1.0
 
@@ -52,7 +54,8 @@ FIELD_SPECS: tuple[FieldSpec, ...] = (
     FieldSpec("brand", "brand", "text", "a brand", num_ngrams=16),
     FieldSpec("maker", "maker", "text", "a maker", num_ngrams=16),
     FieldSpec(
-        "description", "description", "text", "a description", num_ngrams=256, max_chars=2_000, linear_weight=0.5
+        "description", "description", "text", "a description", num_ngrams=128, max_chars=2_000, has_characters=False,
+        linear_weight=0.5,
     ),
     FieldSpec("image", "image", "image", "a picture", has_head=True, dropout_rate=0.3),
 )  # fmt: skip

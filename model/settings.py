@@ -119,6 +119,7 @@ def text_fields(fields: Iterable[str], settings: FieldSettings) -> list[TextFiel
             getattr(settings, f"{spec.name}_length") if spec.num_tokens else 0,
             getattr(settings, f"{spec.name}_ngrams"),
             spec.max_chars,
+            spec.has_characters,
         )
         for salt, spec in enumerate(FIELD_SPECS)
         if spec.kind == "text" and spec.name in fields

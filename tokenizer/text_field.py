@@ -13,6 +13,7 @@ class TextField:
         num_tokens: token ids kept; 0 for a field that is not read token by token.
         num_ngrams: hashed n-grams kept, heaviest first.
         max_chars: characters read of a text, the rest is cut off; 0 reads all.
+        has_characters: whether n-grams of characters count beside those of words.
     """
 
     name: str
@@ -20,3 +21,4 @@ class TextField:
     num_tokens: int
     num_ngrams: int
     max_chars: int = 0
+    has_characters: bool = True

@@ -188,8 +188,8 @@ def text_ngrams(
     normalized: Sequence[str], field: TextField, settings: TokenizerSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """`hashed_ngrams` with one field's salt and the orders of the settings."""
-    orders = (settings.word_orders, settings.character_orders)
-    return hashed_ngrams(normalized, field.salt, *orders, settings.hash_buckets)
+    characters = settings.character_orders if field.has_characters else ()
+    return hashed_ngrams(normalized, field.salt, settings.word_orders, characters, settings.hash_buckets)
 
 
 def fit_tokenizer(
