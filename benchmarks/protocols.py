@@ -14,11 +14,11 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
-from benchmarks.peers.batch_classifier import TEXTS, TOP_K
+from benchmarks.peers.batch_classifier import TOP_K
 from client.channel import PLAIN_TEXT
 from client.load.generator import Ask, grpc_connection
 from client.messages import product_message
-from model.product import Product
+from model.product import TEXT_COLUMNS, Product
 from proto.aisle.v1 import classifier_pb2
 from proto.generate import run_protoc
 
@@ -80,11 +80,11 @@ class OpenInferenceProtocol:
     """gRPC with the Open Inference Protocol v2 and raw tensors."""
 
     def encode(self, products: Sequence[Product]) -> bytes:
-        """Encode a ModelInferRequest: texts (N, 4) and image (N, 1), both BYTES."""
-        texts = [str(getattr(product, field)).encode() for product in products for field in TEXTS]
+        """Encode a ModelInferRequest: texts (N, columns of text) and image (N, 1), both BYTES."""
+        texts = [str(getattr(product, field)).encode() for product in products for field in TEXT_COLUMNS]
         images = [product.image or b"" for product in products]
         request = _Request(model_name="aisle", raw_input_contents=[_packed(texts), _packed(images)])
-        for name, columns in (("texts", len(TEXTS)), ("image", 1)):
+        for name, columns in (("texts", len(TEXT_COLUMNS)), ("image", 1)):
             request.inputs.add(name=name, datatype="BYTES", shape=[len(products), columns])
         return request.SerializeToString()
 
@@ -113,7 +113,7 @@ class MosecProtocol:
     def encode(self, products: Sequence[Product]) -> bytes:
         """Encode a list of [texts, image]."""
         return msgpack.packb(
-            [([getattr(product, field) for field in TEXTS], product.image or b"") for product in products]
+            [([getattr(product, field) for field in TEXT_COLUMNS], product.image or b"") for product in products]
         )
 
     @asynccontextmanager

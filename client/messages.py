@@ -19,11 +19,11 @@ _PRODUCT_FRAME_BYTES = 6  # a product's tag and length, at most
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """What one request may hold; the defaults are no more than what a server takes by default.
+    """Limits of one request; the defaults are no more than a server's own defaults.
 
     Args:
         max_products: most products.
-        max_bytes: of the serialised request; a single product above it still goes, for the server to judge.
+        max_bytes: of the serialised request; a single product above it still goes, for the server to accept or refuse.
     """
 
     max_products: int = MAX_PRODUCTS_PER_REQUEST
@@ -51,7 +51,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class ClassifyOptions:
-    """What to ask about each product; see `ClassifyRequest` in the contract."""
+    """Options of a question about products; see `ClassifyRequest` in the contract."""
 
     model: str
     model_version: str
@@ -74,7 +74,7 @@ def product_message(product: Product) -> classifier_pb2.Product:
 
 
 def has_many(products: Iterable[Product]) -> tuple[bool, Iterator[Product]]:
-    """Whether there is more than one product, and all of them."""
+    """True if there is more than one product, and all of them."""
     products = iter(products)
     first = list(itertools.islice(products, 2))
     return len(first) > 1, itertools.chain(first, products)
@@ -127,7 +127,7 @@ def _read_classification(message: classifier_pb2.Classification) -> Prediction |
         needs_review=prediction.needs_review,
         heads={answer.head: _read_category(answer.category) for answer in prediction.heads},
         embedding=np.array(prediction.embedding, dtype=np.float32),
-        words=tuple(WordSupport(vote.word, vote.support, vote.probability_without) for vote in prediction.words),
+        words=tuple(WordSupport(word.word, word.support, word.probability_without) for word in prediction.words),
     )
 
 

@@ -31,7 +31,7 @@ class SubTree:
         return self.path.count(SEPARATOR) + 1
 
     def holds(self, taxonomy: Taxonomy, depth: int) -> np.ndarray:
-        """Which nodes of one level lie in the sub-tree.
+        """Flags of the nodes of one level that lie in the sub-tree.
 
         Args:
             depth: 1 (top) to `taxonomy.depth`; above the node itself nothing does.

@@ -41,7 +41,7 @@ _FEW_PICTURES: dict[str, dict[str, Any]] = {
         "modality_dropout_rate": 0.4,
     },
 }  # fmt: skip
-# Where the activations are small, so that what is trained costs little; other backbones stay frozen unless told.
+# Where the activations are small, so that what is trained costs little; other backbones stay frozen unless asked for.
 _FINETUNE_LAYERS = {"MobileNetV2": 65}
 _FINETUNE_STEPS, _FINETUNE_BATCH_SIZE = 700, 64
 _LEAST_FINETUNE_EPOCHS, _MOST_FINETUNE_EPOCHS = 3, 20
@@ -51,7 +51,7 @@ _LEAST_EPOCHS = {"texts": 12, "pictures": 10}
 
 @dataclass(frozen=True)
 class CatalogSize:
-    """What the choice depends on.
+    """Size of a catalog, by which defaults are chosen.
 
     Args:
         num_rows: good rows; counted up to `_VERY_MANY_ROWS`.
@@ -110,7 +110,7 @@ def default_settings(size: CatalogSize, backbone: str = ImageSettings().backbone
     return settings_from_dict(values, "defaults")
 
 
-def told(size: CatalogSize, settings: Settings) -> str:
+def describe(size: CatalogSize, settings: Settings) -> str:
     """The choice as a sentence for people."""
     usual = Settings()
     changes = [

@@ -26,7 +26,7 @@ _NUM_KEPT = 2
 
 @dataclass(frozen=True)
 class Catalogs:
-    """Where the rows are.
+    """Catalogs to train on.
 
     Args:
         columns: our column name to the files' heading.
@@ -41,7 +41,7 @@ class Catalogs:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training needs.
+    """Inputs of a training.
 
     Args:
         image_encoder: fine-tuned, where the settings say so; None without pictures.

@@ -29,7 +29,7 @@ _log = logging.getLogger("aisle.train")
 
 @dataclass(frozen=True)
 class TrainJob:
-    """What to train on and where to put the result.
+    """Inputs of a training, and the place of its result.
 
     Args:
         columns: our column name to the files' heading.
@@ -57,7 +57,7 @@ def train(job: TrainJob, settings: Settings) -> dict:
         AisleError: see `model/errors.py`; finished work is kept.
     """
     check_bundle_target(job.bundle)
-    next(read_catalog(job.val, job.columns, chunk_rows=1), None)  # what cannot be read is told before the work
+    next(read_catalog(job.val, job.columns, chunk_rows=1), None)  # a file that cannot be read ends it before the work
     job.work_dir.mkdir(parents=True, exist_ok=True)
     preparation = Preparation(
         Catalogs(job.train, job.val, job.columns, job.taxonomy), work_dir=job.work_dir, cache_dir=job.cache_dir

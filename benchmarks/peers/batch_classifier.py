@@ -13,12 +13,10 @@ from model.bundle.bundle import load_bundle
 from model.engines.engine import Engine, EngineName, Precision
 from model.engines.engine_choice import open_engine
 from model.predictor import Predictor
-from model.product import TEXT_COLUMNS, Product
+from model.product import Product
 
 #: Categories in an answer.
 TOP_K = 5
-#: Texts of a product in a request, in this order, UTF-8; followed by the encoded picture, empty without one.
-TEXTS = TEXT_COLUMNS
 
 
 class BatchClassifier:
@@ -53,7 +51,7 @@ class BatchClassifier:
 
 
 def product(texts: Sequence[str | bytes], image: bytes) -> Product:
-    """Build a product from the TEXTS in order and its picture."""
+    """Build a product from its texts in the order of TEXT_COLUMNS and its picture."""
     given = (text if isinstance(text, str) else text.decode() for text in texts)
     return Product.of_texts("", given, image or None)
 

@@ -11,7 +11,8 @@ from typing import Any
 from mlserver import MLModel
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
-from benchmarks.peers.batch_classifier import TEXTS, BatchClassifier, product
+from benchmarks.peers.batch_classifier import BatchClassifier, product
+from model.product import TEXT_COLUMNS
 
 
 class AisleRuntime(MLModel):
@@ -37,7 +38,7 @@ class AisleRuntime(MLModel):
     def _answer(self, payload: InferenceRequest) -> InferenceResponse:
         by_name = {item.name: item.data.root for item in payload.inputs}
         texts, images = by_name["texts"], by_name["image"]
-        step = len(TEXTS)
+        step = len(TEXT_COLUMNS)
         products = [product(texts[row * step : (row + 1) * step], image) for row, image in enumerate(images)]
         categories, probabilities = self._classifier.classify(products, self._classifier.decode(products))
         shape = list(probabilities.shape)

@@ -4,13 +4,14 @@ import shutil
 from pathlib import Path
 
 from benchmarks.peers.launch import Launch, PeerModel, free_port, site_packages
+from model.product import TEXT_COLUMNS
 
 _CONFIG = """name: "aisle"
 default_model_filename: "triton_model.py"
 backend: "python"
 max_batch_size: {max_batch_size}
 input [
-  {{ name: "texts" data_type: TYPE_STRING dims: [ 4 ] }},
+  {{ name: "texts" data_type: TYPE_STRING dims: [ {num_texts} ] }},
   {{ name: "image" data_type: TYPE_STRING dims: [ 1 ] }}
 ]
 output [
@@ -27,6 +28,7 @@ def config(model: PeerModel) -> str:
     tuning = model.tuning
     text = _CONFIG.format(
         max_batch_size=tuning.max_batch_size,
+        num_texts=len(TEXT_COLUMNS),
         instances=tuning.instances,
         max_delay_us=round(tuning.max_delay_ms * 1000),
     )

@@ -35,7 +35,7 @@ _ENCODER_NICENESS = 3  # added to that of the other threads of a server
 
 
 def processor_capabilities() -> list[str]:
-    """What OpenVINO computes in natively on this processor: "FP32", "BF16", "INT8" and others."""
+    """Types in which OpenVINO computes natively on this processor: "FP32", "BF16", "INT8" and others."""
     return list(openvino.Core().get_property("CPU", device.capabilities))
 
 

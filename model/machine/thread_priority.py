@@ -1,4 +1,4 @@
-"""Which threads go first where there are more of them than cores."""
+"""Priority of threads where there are more of them than cores."""
 
 import os
 import sys

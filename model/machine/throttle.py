@@ -19,7 +19,7 @@ class Throttle:
 
     @property
     def is_active(self) -> bool:
-        """Whether there are any."""
+        """True if there are any pauses."""
         return self._ratio > 0
 
     def pause(self) -> None:

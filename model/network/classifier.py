@@ -29,7 +29,7 @@ CONVOLUTION_WIDTHS = (1, 2, 3, 4)
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierShape:
-    """What the data decide about the network.
+    """Sizes of the network that the data decide.
 
     Args:
         fields: subset of FIELDS in their order; a branch for each.

@@ -97,7 +97,7 @@ class Answers:
         return _scored(taxonomy, path, self.accepted_probabilities[row])
 
     def needs_review(self, row: int, taxonomy: Taxonomy) -> bool:
-        """Whether a person should look: no leaf was accepted."""
+        """True if a person should look: no leaf was accepted."""
         accepted = self.accepted(row, taxonomy)
         return accepted is None or taxonomy.class_of(accepted.category) is None
 

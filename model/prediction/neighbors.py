@@ -4,7 +4,7 @@
     ── each counts its cosine to the 4th power ── log(1 + share / 0.02) ── "neighbors_logits"
 
 Network and linear head have learned what an n-gram says on the average; the nearest products (Cover and Hart 1967)
-tell what a few say together.
+know what a few say together.
 """
 
 from collections.abc import Mapping

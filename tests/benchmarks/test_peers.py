@@ -19,7 +19,7 @@ from benchmarks.peers.tuning import TUNED, Tuning
 from benchmarks.protocols import PROTOCOLS, _packed, _Request, _Response, _unpacked
 from benchmarks.serving import Options, half_rates, installed
 from benchmarks.serving_tables import latency_table
-from model.product import Product
+from model.product import TEXT_COLUMNS, Product
 from server.app import AisleServer
 from server.settings import ServerSettings
 from tests.conftest import toy_picture
@@ -100,7 +100,7 @@ def test_bytes_tensors_keep_their_elements() -> None:
 def test_an_open_inference_request_has_texts_and_pictures() -> None:
     request = _Request.FromString(PROTOCOLS["open-inference"].encode([SHIRT, LAPTOP]))
     assert {tensor.name: (tensor.datatype, list(tensor.shape)) for tensor in request.inputs} == {
-        "texts": ("BYTES", [2, 4]),
+        "texts": ("BYTES", [2, len(TEXT_COLUMNS)]),
         "image": ("BYTES", [2, 1]),
     }
     texts, images = map(_unpacked, request.raw_input_contents)

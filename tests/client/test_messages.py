@@ -19,9 +19,15 @@ OPTIONS = ClassifyOptions("shop", "3", 7, include_evidence=True, include_embeddi
 
 
 def test_a_product_goes_over_with_all_its_fields():
-    message = product_message(Product("7", "노트북", "가전>컴퓨터", "b", "m", b"\xff\xd8"))
+    message = product_message(Product("7", "노트북", "가전>컴퓨터", "b", "m", "가벼운", b"\xff\xd8"))
     expected = pb.Product(
-        product_id="7", product_name="노트북", mall_category="가전>컴퓨터", brand="b", maker="m", image=b"\xff\xd8"
+        product_id="7",
+        product_name="노트북",
+        mall_category="가전>컴퓨터",
+        brand="b",
+        maker="m",
+        description="가벼운",
+        image=b"\xff\xd8",
     )
     assert message == expected
 

@@ -19,7 +19,7 @@ from model.product import FIELDS, Product
 from model.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = Product("D1", "[무료배송] 머그컵", "주방 > 컵", "키친온", "(주)키친온", b"jpeg")
+PRODUCT = Product("D1", "[무료배송] 머그컵", "주방 > 컵", "키친온", "(주)키친온", "도자기 머그", b"jpeg")
 
 
 def answered(category: str, truth: str, needs_review: bool = False) -> AnsweredProduct:

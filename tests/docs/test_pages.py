@@ -67,9 +67,9 @@ def test_a_request_and_a_row_pass_few_files(heading: str, most: int) -> None:
 
 def test_every_dependency_has_a_licence() -> None:
     page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
-    told = {name for name, licence in re.findall(r"^\| ([\w-]+)[^|]*\|[^|]*\| ([^|]+) \|$", page, re.MULTILINE)}
+    named = {name for name, licence in re.findall(r"^\| ([\w-]+)[^|]*\|[^|]*\| ([^|]+) \|$", page, re.MULTILINE)}
     lines = [line for file in ROOT.glob("requirements*.txt") for line in file.read_text().splitlines()]
     wanted = {found[0] for line in lines if (found := re.match(r"[\w-]+", line)) and not line.startswith("-")}
     assert wanted
-    assert sorted(wanted - told) == []
-    assert sorted(told - wanted - {"package", "---"}) == []
+    assert sorted(wanted - named) == []
+    assert sorted(named - wanted - {"package", "---"}) == []

@@ -38,7 +38,7 @@ def same_prediction(message: pb.Prediction, expected: Prediction) -> bool:
 def test_answers_are_the_predictors_own_in_the_order_of_the_request(server: AisleServer, stub: Stub, jpeg: bytes):
     products = [Product(f"{i}", text, brand="acme") for i, text in enumerate(TEXTS) if any(map(str.isalnum, text))]
     products.append(Product("picture", image=jpeg))
-    products.append(Product("all", "red shirt", "clothes > shirts", "acme", "maker", jpeg))
+    products.append(Product("all", "red shirt", "clothes > shirts", "acme", "maker", image=jpeg))
     messages = [
         pb.Product(
             product_id=product.product_id,

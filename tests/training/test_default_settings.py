@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from model.settings import ImageSettings, Settings
-from training.default_settings import CatalogSize, catalog_size, default_settings, told
+from training.default_settings import CatalogSize, catalog_size, default_settings, describe
 
 
 def test_many_rows_get_the_usual_defaults_and_very_many_fewer_passes():
@@ -64,9 +64,9 @@ def test_the_size_is_counted_with_mapped_columns(tmp_path: Path):
 
 def test_what_was_chosen_is_told():
     size = CatalogSize(1_000, has_pictures=False)
-    sentence = told(size, default_settings(size))
+    sentence = describe(size, default_settings(size))
     assert sentence.startswith("defaults for 1,000 rows without pictures: ")
     assert "batch_size 64" in sentence
-    assert told(CatalogSize(60_000, has_pictures=True), Settings()).startswith(
+    assert describe(CatalogSize(60_000, has_pictures=True), Settings()).startswith(
         "defaults for 60,000 rows with pictures: the usual ones;"
     )

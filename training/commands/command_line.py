@@ -20,7 +20,7 @@ from model.taxonomy import Taxonomy
 from training.commands.command_parts import FlatSettings, default_cache_dir
 from training.commands.evaluate_command import EvaluateCommand, run_evaluate
 from training.commands.tune_command import TuneCommand, TuneWorkerCommand, tune, tune_worker
-from training.default_settings import catalog_size, default_settings, told
+from training.default_settings import catalog_size, default_settings, describe
 
 #: Short flags of commands that train; in other commands --precision is the engine's arithmetic.
 _SHORT_FLAGS = {"--precision": "--precision-target", "--confidence": "--precision-confidence"}
@@ -186,7 +186,7 @@ def _settings_by_size(arguments: Sequence[str]) -> Settings:
     except (AisleError, OSError):  # reported when the command reads the catalog itself
         return Settings()
     settings = default_settings(size, _value_of("--backbone", arguments) or ImageSettings().backbone)
-    _log.info("%s", told(size, settings))
+    _log.info("%s", describe(size, settings))
     return settings
 
 

@@ -52,7 +52,7 @@ class ArrayWriter:
 
 
 def has_arrays(folder: Path) -> bool:
-    """Whether a finished ArrayWriter left its arrays here."""
+    """True if a finished ArrayWriter left its arrays here."""
     return (folder / _HEADER).exists()
 
 

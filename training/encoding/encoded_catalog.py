@@ -111,7 +111,7 @@ class CatalogEncoder:
         return dataclasses.replace(encoded, digest=f"{key}-{len(encoded)}")
 
     def _is_usable(self, folder: Path) -> bool:
-        """Whether an earlier run left all rows, and the features of their pictures are still there."""
+        """True if an earlier run left all rows, and the features of their pictures are still there."""
         note = folder / _NOTE
         if not has_arrays(folder) or not note.exists() or UNREADABLE in json.loads(note.read_text(encoding="utf-8")):
             return False

@@ -58,7 +58,7 @@ def _result(pending: "deque[tuple[Future[dict[str, np.ndarray]], T]]") -> tuple[
 
 
 def _load_tokenizer(tokenizer_dir: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches workers too, and is the main process' to tell
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches workers too, and is the main process' to report
     _worker["tokenizer"] = Tokenizer.load(tokenizer_dir)
 
 

@@ -40,7 +40,7 @@ class HiddenFields:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Of the model."""
+        """Fields of the model."""
         return self.val.shape.fields
 
     def catalog(self, kept: tuple[str, ...]) -> EncodedCatalog:

@@ -1,4 +1,4 @@
-"""What the linear head's machines read of a catalog: n-grams and pretrained words, also with fields hidden."""
+"""Inputs of the linear SVMs: n-grams and pretrained words of a catalog's rows, also with fields hidden."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from training.encoding.encoded_catalog import EncodedCatalog
 
 @dataclass(frozen=True)
 class LinearRows:
-    """What machines are fitted on.
+    """Rows that SVMs are fitted on.
 
     Args:
         ngrams: (N, U) weights of the n-grams.
@@ -30,7 +30,7 @@ class LinearRows:
 
     @cached_property
     def inputs(self) -> sparse.csr_matrix:
-        """(N, U + D), all that the machines read."""
+        """(N, U + D), all that the SVMs read."""
         return sparse.hstack([self.ngrams, self.pretrained], format="csr")
 
 
@@ -84,7 +84,7 @@ class TextReader:
         return sparse.hstack(parts, format="csr")
 
     def pretrained_fields(self, catalog: EncodedCatalog) -> tuple[list[str], list[str]]:
-        """Those with vectors of pretrained words: of products with a name, and of those without one."""
+        """Fields with vectors of pretrained words: of products with a name, and of those without one."""
         fields = [field for field in self.field_weights if f"{field}_pretrained" in catalog.arrays]
         is_read = knows_products_without_names(self.field_weights)
         return fields, [field for field in fields if field != "name" and is_read]

@@ -121,7 +121,7 @@ def linear_scores(head: LinearHead, catalog: EncodedCatalog) -> np.ndarray:
 
 
 def _num_sharing(ngrams: sparse.csr_matrix, num_leaves: int, limits: LinearLimits) -> int:
-    """How many neighbouring columns have to be added up, so that the weights are not too many; a power of two."""
+    """Number of neighbouring columns to add up, so that the weights are not too many; a power of two."""
     num_sharing = 1
     while (
         ngrams.shape[1] > limits.min_buckets

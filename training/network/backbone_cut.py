@@ -1,4 +1,4 @@
-"""Where a backbone is cut in two for fine-tuning: what is frozen runs once a picture, the rest in every epoch."""
+"""A backbone cut in two for fine-tuning: the frozen part runs once a picture, the rest in every epoch."""
 
 import math
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class BackboneCut:
 
     @property
     def dtype(self) -> type:
-        """What keeps it on disk without a loss that matters."""
+        """Type that keeps activations on disk without a loss that matters."""
         return np.uint8 if self.is_at_pixels else np.float16
 
 

@@ -96,7 +96,7 @@ class _StateKeeper(keras.callbacks.Callback):
         self.patience = patience
 
     def is_finished(self, epochs: int) -> bool:
-        """Whether a resumed run has nothing left to do."""
+        """True if a resumed run has nothing left to do."""
         waited = self.progress.epoch - self.progress.last_rise_epoch
         return self.progress.epoch >= epochs or (self.progress.epoch > 0 and waited >= self.patience)
 
@@ -148,7 +148,7 @@ class _Bar(keras.callbacks.Callback):
         self.bar = tqdm(disable=True)
 
     def close(self) -> None:
-        """End the bar's line, so that what stopped training is told below it."""
+        """End the bar's line, so that the reason of a stop is printed below it."""
         self.bar.close()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -162,7 +162,7 @@ class _Bar(keras.callbacks.Callback):
         self.bar.set_postfix_str(f"loss {row['loss']:.4f}, {head} {row[f'{head}_accuracy']:.4f}", refresh=False)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Close the bar and tell each head."""
+        """Close the bar and print a line for each head."""
         self.bar.close()
         row = by_head(logs, self.heads)
         for head in self.heads:

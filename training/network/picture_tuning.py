@@ -91,8 +91,8 @@ def tune_pictures(
 
 def tuning_key(settings: Settings) -> str:
     """Equal for settings that give equal image encoders on equal pictures."""
-    told = [dataclasses.asdict(settings.image), settings.training.seed, settings.training.precision_policy]
-    return json.dumps([*told, keras.backend.backend()], sort_keys=True)
+    parts = [dataclasses.asdict(settings.image), settings.training.seed, settings.training.precision_policy]
+    return json.dumps([*parts, keras.backend.backend()], sort_keys=True)
 
 
 def _with_head(cut: BackboneCut, num_classes: int, seed: int) -> keras.Model:

@@ -1,4 +1,4 @@
-"""What an interrupted training needs to go on to the same result, written whole at every epoch's end."""
+"""State from which an interrupted training goes on to the same result, written whole at every epoch's end."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _UNREADABLE = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib
 
 @dataclass
 class Progress:
-    """Where training stands.
+    """Progress of a training.
 
     Args:
         epoch: epochs finished.
@@ -51,7 +51,7 @@ class TrainState:
         self._best = folder / "best.npz"
 
     def exists(self) -> bool:
-        """Whether there is something to resume."""
+        """True if there is something to resume."""
         return self._state.exists()
 
     def clear(self) -> None:

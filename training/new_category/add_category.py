@@ -33,7 +33,7 @@ _MAX_OLD_ROWS = 8000
 
 @dataclass(frozen=True)
 class AddCategoryJob:
-    """What to add and where to put the result.
+    """Categories to add, and the place of the result.
 
     Args:
         catalog: rows of the new categories.

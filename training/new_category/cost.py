@@ -1,4 +1,4 @@
-"""What new categories cost the old ones, and how many of their own products are found."""
+"""Cost of new categories: accuracy of the old ones, and the share of their own products that is found."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class NewLeaf:
-    """How well one new category is found.
+    """Recall of one new category.
 
     Args:
         num_examples: products it was made from.
@@ -53,7 +53,7 @@ class NewCategoryCost:
         return dataclasses.asdict(self)
 
     def lines(self, val_name: str) -> list[str]:
-        """What to print."""
+        """Lines to print."""
         lines = [
             f"old categories: accuracy {self.accuracy_before:.4f} before, {self.accuracy_after:.4f} after on"
             f" {self.num_old_rows} products of {val_name}; {self.num_moved} now answered with a new category"

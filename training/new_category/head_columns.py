@@ -37,7 +37,7 @@ class LabelledRows:
         return LabelledRows(self.labels[rows], self.presence[rows], views)
 
     def known(self, num_old: int) -> "LabelledRows":
-        """Those of old classes."""
+        """The rows of old classes."""
         return self.take(np.flatnonzero(self.labels < num_old))
 
 
@@ -61,7 +61,7 @@ class HeadColumns:
 
     @classmethod
     def of(cls, bundle: Bundle, classifier: keras.Model) -> "HeadColumns":
-        """Those of a bundle."""
+        """The columns of a bundle."""
         heads = [head for head in bundle.heads if head in HEADS]
         columns = {head: tuple(classifier.get_layer(f"{head}_classes").get_weights()) for head in heads}
         calibration = bundle.calibration

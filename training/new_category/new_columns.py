@@ -21,7 +21,7 @@ _MAX_ITERATIONS = 300
 
 @dataclass(frozen=True, eq=False)
 class ColumnRows:
-    """What one head reads of N rows.
+    """Inputs of one head for N rows.
 
     Args:
         inputs: (N, D) float32, in front of the head's last layer.
@@ -76,5 +76,5 @@ def fit_columns(
 
 
 def class_weight(num_old_rows: int, num_old_classes: int, num_examples: int) -> float:
-    """What each of a new class's examples counts beside an old row of weight 1; never less than one."""
+    """Weight of each of a new class's examples beside an old row of weight 1; never less than 1."""
     return max(1.0, _CLASS_WEIGHT * num_old_rows / num_old_classes / num_examples)

@@ -175,11 +175,11 @@ def test_auto_takes_openvino_and_falls_back_to_keras(
     assert open_engine(toy_bundle).name == "keras"
     with pytest.raises(EngineError, match=r"engine openvino is not installed .*; run pip install openvino or choose"):
         open_engine(toy_bundle, "openvino")
-    told = [record.getMessage() for record in caplog.records]
+    messages = [record.getMessage() for record in caplog.records]
     openvino = "engine openvino in float32 on CPU: no NVIDIA driver here, and OpenVINO is quickest on a CPU"
-    assert told[0] == openvino
-    assert told[1].startswith("engine keras in float32 on CPU: no NVIDIA driver here, and OpenVINO is missing (")
-    assert len(told) == 2
+    assert messages[0] == openvino
+    assert messages[1].startswith("engine keras in float32 on CPU: no NVIDIA driver here, and OpenVINO is missing (")
+    assert len(messages) == 2
 
 
 def test_auto_asks_keras_for_a_gpu(
@@ -194,10 +194,10 @@ def test_auto_asks_keras_for_a_gpu(
     assert open_engine(toy_bundle).name == "openvino"
     monkeypatch.setitem(sys.modules, "model.engines.keras_program", None)
     assert open_engine(toy_bundle).name == "openvino"
-    told = [record.getMessage().partition(": ")[2] for record in caplog.records]
-    assert told[0] == "Keras sees a GPU through tensorflow"
-    assert told[1] == "Keras sees no GPU, and OpenVINO is quickest on a CPU"
-    assert told[2].startswith("Keras cannot look for the GPU (")
+    messages = [record.getMessage().partition(": ")[2] for record in caplog.records]
+    assert messages[0] == "Keras sees a GPU through tensorflow"
+    assert messages[1] == "Keras sees no GPU, and OpenVINO is quickest on a CPU"
+    assert messages[2].startswith("Keras cannot look for the GPU (")
 
 
 def test_onnx_says_what_it_lacks(

@@ -44,14 +44,14 @@ def test_support_is_what_leaving_the_word_out_costs(predictor: Predictor, produc
     sub_tree = find_sub_tree(predictor.bundle.taxonomy, mask) if mask else None
     found = one(predictor, product, sub_tree)
     best = found.categories[0]
-    assert {vote.word for vote in found.words} == {"데님", "청바지", "무료배송"}
-    assert [vote.support for vote in found.words] == sorted((vote.support for vote in found.words), reverse=True)
-    for vote in found.words:
-        rest = " ".join(word for word in product.product_name.split() if word != vote.word)
+    assert {word.word for word in found.words} == {"데님", "청바지", "무료배송"}
+    assert [word.support for word in found.words] == sorted((word.support for word in found.words), reverse=True)
+    for support in found.words:
+        rest = " ".join(word for word in product.product_name.split() if word != support.word)
         changed = Product("x", rest, product.mall_category, product.brand, product.maker, image=product.image)
         without = {s.category: s.probability for s in one(predictor, changed, sub_tree).categories}[best.category]
-        assert vote.probability_without == pytest.approx(without, abs=1e-5)
-        assert vote.support == pytest.approx(log_odds(best.probability) - log_odds(without), abs=0.02)
+        assert support.probability_without == pytest.approx(without, abs=1e-5)
+        assert support.support == pytest.approx(log_odds(best.probability) - log_odds(without), abs=0.02)
 
 
 def test_the_word_that_names_the_product_leads(predictor: Predictor) -> None:
@@ -67,15 +67,15 @@ def test_less_than_two_words_say_nothing_about_words(predictor: Predictor, name:
 
 def test_a_word_is_left_out_wherever_it_stands(predictor: Predictor) -> None:
     words = one(predictor, Product("1", "LG gram lg 노트북")).words
-    assert sorted(vote.word for vote in words) == ["LG", "gram", "노트북"]
+    assert sorted(word.word for word in words) == ["LG", "gram", "노트북"]
     expected = one(predictor, Product("1", "gram 노트북")).categories[0].probability
-    assert next(vote for vote in words if vote.word == "LG").probability_without == pytest.approx(expected, abs=1e-5)
+    assert next(word for word in words if word.word == "LG").probability_without == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_leaf_as_the_mask_has_no_rival(predictor: Predictor) -> None:
     leaf = predictor.bundle.taxonomy.leaves[0]
     found = one(predictor, Product("1", "게이밍 laptop"), find_sub_tree(predictor.bundle.taxonomy, leaf))
-    assert {(vote.support, vote.probability_without) for vote in found.words} == {(0.0, 1.0)}
+    assert {(word.support, word.probability_without) for word in found.words} == {(0.0, 1.0)}
 
 
 class Counted:
@@ -112,13 +112,13 @@ def test_words_of_a_batch_go_through_the_classifier_together(
     found = predictor.predict_decoded(products, {}, 5, with_words=[3, 0, 2])
     assert counted.rows == [4, 5]
     assert [len(prediction.words) for prediction in found] == [3, 0, 2, 0]
-    for vote, expected in zip(found[0].words, alone["a"].words, strict=True):
-        assert vote.word == expected.word
-        assert vote.support == pytest.approx(expected.support, abs=1e-3)
+    for word, expected in zip(found[0].words, alone["a"].words, strict=True):
+        assert word.word == expected.word
+        assert word.support == pytest.approx(expected.support, abs=1e-3)
 
 
 def test_long_names_are_weighed_in_part(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = Counted(predictor, monkeypatch)
     words = one(predictor, Product("1", " ".join(f"단어{i}" for i in range(500)))).words
-    assert {vote.word for vote in words} == {f"단어{i}" for i in range(MAX_WORDS)}
+    assert {word.word for word in words} == {f"단어{i}" for i in range(MAX_WORDS)}
     assert counted.rows == [1, MAX_WORDS]

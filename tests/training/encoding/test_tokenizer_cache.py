@@ -11,7 +11,7 @@ from model.errors import CatalogError
 from model.settings import text_fields
 from tests.conftest import TOY_SETTINGS, write_catalog
 from tokenizer.tokenizer import Tokenizer
-from training.encoding import tokenizer_cache as word_store
+from training.encoding import tokenizer_cache
 from training.encoding.tokenizer_cache import fitted_tokenizer
 
 ROWS = [{"product_id": f"p{i}", "product_name": f"반팔 티셔츠 {i}", "brand": "나이키"} for i in range(8)]
@@ -27,7 +27,7 @@ def catalog(tmp_path: Path) -> Path:
 def test_a_second_call_loads(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, folder = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
     assert set(first.num_texts) == {"name", "brand"}
-    monkeypatch.setattr(word_store, "fit_tokenizer", None)
+    monkeypatch.setattr(tokenizer_cache, "fit_tokenizer", None)
     second, again = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
     assert again == folder
     assert second.digest == first.digest

@@ -102,11 +102,11 @@ def test_another_objective_is_measured_after_each_epoch(preparation: Preparation
 def test_nothing_is_tokenised_or_embedded_twice(
     toy_catalogs: tuple[Path, Path], chief: Chief, tmp_path: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training.encoding import tokenizer_cache as word_store
+    from training.encoding import tokenizer_cache
 
     fits: list[int] = []
-    fit_tokenizer = word_store.fit_tokenizer
-    monkeypatch.setattr(word_store, "fit_tokenizer", lambda *args: fits.append(1) or fit_tokenizer(*args))
+    fit_tokenizer = tokenizer_cache.fit_tokenizer
+    monkeypatch.setattr(tokenizer_cache, "fit_tokenizer", lambda *args: fits.append(1) or fit_tokenizer(*args))
     settings = replace(
         TOY_SETTINGS,
         model=replace(TOY_SETTINGS.model, fields=("brand", "image")),
