@@ -104,7 +104,7 @@ def test_an_open_inference_request_has_texts_and_pictures() -> None:
         "image": ("BYTES", [2, 1]),
     }
     texts, images = map(_unpacked, request.raw_input_contents)
-    assert [product(texts[:4], images[0]), product(texts[4:], images[1])] == [
+    assert [product(texts[: len(TEXT_COLUMNS)], images[0]), product(texts[len(TEXT_COLUMNS) :], images[1])] == [
         replace(SHIRT, product_id=""),
         replace(LAPTOP, product_id=""),
     ]
