@@ -1,5 +1,6 @@
 """The labels of a catalog: the tree they span, or the shop's own, and the class of each row."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,10 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from catalog.columns import did_you_mean
+from catalog.label_spellings import LabelSpellings
 from catalog.rows import CatalogRow, read_catalog
 from catalog.taxonomy_file import ancestors, read_taxonomy
 from model.errors import CatalogError
 from model.taxonomy import SEPARATOR, Taxonomy
+
+logger = logging.getLogger("aisle.catalog")
 
 #: More distinct labels than any tree has: a wrong column was taken for the category.
 MAX_LABELS = 200_000
@@ -40,7 +44,6 @@ class LabelSpace:
         self.source = source
         self.class_counts = np.zeros(taxonomy.num_leaves, np.int64) if class_counts is None else class_counts
         self._classes = _classes_by_label(taxonomy)
-        self._nodes_by_id = {category_id: node for node, category_id in taxonomy.category_ids.items()}
         self._first_below = _first_leaf_below(taxonomy)
         self._reasons = {"": "no label: expected a category, found none; fill it in", **(contradictions or {})}
         self._num_reasons_given = len(self._reasons)
@@ -53,7 +56,7 @@ class LabelSpace:
     def _reason(self, label: str) -> str:
         if label in self._reasons:
             return self._reasons[label]
-        node = self._nodes_by_id.get(label, label)
+        node = self.taxonomy.nodes_by_id.get(label, label)
         if node in self._first_below:
             below = self._first_below[node]
             return f"label above the leaves: {self.source} has others below {node!r}, such as {below!r}; give one"
@@ -126,13 +129,16 @@ def resolve_contradictions(counts: Mapping[str, int]) -> tuple[list[str], dict[s
 
 def _count_labels(path: Path, columns: Mapping[str, str] | None) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for rows in read_catalog(path, columns):
+    spellings = LabelSpellings()
+    for rows in read_catalog(path, columns, spellings=spellings):
         counts.update(row.category for row in rows)
         if len(counts) > MAX_LABELS:
             raise CatalogError(
                 f"{path}: expected at most {MAX_LABELS:,} categories, found more, such as {rows[-1].category!r};"
                 " name the right heading with --columns category=HEADING"
             )
+    if merged := spellings.summary():
+        logger.warning("%s: %s", path, merged)
     counts.pop("", None)
     if not counts:
         raise CatalogError(
@@ -142,9 +148,9 @@ def _count_labels(path: Path, columns: Mapping[str, str] | None) -> Counter[str]
 
 
 def _classes_by_label(taxonomy: Taxonomy) -> dict[str, int]:
-    by_id = {taxonomy.category_id(leaf): i for i, leaf in enumerate(taxonomy.leaves)}
-    by_id.pop("", None)
-    return {**by_id, **{leaf: i for i, leaf in enumerate(taxonomy.leaves)}}  # a path wins over an id
+    classes = {leaf: i for i, leaf in enumerate(taxonomy.leaves)}
+    by_id = {category_id: classes[node] for category_id, node in taxonomy.nodes_by_id.items() if node in classes}
+    return by_id | classes  # a path wins over an id
 
 
 def _first_leaf_below(taxonomy: Taxonomy) -> dict[str, str]:

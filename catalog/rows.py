@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import compress, islice
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import numpy as np
 
 from catalog.columns import COLUMNS
 from catalog.formats.row_readers import OnBadRow, row_reader
+from catalog.label_spellings import LabelSpellings
 from catalog.product_ids import ProductIds
 from catalog.rejects import Rejects
 from model.errors import CatalogError
 from model.product import FIELDS, TEXT_COLUMNS, TEXT_FIELDS, Product, has_text
-from model.taxonomy import normalize_path
 
 DUPLICATE = "duplicate product_id: the first row that has it stays; give each row its own"
 _URL_STARTS = ("http://", "https://")
@@ -34,7 +33,7 @@ class CatalogRow:
         product_id: never empty, unique in its catalog.
         texts: of `model.product.TEXT_FIELDS`, in their order.
         image: path or http(s) URL.
-        category: the label as in the file, levels joined by '>' without spaces around them.
+        category: the label, normalized by `model.taxonomy.normalize_path`.
     """
 
     line: int
@@ -62,6 +61,7 @@ def read_catalog(
     chunk_rows: int = 8192,
     rejects: Rejects | None = None,
     image_root: Path | None = None,
+    spellings: LabelSpellings | None = None,
 ) -> Iterator[list[CatalogRow]]:
     """Stream the good rows of a catalog in file order.
 
@@ -71,6 +71,7 @@ def read_catalog(
         chunk_rows: rows read at a time, 1 or more; a chunk is shorter where rows are left out, never empty.
         rejects: told of every row that is left out; None leaves them out silently, for a second pass.
         image_root: folder that relative image paths are joined to; None leaves them as they are in the file.
+        spellings: remembers how the labels were written.
     Raises:
         CatalogError: the file as a whole cannot be read; raised while iterating.
         SettingsError: `columns` names an unknown column.
@@ -80,7 +81,7 @@ def read_catalog(
         if rejects is not None:
             rejects.add(path, line, product_id, reason)
 
-    rows = _checked_rows(path, columns or {}, image_root, on_bad)
+    rows = _checked_rows(path, columns or {}, image_root, spellings or LabelSpellings(), on_bad)
     seen = ProductIds()
     while chunk := list(islice(rows, chunk_rows)):
         is_new = seen.add([row.product_id for row in chunk])
@@ -121,9 +122,8 @@ def is_url(image: str) -> bool:
 
 
 def _checked_rows(
-    path: Path, columns: Mapping[str, str], image_root: Path | None, on_bad: OnBadRow
+    path: Path, columns: Mapping[str, str], image_root: Path | None, spellings: LabelSpellings, on_bad: OnBadRow
 ) -> Iterator[CatalogRow]:
-    normalized = lru_cache(maxsize=65_536)(normalize_path)  # labels repeat
     for line, texts in row_reader(path)(path, columns, on_bad):
         fault = _fault(texts)
         if fault:
@@ -134,7 +134,7 @@ def _checked_rows(
             image = image.strip()
             if image_root is not None and image and not is_url(image):
                 image = str(image_root / image)
-        yield CatalogRow(line, texts[0], tuple(texts[i] for i in _TEXTS), image, normalized(texts[-1]))
+        yield CatalogRow(line, texts[0], tuple(texts[i] for i in _TEXTS), image, spellings.category(texts[-1]))
 
 
 def _fault(texts: tuple[str, ...]) -> str:

@@ -51,10 +51,8 @@ def _add_node(where: str, category_id: str, category: str, ids: dict[str, str], 
         raise TaxonomyError(f"{where}: expected a category, found none; write levels joined by '>'")
     if ids.setdefault(node, category_id) != category_id:
         raise TaxonomyError(f"{where}: category {node!r} has the ids {ids[node]!r} and {category_id!r}; keep one")
-    if category_id and owners.setdefault(category_id, node) != node:
-        raise TaxonomyError(
-            f"{where}: the id {category_id!r} stands for {owners[category_id]!r} and {node!r}; give each its own"
-        )
+    if category_id and (owner := owners.setdefault(normalize_path(category_id), node)) != node:
+        raise TaxonomyError(f"{where}: the id {category_id!r} stands for {owner!r} and {node!r}; give each its own")
 
 
 def _leaves(nodes: dict[str, str]) -> list[str]:

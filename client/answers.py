@@ -32,8 +32,8 @@ class Answer:
         """True when the best leaf is the row's own category, given as a path or as an id."""
         if isinstance(self.result, Failure) or not self.item.truth:
             return False
-        best = self.result.categories[0]
-        return best.category == normalize_path(self.item.truth) or best.category_id == self.item.truth
+        best, truth = self.result.categories[0], normalize_path(self.item.truth)
+        return bool(truth) and truth in (normalize_path(best.category), normalize_path(best.category_id))
 
 
 class Score:

@@ -1,6 +1,8 @@
 """The shop's category tree: leaves, the nodes above them, and probabilities summed along it."""
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -9,11 +11,27 @@ import numpy as np
 from model.errors import TaxonomyError
 
 SEPARATOR = ">"
+#: Control characters, soft hyphen, zero-width characters, bidi controls and byte-order marks.
+_INVISIBLE = re.compile(
+    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+"
+)
+#: Every space and line end of Unicode, and the two fillers that Korean keyboards type as a blank.
+_SPACES = re.compile(r"[\s\u3164\uffa0]+")
 
 
 def normalize_path(path: str) -> str:
-    """Strip spaces around the levels and drop empty ones: ' A > B >' becomes 'A>B'."""
-    return SEPARATOR.join(level for level in (part.strip() for part in path.split(SEPARATOR)) if level)
+    """Make one spelling of a category path; the only function that a path passes on its way in.
+
+    Levels lose invisible characters and the spaces around them, spaces inside become one plain space, and the rest
+    is composed (Unicode NFC); empty levels are dropped: ' A >  B  C >' becomes 'A>B C'. Letter case, and all else
+    that can be seen, stays.
+    """
+    return SEPARATOR.join(filter(None, map(_normalize_level, path.split(SEPARATOR))))
+
+
+def _normalize_level(level: str) -> str:
+    visible = _INVISIBLE.sub("", level)  # first, as one may stand between a letter and its accent
+    return unicodedata.normalize("NFC", _SPACES.sub(" ", visible).strip())
 
 
 class Taxonomy:
@@ -54,8 +72,11 @@ class Taxonomy:
             raise TaxonomyError("a category path stands twice among the leaves; list each leaf once")
         for leaf in self.leaves:
             levels = leaf.split(SEPARATOR)
-            if normalize_path(leaf) != leaf or not leaf:
-                raise TaxonomyError(f"category path {leaf!r} has an empty or padded level; write levels joined by '>'")
+            normalized = normalize_path(leaf)
+            if not normalized:
+                raise TaxonomyError(f"expected levels joined by '>' in a category path, found {leaf!a}; name one")
+            if normalized != leaf:
+                raise TaxonomyError(f"expected normalized category paths, found {leaf!a}; write {normalized!a}")
             for depth in range(1, len(levels)):
                 above = SEPARATOR.join(levels[:depth])
                 if above in self._index:
@@ -91,6 +112,11 @@ class Taxonomy:
             for i, node in enumerate(level):
                 positions.setdefault(node, (depth, i))  # a leaf stands again in the levels below
         return positions
+
+    @cached_property
+    def nodes_by_id(self) -> dict[str, str]:
+        """Paths by the shop's ids, normalized like a label, which may be an id."""
+        return {normalize_path(category_id): node for node, category_id in self.category_ids.items() if category_id}
 
     def category_id(self, path: str) -> str:
         """The shop's id of a node, '' where the tree has none."""

@@ -1,5 +1,6 @@
 """Labels: the tree they span, contradictions, the shop's own tree, and reasons."""
 
+import unicodedata
 from itertools import combinations
 from pathlib import Path
 
@@ -46,6 +47,40 @@ def test_rows_that_are_left_out_count_for_nothing(tmp_path: Path) -> None:
     labels = read_labels(write_catalog(tmp_path, {"A": 2}, "p0,name,A\n,name,B\np9,short\n"))
     assert labels.taxonomy.leaves == ("A",)
     assert labels.class_counts.tolist() == [2]
+
+
+def test_spellings_of_one_category_are_merged_and_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nfd = unicodedata.normalize("NFD", "의류>상의")
+    path = write_catalog(tmp_path, {"의류>상의": 2, " 의류 > 상의 ": 1, nfd: 3, "A\u200b>B": 1, "A>B": 1, "A>C": 1})
+    labels = read_labels(path)
+    assert labels.taxonomy.leaves == ("A>B", "A>C", "의류>상의")
+    assert labels.class_counts.tolist() == [2, 1, 6]
+    (message,) = caplog.messages
+    assert message == (
+        f"{path}: 4 spellings of labels are read as 2 categories, such as {'의류>상의'!a} and {nfd!a} as"
+        " '의류>상의'; they differ in Unicode form, invisible characters or spaces only"
+    )
+
+
+def test_one_spelling_of_each_label_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nfd = unicodedata.normalize("NFD", "의류>상의")
+    assert read_labels(write_catalog(tmp_path, {nfd: 3, f" {nfd} ": 1, "A>B": 1})).taxonomy.num_leaves == 2
+    assert not caplog.messages
+
+
+def test_another_spelling_of_a_path_or_id_is_the_same_leaf(tmp_path: Path) -> None:
+    tree = tmp_path / "tree.csv"
+    tree.write_text(
+        unicodedata.normalize("NFD", "category_id,category\n가1,의류>상의\n2,의류>하의\n"), encoding="utf-8"
+    )
+    nfd_path, nfd_id = unicodedata.normalize("NFD", "의류>상의"), unicodedata.normalize("NFD", "가1")
+    labels = read_labels(
+        write_catalog(tmp_path, {nfd_path: 1, "의류>상의": 1, nfd_id: 1, "가1": 1, "2": 1}), None, tree
+    )
+    assert labels.taxonomy.leaves == ("의류>상의", "의류>하의")
+    assert labels.class_counts.tolist() == [4, 1]
 
 
 def test_reasons(tmp_path: Path) -> None:

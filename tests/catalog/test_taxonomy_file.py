@@ -40,6 +40,7 @@ def test_ancestors() -> None:
         ),
         ("category_id,category\n1,A\n2,A\n", r"tree\.csv, line 3: category 'A' has the ids '1' and '2'; keep one"),
         ("category_id,category\n1,A\n1,B\n", r"line 3: the id '1' stands for 'A' and 'B'; give each its own"),
+        ("category_id,category\n1,A\n1\u200b,B\n", "line 3: the id '1\u200b|1\\\\u200b' stands for 'A' and 'B'"),
         ("category_id,category\n1, > \n", r"line 2: expected a category, found none; write levels joined by '>'"),
         ("category_id,category\n1,A\n2\n", r"line 3: wrong number of fields: expected 2 as in the heading, found 1"),
         (b"category_id,category\n1,\xb0\n", r"line 2: expected UTF-8, found '\\xb0'; save the file as UTF-8"),

@@ -41,6 +41,17 @@ def test_an_answer_is_right_by_path_or_by_id(answer: Answer, is_right: bool):
     assert answer.is_right is is_right
 
 
+@pytest.mark.parametrize(
+    ("truth", "is_right"), [("\u1100\u1161>\u200bB\u00a0C", True), ("\u1100\u1161 1", True), (">", False)]
+)
+def test_another_spelling_of_the_truth_is_right(truth: str, is_right: bool):
+    """The labels of the file are in NFD with odd spaces; '>' names no category, and equals no missing id."""
+    for leaf in (ScoredCategory("가>B C", "가 1", 0.9), ScoredCategory("가>B C", "", 0.9)):
+        prediction = Prediction("1", (leaf,), None, True, {}, np.zeros(0, np.float32))
+        answer = Answer(CatalogItem(Product("1", "mouse"), truth, ""), prediction)
+        assert answer.is_right is (is_right and (leaf.category_id != "" or ">" in truth))
+
+
 def test_the_score_counts_labelled_accepted_and_failed():
     """Counts of five answers: 2 accepted (1 right), 4 labelled (2 right), 1 failed."""
     score = Score()

@@ -1,5 +1,7 @@
 """Answers within a part of the tree, by eye and by law."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,11 @@ def test_an_unknown_path_is_told_near_ones(path: str, text: str) -> None:
     with pytest.raises(TaxonomyError, match=text) as caught:
         find_sub_tree(TREE, path)
     assert len(str(caught.value)) < 600
+
+
+def test_another_spelling_of_a_node_is_the_node() -> None:
+    tree = Taxonomy(("의류>상의", "의류>하의"))
+    assert find_sub_tree(tree, unicodedata.normalize("NFD", "의류>\ufeff하의")).path == "의류>하의"
 
 
 def test_probabilities_are_renormalised_over_the_sub_tree() -> None:

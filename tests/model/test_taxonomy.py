@@ -1,6 +1,7 @@
 """The category tree, by eye."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -19,10 +20,31 @@ def tree() -> Taxonomy:
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [(" A > B >", "A>B"), ("A", "A"), (">>", ""), ("", ""), ("A>B C>  D", "A>B C>D"), ("\tA\n>B", "A>B")],
-)
+    [
+        (" A > B >", "A>B"), ("A", "A"), (">>", ""), ("", ""), ("A>B C>  D", "A>B C>D"), ("\tA\n>B", "A>B"),
+        (unicodedata.normalize("NFD", "의류>카페 é"), "의류>카페 é"),
+        ("A\u00a0B>C\u3000 \u202fD>\u3164", "A B>C D"),
+        ("\ufeffA\u200b>B\xadC>\u202eD\u202c>\u2060", "A>BC>D"),
+        ("e\u200d\u0301>\x00\x85", "é"),
+        ("Aa＞１>ﬁ", "Aa＞１>ﬁ"),
+        ("A>\u0338B", "A>\u0338B"),
+    ],
+)  # fmt: skip
 def test_paths_are_normalised(path: str, expected: str) -> None:
     assert normalize_path(path) == expected
+
+
+def test_a_normalized_path_stays_as_it_is() -> None:
+    """Random texts of all that is dropped, joined, composed, split or kept."""
+    alphabet = list(
+        "aZ> >\t\n\u00a0\u3164\u3000\u2028\u200b\ufeff\xad\u202e\x00\x85\u0301\u0338\u0323\u2000\u212a"
+        "é가각≯\u1112\u1161\u11ab"
+    )
+    for positions in np.random.default_rng(0).integers(0, len(alphabet), (3000, 12)):
+        path = "".join(alphabet[i] for i in positions)
+        once = normalize_path(path)
+        assert normalize_path(once) == once, ascii(path)
+        assert once == normalize_path(unicodedata.normalize("NFD", path.replace("≯", ""))) or "≯" in path, ascii(path)
 
 
 def test_ragged_depths(tree: Taxonomy) -> None:
@@ -40,6 +62,12 @@ def test_classes_and_ids(tree: Taxonomy) -> None:
     assert tree.class_of("A>y") is None
     assert tree.class_of("D") is None
     assert [tree.category_id(path) for path in ("A", "A>y>2", "B", "D")] == ["10", "12", "", ""]
+
+
+def test_ids_are_found_by_their_normalized_form() -> None:
+    tree = Taxonomy(LEAVES, {"A": "가\u200b\u00a01", "C": ""})
+    assert tree.nodes_by_id == {"가 1": "A"}
+    assert tree.category_id("A") == "가\u200b\u00a01"
 
 
 def test_node_probabilities_by_eye(tree: Taxonomy) -> None:
@@ -69,9 +97,10 @@ def test_node_probabilities_keep_the_sum_of_a_row() -> None:
         (("A", "B", "A"), "a category path stands twice among the leaves; list each leaf once"),
         (("A>B", "A"), "category 'A>B' lies below 'A', which is itself a leaf"),
         (("A", "A>B>C"), "category 'A>B>C' lies below 'A', which is itself a leaf"),
-        (("A> B",), "category path 'A> B' has an empty or padded level; write levels joined by '>'"),
-        (("A>>B",), "category path 'A>>B' has an empty or padded level; write levels joined by '>'"),
-        (("",), "category path '' has an empty or padded level; write levels joined by '>'"),
+        (("A> B",), "expected normalized category paths, found 'A> B'; write 'A>B'"),
+        (("A>>B",), "expected normalized category paths, found 'A>>B'; write 'A>B'"),
+        (("e\u0301",), "expected normalized category paths, found 'e\\u0301'; write '\\xe9'"),
+        (("",), "expected levels joined by '>' in a category path, found ''; name one"),
     ],
 )
 def test_a_contradictory_tree_is_refused(leaves: tuple[str, ...], message: str) -> None:

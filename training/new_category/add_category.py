@@ -112,9 +112,7 @@ def read_new_leaves(
         CatalogError: the catalog cannot be read or no row has a category.
         TaxonomyError: a category is there already, or lies above or below another leaf; says which.
     """
-    paths = {
-        category_id: node for known in (tree, taxonomy) if known for node, category_id in known.category_ids.items()
-    }
+    paths = {**(tree.nodes_by_id if tree else {}), **taxonomy.nodes_by_id}
     labels = (row.category for rows in read_catalog(catalog, columns) for row in rows if row.category)
     counts = Counter(paths.get(label, label) for label in labels)
     if not counts:

@@ -1,5 +1,6 @@
 """Answers with labels, chunk by chunk."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ def test_only_labelled_rows_are_returned_each_with_its_own_data(
     rows = toy_rows(tmp_path, "l", 12)
     for i in (1, 4, 5, 6, 7, 10):
         rows[i]["category"] = "식품"
+    rows[2]["category"] = unicodedata.normalize("NFD", rows[2]["category"])
     catalog = LabelledCatalog(write_catalog(tmp_path / "shop.csv", rows), {}, tmp_path / "cache")
     rejects = Rejects(None)
     chunks = list(labelled_answers(predictor, catalog, LabelSpace(taxonomy, "tree"), rejects, top_k=1))

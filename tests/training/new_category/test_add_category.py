@@ -1,6 +1,7 @@
 """New leaves from a few examples, without training."""
 
 import json
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -223,6 +224,14 @@ def test_ids_come_from_the_shops_tree(tmp_path: Path) -> None:
     wider = extended(old, new_leaves, tree)
     assert wider.category_ids == {"의류": "1", "식품": "7", COFFEE: "71", SHOES: "12"}
     assert [wider.class_of(leaf) for leaf in new_leaves] == [3, 4]
+
+
+def test_another_spelling_of_an_old_category_is_not_new(tmp_path: Path) -> None:
+    labels = [unicodedata.normalize("NFD", OLD), unicodedata.normalize("NFD", SHOES), SHOES]
+    rows = [{"product_id": str(i), "product_name": "a", "category": label} for i, label in enumerate(labels)]
+    with pytest.raises(TaxonomyError, match=f"expected new categories only, found '{OLD}'"):
+        read_new_leaves(write_catalog(tmp_path / "old.csv", rows), {}, Taxonomy(TOY_SHOP))
+    assert read_new_leaves(write_catalog(tmp_path / "new.csv", rows[1:]), {}, Taxonomy(TOY_SHOP)) == (SHOES,)
 
 
 @pytest.mark.parametrize(

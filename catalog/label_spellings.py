@@ -1,0 +1,38 @@
+"""The spellings of a catalog's labels, merged where they mean one category."""
+
+from model.taxonomy import SEPARATOR, normalize_path
+
+#: Labels repeat; where they do not, the column holds no categories, and no more are remembered.
+_MAX_REMEMBERED = 300_000
+
+
+class LabelSpellings:
+    """Normalizes labels and remembers how each category was written; spaces around levels make no other spelling."""
+
+    def __init__(self) -> None:
+        self._categories: dict[str, str] = {}
+
+    def category(self, label: str) -> str:
+        """The normalized path of a label."""
+        found = self._categories.get(label)
+        if found is None:
+            found = normalize_path(label)
+            if len(self._categories) < _MAX_REMEMBERED:
+                self._categories[label] = found
+        return found
+
+    def summary(self) -> str:
+        """One sentence on what was merged, with an example in ASCII, as the spellings look alike; '' for nothing."""
+        spellings: dict[str, dict[str, None]] = {}
+        for label, category in self._categories.items():
+            trimmed = SEPARATOR.join(filter(None, (level.strip() for level in label.split(SEPARATOR))))
+            spellings.setdefault(category, {})[trimmed] = None
+        merged = {category: list(found) for category, found in spellings.items() if len(found) > 1}
+        if not merged:
+            return ""
+        category, (first, second, *_) = next(iter(merged.items()))
+        categories = "1 category" if len(merged) == 1 else f"{len(merged):,} categories"
+        return (
+            f"{sum(map(len, merged.values())):,} spellings of labels are read as {categories}, such as {first!a}"
+            f" and {second!a} as {category!r}; they differ in Unicode form, invisible characters or spaces only"
+        )
