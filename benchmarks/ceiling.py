@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tyro
 
-from client.catalog import read_catalog
+from client.catalog import read_items
 from model.predictor import Predictor
 from model.product import Product
 
@@ -41,7 +41,7 @@ def main() -> None:
     """Measure and print."""
     options = tyro.cli(Options, prog="python -m benchmarks.ceiling", description=__doc__)
     predictor = Predictor.open(options.bundle, "openvino", options.precision, many_callers=True)
-    rows = [item.product for item in read_catalog(options.catalog)]
+    rows = [item.product for item in read_items(options.catalog)]
     products = [replace(row, product_id=str(i), image=row.image or None) for i, row in enumerate(rows)]
     batch_size = options.batch_size or 2 * predictor.engine.max_images
     rate = products_per_s(predictor, products, batch_size, options.duration_s)

@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 
 from benchmarks.protocols import PROTOCOLS, ProtocolName, WireProtocol
-from client.catalog import read_catalog
+from client.catalog import read_items
 from client.load.arrivals import poisson_arrivals
 from client.load.generator import LoadGenerator
 from client.load.outcomes import Outcomes, ResponseStats
@@ -63,7 +63,7 @@ def run(options: Options) -> Summary:
     """Generate the load and summarise it."""
     protocol = PROTOCOLS[options.protocol]
     arrivals_rng, mix_rng = np.random.default_rng(options.seed).spawn(2)
-    products = [item.product for item in read_catalog(options.catalog)]
+    products = [item.product for item in read_items(options.catalog)]
     requests = _requests(protocol, products, options.products_per_request, mix_rng)
     outcomes = Outcomes(options.warmup_s, options.duration_s, partial(_read, protocol))
     generator = LoadGenerator(partial(protocol.connect, options.port), requests, _TIMEOUT_S)

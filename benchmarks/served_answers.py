@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from client.catalog import read_catalog
+from client.catalog import read_items
 from client.client import AisleClient
 from client.messages import Failure
 from server.app import AisleServer
@@ -42,7 +42,7 @@ def main() -> None:
     options = tyro.cli(Options, prog="python -m benchmarks.served_answers", description=__doc__)
     with options.answers.open(encoding="utf-8", newline="") as file:
         expected = {row["product_id"]: (row["category"], float(row["probability"])) for row in csv.DictReader(file)}
-    products = [item.product for item in islice(read_catalog(options.catalog), options.limit)]
+    products = [item.product for item in islice(read_items(options.catalog), options.limit)]
     precisions: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
     for precision in precisions:
         settings = ServerSettings(bundle=options.bundle, host="127.0.0.1", port=0, precision=precision)

@@ -31,7 +31,7 @@ from rich.console import Console
 from benchmarks.answer_check import check_answers, reference_answers
 from benchmarks.competitors import ServedBundle, ServerName, is_installed, protocol_of, running_server
 from benchmarks.serving_tables import latency_table, rate_table
-from client.catalog import read_catalog
+from client.catalog import read_items
 from model.bundle_files import FILES
 from model.engines.engine import Precision
 from model.product import TEXT_COLUMNS
@@ -120,7 +120,7 @@ def write_catalog(source: Path, folder: Path, px: int, limit: int) -> Path:
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["product_id", *TEXT_COLUMNS, "image"])
-        for number, item in zip(range(limit), read_catalog(source), strict=False):
+        for number, item in zip(range(limit), read_items(source), strict=False):
             product, image = item.product, ""
             if px and product.image:
                 image = f"{number}.jpg"
@@ -132,7 +132,7 @@ def write_catalog(source: Path, folder: Path, px: int, limit: int) -> Path:
 
 def measure(options: Options, competitors: list[str], served: ServedBundle, catalog: Path) -> Figures:
     """Check the answers of all competitors, then measure them in turn."""
-    products = [item.product for item in read_catalog(catalog)][:_NUM_CHECKED]
+    products = [item.product for item in read_items(catalog)][:_NUM_CHECKED]
     rates: dict[str, list[float]] = {name: [] for name in competitors}
     with running_servers(competitors, served) as ports:
         expected = reference_answers(served, products)
@@ -193,7 +193,7 @@ def _with_onnx(options: Options, competitors: list[str], scratch: Path) -> Path:
 
 def _ceiling(options: Options, served: ServedBundle, catalog: Path) -> float:
     flags = ["--duration-s", str(options.duration_s), "--precision", options.precision]
-    if not any(item.product.image for item in read_catalog(catalog)):
+    if not any(item.product.image for item in read_items(catalog)):
         flags += ["--batch-size", "128"]
     return float(
         _run_json("benchmarks.ceiling", "--bundle", served.bundle, "--catalog", catalog, *flags)["products_per_s"]

@@ -1,4 +1,4 @@
-"""Which heading of a catalog file holds which column."""
+"""Columns of a catalog, and the headings of a file that hold them."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which fields a catalog really has: those decide the branches of the network."""
+"""Fields that a catalog really has: those decide the branches of the network."""
 
 from collections.abc import Mapping
 from pathlib import Path

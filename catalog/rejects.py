@@ -5,7 +5,7 @@ import logging
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from catalog.formats.text_lines import printable
 from model.errors import CatalogError
@@ -15,6 +15,13 @@ logger = logging.getLogger("aisle.catalog")
 HEADING = ("file", "line", "product_id", "reason")
 #: So many rejects are logged one by one; the rest is in the file and in the summary.
 NUM_LOGGED = 20
+
+
+class RejectSink(Protocol):
+    """Receives rejected rows one by one."""
+
+    def add(self, file: Path | str, line: int, product_id: str, reason: str) -> None:
+        """Reject one row; see `Rejects.add`."""
 
 
 class Rejects:

@@ -12,7 +12,7 @@ from catalog.columns import COLUMNS
 from catalog.formats.row_readers import OnBadRow, row_reader
 from catalog.label_spellings import LabelSpellings
 from catalog.product_ids import ProductIds
-from catalog.rejects import Rejects
+from catalog.rejects import RejectSink
 from model.errors import CatalogError
 from model.product import FIELDS, TEXT_COLUMNS, TEXT_FIELDS, Product, has_text
 
@@ -59,7 +59,7 @@ def read_catalog(
     path: Path,
     columns: Mapping[str, str] | None = None,
     chunk_rows: int = 8192,
-    rejects: Rejects | None = None,
+    rejects: RejectSink | None = None,
     image_root: Path | None = None,
     spellings: LabelSpellings | None = None,
 ) -> Iterator[list[CatalogRow]]:
@@ -69,7 +69,7 @@ def read_catalog(
         path: .csv, .tsv, .jsonl, .ndjson (each also with .gz) or .parquet.
         columns: {column: heading in the file}, see `parse_columns`.
         chunk_rows: rows read at a time, 1 or more; a chunk is shorter where rows are left out, never empty.
-        rejects: told of every row that is left out; None leaves them out silently, for a second pass.
+        rejects: receives every row that is left out; None leaves them out silently, for a second pass.
         image_root: folder that relative image paths are joined to; None leaves them as they are in the file.
         spellings: remembers how the labels were written.
     Raises:
@@ -107,7 +107,7 @@ def catalog_digest(path: Path) -> str:
 
 
 def presence_flags(rows: Sequence[CatalogRow]) -> np.ndarray:
-    """Which fields each row has: a letter or digit in a text, an image named.
+    """Find the fields each row has: a letter or digit in a text, an image named.
 
     Returns:
         (N, len(FIELDS)) float32 of 0 and 1, in the order of `model.product.FIELDS`.
@@ -117,7 +117,7 @@ def presence_flags(rows: Sequence[CatalogRow]) -> np.ndarray:
 
 
 def is_url(image: str) -> bool:
-    """Whether an image field is to be fetched rather than opened."""
+    """Return True for an image field that is to be fetched rather than opened."""
     return image[:8].lower().startswith(_URL_STARTS)
 
 
@@ -138,7 +138,7 @@ def _checked_rows(
 
 
 def _fault(texts: tuple[str, ...]) -> str:
-    """Why a row cannot be used, '' when it can."""
+    """Return the reason why a row cannot be used, '' when it can."""
     joined = "".join(texts)
     try:
         joined.encode()

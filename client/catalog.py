@@ -1,18 +1,19 @@
-"""Catalogs as the client reads them: CSV, TSV or JSON Lines, a product a row."""
+"""Catalogs as the client asks about them: the rows of `catalog.rows` with their pictures."""
 
-import csv
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import merge
 from pathlib import Path
-from typing import Any
 
+from catalog.cache_dir import default_cache_dir
+from catalog.pictures.source import PictureSource
+from catalog.rows import CatalogRow, read_catalog
 from client.errors import InputError
-from model.product import FIELD_SPECS, TEXT_COLUMNS, Product
+from model.errors import CatalogError, PictureError
+from model.product import Product
 
-_INPUTS = tuple(spec.column for spec in FIELD_SPECS)
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_JSON_LINES = (".jsonl", ".ndjson")
+#: Rows whose pictures are in memory at a time.
+_CHUNK_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class CatalogItem:
 
     Args:
         truth: the row's own `category`; '' where it has none.
-        problem: why the picture cannot be read; '' when it can.
+        problem: why the row cannot be asked about; '' when it can.
     """
 
     product: Product
@@ -29,27 +30,29 @@ class CatalogItem:
     problem: str
 
 
-def read_catalog(path: Path) -> Iterator[CatalogItem]:
-    """Rows of a catalog, pictures read as they come; paths of pictures are relative to the file.
+def read_items(path: Path, columns: Mapping[str, str] | None = None) -> Iterator[CatalogItem]:
+    """Read a catalog row by row in file order; a bad row or picture becomes an item with a problem.
 
+    Args:
+        path: .csv, .tsv, .jsonl, .ndjson (each also with .gz) or .parquet; paths of pictures are relative to it.
+        columns: {column: heading in the file}, see `catalog.columns.parse_columns`.
     Raises:
-        InputError: the file is missing, of another kind, malformed, or has no input column.
+        InputError: the file as a whole cannot be read, or a picture is a URL that cannot be cached.
+        SettingsError: `columns` names an unknown column.
     """
-    if path.suffix not in (*_DELIMITERS, *_JSON_LINES):
-        kinds = ", ".join((*_DELIMITERS, *_JSON_LINES))
-        raise InputError(f"expected a catalog ending in {kinds}, found {path.name}")
+    rejected = _RejectedRows()
     try:
-        rows = _json_rows(path) if path.suffix in _JSON_LINES else _delimited_rows(path)
-        for row in rows:
-            yield _item(row, path.parent)
-    except OSError as error:
-        raise InputError(f"catalog {path} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"catalog {path} is malformed: {error}; expected UTF-8 text with a row a product") from error
+        with PictureSource(path.parent, default_cache_dir()) as pictures:
+            for rows in read_catalog(path, columns, _CHUNK_ROWS, rejected):
+                items = zip((row.line for row in rows), _items(rows, pictures), strict=True)
+                yield from (item for _, item in merge(rejected.take(), items, key=lambda numbered: numbered[0]))
+            yield from (item for _, item in rejected.take())
+    except CatalogError as error:
+        raise InputError(str(error)) from error
 
 
 def read_image(path: Path) -> bytes:
-    """The bytes of a picture.
+    """Read the bytes of a picture.
 
     Raises:
         InputError: it cannot be read.
@@ -60,47 +63,27 @@ def read_image(path: Path) -> bytes:
         raise InputError(f"picture {path} cannot be read: {error.strerror}") from error
 
 
-def _delimited_rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter=_DELIMITERS[path.suffix])
-        _check_columns(path, reader.fieldnames or ())
-        yield from reader
+class _RejectedRows:
+    """Rejected rows as items with their lines, until they are taken."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[int, CatalogItem]] = []
+
+    def add(self, file: Path | str, line: int, product_id: str, reason: str) -> None:
+        problem = f"{file}, line {line}: {reason}"
+        self._items.append((line, CatalogItem(Product(product_id), "", problem)))
+
+    def take(self) -> list[tuple[int, CatalogItem]]:
+        """Return the items by line, and forget them."""
+        items, self._items = self._items, []
+        return sorted(items, key=lambda numbered: numbered[0])
 
 
-def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for line, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path}:{line} is no JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise InputError(
-                    f"{path}:{line}: expected an object with a product's fields, found {text.strip()[:40]}"
-                )
-            yield row
-
-
-def _check_columns(path: Path, columns: Any) -> None:
-    if not any(column in columns for column in _INPUTS):
-        raise InputError(
-            f"catalog {path}: expected a column of {', '.join(_INPUTS)}, found {', '.join(columns) or 'none'}"
-        )
-
-
-def _item(row: dict[str, Any], folder: Path) -> CatalogItem:
-    texts = [_text(row.get(column)) for column in TEXT_COLUMNS]
-    image, problem = None, ""
-    if name := _text(row.get("image")):
-        try:
-            image = read_image(folder / name)
-        except InputError as error:
-            problem = str(error)
-    product = Product.of_texts(_text(row.get("product_id")), texts, image)
-    return CatalogItem(product, _text(row.get("category")), problem)
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+def _items(rows: Sequence[CatalogRow], pictures: PictureSource) -> Iterator[CatalogItem]:
+    found = iter(pictures.read_many([row.image for row in rows if row.image]))
+    for row in rows:
+        picture = next(found) if row.image else None
+        if isinstance(picture, PictureError):
+            yield CatalogItem(row.product(None), row.category, str(picture))
+        else:
+            yield CatalogItem(row.product(picture), row.category, "")

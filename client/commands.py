@@ -12,8 +12,9 @@ import tyro
 from rich.console import Console
 from typing_extensions import Doc
 
+from catalog.columns import parse_columns
 from client.answers import Answer, AnswerFile, Score, answer_table
-from client.catalog import CatalogItem, read_catalog, read_image
+from client.catalog import CatalogItem, read_image, read_items
 from client.channel import Security
 from client.client import AisleClient
 from client.errors import InputError
@@ -52,7 +53,9 @@ class ClassifyCommand:
     image: Path | None = None
     """Picture of the product."""
     catalog: Path | None = None
-    """Instead of one product: a .csv, .tsv or .jsonl file, a product a row."""
+    """Instead of one product: a .csv, .tsv, .jsonl (each also with .gz) or .parquet file, a product a row."""
+    columns: str = ""
+    """Headings of the catalog that differ from Aisle's: product_name=title,mall_category=cat,..."""
     limit: int | None = None
     """Most rows of the catalog to ask about."""
     out: Path | None = None
@@ -147,7 +150,7 @@ def _items(command: ClassifyCommand) -> Iterator[CatalogItem]:
     if command.limit is not None and command.limit < 0:
         raise InputError(f"--limit: expected 0 or more rows, found {command.limit}")
     if command.catalog is not None:
-        return itertools.islice(read_catalog(command.catalog), command.limit)
+        return itertools.islice(read_items(command.catalog, parse_columns(command.columns)), command.limit)
     image = read_image(command.image) if command.image is not None else None
     return iter([CatalogItem(Product.of_texts("", texts, image), "", "")])
 
@@ -165,7 +168,7 @@ def _skip(items: Iterator[CatalogItem], file: AnswerFile, console: Console) -> N
 
 
 def _answers(client: AisleClient, items: Iterable[CatalogItem], command: ClassifyCommand) -> Iterator[Answer]:
-    """Ask part by part; a row whose picture cannot be read is not asked about."""
+    """Ask part by part; a row with a problem is not asked about."""
     items = iter(items)
     while part := list(itertools.islice(items, MAX_PRODUCTS_PER_REQUEST)):
         results = iter(
@@ -177,8 +180,8 @@ def _answers(client: AisleClient, items: Iterable[CatalogItem], command: Classif
                 include_words=command.evidence,
             )
         )
-        yield from (Answer(item, _unreadable(item) if item.problem else next(results)) for item in part)
+        yield from (Answer(item, _not_sent(item) if item.problem else next(results)) for item in part)
 
 
-def _unreadable(item: CatalogItem) -> Failure:
+def _not_sent(item: CatalogItem) -> Failure:
     return Failure(item.product.product_id, "NOT_SENT", item.problem)

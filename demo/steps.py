@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 from rich.progress import track
 
-from client.catalog import CatalogItem, read_catalog
+from client.catalog import CatalogItem, read_items
 from client.client import AisleClient
 from demo.answers import COMBINATIONS, ask
 from demo.catalog import compose_products, write_catalog
@@ -66,7 +66,7 @@ def run_demo(settings: DemoSettings, console: Console) -> None:
             ["evaluate", *_bundle_flags(settings), "--catalog", str(files["test"]), "--report", str(settings.report)],
             console,
         )
-    items = list(read_catalog(files["test"]))
+    items = list(read_items(files["test"]))
     port = _free_port()
     server = ["server", "--bundle", str(settings.bundle), "--host", "127.0.0.1", "--port", str(port)]
     with Child(server, settings.dir / "server.log") as child:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from catalog.pictures.decoding import decode_or_error
-from catalog.pictures.source import PictureSource, PictureSourceSettings
+from catalog.pictures.limits import PictureSourceSettings
+from catalog.pictures.source import PictureSource
 from catalog.rows import read_catalog
 from model.bundle.bundle import Bundle, load_bundle
 from model.bundle.writing import derive_bundle

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from client.catalog import read_catalog
+from client.catalog import read_items
 from client.errors import InputError
 from client.messages import Failure, read_response
 from model.errors import AisleError
@@ -26,7 +26,7 @@ def read_products(catalog: Path, limit: int) -> list[Product]:
     Raises:
         InputError: the catalog cannot be read, or has no usable row.
     """
-    rows = (item.product for item in read_catalog(catalog) if not item.problem and not item.product.is_empty)
+    rows = (item.product for item in read_items(catalog) if not item.problem and not item.product.is_empty)
     products = [replace(product, product_id=str(number)) for number, product in enumerate(islice(rows, limit))]
     if not products:
         raise InputError(f"expected a product in {catalog}, found none")

@@ -9,9 +9,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
-
 from catalog.columns import COLUMNS, locate_columns
 from catalog.formats.delimited_records import delimited_records
 from catalog.formats.text_lines import MAX_LINE_BYTES, text_lines
@@ -87,6 +84,12 @@ def json_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Itera
 
 def parquet_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Iterator[Row]:
     """Yield the rows of a Parquet file."""
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise CatalogError(
+            f"{path}: Parquet is read with pyarrow, which is not installed; pip install pyarrow, or save it as CSV"
+        ) from error
     row = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -172,7 +175,7 @@ def _values(column: Any) -> list[object]:
     try:
         return list(column.to_pylist())
     except UnicodeDecodeError:  # a value is not UTF-8; as bytes it affects only its own row
-        return list(column.cast(pyarrow.large_binary()).to_pylist())
+        return list(column.cast("large_binary").to_pylist())
 
 
 _READERS: dict[str, RowReader] = {

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from client.catalog import read_catalog
+from client.catalog import read_items
 from client.client import AisleClient
 from client.errors import InputError
 from client.load.arrivals import poisson_arrivals
@@ -34,7 +34,7 @@ def load_test(command: LoadTestCommand, console: Console) -> None:
         CallError: the server cannot be reached or has no such model.
     """
     model = _check_server(command)
-    rows = itertools.islice(read_catalog(command.catalog), command.limit)
+    rows = itertools.islice(read_items(command.catalog), command.limit)
     head = classifier_pb2.ClassifyRequest(model=command.model, top_k=command.top_k)
     mix = Mix(rows, command.picture_share, head)
     if mix.num_unreadable:

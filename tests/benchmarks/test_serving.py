@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks.serving import write_catalog
 from benchmarks.serving_tables import rate_table
-from client.catalog import read_catalog
+from client.catalog import read_items
 from tests.conftest import toy_picture
 
 
@@ -26,7 +26,7 @@ def toy_catalog(folder: Path) -> Path:
 
 def test_pictures_become_jpegs_of_one_size(tmp_path: Path) -> None:
     written = write_catalog(toy_catalog(tmp_path), tmp_path / "written", px=48, limit=2)
-    first, second = (item.product for item in read_catalog(written))
+    first, second = (item.product for item in read_items(written))
     assert (first.product_id, first.product_name, second.image) == ("1", "반팔 티셔츠", None)
     assert first.image is not None
     with Image.open(io.BytesIO(first.image)) as image:
@@ -35,7 +35,7 @@ def test_pictures_become_jpegs_of_one_size(tmp_path: Path) -> None:
 
 def test_text_only_catalogs_have_no_picture(tmp_path: Path) -> None:
     written = write_catalog(toy_catalog(tmp_path), tmp_path / "written", px=0, limit=3)
-    assert [item.product.image for item in read_catalog(written)] == [None] * 3
+    assert [item.product.image for item in read_items(written)] == [None] * 3
 
 
 def test_the_table_compares_within_a_round() -> None:

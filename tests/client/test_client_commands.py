@@ -44,7 +44,7 @@ def test_a_catalog_is_printed_counted_and_written(target: str, catalog: Path):
     command = ClassifyCommand(target=target, catalog=catalog, out=catalog.with_name("out.csv"), show=5)
     text = printed(classify, command)
     assert "every field is empty" in text
-    assert "cannot be read" in text
+    assert "expected a picture file" in text
     assert "... and 595 more" in text
     assert "600 products, accepted" in text
     assert ", 2 failed" in text
@@ -141,7 +141,7 @@ def test_the_command_line_answers(target: str):
             1,
             "error: no answer from 127.0.0.1:1",
         ),
-        (["classify", "--catalog", "no.csv"], 1, "error: catalog no.csv cannot be read"),
+        (["classify", "--catalog", "no.csv"], 1, "error: no.csv cannot be read"),
         (["classify", "--nmae", "a"], 2, "Unrecognized options: --nmae"),
         (["clasify"], 2, "clasify"),
         ([], 2, "classify"),

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCKERFILE = ROOT / "deploy/Dockerfile"
-FOLDERS = {"proto", "tokenizer", "model", "server", "client"}
+FOLDERS = {"proto", "tokenizer", "model", "catalog", "server", "client"}
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,14 @@ from typing import Any
 
 import tyro
 
+from catalog.cache_dir import default_cache_dir
 from catalog.columns import parse_columns
 from model.engines.engine import EngineName, Precision
 from model.errors import AisleError, SettingsError, TaxonomyError
 from model.settings import ImageSettings, Settings, load_settings
 from model.sub_tree import SubTree, find_sub_tree
 from model.taxonomy import Taxonomy
-from training.commands.command_parts import FlatSettings, default_cache_dir
+from training.commands.command_parts import FlatSettings
 from training.commands.evaluate_command import EvaluateCommand, run_evaluate
 from training.commands.tune_command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 from training.default_settings import catalog_size, default_settings, describe

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from catalog.cache_dir import default_cache_dir
 from catalog.columns import parse_columns
 from model.engines.engine import EngineName, Precision
-from training.commands.command_parts import default_cache_dir
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from typing import Literal
 from rich.console import Console
 from rich.logging import RichHandler
 
+from catalog.cache_dir import default_cache_dir
 from catalog.columns import parse_columns
 from model.errors import SettingsError, TrainingError
 from model.settings import Settings
-from training.commands.command_parts import FlatSettings, default_cache_dir
+from training.commands.command_parts import FlatSettings
 from training.tune.space.space import DEFAULT_SPACE, ready_space
 
 _DEFAULT_TRIALS = 30

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from catalog.labels import LabelSpace
 from catalog.pictures.decoding import UNREADABLE, picture_fault
-from catalog.pictures.source import PictureSource, PictureSourceSettings
+from catalog.pictures.limits import PictureSourceSettings
+from catalog.pictures.source import PictureSource
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow, catalog_digest, presence_flags, read_catalog
 from model.errors import PictureError

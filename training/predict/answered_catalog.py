@@ -9,7 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from catalog.pictures.decoding import decode_or_error, picture_fault
-from catalog.pictures.source import PictureSource, PictureSourceSettings
+from catalog.pictures.limits import PictureSourceSettings
+from catalog.pictures.source import PictureSource
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import AisleError, PictureError

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from catalog.pictures.source import PictureSource, PictureSourceSettings
+from catalog.pictures.limits import PictureSourceSettings
+from catalog.pictures.source import PictureSource
 from model.errors import PictureError, SettingsError
 
 FAST = PictureSourceSettings(timeout_s=5.0, num_retries=2, backoff_s=0.0, num_fetch_threads=8, max_image_bytes=1000)

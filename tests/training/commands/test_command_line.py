@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from catalog.cache_dir import default_cache_dir
 from model.bundle.bundle import load_bundle
 from model.settings import Settings
 from tests.conftest import TOY_SETTINGS, write_catalog
 from training.commands import command_line
-from training.commands.command_line import TrainCommand, default_cache_dir, main
+from training.commands.command_line import TrainCommand, main
 
 TRAIN = ["train", "--train", "t.csv", "--val", "v.csv", "--bundle", "b"]
 ROOT = Path(__file__).parents[3]

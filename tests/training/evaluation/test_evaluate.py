@@ -74,7 +74,7 @@ def test_metrics_equal_those_of_scikit_learn_on_the_predictions(
     assert metrics["mean_confidence"] == pytest.approx(np.mean(confidences), abs=1e-5)
     assert metrics["top_3_accuracy"] == 1.0
     assert set(metrics["heads"]) == {"name", "mall_category", "image", "linear", "neighbors", "joint"}
-    assert metrics["heads"]["image"]["count"] == sum(bool(row[5]) for row in rows if row[0] in labels)
+    assert metrics["heads"]["image"]["count"] == sum(bool(row[6]) for row in rows if row[0] in labels)
 
 
 def test_rows_that_lack_a_field_are_accepted_by_its_thresholds(

@@ -164,7 +164,7 @@ def test_more_can_be_added_by_command_to_what_was_added_to(
     assert old.startswith("old categories: accuracy ")
     assert tea.startswith("식품>차: ")
     assert tea.endswith(" of 3 examples found when left out, no further product in val.csv")
-    assert last == f"new categories are left for review until the next training; bundle in {out}"
+    assert last == f"new categories need review until the next training; bundle in {out}"
     bundle = load_bundle(out)
     assert bundle.calibration.unproven == (COFFEE, SHOES, "식품>차")
     assert len(bundle.metrics["additions"]) == 2
