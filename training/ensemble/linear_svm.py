@@ -215,13 +215,13 @@ def _fit_one_against_rest(rows: LinearRows, cost: float, seed: int) -> tuple[np.
     Returns:
         (C, U + D) float32 weights and (C,) float32 biases, a row for each label in ascending order.
     """
-    machine = LinearSVC(C=cost, dual=True, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=seed)
+    svm = LinearSVC(C=cost, dual=True, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few rows that still move do not change an answer
-        machine.fit(rows.inputs, rows.labels, rows.counts)
+        svm.fit(rows.inputs, rows.labels, rows.counts)
     # Of two labels LIBLINEAR fits the second, of more it fits each; the rest comes first.
-    first = 0 if len(machine.classes_) == 2 else 1
-    return machine.coef_[first:].astype(np.float32), machine.intercept_[first:].astype(np.float32)
+    first = 0 if len(svm.classes_) == 2 else 1
+    return svm.coef_[first:].astype(np.float32), svm.intercept_[first:].astype(np.float32)
 
 
 def _compress(inputs: sparse.csr_matrix, weights: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
