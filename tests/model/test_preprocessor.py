@@ -23,6 +23,7 @@ TOKENIZER = Tokenizer(
     {"name": 3, "brand": 3},
 )
 IMAGE = ImageSettings(image_size=8)
+NOTHING_GIVEN = "expected a name, a mall category, a brand, a maker, a description or a picture; every field is empty"
 
 
 @pytest.fixture
@@ -80,8 +81,8 @@ def test_decoding(preprocessor: Preprocessor) -> None:
 @pytest.mark.parametrize(
     ("product", "message"),
     [
-        (Product("1"), "expected a name, a mall category, a brand, a maker or a picture; every field is empty"),
-        (Product("1", "?!"), "expected a name, a mall category, a brand, a maker or a picture; every field is empty"),
+        (Product("1"), NOTHING_GIVEN),
+        (Product("1", "?!"), NOTHING_GIVEN),
         (Product("1", maker="acme"), "this model reads only name, brand, image; the product has none of them"),
         (Product("1", "red", image_features=np.zeros(4)), "expected image_features of 3 numbers, found 4"),
         (Product("1", "red", image_features=np.zeros(0)), "expected image_features of 3 numbers, found 0"),

@@ -23,7 +23,7 @@ TOKENIZER = Tokenizer(
     ["red", "cap", "shoe"],
     np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32),
     np.ones(16, np.int64),
-    {"name": 3, "mall_category": 3, "brand": 3, "maker": 3},
+    {"name": 3, "mall_category": 3, "brand": 3, "maker": 3, "description": 3},
 )
 TOKENIZER_WITH_WORDS = Tokenizer(
     TOKENIZER.settings,
@@ -63,10 +63,10 @@ def run(model: keras.Model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarr
 def test_the_parameters_counted_by_hand(classifier: keras.Model) -> None:
     vectors = 16 * 3 + 2 * 5 * 4  # n-grams; words, static and trained
     convolutions = 2 * sum(width * 8 * 2 + 2 for width in (1, 2, 3, 4))
-    branches = 2 * ((8 + 3) * 5 + 5) + 2 * (3 * 5 + 5) + (2 * 6 + 6 * 5 + 5)
-    joint = 5 * 5 + (5 * 5 * 5 + 5)
-    heads = 2 * ((5 + 3) * 3 + 3) + (5 * 3 + 3) + ((5 + 4 * 3) * 3 + 3)
-    assert classifier.count_params() == vectors + convolutions + branches + joint + heads == 912
+    branches = 2 * ((8 + 3) * 5 + 5) + 3 * (3 * 5 + 5) + (2 * 6 + 6 * 5 + 5)
+    joint = 6 * 5 + (6 * 5 * 5 + 5)
+    heads = 2 * ((5 + 3) * 3 + 3) + (5 * 3 + 3) + ((5 + 5 * 3) * 3 + 3)
+    assert classifier.count_params() == vectors + convolutions + branches + joint + heads == 971
     static = classifier.get_layer("static_word_vectors")
     assert not static.trainable
     assert [weight.path for weight in classifier.non_trainable_weights] == [static.embeddings.path]
@@ -165,4 +165,4 @@ def test_every_activation_builds(activation: str) -> None:
 
 
 def test_positions_of_fields() -> None:
-    assert field_positions(("name", "image")) == (0, 4)
+    assert field_positions(("name", "image")) == (0, 5)

@@ -16,7 +16,7 @@ from model.settings import FieldSettings
 from tests.model.network.test_classifier import SETTINGS, SHAPE, TOKENIZER, TOKENIZER_WITH_WORDS, features, run
 from tokenizer.pretrained_words import PRETRAINED_DIM
 
-FIELD_WEIGHTS = {"name": 1.0, "mall_category": 0.5, "brand": 1.0, "maker": 1.0}
+FIELD_WEIGHTS = {"name": 1.0, "mall_category": 0.5, "brand": 1.0, "maker": 1.0, "description": 0.5}
 
 
 def linear_head(

@@ -14,9 +14,15 @@ SETTINGS = ServerSettings(bundle=Path("bundle"), max_products_per_request=3, max
 
 def test_a_product_keeps_all_its_fields():
     message = pb.Product(
-        product_id="7", product_name="노트북", mall_category="가전>컴퓨터", brand="b", maker="m", image=b"\xff\xd8"
+        product_id="7",
+        product_name="노트북",
+        mall_category="가전>컴퓨터",
+        brand="b",
+        maker="m",
+        description="가벼운",
+        image=b"\xff\xd8",
     )
-    assert parse_product(message, 8) == Product("7", "노트북", "가전>컴퓨터", "b", "m", b"\xff\xd8")
+    assert parse_product(message, 8) == Product("7", "노트북", "가전>컴퓨터", "b", "m", "가벼운", b"\xff\xd8")
 
 
 def test_image_features_come_as_float32():

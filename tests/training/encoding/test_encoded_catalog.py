@@ -73,7 +73,7 @@ def test_rows_become_arrays(rows: list[dict[str, str]], new_encoder: NewEncoder,
     assert len(found) == 6
     assert found.num_rejects == 0
     np.testing.assert_array_equal(found.arrays["labels"], [0, 1, 2, 0, 1, 2])
-    np.testing.assert_array_equal(found.arrays["presence"][:2], [[1, 0, 1, 0, 1], [1, 0, 1, 0, 0]])
+    np.testing.assert_array_equal(found.arrays["presence"][:2], [[1, 0, 1, 0, 0, 1], [1, 0, 1, 0, 0, 0]])
     texts = encoder.tokenizer.encode(
         {field: [row[column] for row in rows] for field, column in (("name", "product_name"), ("brand", "brand"))}
     )

@@ -7,8 +7,8 @@ from model.network.classifier import ClassifierShape
 from training.encoding.encoded_catalog import EncodedCatalog
 from training.network.batches import CatalogBatches
 
-#: name, mall_category, brand, maker, image
-PRESENCE = np.array([[1, 0, 1, 0, 1], [0, 1, 1, 0, 0], [1, 1, 1, 0, 1]], np.float32)
+#: name, mall_category, brand, maker, description, image
+PRESENCE = np.array([[1, 0, 1, 0, 0, 1], [0, 1, 1, 0, 0, 0], [1, 1, 1, 0, 0, 1]], np.float32)
 FEATURES = np.arange(8, dtype=np.float32).reshape(4, 2)
 SHAPE = ClassifierShape(("name", "mall_category", "brand", "image"), 5, 2)
 
@@ -22,7 +22,7 @@ def encoded(count: int) -> EncodedCatalog:
         "brand_ngram_weights": ids.astype(np.float32),
         "maker_ngram_ids": ids,
         "labels": ids[:, 0] % 5,
-        "presence": np.resize(PRESENCE, (count, 5)),
+        "presence": np.resize(PRESENCE, (count, 6)),
         "image_feature_rows": np.resize(np.array([1, -1, 3]), count),
     }
     return EncodedCatalog(arrays, FEATURES, 0, "digest")
@@ -75,7 +75,7 @@ def test_a_batch_by_eye() -> None:
         "presence",
         "image_features",
     }
-    np.testing.assert_array_equal(inputs["presence"], PRESENCE[:, [0, 1, 2, 4]])
+    np.testing.assert_array_equal(inputs["presence"], PRESENCE[:, [0, 1, 2, 5]])
     np.testing.assert_array_equal(inputs["image_features"], [FEATURES[1], [0, 0], FEATURES[3]])
     outputs = {"name_logits", "mall_category_logits", "image_logits", "joint_logits"}
     assert labels.keys() == weights.keys() == outputs
