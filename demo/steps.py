@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 from rich.progress import track
 
+from catalog.columns import COLUMNS
 from client.catalog import CatalogItem, read_items
 from client.client import AisleClient
 from demo.answers import COMBINATIONS, ask
@@ -162,10 +163,7 @@ def _print_next_steps(settings: DemoSettings, console: Console) -> None:
         "python -m client classify --target localhost:50051 --name '남성 오버핏 반팔 라운드 100' --image shirt.jpg",
     )
     console.print(f"Report: {settings.report / 'report.html'}\nBundle: {settings.bundle}\n")
-    console.print(
-        "With your own CSV (product_id, product_name, mall_category, brand, maker, image, category;"
-        " other headings: --columns product_name=title,...):"
-    )
+    console.print(f"With your own CSV ({', '.join(COLUMNS)}; other headings: --columns product_name=title,...):")
     for command in ("source .venv/bin/activate", *commands):
         console.print(f"  {command}", highlight=False, soft_wrap=True)
 
