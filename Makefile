@@ -67,10 +67,10 @@ load-test: proto ## CATALOG=FILE RATE=N [TARGET=HOST:PORT]: latency of a running
 
 bench-serving: $(DEV_STAMP) proto ## BUNDLE=DIR CATALOG=FILE: throughput and latency compared with the ceiling, TensorFlow and peers (long)
 	@test -n "$(CATALOG)" || { echo "expected make bench-serving CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
-	$(BIN)/python -m benchmarks.serving --bundle "$(BUNDLE)" --catalog "$(CATALOG)" --picture-px 224 640 $(ARGS)
+	$(BIN)/python -m benchmarks.serving.comparison --bundle "$(BUNDLE)" --catalog "$(CATALOG)" --picture-px 224 640 $(ARGS)
 
 bench-accuracy: $(DEV_STAMP) proto ## DATA=DIR WEIGHTS=DIR: the required accuracy, compared with TF-IDF + linear SVM (hours)
-	$(BIN)/python -m benchmarks.accuracy --data "$(DATA)" --weights "$(WEIGHTS)" $(ARGS)
+	$(BIN)/python -m benchmarks.accuracy.targets --data "$(DATA)" --weights "$(WEIGHTS)" $(ARGS)
 
 peers: $(foreach peer,triton mosec mlserver,build/peers/$(peer)/.installed) ## the environments of bench-serving's other servers
 

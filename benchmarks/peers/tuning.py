@@ -1,4 +1,4 @@
-"""Tuned settings of each peer, measured with `python -m benchmarks.tune`.
+"""Tuned settings of each peer, measured with `python -m benchmarks.serving.tune`.
 
 Products/s, 2 cores, fashion224, 224 px JPEGs, 32 callers, 2.5 s each, by batch size / copies x engine threads /
 decoders; delay 0 (mosec 1 ms) unless named. Other processes disturbed some runs: differences of 10 % are noise.

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import accuracy, accuracy_parts
-from benchmarks.accuracy_parts import Catalogs, Paths, Requirement, mwpd2020, small_sample, train_and_evaluate
-from benchmarks.catalog_variants import draw_samples, read_rows, type_word_remover, write_rows
+from benchmarks.accuracy import parts, targets
+from benchmarks.accuracy.catalog_variants import draw_samples, read_rows, type_word_remover, write_rows
+from benchmarks.accuracy.parts import Catalogs, Paths, Requirement, mwpd2020, small_sample, train_and_evaluate
 from benchmarks.commands import run_training
 
 
@@ -89,7 +89,7 @@ def test_requirements_of_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert list(flags.get("fields", ())) == lacks[name]
         return metrics({"mwpd2020-without-name": 0.715}.get(name, 0.84), -0.01), 10.0
 
-    monkeypatch.setattr(accuracy_parts, "train_and_evaluate", trained)
+    monkeypatch.setattr(parts, "train_and_evaluate", trained)
     f1, error, coverage, no_name, no_mall_category = mwpd2020(Paths(tmp_path, tmp_path, tmp_path))
     assert (f1.measured, f1.baseline, f1.is_met) == (0.88, 0.865, True)
     assert (error.measured, error.is_met) == (0.03, False)
@@ -108,7 +108,7 @@ def test_both_models_train_on_the_same_samples(tmp_path: Path, monkeypatch: pyte
         trained.append((catalogs, seed))
         return metrics(0.7, next(differences)), 1.0
 
-    monkeypatch.setattr(accuracy_parts, "train_and_evaluate", recording)
+    monkeypatch.setattr(parts, "train_and_evaluate", recording)
     rows = [{"product_id": str(i), "category": "a"} for i in range(30)]
     write_rows(tmp_path / "mwpd2020" / "train.csv", rows)
     (requirement,) = small_sample(Paths(tmp_path, tmp_path, tmp_path / "out"), "mwpd2020", 20, 5, seeds=2)
@@ -132,7 +132,7 @@ def test_training_and_evaluation_get_the_same_catalogs(tmp_path: Path, monkeypat
         (report / "metrics.json").write_text(json.dumps({"accuracy": 0.5}))
         return 3.0, 100.0
 
-    monkeypatch.setattr(accuracy_parts, "run_training", recording)
+    monkeypatch.setattr(parts, "run_training", recording)
     catalogs = Catalogs(Path("t.csv"), Path("v.csv"), Path("m.csv"))
     found = train_and_evaluate(Paths(tmp_path, Path("w"), tmp_path), "set", catalogs, seed=4, with_pictures=True)
     assert found == ({"accuracy": 0.5}, 3.0)
@@ -161,7 +161,7 @@ def test_missing_data_is_reported(
         "samples",
     ]
     monkeypatch.setattr("sys.argv", arguments)
-    accuracy.main()
+    targets.main()
     text = capsys.readouterr().out.replace("\n", "")
     assert f"fashion224: skipped, {tmp_path / 'none'} is missing; give its folder with --data or --weights" in text
     assert f"mwpd2020: skipped, {tmp_path / 'data' / 'mwpd2020'} is missing" in text
@@ -173,7 +173,7 @@ def test_an_unknown_part_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         SystemExit, match="--parts: expected some of naver2019, mwpd2020, fashion224, samples, found mwpd"
     ):
-        accuracy.main()
+        targets.main()
 
 
 def test_a_failed_command_ends_with_its_output(tmp_path: Path) -> None:

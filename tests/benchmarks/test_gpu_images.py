@@ -13,7 +13,7 @@ PROGRAM = """
 import runpy, sys
 sys.modules.update(tensorflow=None, openvino=None)
 sys.argv[1:] = {arguments!r}
-runpy.run_module("benchmarks.gpu_images", run_name="__main__")
+runpy.run_module("benchmarks.throughput.gpu_images", run_name="__main__")
 """
 
 

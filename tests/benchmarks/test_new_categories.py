@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import new_categories
-from benchmarks.catalog_variants import read_rows, write_rows
-from benchmarks.new_categories import Options, hold_out, main, probe
+from benchmarks.accuracy import new_categories
+from benchmarks.accuracy.catalog_variants import read_rows, write_rows
+from benchmarks.accuracy.new_categories import Options, hold_out, main, probe
 from model.bundle.bundle import load_bundle
 from tests.conftest import COLUMNS
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import competitors, load
-from benchmarks.answer_check import check_answers, reference_answers
-from benchmarks.competitors import ServedBundle, ask, environment_of, is_installed, protocol_of
 from benchmarks.peers import mlserver, mosec, triton
 from benchmarks.peers.batch_classifier import BatchClassifier, product
 from benchmarks.peers.launch import PeerModel, free_port
 from benchmarks.peers.tuning import TUNED, Tuning
-from benchmarks.protocols import PROTOCOLS, _packed, _Request, _Response, _unpacked
-from benchmarks.serving import Options, half_rates, installed
-from benchmarks.serving_tables import latency_table
+from benchmarks.serving import competitors, load
+from benchmarks.serving.answer_check import check_answers, reference_answers
+from benchmarks.serving.comparison import Options, half_rates, installed
+from benchmarks.serving.competitors import ServedBundle, ask, environment_of, is_installed, protocol_of
+from benchmarks.serving.protocols import PROTOCOLS, _packed, _Request, _Response, _unpacked
+from benchmarks.serving.tables import latency_table
 from model.product import TEXT_COLUMNS, Product
 from server.app import AisleServer
 from server.settings import ServerSettings
@@ -78,12 +78,12 @@ def test_mlserver_gets_its_settings(tmp_path: Path, model: PeerModel) -> None:
     assert served["parameters"]["extra"] == model.parameters()
 
 
-@pytest.mark.parametrize(("given_ms", "told_ms"), [(0.0, 1), (1.5, 2), (5.0, 5)])
-def test_mosec_never_gets_a_delay_of_zero(tmp_path: Path, model: PeerModel, given_ms: float, told_ms: int) -> None:
+@pytest.mark.parametrize(("given_ms", "expected_ms"), [(0.0, 1), (1.5, 2), (5.0, 5)])
+def test_mosec_never_gets_a_delay_of_zero(tmp_path: Path, model: PeerModel, given_ms: float, expected_ms: int) -> None:
     tuning = replace(TUNING, max_delay_ms=given_ms)
     launch = mosec.launch(Path("environment"), tmp_path, 8001, replace(model, tuning=tuning))
     given = json.loads(launch.environment["AISLE_PEER"])
-    assert given == {**model.parameters(), "instances": 2, "max_batch_size": 8, "max_delay_ms": told_ms}
+    assert given == {**model.parameters(), "instances": 2, "max_batch_size": 8, "max_delay_ms": expected_ms}
 
 
 def test_every_peer_has_tuned_settings() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.serving import write_catalog
-from benchmarks.serving_tables import rate_table
+from benchmarks.serving.comparison import write_catalog
+from benchmarks.serving.tables import rate_table
 from client.catalog import read_items
 from tests.conftest import toy_picture
 
@@ -49,7 +49,7 @@ def test_a_short_run(toy_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     flags = ["--competitors", "ceiling", "aisle", "--rounds", "1", "--duration-s", "0.3", "--concurrency", "2"]
     paths = ["--bundle", str(toy_bundle), "--catalog", str(toy_catalog(tmp_path)), "--json", str(out)]
-    command = [sys.executable, "-m", "benchmarks.serving", *paths, *flags, "--picture-px", "32", "0"]
+    command = [sys.executable, "-m", "benchmarks.serving.comparison", *paths, *flags, "--picture-px", "32", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text(encoding="utf-8"))["figures"]

@@ -13,7 +13,7 @@ FOLDERS = ("proto", "tokenizer", "model", "catalog", "training", "server", "clie
 
 
 def links(page: Path) -> list[str]:
-    """Where a page's links and pictures go, but for other sites and places of the page itself."""
+    """Return the targets of a page's links and pictures, but for other sites and places of the page itself."""
     targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     return [unquote(target.partition("#")[0]) for target in targets if not re.match(r"[a-z]+://|#", target)]
 

@@ -43,7 +43,7 @@ def test_the_leaves_below_a_node(path: str, leaves: list[int]) -> None:
         ("q" * 5000, "qqq...'; its top level has 3"),
     ],
 )
-def test_an_unknown_path_is_told_near_ones(path: str, text: str) -> None:
+def test_the_error_of_an_unknown_path_names_near_ones(path: str, text: str) -> None:
     with pytest.raises(TaxonomyError, match=text) as caught:
         find_sub_tree(TREE, path)
     assert len(str(caught.value)) < 600

@@ -62,7 +62,7 @@ def test_the_size_is_counted_with_mapped_columns(tmp_path: Path):
     assert size == CatalogSize(num_rows=2, has_pictures=True)
 
 
-def test_what_was_chosen_is_told():
+def test_what_was_chosen_is_described():
     size = CatalogSize(1_000, has_pictures=False)
     sentence = describe(size, default_settings(size))
     assert sentence.startswith("defaults for 1,000 rows without pictures: ")

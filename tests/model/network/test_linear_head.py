@@ -35,7 +35,7 @@ def linear_head(
 
 
 def by_hand(head: LinearHead, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """Where there is no name, the table's halves change places and each other field counts 1."""
+    """Compute the scores; without a name the table's halves change places and each other field counts 1."""
     named = scores_by_hand(head, inputs, head.vectors, head.field_weights, head.pretrained)
     if list(head.field_weights) == ["name"]:
         return named

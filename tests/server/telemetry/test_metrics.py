@@ -80,8 +80,8 @@ def test_durations_are_counted_once_per_answered_request(stub: Stub, growth: Gro
     assert counts == {f"aisle_{p}_duration_seconds_count": 1 if p == "decode" else 3 for p in phases}
     assert {key[1:] for key in found} == {TOY}
     for phase, field in zip(phases, ("decode_ms", "queue_ms", "inference_ms", "total_ms"), strict=True):
-        told_s = sum(getattr(response.timings, field) for response in responses) / 1000
-        assert found[f"aisle_{phase}_duration_seconds_sum", *TOY] == pytest.approx(told_s, rel=1e-4)
+        reported_s = sum(getattr(response.timings, field) for response in responses) / 1000
+        assert found[f"aisle_{phase}_duration_seconds_sum", *TOY] == pytest.approx(reported_s, rel=1e-4)
 
 
 def test_products_are_counted_by_outcome_category_and_reason(stub: Stub, growth: Growth):

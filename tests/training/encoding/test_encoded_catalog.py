@@ -174,7 +174,7 @@ def test_rejects_are_counted_and_cost_no_neighbour(
     assert reasons["p0"].startswith("duplicate product_id: ")
 
 
-def test_rejects_of_an_earlier_run_are_told_again(
+def test_rejects_of_an_earlier_run_are_reported_again(
     rows: list[dict[str, str]], new_encoder: NewEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog = write_catalog(tmp_path / "shop.csv", [*rows, {**rows[0], "product_id": "none", "category": ""}])

@@ -86,6 +86,6 @@ def test_a_catalog_of_pictures_only_gives_a_tokenizer_without_words(tmp_path: Pa
     assert tokenizer.num_texts == {}
 
 
-def test_a_missing_catalog_is_told(tmp_path: Path) -> None:
+def test_a_missing_catalog_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match=r"none\.csv cannot be read: .*No such file.*; check the path"):
         fitted_tokenizer(tmp_path / "none.csv", {}, FIELDS, SETTINGS, 0, tmp_path)

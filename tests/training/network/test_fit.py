@@ -150,7 +150,7 @@ def test_a_network_of_one_head_is_trained_too(new_run: NewRun, capfd: pytest.Cap
     assert f"joint          loss {progress.history[-1]['loss']:.4f}" in capfd.readouterr().out
 
 
-def test_nan_in_the_data_is_told_and_the_last_state_stays(
+def test_nan_in_the_data_is_an_error_and_the_last_state_stays(
     new_run: NewRun, whole: Trained, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     get = CatalogBatches.__getitem__
@@ -170,7 +170,7 @@ def test_nan_in_the_data_is_told_and_the_last_state_stays(
     assert_same(whole, new_run("poisoned").fit(resume=True))
 
 
-def test_a_learning_rate_that_blows_up_is_told(new_run: NewRun) -> None:
+def test_a_learning_rate_that_blows_up_is_an_error(new_run: NewRun) -> None:
     run = new_run("blown", learning_rate=1e30, fields=("brand",))
     with pytest.raises(
         TrainingError, match=r"the loss became (nan|inf) at step \d of epoch 1; no epoch was finished\. "

@@ -83,7 +83,7 @@ def test_a_state_of_other_settings_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["state.npz", "best.npz"])
 @pytest.mark.parametrize("damage", ["cut", "bytes", "empty", "gone", "other"])
-def test_a_damaged_state_is_told(tmp_path: Path, name: str, damage: str) -> None:
+def test_a_damaged_state_is_an_error(tmp_path: Path, name: str, damage: str) -> None:
     model, state, _ = saved(tmp_path)
     path = tmp_path / "state" / name
     data = path.read_bytes()

@@ -75,7 +75,7 @@ def predictions(predictor: Predictor, products: list[Product]) -> list[Predictio
     return [one for one in found if isinstance(one, Prediction)]
 
 
-def test_the_cost_and_the_recall_are_told(added: NewCategoryCost, job: AddCategoryJob) -> None:
+def test_the_cost_and_the_recall_are_reported(added: NewCategoryCost, job: AddCategoryJob) -> None:
     assert added.num_old_rows == 30
     assert added.accuracy_before - 0.1 <= added.accuracy_after <= added.accuracy_before
     assert [leaf.category for leaf in added.new_leaves] == [COFFEE, SHOES]

@@ -31,7 +31,7 @@ def _messages_of(source: Path) -> dict[str, type[Message]]:
         return message_factory.GetMessages(FileDescriptorSet.FromString(image.read_bytes()).file)
 
 
-_messages = _messages_of(Path(__file__).parent / "peers" / "open_inference.proto")
+_messages = _messages_of(Path(__file__).parents[1] / "peers" / "open_inference.proto")
 _Request: Any = _messages["inference.ModelInferRequest"]
 _Response: Any = _messages["inference.ModelInferResponse"]
 

@@ -1,6 +1,6 @@
 """Recall and cost of `training add-category`: trains without some categories and adds each from a few examples.
 
-    python -m benchmarks.new_categories --data ../shared/data --weights ../shared/weights --examples 3 10 --draws 3
+    python -m benchmarks.accuracy.new_categories --data ../shared/data --weights ../shared/weights --examples 3 10
 
 Categories are drawn from those with 20 training and 10 validation rows or more; all their rows are held out. Each is
 added alone, several times from different examples, and compared with imprinted weights (Qi et al. 2018: the mean of the
@@ -21,7 +21,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.catalog_variants import read_rows, write_rows
+from benchmarks.accuracy.catalog_variants import read_rows, write_rows
 from benchmarks.commands import run_training
 from catalog.rejects import Rejects
 from model.bundle.bundle import Bundle, load_bundle
@@ -76,7 +76,7 @@ class ProbedSet:
 
 def main() -> None:
     """Measure the sets in order."""
-    options = tyro.cli(Options, prog="python -m benchmarks.new_categories", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.accuracy.new_categories", description=__doc__)
     console = Console(width=None if sys.stdout.isatty() else 200)  # a file gets the whole table
     table = Table("set", "examples", "columns", "additions", "recall (sd, least)", "cost in points (most)")
     for name in options.sets:

@@ -1,6 +1,6 @@
 """Compares the answers of a server with those of `training predict` for the same catalog.
 
-    python -m benchmarks.served_answers --bundle DIR --catalog FILE --answers FILE.csv
+    python -m benchmarks.serving.served_answers --bundle DIR --catalog FILE --answers FILE.csv
 
 Expected: float32 within 1e-3 of predict's probability, with 1 or 64 products per request; bfloat16 with the
 same best answer for at least 99.5 %.
@@ -39,7 +39,7 @@ class Options:
 
 def main() -> None:
     """Classify in both precisions, alone and in batches."""
-    options = tyro.cli(Options, prog="python -m benchmarks.served_answers", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.serving.served_answers", description=__doc__)
     with options.answers.open(encoding="utf-8", newline="") as file:
         expected = {row["product_id"]: (row["category"], float(row["probability"])) for row in csv.DictReader(file)}
     products = [item.product for item in islice(read_items(options.catalog), options.limit)]

@@ -1,8 +1,8 @@
 """Throughput and latency of a peer with several settings; the best ones are stored in `benchmarks.peers.tuning`.
 
-    python -m benchmarks.tune --bundle DIR --catalog FILE --peer mosec
+    python -m benchmarks.serving.tune --bundle DIR --catalog FILE --peer mosec
 
-All combinations of the given settings are tried, with the catalog of `benchmarks.serving`.
+All combinations of the given settings are tried, with the catalog of `benchmarks.serving.comparison`.
 """
 
 import sys
@@ -15,10 +15,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import load
-from benchmarks.competitors import ServedBundle, ServerName, protocol_of, running_server
 from benchmarks.peers.tuning import TUNED
-from benchmarks.serving import write_catalog
+from benchmarks.serving import load
+from benchmarks.serving.comparison import write_catalog
+from benchmarks.serving.competitors import ServedBundle, ServerName, protocol_of, running_server
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Options:
 
 def main() -> None:
     """Try all combinations and print a table."""
-    options = tyro.cli(Options, prog="python -m benchmarks.tune", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.serving.tune", description=__doc__)
     tuned = TUNED[options.peer]
     knobs = {name: getattr(options, name) or (value,) for name, value in asdict(tuned).items()}
     shown = Table(*knobs, "products/s", "p99 ms", title=f"{options.peer}, {options.picture_px} px")

@@ -1,6 +1,6 @@
 """Throughput of the Keras engine compared with the raw forward pass, on a GPU or another device of Keras.
 
-    KERAS_BACKEND=jax python -m benchmarks.gpu_images --bundle DIR
+    KERAS_BACKEND=jax python -m benchmarks.throughput.gpu_images --bundle DIR
 
 Needs Keras with JAX or PyTorch, and neither TensorFlow nor OpenVINO. The engine takes and returns NumPy arrays, so its
 rate includes the transfers to and from the device; the raw pass keeps inputs and outputs on the device.
@@ -28,7 +28,7 @@ from model.engines.keras_program import set_precision
 
 def main() -> None:
     """Measure both programs in both precisions and print one table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_images", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput.gpu_images", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True, help="bundle with a picture branch")
     parser.add_argument("--images", type=int, default=16 * MAX_IMAGES, help="images in a round, a multiple of 64")
     parser.add_argument("--products", type=int, default=16 * MAX_ROWS, help="products in a round, a multiple of 512")

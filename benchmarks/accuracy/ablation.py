@@ -1,7 +1,7 @@
 """Ablation study: the model without one component at a time, over several seeds.
 
-    python -m benchmarks.ablation --sets mwpd2020 --seeds 3
-    python -m benchmarks.ablation --sets naver2019 mwpd2020 fashion224 --num-rows 1000 --seeds 3
+    python -m benchmarks.accuracy.ablation --sets mwpd2020 --seeds 3
+    python -m benchmarks.accuracy.ablation --sets naver2019 mwpd2020 fashion224 --num-rows 1000 --seeds 3
 
 A component of the formula is left out when the formula is fitted, one of the network when the network is trained;
 nothing else changes. A whole set is measured on its val.csv with cross-fitted formulas (each fifth of the rows by a
@@ -25,7 +25,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.catalog_variants import draw_samples, read_rows, write_rows
+from benchmarks.accuracy.catalog_variants import draw_samples, read_rows, write_rows
 from catalog.columns import parse_columns
 from model.network.keras_backend import prepare_keras
 from model.prediction.answers import softmax
@@ -117,7 +117,7 @@ FORMULAS: dict[str, Callable[[HeadLogits], HeadLogits]] = {
 
 def main() -> None:
     """Measure the sets one by one and print a table for each."""
-    options = tyro.cli(Options, prog="python -m benchmarks.ablation", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.accuracy.ablation", description=__doc__)
     console = Console(width=None if sys.stdout.isatty() else 160)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for name in options.sets:

@@ -1,6 +1,6 @@
 """Gain of a hyperparameter search over the defaults, with one tuner and with random search, under the same budget.
 
-    python -m benchmarks.search --data ../shared/data --rows 20000 --budget-minutes 30
+    python -m benchmarks.accuracy.search --data ../shared/data --rows 20000 --budget-minutes 30
 
 Trials train on a sample of the training file and are ranked on held-out rows of the same file, by a hash of the product
 id. The defaults and the best settings of each search are then trained with three seeds and evaluated on the full
@@ -59,7 +59,7 @@ class Options:
 
 def main() -> None:
     """Search twice, train, evaluate, print."""
-    options = tyro.cli(Options, prog="python -m benchmarks.search", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.accuracy.search", description=__doc__)
     console = Console(width=None if sys.stdout.isatty() else 160)
     source = options.data / options.set
     if not source.exists():

@@ -1,7 +1,7 @@
 """Acceptance benchmark: accuracy, calibration and coverage that Aisle has to reach, from training on; prints a table.
 
     make bench-accuracy DATA=../shared/data WEIGHTS=../shared/weights
-    python -m benchmarks.accuracy --parts mwpd2020 samples --seeds 3
+    python -m benchmarks.accuracy.targets --parts mwpd2020 samples --seeds 3
 
 Parts: naver2019, mwpd2020, fashion224 and samples (1,000 random rows of fashion224 and mwpd2020), all with Aisle's
 default settings. TF-IDF + linear SVM is trained on the same rows as Aisle and answers the same val.csv. All parts
@@ -20,7 +20,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.accuracy_parts import PARTS, Paths, Requirement, small_sample
+from benchmarks.accuracy.parts import PARTS, Paths, Requirement, small_sample
 
 _SAMPLED = ("fashion224", "mwpd2020")
 ALL_PARTS = (*PARTS, "samples")
@@ -48,7 +48,7 @@ class Options:
 
 def main() -> None:
     """Measure the parts in order."""
-    options = tyro.cli(Options, prog="python -m benchmarks.accuracy", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.accuracy.targets", description=__doc__)
     unknown = sorted(set(options.parts) - set(ALL_PARTS))
     if unknown:
         raise SystemExit(f"--parts: expected some of {', '.join(ALL_PARTS)}, found {', '.join(unknown)}")

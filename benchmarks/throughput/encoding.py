@@ -1,6 +1,6 @@
 """Throughput of encoding names with a fitted tokenizer on all cores.
 
-    python -m benchmarks.encoding --catalog ../shared/data/naver2019/train.csv
+    python -m benchmarks.throughput.encoding --catalog ../shared/data/naver2019/train.csv
 
 Expected on 2 cores: more than 25,000 names/s with the default settings.
 """
@@ -35,7 +35,7 @@ class Options:
 
 def main() -> None:
     """Fit once, encode `rounds` times, and print the median rate."""
-    options = tyro.cli(Options, prog="python -m benchmarks.encoding", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.throughput.encoding", description=__doc__)
     console = Console()
     if not options.catalog.exists():
         console.print(f"skipped: {options.catalog} is missing; give a catalog with --catalog")

@@ -1,8 +1,8 @@
 """The in-process ceiling: throughput of decoding and classifying in one process without a network, on all cores.
 
-    python -m benchmarks.ceiling --bundle DIR --catalog FILE
+    python -m benchmarks.serving.ceiling --bundle DIR --catalog FILE
 
-Prints products/s as JSON; `benchmarks.serving` compares the servers with it.
+Prints products/s as JSON; `benchmarks.serving.comparison` compares the servers with it.
 """
 
 import itertools
@@ -39,7 +39,7 @@ class Options:
 
 def main() -> None:
     """Measure and print."""
-    options = tyro.cli(Options, prog="python -m benchmarks.ceiling", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.serving.ceiling", description=__doc__)
     predictor = Predictor.open(options.bundle, "openvino", options.precision, many_callers=True)
     rows = [item.product for item in read_items(options.catalog)]
     products = [replace(row, product_id=str(i), image=row.image or None) for i, row in enumerate(rows)]

@@ -1,6 +1,6 @@
-"""The load of `benchmarks.serving`: the generator of `client load-test` with a choice of protocols.
+"""The load of `benchmarks.serving.comparison`: the generator of `client load-test` with a choice of protocols.
 
-    python -m benchmarks.load --protocol mosec --port 8000 --catalog FILE --concurrency 32
+    python -m benchmarks.serving.load --protocol mosec --port 8000 --catalog FILE --concurrency 32
 
 Requests are serialised beforehand, so that drawing one takes the same time for all protocols. Prints JSON.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from benchmarks.protocols import PROTOCOLS, ProtocolName, WireProtocol
+from benchmarks.serving.protocols import PROTOCOLS, ProtocolName, WireProtocol
 from client.catalog import read_items
 from client.load.arrivals import poisson_arrivals
 from client.load.generator import LoadGenerator
@@ -55,7 +55,7 @@ class Options:
 
 def main() -> None:
     """Run the load and print its figures."""
-    options = tyro.cli(Options, prog="python -m benchmarks.load", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.serving.load", description=__doc__)
     sys.stdout.write(json.dumps(run(options).json()) + "\n")
 
 

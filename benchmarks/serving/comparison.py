@@ -1,7 +1,7 @@
 """Throughput and latency of the server, compared with the in-process ceiling and other servers on the same cores.
 
-    python -m benchmarks.serving --bundle DIR --catalog ../shared/data/fashion224/val.csv
-    python -m benchmarks.serving --bundle DIR --catalog FILE --competitors ceiling aisle --products-per-request 64
+    python -m benchmarks.serving.comparison --bundle DIR --catalog ../shared/data/fashion224/val.csv
+    python -m benchmarks.serving.comparison --bundle DIR --catalog FILE --competitors aisle --products-per-request 64
 
 Peers run in environments of their own (`make peers`) with the settings of `benchmarks.peers.tuning`; one whose
 environment is missing is skipped. Pictures of the catalog are written as JPEGs of each size; every server first has to
@@ -28,9 +28,9 @@ import tyro
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.answer_check import check_answers, reference_answers
-from benchmarks.competitors import ServedBundle, ServerName, is_installed, protocol_of, running_server
-from benchmarks.serving_tables import latency_table, rate_table
+from benchmarks.serving.answer_check import check_answers, reference_answers
+from benchmarks.serving.competitors import ServedBundle, ServerName, is_installed, protocol_of, running_server
+from benchmarks.serving.tables import latency_table, rate_table
 from client.catalog import read_items
 from model.bundle_files import FILES
 from model.engines.engine import Precision
@@ -94,7 +94,7 @@ class Figures:
 
 def main() -> None:
     """Measure all picture sizes."""
-    options = tyro.cli(Options, prog="python -m benchmarks.serving", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.serving.comparison", description=__doc__)
     console = Console(width=None if sys.stdout.isatty() else 160)
     competitors = installed(options, console)
     results: dict[str, Figures] = {}
@@ -196,15 +196,17 @@ def _ceiling(options: Options, served: ServedBundle, catalog: Path) -> float:
     if not any(item.product.image for item in read_items(catalog)):
         flags += ["--batch-size", "128"]
     return float(
-        _run_json("benchmarks.ceiling", "--bundle", served.bundle, "--catalog", catalog, *flags)["products_per_s"]
+        _run_json("benchmarks.serving.ceiling", "--bundle", served.bundle, "--catalog", catalog, *flags)[
+            "products_per_s"
+        ]
     )
 
 
 def _load(options: Options, catalog: Path, name: ServerName, port: int, *flags: object) -> dict[str, Any]:
-    """Run `benchmarks.load` once; returns the JSON of `client.load.summary.Summary`."""
+    """Run `benchmarks.serving.load` once; returns the JSON of `client.load.summary.Summary`."""
     given = ["--protocol", protocol_of(name), "--port", port, "--catalog", catalog, *flags]
     given += ["--duration-s", options.duration_s, "--products-per-request", options.products_per_request]
-    run = _run_json("benchmarks.load", *given)
+    run = _run_json("benchmarks.serving.load", *given)
     if run["errors"] or run["num_failed_products"]:
         raise SystemExit(
             f"{name}: expected every product to be answered, found requests that ended with {run['errors']} and"

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from benchmarks.competitors import ServedBundle, ServerName, ask
 from benchmarks.peers.batch_classifier import BatchClassifier
-from benchmarks.protocols import Answer
+from benchmarks.serving.competitors import ServedBundle, ServerName, ask
+from benchmarks.serving.protocols import Answer
 from model.engines.engine import Precision
 from model.product import Product
 

@@ -1,4 +1,4 @@
-"""The parts of `benchmarks.accuracy`; each trains with the commands that users have."""
+"""The parts of `benchmarks.accuracy.targets`; each trains with the commands that users have."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from benchmarks.catalog_variants import draw_samples, read_rows, type_word_remover, write_rows
+from benchmarks.accuracy.catalog_variants import draw_samples, read_rows, type_word_remover, write_rows
 from benchmarks.commands import run_training
 
 _WEIGHTS = "mobilenet_v2_1.0_224_notop.weights.h5"

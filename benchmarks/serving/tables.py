@@ -1,4 +1,4 @@
-"""The tables of `benchmarks.serving`."""
+"""The tables of `benchmarks.serving.comparison`."""
 
 import statistics
 

@@ -1,6 +1,6 @@
 """Throughput of decoding and encoding pictures as in training, on all cores.
 
-    python -m benchmarks.pictures --catalog ../shared/data/fashion224/train.csv --weights FILE
+    python -m benchmarks.throughput.pictures --catalog ../shared/data/fashion224/train.csv --weights FILE
 
 Expected on 2 cores: more than 200 pictures/s with MobileNetV2 at 224 pixels.
 """
@@ -36,7 +36,7 @@ class Options:
 
 def main() -> None:
     """Read the files once, encode them `rounds` times, and print the median rate."""
-    options = tyro.cli(Options, prog="python -m benchmarks.pictures", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.throughput.pictures", description=__doc__)
     console = Console()
     for path in (options.catalog, options.weights):
         if not path.exists():

@@ -1,4 +1,4 @@
-"""The competitors of `benchmarks.serving`: starting, calling and stopping each server."""
+"""The competitors of `benchmarks.serving.comparison`: starting, calling and stopping each server."""
 
 import asyncio
 import os
@@ -18,12 +18,12 @@ import grpc
 from benchmarks.peers import mlserver, mosec, triton
 from benchmarks.peers.launch import Launch, PeerModel, free_port
 from benchmarks.peers.tuning import TUNED, Tuning
-from benchmarks.protocols import PROTOCOLS, Answer, ProtocolName
+from benchmarks.serving.protocols import PROTOCOLS, Answer, ProtocolName
 from model.engines.engine import EngineName, Precision
 from model.product import Product
 
 ServerName = Literal["aisle", "tensorflow", "triton-onnx", "triton-openvino", "mosec", "mlserver"]
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ROOT / "build" / "peers"
 _READY_TIMEOUT_S = 120
 _STOP_TIMEOUT_S = 60

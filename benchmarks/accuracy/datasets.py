@@ -1,6 +1,6 @@
 """Trains, predicts and evaluates on the benchmark sets with the commands that users have, and prints a table.
 
-    python -m benchmarks.datasets --data ../shared/data --weights ../shared/weights --sets naver2019 mwpd2020
+    python -m benchmarks.accuracy.datasets --data ../shared/data --weights ../shared/weights --sets naver2019 mwpd2020
 
 Expected on 2 cores: naver2019 accuracy about 0.90, mwpd2020 average weighted F1 about 0.89, fashion224 joint
 about 0.99. Missing sets are skipped with a message.
@@ -17,8 +17,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.accuracy.leaves import compose_catalogs
 from benchmarks.commands import run_training
-from benchmarks.leaves import compose_catalogs
 
 SETS = ("naver2019", "mwpd2020", "fashion224", "leaves")
 _LEAVES_CONFIG = Path(__file__).parent / "leaves.toml"
@@ -56,7 +56,7 @@ class Result:
 
 def main() -> None:
     """Measure the sets in order."""
-    options = tyro.cli(Options, prog="python -m benchmarks.datasets", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.accuracy.datasets", description=__doc__)
     console = Console(width=None if sys.stdout.isatty() else 200)  # a file gets the whole table
     results = []
     for name in options.sets:
