@@ -78,20 +78,18 @@ class PictureSource:
     def _read_url(self, url: str) -> bytes:
         picture = self._cache.get(url)
         if picture is None:
-            picture = self._fetcher().fetch(url)
+            picture = self._fetcher(url).fetch(url)
             self._cache.put(url, picture)
         return self._checked(url, picture)
 
-    def _fetcher(self) -> "PictureFetcher":
+    def _fetcher(self, url: str) -> "PictureFetcher":
         """Return the fetcher, made for the first URL: few catalogs have one, and a server has no httpx."""
         with self._lock:
             if self._opened_fetcher is None:
                 try:
                     from catalog.pictures.fetching import PictureFetcher
                 except ImportError as error:
-                    raise PictureError(
-                        "expected httpx to fetch pictures by URL, found none; pip install httpx"
-                    ) from error
+                    raise PictureError(f"{url}: expected httpx to fetch it, found none; pip install httpx") from error
                 self._opened_fetcher = PictureFetcher(self.settings)
             return self._opened_fetcher
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from catalog.columns import parse_columns
 from client.catalog import read_items
 from client.client import AisleClient
 from client.errors import InputError
@@ -34,11 +35,11 @@ def load_test(command: LoadTestCommand, console: Console) -> None:
         CallError: the server cannot be reached or has no such model.
     """
     model = _check_server(command)
-    rows = itertools.islice(read_items(command.catalog), command.limit)
+    rows = itertools.islice(read_items(command.catalog, parse_columns(command.columns)), command.limit)
     head = classifier_pb2.ClassifyRequest(model=command.model, top_k=command.top_k)
     mix = Mix(rows, command.picture_share, head)
-    if mix.num_unreadable:
-        console.print(f"skipped {mix.num_unreadable} rows whose picture cannot be read")
+    if mix.num_skipped:
+        console.print(f"skipped {mix.num_skipped} rows that cannot be asked about")
     summaries = []
     for summary in _runs(command, mix):
         console.print(summary_table(summary))

@@ -19,11 +19,11 @@ class Mix:
     A serialised request is its head followed by its serialised products, so that drawing one only copies bytes.
 
     Args:
-        items: rows of a catalog; those whose picture cannot be read are skipped.
+        items: rows of a catalog; those with a problem are skipped.
         picture_share: share of the products that carry a picture; None draws rows unchanged.
         head: the request without products.
     Attributes:
-        num_unreadable: number of skipped rows.
+        num_skipped: number of skipped rows.
     Raises:
         InputError: no row has the picture or text that the share requires.
     """
@@ -31,7 +31,7 @@ class Mix:
     def __init__(self, items: Iterable[CatalogItem], picture_share: float | None, head: classifier_pb2.ClassifyRequest):
         rows = list(items)
         products = [item.product for item in rows if not item.problem]
-        self.num_unreadable = len(rows) - len(products)
+        self.num_skipped = len(rows) - len(products)
         self._head = head.SerializeToString()
         # Products are drawn from two groups; this is the share of the first.
         if picture_share is None:

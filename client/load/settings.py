@@ -23,7 +23,7 @@ class LoadTestCommand:
     """
 
     catalog: Path
-    """A .csv, .tsv or .jsonl file, one product per row, to draw products from."""
+    """A .csv, .tsv, .jsonl (each also with .gz) or .parquet file, a product a row, to draw products from."""
     target: str = "localhost:50051"
     """HOST:PORT of the server; several IP:PORT, joined by commas, share the load."""
     mode: Literal["open", "closed"] = "open"
@@ -44,6 +44,8 @@ class LoadTestCommand:
     """Share of the products that carry a picture, 0 to 1; by default rows are sent unchanged."""
     limit: int | None = 1000
     """Rows of the catalog to draw from; their pictures are held in memory."""
+    columns: str = ""
+    """Headings of the catalog that differ from Aisle's: product_name=title,mall_category=cat,..."""
     model: str = ""
     """Name of the model; empty where the server holds one."""
     top_k: int = 0

@@ -41,7 +41,7 @@ def test_without_a_share_rows_are_sent_unchanged():
     mix = Mix([WITH_PICTURE, ONLY_PICTURE, ONLY_TEXT, UNREADABLE], None, HEAD)
     products = [product for request in drawn(mix, 20, 20) for product in request.products]
     assert {(p.product_id, bool(p.image)) for p in products} == {("p", True), ("o", True), ("t", False)}
-    assert mix.num_unreadable == 1
+    assert mix.num_skipped == 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Pictures from files and from a real HTTP server that fails, stalls and counts requests."""
 
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -301,3 +302,14 @@ def test_an_invalid_address(source: PictureSource, url: str) -> None:
 def test_settings_out_of_range(name: str, value: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         replace(FAST, **{name: value})
+
+
+def test_without_httpx_only_urls_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave httpx out as the server's image does."""
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(sys.modules, "catalog.pictures.fetching", raising=False)
+    (tmp_path / "a.jpg").write_bytes(b"jpeg")
+    with PictureSource(tmp_path, tmp_path / "cache", FAST) as source:
+        picture, error = source.read_many(["a.jpg", "http://127.0.0.1:9/b.jpg"])
+    assert picture == b"jpeg"
+    assert str(error) == "http://127.0.0.1:9/b.jpg: expected httpx to fetch it, found none; pip install httpx"
