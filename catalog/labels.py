@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from catalog.columns import did_you_mean
-from catalog.label_spellings import LabelSpellings
-from catalog.rows import CatalogRow, read_catalog
+from catalog.rows import CatalogRow
+from catalog.statistics import CatalogStatistics
 from catalog.taxonomy_file import ancestors, read_taxonomy
 from model.errors import CatalogError
 from model.taxonomy import SEPARATOR, Taxonomy
 
 logger = logging.getLogger("aisle.catalog")
 
-#: More distinct labels than any tree has: a wrong column was taken for the category.
-MAX_LABELS = 200_000
 #: A near name costs milliseconds among thousands of leaves, so only so many labels get one.
 NUM_SUGGESTIONS = 100
 _SUGGESTION_CUTOFF = 0.7
@@ -68,22 +66,20 @@ class LabelSpace:
         return reason
 
 
-def read_labels(path: Path, columns: Mapping[str, str] | None = None, taxonomy_file: Path | None = None) -> LabelSpace:
-    """Read a training catalog once for its labels.
+def find_labels(statistics: CatalogStatistics, taxonomy_file: Path | None = None) -> LabelSpace:
+    """Find the tree of a training catalog and the class of each label.
 
     Without a taxonomy file the tree is what the labels span. Where one label lies below another, the
     side with fewer rows is rejected (of equals the deeper), so that a sloppy row does not cost thousands.
 
     Args:
-        columns: {column: heading in the file}.
         taxonomy_file: CSV or TSV of category_id and category; all its leaves become classes.
     Raises:
-        CatalogError: the catalog or the taxonomy cannot be read, no row has a usable label, or the
-            category column holds no categories.
+        CatalogError: the taxonomy cannot be read, or no row has a usable label.
         TaxonomyError: the taxonomy file is wrong.
     """
     tree = read_taxonomy(taxonomy_file) if taxonomy_file is not None else None
-    counts = _count_labels(path, columns)
+    path, counts = statistics.path, _given_labels(statistics)
     if taxonomy_file is not None and tree is not None:
         taxonomy, source, contradictions = tree, taxonomy_file.name, dict[str, str]()
     else:
@@ -127,22 +123,14 @@ def resolve_contradictions(counts: Mapping[str, int]) -> tuple[list[str], dict[s
     return sorted(leaves), reasons
 
 
-def _count_labels(path: Path, columns: Mapping[str, str] | None) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    spellings = LabelSpellings()
-    for rows in read_catalog(path, columns, spellings=spellings):
-        counts.update(row.category for row in rows)
-        if len(counts) > MAX_LABELS:
-            raise CatalogError(
-                f"{path}: expected at most {MAX_LABELS:,} categories, found more, such as {rows[-1].category!r};"
-                " name the right heading with --columns category=HEADING"
-            )
-    if merged := spellings.summary():
-        logger.warning("%s: %s", path, merged)
-    counts.pop("", None)
+def _given_labels(statistics: CatalogStatistics) -> dict[str, int]:
+    if statistics.merged_labels:
+        logger.warning("%s: %s", statistics.path, statistics.merged_labels)
+    counts = {label: count for label, count in statistics.label_counts.items() if label}
     if not counts:
         raise CatalogError(
-            f"{path}: expected rows with a category, found none; name the heading with --columns category=HEADING"
+            f"{statistics.path}: expected rows with a category, found none; name the heading with"
+            " --columns category=HEADING"
         )
     return counts
 

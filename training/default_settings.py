@@ -2,13 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from catalog.rows import presence_flags, read_catalog
-from model.product import FIELDS
+from catalog.statistics import CatalogStatistics
 from model.settings import ImageSettings, Settings, settings_from_dict, settings_to_dict
 
 #: Rows from which on the defaults of `Settings` fit: steps are many and classes well filled by then.
@@ -54,7 +51,7 @@ class CatalogSize:
     """Size of a catalog, by which defaults are chosen.
 
     Args:
-        num_rows: good rows; counted up to `_VERY_MANY_ROWS`.
+        num_rows: good rows.
         has_pictures: whether at least half of them show one.
     """
 
@@ -62,19 +59,10 @@ class CatalogSize:
     has_pictures: bool
 
 
-def catalog_size(catalog: Path, columns: Mapping[str, str]) -> CatalogSize:
-    """Count the rows of a catalog, as far as it matters.
-
-    Raises:
-        CatalogError: it cannot be read.
-    """
-    num_rows = num_pictures = 0
-    for rows in read_catalog(catalog, columns):
-        num_rows += len(rows)
-        num_pictures += int(presence_flags(rows)[:, FIELDS.index("image")].sum())
-        if num_rows >= _VERY_MANY_ROWS:
-            break
-    return CatalogSize(num_rows, num_rows > 0 and 2 * num_pictures >= num_rows)
+def catalog_size(statistics: CatalogStatistics) -> CatalogSize:
+    """Return the size of a catalog."""
+    num_rows = statistics.num_rows
+    return CatalogSize(num_rows, num_rows > 0 and 2 * statistics.field_counts["image"] >= num_rows)
 
 
 def default_settings(size: CatalogSize, backbone: str = ImageSettings().backbone) -> Settings:
@@ -120,6 +108,5 @@ def describe(size: CatalogSize, settings: Settings) -> str:
         if (value := getattr(getattr(settings, group.name), entry.name))
         != getattr(getattr(usual, group.name), entry.name)
     ]
-    rows = f"{size.num_rows:,}" + (" or more" if size.num_rows >= _VERY_MANY_ROWS else "")
-    what = f"{rows} rows {'with' if size.has_pictures else 'without'} pictures"
+    what = f"{size.num_rows:,} rows {'with' if size.has_pictures else 'without'} pictures"
     return f"defaults for {what}: {', '.join(changes) or 'the usual ones'}; flags win, --config replaces them"

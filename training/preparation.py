@@ -7,14 +7,14 @@ from pathlib import Path
 
 import keras
 
-from catalog.field_statistics import frequent_fields
-from catalog.labels import LabelSpace, read_labels
+from catalog.labels import LabelSpace, find_labels
 from model.errors import SettingsError, TrainingError
 from model.network.classifier import ClassifierShape
 from model.network.image_encoder import build_image_encoder
 from model.settings import Settings, text_fields
 from tokenizer.tokenizer import Tokenizer
 from training.encoding.encoded_catalog import CatalogEncoder, EncodedCatalog
+from training.encoding.parsed_catalog import ParsedCatalog, parse_catalog
 from training.encoding.picture_encoding import PictureEncoder
 from training.encoding.tokenizer_cache import fitted_tokenizer
 from training.network.backbone_cut import cut_backbone
@@ -73,14 +73,24 @@ class Preparation:
         self._image_encoders: dict[str, tuple[keras.Model, PictureEncoder]] = {}
 
     @cached_property
+    def train(self) -> ParsedCatalog:
+        """The training catalog."""
+        return parse_catalog(self.catalogs.train, self.catalogs.columns, self.cache_dir)
+
+    @cached_property
+    def val(self) -> ParsedCatalog:
+        """The validation catalog."""
+        return parse_catalog(self.catalogs.val, self.catalogs.columns, self.cache_dir)
+
+    @cached_property
     def catalog_fields(self) -> tuple[str, ...]:
         """Fields that the training catalog has."""
-        return frequent_fields(self.catalogs.train, self.catalogs.columns)
+        return self.train.statistics.frequent_fields()
 
     @cached_property
     def labels(self) -> LabelSpace:
         """The tree and the class of each label."""
-        return read_labels(self.catalogs.train, self.catalogs.columns, self.catalogs.taxonomy)
+        return find_labels(self.train.statistics, self.catalogs.taxonomy)
 
     def prepare(self, settings: Settings) -> Prepared:
         """Encode both catalogs.
@@ -88,19 +98,16 @@ class Preparation:
         Raises:
             AisleError: a catalog cannot be read or has no usable row, or a setting does not fit it.
         """
-        seed, where = settings.training.seed, self.catalogs
+        seed = settings.training.seed
         fields = chosen_fields(self.catalog_fields, settings.model.fields)
         tokenizer, tokenizer_dir = fitted_tokenizer(
-            where.train,
-            where.columns,
+            self.train,
             text_fields(fields, settings.fields),
             settings.tokenizer,
             seed,
             self.cache_dir,
         )
-        texts = CatalogEncoder(
-            tokenizer, tokenizer_dir, self.labels, where.columns, fields, settings.image, None, self.cache_dir
-        )
+        texts = CatalogEncoder(tokenizer, tokenizer_dir, self.labels, fields, settings.image, None, self.cache_dir)
         image_encoder = pictures = None
         if "image" in fields:
             image_encoder, pictures = self._image_encoder(texts, settings)
@@ -110,10 +117,9 @@ class Preparation:
         return Prepared(shape, self.labels, tokenizer, image_encoder, pictures, train, val)
 
     def _encode(self, encoder: CatalogEncoder) -> tuple[EncodedCatalog, EncodedCatalog]:
-        where = self.catalogs
-        train = encoder.encode(where.train, self.work_dir / "rejects-train.csv")
-        val = encoder.encode(where.val, self.work_dir / "rejects-val.csv")
-        for catalog, path in ((train, where.train), (val, where.val)):
+        train = encoder.encode(self.train, self.work_dir / "rejects-train.csv")
+        val = encoder.encode(self.val, self.work_dir / "rejects-val.csv")
+        for catalog, path in ((train, self.train.path), (val, self.val.path)):
             if not len(catalog):
                 raise TrainingError(f"{path} has no usable row; the reasons are in {self.work_dir}/rejects-*.csv")
         return train, val

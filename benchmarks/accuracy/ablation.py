@@ -26,7 +26,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.catalog_variants import draw_samples, read_rows, write_rows
-from catalog.columns import parse_columns
 from model.network.keras_backend import prepare_keras
 from model.prediction.answers import softmax
 from model.prediction.calibration import Calibration
@@ -34,6 +33,7 @@ from model.prediction.formula import HeadLogits
 from model.settings import Settings, text_fields
 from model.taxonomy import Taxonomy
 from training.default_settings import catalog_size, default_settings
+from training.encoding.parsed_catalog import parse_catalog
 
 if TYPE_CHECKING:
     from training.encoding.encoded_catalog import EncodedCatalog
@@ -131,7 +131,7 @@ def main() -> None:
 def _run(name: str, seed: int, options: Options) -> dict[str, dict[str, float]]:
     """Measure the full model and the models without a component, by the component's name."""
     train, val, measured_on = _catalogs(name, seed, options)
-    settings = default_settings(catalog_size(train, parse_columns("")))
+    settings = default_settings(catalog_size(parse_catalog(train, {}, options.out / "cache").statistics))
     settings = _changed("training", seed=seed)(settings)
     if name == "fashion224":
         settings = _changed("image", image_weights=str(options.weights / _WEIGHTS))(settings)
@@ -254,11 +254,12 @@ class Trainings:
 
         fields, seed = prepared.shape.fields, settings.training.seed
         texts = text_fields(fields, settings.fields)
-        _, folder = fitted_tokenizer(self._train, {}, texts, settings.tokenizer, seed, self._cache)
+        train, measured = (parse_catalog(path, {}, self._cache) for path in (self._train, self._measured_on))
+        _, folder = fitted_tokenizer(train, texts, settings.tokenizer, seed, self._cache)
         encoder = CatalogEncoder(
-            prepared.tokenizer, folder, prepared.labels, {}, fields, settings.image, prepared.pictures, self._cache
+            prepared.tokenizer, folder, prepared.labels, fields, settings.image, prepared.pictures, self._cache
         )
-        return encoder.encode(self._measured_on, self._work / "rejects-measured.csv")
+        return encoder.encode(measured, self._work / "rejects-measured.csv")
 
     def _network_logits(
         self, prepared: "Prepared", measured: "EncodedCatalog", settings: Settings, without_convolutions: bool

@@ -14,9 +14,9 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from catalog.rows import read_catalog
 from model.settings import FieldSettings, text_fields
 from tokenizer.settings import TokenizerSettings
+from training.encoding.parsed_catalog import parse_catalog
 from training.encoding.text_encoding import encode_texts
 from training.encoding.tokenizer_cache import fitted_tokenizer
 
@@ -42,10 +42,9 @@ def main() -> None:
         return
     settings = TokenizerSettings(analyzer=options.analyzer, word2vec_epochs=0)
     with tempfile.TemporaryDirectory() as cache:
-        tokenizer, folder = fitted_tokenizer(
-            options.catalog, {}, text_fields(("name",), FieldSettings()), settings, 0, Path(cache)
-        )
-        chunks = [{"name": [row.text("name") for row in rows]} for rows in read_catalog(options.catalog)]
+        catalog = parse_catalog(options.catalog, {}, Path(cache))
+        tokenizer, folder = fitted_tokenizer(catalog, text_fields(("name",), FieldSettings()), settings, 0, Path(cache))
+        chunks = [{"name": [row.text("name") for row in rows]} for rows in catalog.rows()]
         num_names = sum(len(chunk["name"]) for chunk in chunks)
         rates = []
         for _ in range(options.rounds):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from catalog import labels as labels_module
-from catalog.labels import LabelSpace, read_labels, resolve_contradictions
-from catalog.rows import CatalogRow
+from catalog.labels import LabelSpace, find_labels, resolve_contradictions
+from catalog.rows import CatalogRow, read_catalog
+from catalog.statistics import StatisticsCounter
 from catalog.taxonomy_file import ancestors
 from model.errors import CatalogError
 from model.taxonomy import Taxonomy
@@ -26,6 +27,13 @@ def write_catalog(tmp_path: Path, counts: dict[str, int], extra_rows: str = "") 
     path = tmp_path / "train.csv"
     path.write_text(f"product_id,product_name,category\n{text}{extra_rows}", encoding="utf-8")
     return path
+
+
+def read_labels(path: Path, taxonomy_file: Path | None = None) -> LabelSpace:
+    counter = StatisticsCounter(path)
+    for rows in read_catalog(path, spellings=counter.spellings):
+        counter.add(rows)
+    return find_labels(counter.statistics(), taxonomy_file)
 
 
 @pytest.fixture
@@ -76,9 +84,7 @@ def test_another_spelling_of_a_path_or_id_is_the_same_leaf(tmp_path: Path) -> No
         unicodedata.normalize("NFD", "category_id,category\n가1,의류>상의\n2,의류>하의\n"), encoding="utf-8"
     )
     nfd_path, nfd_id = unicodedata.normalize("NFD", "의류>상의"), unicodedata.normalize("NFD", "가1")
-    labels = read_labels(
-        write_catalog(tmp_path, {nfd_path: 1, "의류>상의": 1, nfd_id: 1, "가1": 1, "2": 1}), None, tree
-    )
+    labels = read_labels(write_catalog(tmp_path, {nfd_path: 1, "의류>상의": 1, nfd_id: 1, "가1": 1, "2": 1}), tree)
     assert labels.taxonomy.leaves == ("의류>상의", "의류>하의")
     assert labels.class_counts.tolist() == [4, 1]
 
@@ -141,7 +147,7 @@ def test_the_most_rows_stay() -> None:
 
 def test_the_shops_own_tree(tmp_path: Path, tree_file: Path) -> None:
     """All leaves are classes; labels are paths or ids; what is no leaf is rejected."""
-    labels = read_labels(write_catalog(tmp_path, {"패션 > 셔츠": 2, "11": 1, "패션": 1, "21": 3}), None, tree_file)
+    labels = read_labels(write_catalog(tmp_path, {"패션 > 셔츠": 2, "11": 1, "패션": 1, "21": 3}), tree_file)
     assert labels.taxonomy.leaves == ("가전>모니터", "패션>바지", "패션>셔츠")
     assert labels.class_counts.tolist() == [3, 0, 3]
     assert [labels.class_of(row(label)) for label in ("패션>셔츠", "11", "12")] == [2, 2, 1]
@@ -158,12 +164,6 @@ def test_a_path_wins_over_an_id_of_the_same_text() -> None:
     assert [labels.class_of(row(label)) for label in ("A", "B", "7")] == [0, 1, 1]
 
 
-def test_mapped_columns(tmp_path: Path) -> None:
-    path = tmp_path / "train.csv"
-    path.write_text("id,product_name,cat\np1,name,A\n", encoding="utf-8")
-    assert read_labels(path, {"product_id": "id", "category": "cat"}).taxonomy.leaves == ("A",)
-
-
 def test_no_label_at_all(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     path.write_text("product_id,product_name\np1,name\n", encoding="utf-8")
@@ -177,12 +177,4 @@ def test_no_label_of_the_tree(tmp_path: Path, tree_file: Path) -> None:
     with pytest.raises(
         CatalogError, match=r"expected labels that are leaves of taxonomy\.csv, found none, but 'Shoes'"
     ):
-        read_labels(write_catalog(tmp_path, {"Shoes": 2}), None, tree_file)
-
-
-def test_a_column_that_holds_no_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels_module, "MAX_LABELS", 3)
-    with pytest.raises(
-        CatalogError, match=r"expected at most 3 categories, found more, such as 'd'; .*category=HEADING"
-    ):
-        read_labels(write_catalog(tmp_path, {"a": 1, "b": 1, "c": 1, "d": 1}))
+        read_labels(write_catalog(tmp_path, {"Shoes": 2}), tree_file)

@@ -17,6 +17,7 @@ from tokenizer.pretrained_words import PRETRAINED_DIM
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer, fit_tokenizer
 from training.encoding.encoded_catalog import EncodedCatalog
+from training.encoding.parsed_catalog import parse_catalog
 from training.encoding.tokenizer_cache import fitted_tokenizer
 
 NAMES, BUCKETS = ("name", "mall_category"), 256
@@ -33,7 +34,11 @@ class Runs:
 def toy_tokenizer(toy_catalogs: tuple[Path, Path], toy_cache: Path) -> tuple[Tokenizer, Path]:
     """The tokenizer of the toy catalog and its folder."""
     return fitted_tokenizer(
-        toy_catalogs[0], {}, text_fields(TEXT_FIELDS, TOY_SETTINGS.fields), TOY_SETTINGS.tokenizer, 0, toy_cache
+        parse_catalog(toy_catalogs[0], {}, toy_cache),
+        text_fields(TEXT_FIELDS, TOY_SETTINGS.fields),
+        TOY_SETTINGS.tokenizer,
+        0,
+        toy_cache,
     )
 
 

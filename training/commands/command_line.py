@@ -22,6 +22,7 @@ from training.commands.command_parts import FlatSettings
 from training.commands.evaluate_command import EvaluateCommand, run_evaluate
 from training.commands.tune_command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 from training.default_settings import catalog_size, default_settings, describe
+from training.encoding.parsed_catalog import parse_catalog
 
 #: Short flags of commands that train; in other commands --precision is the engine's arithmetic.
 _SHORT_FLAGS = {"--precision": "--precision-target", "--confidence": "--precision-confidence"}
@@ -183,7 +184,8 @@ def _defaults(form: type, arguments: Sequence[str]) -> Any:
 def _settings_by_size(arguments: Sequence[str]) -> Settings:
     try:
         columns = parse_columns(_value_of("--columns", arguments))
-        size = catalog_size(Path(_value_of("--train", arguments)), columns)
+        cache_dir = Path(_value_of("--cache-dir", arguments) or default_cache_dir())
+        size = catalog_size(parse_catalog(Path(_value_of("--train", arguments)), columns, cache_dir).statistics)
     except (AisleError, OSError):  # reported when the command reads the catalog itself
         return Settings()
     settings = default_settings(size, _value_of("--backbone", arguments) or ImageSettings().backbone)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +17,14 @@ from catalog.pictures.decoding import UNREADABLE, picture_fault
 from catalog.pictures.limits import PictureSourceSettings
 from catalog.pictures.source import PictureSource
 from catalog.rejects import Rejects
-from catalog.rows import CatalogRow, catalog_digest, presence_flags, read_catalog
+from catalog.rows import CatalogRow, presence_flags
 from model.errors import PictureError
 from model.product import TEXT_FIELDS
 from model.settings import ImageSettings
 from tokenizer.tokenizer import Tokenizer
 from training.encoding.array_store import ArrayWriter, has_arrays, open_arrays
 from training.encoding.file_lock import exclusive
+from training.encoding.parsed_catalog import ParsedCatalog
 from training.encoding.picture_encoding import PictureEncoder
 from training.encoding.text_encoding import Texts, encode_texts
 
@@ -74,18 +75,13 @@ class CatalogEncoder:
     tokenizer: Tokenizer
     tokenizer_dir: Path
     label_space: LabelSpace
-    columns: Mapping[str, str]
     fields: tuple[str, ...]
     image: ImageSettings
     pictures: PictureEncoder | None
     cache_dir: Path
 
-    def encode(self, catalog: Path, rejects_path: Path) -> EncodedCatalog:
-        """Encode a catalog, or open what an earlier run left.
-
-        Raises:
-            CatalogError: the catalog cannot be read.
-        """
+    def encode(self, catalog: ParsedCatalog, rejects_path: Path) -> EncodedCatalog:
+        """Encode a catalog, or open what an earlier run left."""
         key = self._key(catalog)
         folder = self.cache_dir / "encoded" / key
         # Of two processes the second one finds what the first has encoded or, with other texts, embedded.
@@ -94,7 +90,7 @@ class CatalogEncoder:
             if self.pictures:
                 self.pictures.cache.refresh()
             if self._is_usable(folder):
-                _log.info("%s: encoded by an earlier run, found in %s", catalog, folder)
+                _log.info("%s: encoded by an earlier run, found in %s", catalog.path, folder)
                 if (folder / _REJECTS).exists():
                     shutil.copyfile(folder / _REJECTS, rejects_path)
             else:
@@ -122,24 +118,24 @@ class CatalogEncoder:
         keys = arrays["image_keys"]
         return bool((self.pictures.cache.rows(keys)[keys != _NO_PICTURE] >= 0).all())
 
-    def _write(self, catalog: Path, writer: ArrayWriter, rejects: Rejects) -> None:
+    def _write(self, catalog: ParsedCatalog, writer: ArrayWriter, rejects: Rejects) -> None:
         chunk_rows = _PICTURE_CHUNK_ROWS if self.pictures else 8192
         chunks = self._chunks(catalog, rejects, chunk_rows)
-        with tqdm(desc=f"Encode {catalog.name}", unit=" rows", unit_scale=True) as bar:
+        with tqdm(desc=f"Encode {catalog.path.name}", unit=" rows", unit_scale=True) as bar:
             for encoded, arrays in encode_texts(self.tokenizer, self.tokenizer_dir, chunks):
                 writer.append({**encoded, **arrays})
                 bar.update(len(arrays["labels"]))
 
     def _chunks(
-        self, catalog: Path, rejects: Rejects, chunk_rows: int
+        self, catalog: ParsedCatalog, rejects: Rejects, chunk_rows: int
     ) -> Iterator[tuple[Texts, dict[str, np.ndarray]]]:
         limits = PictureSourceSettings(max_image_bytes=self.image.max_image_bytes)
         text_fields = [field for field in self.fields if field in TEXT_FIELDS]
-        source = PictureSource(catalog.parent, self.cache_dir / "pictures", limits)
+        source = PictureSource(catalog.path.parent, self.cache_dir / "pictures", limits)
         with source:
-            for rows in read_catalog(catalog, self.columns, chunk_rows=chunk_rows, rejects=rejects):
-                kept, labels = self._labelled(catalog, rows, rejects)
-                kept, labels, arrays = self._with_pictures(catalog, kept, labels, rejects, source)
+            for rows in catalog.rows(chunk_rows, rejects):
+                kept, labels = self._labelled(catalog.path, rows, rejects)
+                kept, labels, arrays = self._with_pictures(catalog.path, kept, labels, rejects, source)
                 if kept:
                     arrays["labels"] = np.array(labels, np.int32)
                     arrays["presence"] = presence_flags(kept)
@@ -177,12 +173,11 @@ class CatalogEncoder:
         keys = np.array([values.get(i, _NO_PICTURE) for i in good], np.uint64)
         return [rows[i] for i in good], [labels[i] for i in good], {"image_keys": keys}
 
-    def _key(self, catalog: Path) -> str:
+    def _key(self, catalog: ParsedCatalog) -> str:
         parts = {
             "version": ENCODING_VERSION,
-            "catalog": catalog_digest(catalog),
-            "folder": str(catalog.parent.resolve()),
-            "columns": dict(self.columns),
+            "catalog": catalog.digest,
+            "folder": str(catalog.path.parent.resolve()),
             "fields": self.fields,
             "tokenizer": self.tokenizer.digest if set(self.fields) & set(TEXT_FIELDS) else "",
             "taxonomy": self.label_space.taxonomy.checksum,

@@ -11,12 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
-from catalog.field_statistics import frequent_fields
 from catalog.rows import catalog_digest
 from model.errors import CatalogError, SettingsError, TrainingError
 from model.machine.cores import usable_core_numbers
 from model.settings import Settings
 from training.encoding.file_lock import exclusive_or_holder
+from training.encoding.parsed_catalog import parse_catalog
 from training.tune.report.trial_table import TrialTable
 from training.tune.scheduling.chief import Chief
 from training.tune.scheduling.oracles import Tuner, build_oracle
@@ -96,7 +96,8 @@ def search(job: SearchJob, console: Console) -> SearchResult:
             raise TrainingError(
                 f"{job.folder} is in use by another search (process {holder}); wait for it, or give another --search"
             )
-        space = load_space(job.space, job.settings, frequent_fields(job.train, job.columns), job.num_seeds)
+        fields = parse_catalog(job.train, job.columns, job.cache_dir).statistics.frequent_fields()
+        space = load_space(job.space, job.settings, fields, job.num_seeds)
         _check(job, space)
         if job.tuner == "grid" and space.num_points is not None:
             num_trials = min(job.scheduler.num_trials, space.num_points)

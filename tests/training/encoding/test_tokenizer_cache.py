@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.errors import CatalogError
 from model.settings import text_fields
 from tests.conftest import TOY_SETTINGS, write_catalog
 from tokenizer.tokenizer import Tokenizer
 from training.encoding import tokenizer_cache
+from training.encoding.parsed_catalog import ParsedCatalog, parse_catalog
 from training.encoding.tokenizer_cache import fitted_tokenizer
 
 ROWS = [{"product_id": f"p{i}", "product_name": f"반팔 티셔츠 {i}", "brand": "나이키"} for i in range(8)]
@@ -20,15 +20,19 @@ FIELDS = text_fields(("name", "brand", "image"), TOY_SETTINGS.fields)
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Path:
-    return write_catalog(tmp_path / "shop.csv", ROWS)
+def catalog(tmp_path: Path) -> ParsedCatalog:
+    return parsed(tmp_path, ROWS)
 
 
-def test_a_second_call_loads(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, folder = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+def parsed(tmp_path: Path, rows: list[dict[str, str]], columns: dict[str, str] | None = None) -> ParsedCatalog:
+    return parse_catalog(write_catalog(tmp_path / "shop.csv", rows), columns or {}, tmp_path / "cache")
+
+
+def test_a_second_call_loads(catalog: ParsedCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, folder = fitted_tokenizer(catalog, FIELDS, SETTINGS, 0, tmp_path / "cache")
     assert set(first.num_texts) == {"name", "brand"}
     monkeypatch.setattr(tokenizer_cache, "fit_tokenizer", None)
-    second, again = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+    second, again = fitted_tokenizer(catalog, FIELDS, SETTINGS, 0, tmp_path / "cache")
     assert again == folder
     assert second.digest == first.digest
     np.testing.assert_array_equal(second.word_vectors, first.word_vectors)
@@ -36,25 +40,28 @@ def test_a_second_call_loads(catalog: Path, tmp_path: Path, monkeypatch: pytest.
     assert not list(folder.glob("corpus*"))
 
 
-def test_whatever_shapes_it_gives_another(catalog: Path, tmp_path: Path) -> None:
+def test_whatever_shapes_it_gives_another(catalog: ParsedCatalog, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    other = write_catalog(tmp_path / "other.csv", ROWS[:7])
+    swapped = parsed(tmp_path, ROWS, {"product_name": "brand", "brand": "product_name"})
+    other = parsed(tmp_path, ROWS[:7])
     folders = {
-        fitted_tokenizer(path, columns, fields, settings, seed, cache)[1]
-        for path, columns, fields, settings, seed in (
-            (catalog, {}, FIELDS, SETTINGS, 0),
-            (other, {}, FIELDS, SETTINGS, 0),
-            (catalog, {"product_name": "brand", "brand": "product_name"}, FIELDS, SETTINGS, 0),
-            (catalog, {}, FIELDS[:1], SETTINGS, 0),
-            (catalog, {}, FIELDS, replace(SETTINGS, min_count=2), 0),
-            (catalog, {}, [replace(FIELDS[0], num_tokens=5), FIELDS[1]], SETTINGS, 0),
-            (catalog, {}, FIELDS, SETTINGS, 1),
+        fitted_tokenizer(of, fields, settings, seed, cache)[1]
+        for of, fields, settings, seed in (
+            (catalog, FIELDS, SETTINGS, 0),
+            (other, FIELDS, SETTINGS, 0),
+            (swapped, FIELDS, SETTINGS, 0),
+            (catalog, FIELDS[:1], SETTINGS, 0),
+            (catalog, FIELDS, replace(SETTINGS, min_count=2), 0),
+            (catalog, [replace(FIELDS[0], num_tokens=5), FIELDS[1]], SETTINGS, 0),
+            (catalog, FIELDS, SETTINGS, 1),
         )
     }
     assert len(folders) == 7
 
 
-def test_a_crash_leaves_no_half_tokenizer(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_leaves_no_half_tokenizer(
+    catalog: ParsedCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save = Tokenizer.save
 
     def torn_save(self: Tokenizer, folder: Path) -> None:
@@ -63,29 +70,24 @@ def test_a_crash_leaves_no_half_tokenizer(catalog: Path, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(Tokenizer, "save", torn_save)
     with pytest.raises(OSError, match="No space left"):
-        fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+        fitted_tokenizer(catalog, FIELDS, SETTINGS, 0, tmp_path / "cache")
     monkeypatch.undo()
     assert not list((tmp_path / "cache" / "tokenizers").iterdir())
-    _, folder = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+    _, folder = fitted_tokenizer(catalog, FIELDS, SETTINGS, 0, tmp_path / "cache")
     assert Tokenizer.load(folder).tokens
 
 
-def test_what_a_killed_process_of_the_same_id_left_is_no_obstacle(catalog: Path, tmp_path: Path) -> None:
-    _, folder = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+def test_what_a_killed_process_of_the_same_id_left_is_no_obstacle(catalog: ParsedCatalog, tmp_path: Path) -> None:
+    _, folder = fitted_tokenizer(catalog, FIELDS, SETTINGS, 0, tmp_path / "cache")
     left = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     folder.rename(left)
-    _, again = fitted_tokenizer(catalog, {}, FIELDS, SETTINGS, 0, tmp_path / "cache")
+    _, again = fitted_tokenizer(catalog, FIELDS, SETTINGS, 0, tmp_path / "cache")
     assert again == folder
     assert not left.exists()
 
 
 def test_a_catalog_of_pictures_only_gives_a_tokenizer_without_words(tmp_path: Path) -> None:
-    catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": "1", "image": "a.jpg"}])
-    tokenizer, _ = fitted_tokenizer(catalog, {}, [], SETTINGS, 0, tmp_path / "cache")
+    catalog = parsed(tmp_path, [{"product_id": "1", "image": "a.jpg"}])
+    tokenizer, _ = fitted_tokenizer(catalog, [], SETTINGS, 0, tmp_path / "cache")
     assert tokenizer.tokens == ()
     assert tokenizer.num_texts == {}
-
-
-def test_a_missing_catalog_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CatalogError, match=r"none\.csv cannot be read: .*No such file.*; check the path"):
-        fitted_tokenizer(tmp_path / "none.csv", {}, FIELDS, SETTINGS, 0, tmp_path)

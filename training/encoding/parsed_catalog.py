@@ -1,0 +1,147 @@
+"""A catalog file parsed once: good rows in Arrow's format on disk, rejected rows and statistics beside them."""
+
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow
+from pyarrow import ipc
+from tqdm import tqdm
+
+from catalog.rejects import RejectSink
+from catalog.rows import CatalogRow, catalog_digest, read_catalog
+from catalog.statistics import CatalogStatistics, StatisticsCounter
+from model.product import TEXT_FIELDS
+from training.encoding.cache_entry import new_cache_entry
+from training.encoding.file_lock import exclusive
+
+#: Part of the cache key; raise it when rows are read or written in another way.
+_VERSION = 1
+_ROWS, _REJECTS, _STATISTICS = "rows.arrow", "rejects.jsonl", "statistics.json"
+_SCHEMA = pyarrow.schema(
+    [("line", pyarrow.int64())]
+    + [(name, pyarrow.string()) for name in ("product_id", *TEXT_FIELDS, "image", "category")]
+)
+_LAST_TEXT = 2 + len(TEXT_FIELDS)
+_NO_REJECT = (0, None)
+
+
+@dataclasses.dataclass(frozen=True)
+class ParsedCatalog:
+    """Good rows of one catalog as read from the cache.
+
+    Args:
+        path: the catalog file.
+        digest: hexadecimal, equal for equal files read under equal headings.
+        folder: its place in the cache.
+    """
+
+    path: Path
+    digest: str
+    statistics: CatalogStatistics
+    folder: Path
+
+    def rows(self, chunk_rows: int = 8192, rejects: RejectSink | None = None) -> Iterator[list[CatalogRow]]:
+        """Stream the rows in file order.
+
+        Args:
+            chunk_rows: rows at a time, 1 or more.
+            rejects: receives every row of the file that is left out.
+        """
+        with pyarrow.memory_map(str(self.folder / _ROWS)) as file:
+            chunks = _in_chunks(ipc.open_file(file), chunk_rows)
+            yield from chunks if rejects is None else self._with_rejects(chunks, rejects)
+
+    def _with_rejects(self, chunks: Iterator[list[CatalogRow]], rejects: RejectSink) -> Iterator[list[CatalogRow]]:
+        """Pass chunks on, before each the rejects of the file up to its end."""
+        rejected = self._rejected()
+        num_rows_before, reject = next(rejected, _NO_REJECT)
+        num_rows = 0
+        for chunk in chain(chunks, [[]]):
+            num_rows = num_rows + len(chunk) if chunk else sys.maxsize
+            while reject is not None and num_rows_before < num_rows:
+                rejects.add(self.path, *reject)
+                num_rows_before, reject = next(rejected, _NO_REJECT)
+            if chunk:
+                yield chunk
+
+    def _rejected(self) -> Iterator[tuple[int, tuple[int, str, str] | None]]:
+        with (self.folder / _REJECTS).open(encoding="ascii") as lines:
+            for text in lines:
+                num_rows_before, line, product_id, reason = json.loads(text)
+                yield num_rows_before, (line, product_id, reason)
+
+
+def parse_catalog(path: Path, columns: Mapping[str, str], cache_dir: Path) -> ParsedCatalog:
+    """Parse a catalog into the cache, or open what an earlier run left.
+
+    Args:
+        path, columns: see `catalog.rows.read_catalog`.
+    Raises:
+        CatalogError: the file as a whole cannot be read.
+        SettingsError: `columns` names an unknown column.
+    """
+    parts = [_VERSION, catalog_digest(path), path.suffixes, dict(columns), _SCHEMA.names]
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+    folder = cache_dir / "catalogs" / key
+    with exclusive(cache_dir / "locks" / key):  # of two processes that want it the second one finds it
+        if not folder.exists():
+            _parse(path, columns, folder)
+    values = json.loads((folder / _STATISTICS).read_text(encoding="utf-8"))
+    return ParsedCatalog(path, key, CatalogStatistics(path, **values), folder)
+
+
+def _parse(path: Path, columns: Mapping[str, str], folder: Path) -> None:
+    with new_cache_entry(folder) as entry:
+        values = dataclasses.asdict(_write(path, columns, entry))
+        del values["path"]
+        (entry / _STATISTICS).write_text(json.dumps(values), encoding="utf-8")
+
+
+def _write(path: Path, columns: Mapping[str, str], folder: Path) -> CatalogStatistics:
+    counter = StatisticsCounter(path)
+    options = ipc.IpcWriteOptions(compression="zstd")
+    with (
+        (folder / _REJECTS).open("w", encoding="ascii") as rejected,
+        ipc.new_file(str(folder / _ROWS), _SCHEMA, options=options) as rows_file,
+        tqdm(desc=f"Read {path.name}", unit=" rows", unit_scale=True, delay=1) as bar,
+    ):
+        sink = _RejectLines(rejected, counter)
+        for rows in read_catalog(path, columns, rejects=sink, spellings=counter.spellings):
+            rows_file.write_batch(_batch(rows))
+            counter.add(rows)
+            bar.update(len(rows))
+    return counter.statistics()
+
+
+class _RejectLines:
+    """Writes rejected rows as JSON lines, each with the number of good rows before its chunk."""
+
+    def __init__(self, file: IO[str], counter: StatisticsCounter):
+        self._file, self._counter = file, counter
+
+    def add(self, _: Path | str, line: int, product_id: str, reason: str) -> None:
+        self._file.write(json.dumps((self._counter.num_rows, line, product_id, reason)) + "\n")
+
+
+def _batch(rows: Sequence[CatalogRow]) -> pyarrow.RecordBatch:
+    cells = [(row.line, row.product_id, *row.texts, row.image, row.category) for row in rows]
+    arrays = [pyarrow.array(values, kind) for values, kind in zip(zip(*cells, strict=True), _SCHEMA.types, strict=True)]
+    return pyarrow.record_batch(arrays, schema=_SCHEMA)
+
+
+def _in_chunks(reader: Any, chunk_rows: int) -> Iterator[list[CatalogRow]]:
+    """Read rows at most `chunk_rows` at a time; a chunk ends with its batch."""
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number)
+        for start in range(0, batch.num_rows, chunk_rows):
+            columns = [column.to_pylist() for column in batch.slice(start, chunk_rows).columns]
+            yield [
+                CatalogRow(cells[0], cells[1], cells[2:_LAST_TEXT], *cells[_LAST_TEXT:])
+                for cells in zip(*columns, strict=True)
+            ]
