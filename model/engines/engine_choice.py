@@ -11,9 +11,10 @@ from model.machine.throttle import Throttle
 
 _log = logging.getLogger("aisle.engine")
 
-#: Exists where an NVIDIA driver runs. Asking Keras first would cost every start on a plain CPU the seconds and
-#: the memory that TensorFlow takes to be imported.
-_NVIDIA_DEVICE = Path("/dev/nvidiactl")
+
+def has_nvidia_driver() -> bool:
+    """Return True where an NVIDIA driver runs; quicker than Keras, which costs the import of TensorFlow."""
+    return Path("/dev/nvidiactl").exists()
 
 
 def open_engine(
@@ -56,7 +57,7 @@ def open_engine(
 
 def _open_best(bundle_dir: Path, *how: Any) -> tuple[Engine, str]:
     seen = "no NVIDIA driver here"
-    if _NVIDIA_DEVICE.exists():
+    if has_nvidia_driver():
         seen = "Keras sees no GPU"
         try:
             from model.engines.keras_program import gpu_backend

@@ -13,9 +13,6 @@ from server.models.folder import Fingerprint, FolderScan, VersionFolder, fingerp
 from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry, ServedModel, VersionState
 
-#: Length of the pauses between the steps of loading beside calls, times that of a step; without them p99 doubled.
-_THROTTLE_RATIO = 3.0
-
 _log = logging.getLogger("aisle.server")
 
 
@@ -45,13 +42,23 @@ class ModelWatcher:
 
     Args:
         num_versions: newest valid versions of each model to keep loaded.
+        throttle_ratio: pause between the steps of loading beside calls, times the length of a step; without it the
+            p99 of the calls doubled.
     """
 
-    def __init__(self, models_dir: Path, loader: ModelLoader, registry: ModelRegistry, num_versions: int):
+    def __init__(
+        self,
+        models_dir: Path,
+        loader: ModelLoader,
+        registry: ModelRegistry,
+        num_versions: int,
+        throttle_ratio: float = 3.0,
+    ):
         self._models_dir = models_dir
         self._loader = loader
         self._registry = registry
         self._num_versions = num_versions
+        self._throttle_ratio = throttle_ratio
         self._scan = FolderScan()
         self._opened: dict[Path, _Opened] = {}
         self._refused: dict[Path, _Refused] = {}
@@ -174,7 +181,7 @@ class ModelWatcher:
         """Load a version; return None when it cannot be served, or changed while it was read."""
         try:
             manifest = (folder.path / FILES.manifest).read_bytes()
-            throttle = Throttle(0.0 if self._thread is None else _THROTTLE_RATIO, self._stop_requested)
+            throttle = Throttle(0.0 if self._thread is None else self._throttle_ratio, self._stop_requested)
             model = self._loader.open(folder.path, folder.name, throttle)
         except Exception as error:  # an error of one version must not affect the others
             self._refused[folder.path] = _Refused(folder, error)

@@ -36,11 +36,10 @@ def test_every_text_with_a_word_has_a_vector_of_length_one(words: PretrainedWord
     np.testing.assert_allclose(np.linalg.norm(encoded, axis=1), expected, atol=1e-6)
 
 
-def test_a_text_is_the_same_alone_and_in_any_batch(words: PretrainedWords, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_is_the_same_alone_and_in_any_batch(words: PretrainedWords) -> None:
     together = words.encode(TEXTS)
     fresh = PretrainedWords.of(Counter(KNOWN))  # its cache is empty
-    monkeypatch.setattr(pretrained_words, "_CHUNK_TEXTS", 3)
-    np.testing.assert_allclose(fresh.encode(TEXTS), together, atol=1e-3)
+    np.testing.assert_allclose(fresh.encode(TEXTS, chunk_texts=3), together, atol=1e-3)
     for text, vector in zip(TEXTS, together, strict=True):
         np.testing.assert_array_equal(words.encode([text])[0], vector)
 
@@ -65,9 +64,8 @@ def test_threads_with_the_same_unknown_words_get_the_same_vectors(words: Pretrai
         np.testing.assert_array_equal(other, found[0])
 
 
-def test_the_cache_of_unknown_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained_words, "_MAX_CACHED", 3)
-    words = PretrainedWords.of(Counter(["shoes"]))
+def test_the_cache_of_unknown_words_is_bounded() -> None:
+    words = PretrainedWords(["shoes"], pretrained_words._word_vectors(["shoes"]), max_cached=3)
     names = ["oak", "ash", "elm", "fir", "yew"]
     before = words.encode(names)
     assert len(words._cache) == 3

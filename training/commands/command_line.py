@@ -226,15 +226,16 @@ def _train(command: TrainCommand) -> None:
 
 def _predict(command: PredictCommand) -> None:
     from model.predictor import Predictor
+    from training.predict.answered_catalog import CatalogSource
     from training.predict.predict import predict
 
     rejects = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
     if rejects == command.out:
         raise SettingsError("--rejects and --out name the same file; give two")
     predictor = Predictor.open(command.bundle, command.engine, command.precision)
-    columns = parse_columns(command.columns)
+    catalog = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
     sub_tree = _sub_tree(predictor.bundle.taxonomy, command.mask_parent)
-    answered, rejected = predict(predictor, command.catalog, columns, command.out, rejects, command.cache_dir, sub_tree)
+    answered, rejected = predict(predictor, catalog, command.out, rejects, sub_tree)
     suffix = f", {rejected} rejected, with reasons in {rejects}" if rejected else ""
     print(f"{answered} rows answered in {command.out}{suffix}")
 

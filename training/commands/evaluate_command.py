@@ -42,12 +42,12 @@ def run_evaluate(command: EvaluateCommand) -> str:
     """Run the command and return the text to print."""
     from model.predictor import Predictor
     from training.evaluation.evaluate import Extras, evaluate
-    from training.evaluation.labelled_answers import LabelledCatalog
+    from training.predict.answered_catalog import CatalogSource
     from training.report.comparison_verdict import baseline_sentences, bundle_comparison_sentences
 
     predictor = Predictor.open(command.bundle, command.engine, command.precision)
     compare_to = Predictor.open(command.compare_to, command.engine, command.precision) if command.compare_to else None
-    catalog = LabelledCatalog(command.catalog, parse_columns(command.columns), command.cache_dir)
+    catalog = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
     extras = Extras(command.baseline, compare_to, command.field_grid)
     metrics, page = evaluate(predictor, catalog, command.report, extras)
     lines = [f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; report in {page}"]

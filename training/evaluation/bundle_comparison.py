@@ -10,10 +10,9 @@ from catalog.rejects import Rejects
 from model.errors import CatalogError
 from model.predictor import Predictor
 from model.taxonomy import Taxonomy
-from training.evaluation.labelled_answers import LabelledCatalog
 from training.metrics.comparison import compare
 from training.metrics.confidence import calibration_error, leaf_accepted_flags, ratio, reliability_bins_of
-from training.predict.answered_catalog import answer_catalog
+from training.predict.answered_catalog import CatalogSource, answer_catalog
 
 #: Class of an answer that is not in the tree of the evaluated bundle; always wrong.
 _NOT_IN_TREE = -1
@@ -45,7 +44,7 @@ def compare_bundles(
     labels: np.ndarray,
     taxonomy: Taxonomy,
     other: Predictor,
-    catalog: LabelledCatalog,
+    catalog: CatalogSource,
     report_dir: Path,
 ) -> dict[str, Any]:
     """Answer the evaluated rows with another bundle, and compare; rows that it cannot answer are excluded.
@@ -83,13 +82,13 @@ def compare_bundles(
     }
 
 
-def _answers_of(other: Predictor, taxonomy: Taxonomy, catalog: LabelledCatalog, report_dir: Path) -> RowAnswers:
+def _answers_of(other: Predictor, taxonomy: Taxonomy, catalog: CatalogSource, report_dir: Path) -> RowAnswers:
     """Answer all rows that a bundle can answer, with classes of `taxonomy`."""
     found = [taxonomy.class_of(leaf) for leaf in other.bundle.taxonomy.leaves]
     class_here = np.array([_NOT_IN_TREE if leaf is None else leaf for leaf in found], np.int32)
     parts: list[tuple[np.ndarray, ...]] = []
     with Rejects(report_dir / "rejects-compared.csv") as rejects:
-        for chunk in answer_catalog(other, catalog.path, catalog.columns, rejects, catalog.cache_dir, top_k=1):
+        for chunk in answer_catalog(other, catalog, rejects, top_k=1):
             top = chunk.answers.top_classes[:, 0]
             is_leaf_accepted, _ = leaf_accepted_flags(top, chunk.answers, other.bundle.taxonomy)
             lines = np.array([row.line for row in chunk.rows], np.int64)

@@ -16,10 +16,11 @@ from training.evaluation.bundle_comparison import compare_bundles
 from training.evaluation.cross_fitting import cross_fitted_calibration
 from training.evaluation.evaluated_rows import EvaluatedRows
 from training.evaluation.field_grid import FieldGrid
-from training.evaluation.labelled_answers import LabelledCatalog, labelled_answers
+from training.evaluation.labelled_answers import labelled_answers
 from training.metrics.classification import confused_pairs, evaluation_metrics, per_category_table
 from training.metrics.confidence import reliability_bins, risk_coverage
 from training.metrics.hierarchy import sibling_pairs
+from training.predict.answered_catalog import CatalogSource
 from training.report.report import ReportDetails, write_report
 
 _TOP_K = 5
@@ -41,7 +42,7 @@ class Extras:
 
 
 def evaluate(
-    predictor: Predictor, catalog: LabelledCatalog, report_dir: Path, extras: Extras | None = None
+    predictor: Predictor, catalog: CatalogSource, report_dir: Path, extras: Extras | None = None
 ) -> tuple[dict, Path]:
     """Measure a bundle on a labelled catalog.
 

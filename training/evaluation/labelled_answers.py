@@ -1,33 +1,17 @@
 """The answers of a bundle to a labelled catalog, each with the row's class."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 
 from catalog.labels import LabelSpace
 from catalog.rejects import Rejects
 from model.predictor import Predictor
-from training.predict.answered_catalog import AnsweredChunk, answer_catalog
-
-
-@dataclass(frozen=True)
-class LabelledCatalog:
-    """A catalog to evaluate on.
-
-    Args:
-        columns: the file's heading of each of Aisle's columns.
-        cache_dir: folder for fetched pictures.
-    """
-
-    path: Path
-    columns: Mapping[str, str]
-    cache_dir: Path
+from training.predict.answered_catalog import AnsweredChunk, CatalogSource, answer_catalog
 
 
 def labelled_answers(
-    predictor: Predictor, catalog: LabelledCatalog, labels: LabelSpace, rejects: Rejects, top_k: int
+    predictor: Predictor, catalog: CatalogSource, labels: LabelSpace, rejects: Rejects, top_k: int
 ) -> Iterator[tuple[AnsweredChunk, np.ndarray]]:
     """Answer all rows that can be answered and have a label of the tree; the others go to `rejects`.
 
@@ -36,7 +20,7 @@ def labelled_answers(
     Raises:
         CatalogError: the catalog cannot be read.
     """
-    for chunk in answer_catalog(predictor, catalog.path, catalog.columns, rejects, catalog.cache_dir, top_k):
+    for chunk in answer_catalog(predictor, catalog, rejects, top_k):
         classes = [labels.class_of(row) for row in chunk.rows]
         for row, found in zip(chunk.rows, classes, strict=True):
             if isinstance(found, str):

@@ -16,7 +16,7 @@ from model.features import Features
 from model.prediction.formula import HeadLogits
 from model.predictor import Predictor
 from model.product import HEADS
-from training.predict.answered_catalog import answer_catalog
+from training.predict.answered_catalog import CatalogSource, answer_catalog
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,9 @@ class HeadProbe:
         draw = np.random.default_rng(0)
         rows: list[CatalogRow] = []
         parts: list[dict[str, np.ndarray]] = []
-        for chunk in answer_catalog(self._predictor, catalog, columns, rejects, self._cache_dir, top_k=1):
+        for chunk in answer_catalog(
+            self._predictor, CatalogSource(catalog, columns, self._cache_dir), rejects, top_k=1
+        ):
             # Every row may still be drawn: the kept ones are thinned out as more come.
             drawn = {"presence": chunk.features["presence"], "order": draw.random(len(chunk.rows))}
             parts.append({**drawn, **self._views(chunk.features)})

@@ -24,9 +24,26 @@ from training.encoding.text_encoding import encode_texts
 
 _TEXT_CHUNK_ROWS = 4096
 _PICTURE_CHUNK_ROWS = 512
-#: Rows in one call of an engine.
 _BATCH_ROWS = 256
-_IMAGE_BATCH_ROWS = 32
+
+
+@dataclass(frozen=True)
+class CatalogSource:
+    """A catalog to answer, and how much of it at a time.
+
+    Args:
+        columns: the file's heading of each of Aisle's columns.
+        cache_dir: folder for fetched pictures.
+        chunk_rows: rows in memory at a time; 0 is 512 with pictures and 4,096 without.
+        batch_rows, image_batch_rows: rows in one call of the classifier and of the image encoder.
+    """
+
+    path: Path
+    columns: Mapping[str, str]
+    cache_dir: Path
+    chunk_rows: int = 0
+    batch_rows: int = _BATCH_ROWS
+    image_batch_rows: int = 32
 
 
 @dataclass(frozen=True)
@@ -72,10 +89,8 @@ class _Chunk:
 
 def answer_catalog(
     predictor: Predictor,
-    catalog: Path,
-    columns: Mapping[str, str],
+    catalog: CatalogSource,
     rejects: Rejects,
-    cache_dir: Path,
     top_k: int,
     sub_tree: SubTree | None = None,
 ) -> Iterator[AnsweredChunk]:
@@ -87,17 +102,17 @@ def answer_catalog(
         CatalogError: the catalog cannot be read.
     """
     with_images = "image" in predictor.bundle.fields
-    chunk_rows = _PICTURE_CHUNK_ROWS if with_images else _TEXT_CHUNK_ROWS
+    chunk_rows = catalog.chunk_rows or (_PICTURE_CHUNK_ROWS if with_images else _TEXT_CHUNK_ROWS)
     limits = PictureSourceSettings(max_image_bytes=predictor.bundle.settings.image.max_image_bytes)
-    source = PictureSource(catalog.parent, cache_dir / "pictures", limits)
+    source = PictureSource(catalog.path.parent, catalog.cache_dir / "pictures", limits)
     preprocessor = predictor.preprocessor
 
-    bar = tqdm(desc=f"Answer {catalog.name}", unit=" rows", unit_scale=True)
+    bar = tqdm(desc=f"Answer {catalog.path.name}", unit=" rows", unit_scale=True)
     with source, ThreadPoolExecutor(usable_cores()) as pool, bar:
 
         def chunks() -> Iterator[tuple[dict[str, list[str]], _Chunk]]:
-            for rows in read_catalog(catalog, columns, chunk_rows=chunk_rows, rejects=rejects):
-                chunk = _answerable(predictor, catalog, rows, rejects, source if with_images else None, pool)
+            for rows in read_catalog(catalog.path, catalog.columns, chunk_rows=chunk_rows, rejects=rejects):
+                chunk = _answerable(predictor, catalog.path, rows, rejects, source if with_images else None, pool)
                 bar.update(len(rows) - len(chunk.rows))
                 if chunk.rows:
                     texts = {f: [product.text(f) for product in chunk.products] for f in preprocessor.text_fields}
@@ -105,19 +120,21 @@ def answer_catalog(
 
         tokenizer_dir = predictor.bundle.path / "tokenizer"
         for texts, chunk in encode_texts(preprocessor.tokenizer, tokenizer_dir, chunks()):
-            features = _features(predictor, texts, chunk)
-            outputs = classify_rows(predictor, features)
+            features = _features(predictor, texts, chunk, catalog.image_batch_rows)
+            outputs = classify_rows(predictor, features, batch_rows=catalog.batch_rows)
             answers = predictor.answers(outputs, features["presence"], top_k, sub_tree)
             bar.update(len(chunk.rows))
             yield AnsweredChunk(chunk.rows, features, outputs, answers, chunk.pixels)
 
 
-def classify_rows(predictor: Predictor, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
+def classify_rows(
+    predictor: Predictor, features: Features, all_heads: bool = True, batch_rows: int = _BATCH_ROWS
+) -> dict[str, np.ndarray]:
     """Run the classifier on one or more rows, in batches of a size that suits the engine."""
     count = len(features["presence"])
     parts = [
-        predictor.classify({name: values[i : i + _BATCH_ROWS] for name, values in features.items()}, all_heads)
-        for i in range(0, count, _BATCH_ROWS)
+        predictor.classify({name: values[i : i + batch_rows] for name, values in features.items()}, all_heads)
+        for i in range(0, count, batch_rows)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -164,13 +181,13 @@ def _decoded(
     return pictures
 
 
-def _features(predictor: Predictor, texts: dict[str, np.ndarray], chunk: _Chunk) -> Features:
+def _features(predictor: Predictor, texts: dict[str, np.ndarray], chunk: _Chunk, image_batch_rows: int) -> Features:
     features = {**texts, "presence": predictor.preprocessor.presence(chunk.products)}
     image_features = predictor.preprocessor.empty_image_features(len(chunk.rows))
     if image_features is not None:
         positions = list(chunk.pixels)
-        for start in range(0, len(positions), _IMAGE_BATCH_ROWS):
-            batch = positions[start : start + _IMAGE_BATCH_ROWS]
+        for start in range(0, len(positions), image_batch_rows):
+            batch = positions[start : start + image_batch_rows]
             image_features[batch] = predictor.encode_images(np.stack([chunk.pixels[i] for i in batch]))
         features["image_features"] = image_features
     return features

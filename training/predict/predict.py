@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from catalog.rejects import Rejects
 from model.errors import CatalogError
 from model.predictor import Predictor
 from model.sub_tree import SubTree
-from training.predict.answered_catalog import AnsweredChunk, answer_catalog
+from training.predict.answered_catalog import AnsweredChunk, CatalogSource, answer_catalog
 
 TOP_K = 5
 _COLUMNS = ["product_id", "category", "category_id", "probability", "accepted", "needs_review"]
@@ -21,11 +21,9 @@ _TOP_COLUMNS = [f"{kind}_{rank}" for rank in range(1, TOP_K + 1) for kind in ("c
 
 def predict(
     predictor: Predictor,
-    catalog: Path,
-    columns: Mapping[str, str],
+    catalog: CatalogSource,
     out: Path,
     rejects_path: Path,
-    cache_dir: Path,
     sub_tree: SubTree | None = None,
 ) -> tuple[int, int]:
     """Write the answers to a catalog to a file, which appears only when it is complete.
@@ -37,11 +35,11 @@ def predict(
     Raises:
         CatalogError: the catalog cannot be read, or `out` is the catalog, has another ending or cannot be written.
     """
-    if out.resolve() == catalog.resolve():
+    if out.resolve() == catalog.path.resolve():
         raise CatalogError(f"--out and --catalog name the same file, {out}; give two")
     num_answered = 0
     with Rejects(rejects_path) as rejects, _open_writer(out) as writer:
-        for chunk in answer_catalog(predictor, catalog, columns, rejects, cache_dir, TOP_K, sub_tree):
+        for chunk in answer_catalog(predictor, catalog, rejects, TOP_K, sub_tree):
             records = answer_rows(predictor, chunk)
             with _catalog_errors(out):
                 writer.write(records)

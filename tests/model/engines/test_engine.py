@@ -168,7 +168,7 @@ def test_auto_takes_openvino_and_falls_back_to_keras(
     toy_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "aisle.engine")
-    monkeypatch.setattr(engine_choice, "_NVIDIA_DEVICE", toy_bundle / "nowhere")
+    monkeypatch.setattr(engine_choice, "has_nvidia_driver", lambda: False)
     assert open_engine(toy_bundle, threads=1).name == "openvino"
     monkeypatch.delitem(sys.modules, "model.engines.openvino_engine")
     monkeypatch.setitem(sys.modules, "openvino", None)
@@ -187,7 +187,7 @@ def test_auto_asks_keras_for_a_gpu(
 ) -> None:
     """The driver's device file is there; what Keras computes on decides."""
     caplog.set_level(logging.INFO, "aisle.engine")
-    monkeypatch.setattr(engine_choice, "_NVIDIA_DEVICE", toy_bundle)
+    monkeypatch.setattr(engine_choice, "has_nvidia_driver", lambda: True)
     monkeypatch.setattr(keras_program, "gpu_backend", lambda: "tensorflow")
     assert open_engine(toy_bundle).name == "keras"
     monkeypatch.setattr(keras_program, "gpu_backend", lambda: "")

@@ -9,7 +9,6 @@ import pytest
 
 from model.bundle_files import FILES
 from server.inference.pipeline import Pipeline
-from server.models import watcher as model_watcher
 from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry, VersionState
 from server.models.watcher import ModelWatcher
@@ -214,9 +213,11 @@ def test_a_version_that_changes_while_it_is_read_is_not_served(
 
 
 def test_a_stop_does_not_wait_for_the_pauses_of_a_version_that_arrives(
-    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+    watch_settings: ServerSettings, registry: ModelRegistry, models: Path, toy_bundle: Path
 ):
-    monkeypatch.setattr(model_watcher, "_THROTTLE_RATIO", 1e6)  # hours
+    hours = 1e6
+    watcher = ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=1, throttle_ratio=hours)
+    watcher.load()
     watcher.start(0.01, lambda names: None)
     add_version(toy_bundle, models / "shop/2")
     wait_for(lambda: any(thread.name.startswith("loader") for thread in threading.enumerate()))

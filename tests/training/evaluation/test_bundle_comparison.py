@@ -12,7 +12,7 @@ from model.predictor import Predictor
 from model.taxonomy import Taxonomy
 from tests.conftest import toy_rows, write_catalog
 from training.evaluation.bundle_comparison import RowAnswers, compare_bundles
-from training.evaluation.labelled_answers import LabelledCatalog
+from training.predict.answered_catalog import CatalogSource
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +21,11 @@ def predictor(toy_bundle: Path) -> Predictor:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> LabelledCatalog:
+def catalog(tmp_path: Path) -> CatalogSource:
     """A catalog of 12 products; the last one has only a picture, which cannot be decoded."""
     rows = toy_rows(tmp_path, "a", 12)
     rows[11] = {"product_id": "a11", "image": "lost.jpg", "category": rows[11]["category"]}
-    return LabelledCatalog(write_catalog(tmp_path / "shop.csv", rows), {}, tmp_path / "cache")
+    return CatalogSource(write_catalog(tmp_path / "shop.csv", rows), {}, tmp_path / "cache")
 
 
 def row_answers(count: int, predicted: np.ndarray) -> RowAnswers:
@@ -33,7 +33,7 @@ def row_answers(count: int, predicted: np.ndarray) -> RowAnswers:
     return RowAnswers(np.arange(count) + 2, predicted, np.full(count, 0.9, np.float32), np.ones(count, bool))
 
 
-def test_rows_are_matched_by_line(predictor: Predictor, catalog: LabelledCatalog, tmp_path: Path) -> None:
+def test_rows_are_matched_by_line(predictor: Predictor, catalog: CatalogSource, tmp_path: Path) -> None:
     """Check rows whose class is i modulo 3; the other bundle answers all of them except the last one."""
     taxonomy = predictor.bundle.taxonomy
     order = [taxonomy.class_of(leaf) for leaf in ("의류>상의>티셔츠", "의류>하의>청바지", "디지털>노트북")]
@@ -54,7 +54,7 @@ def test_rows_are_matched_by_line(predictor: Predictor, catalog: LabelledCatalog
     assert "a11" in (tmp_path / "rejects-compared.csv").read_text(encoding="utf-8")
 
 
-def test_an_answer_outside_the_tree_is_wrong(predictor: Predictor, catalog: LabelledCatalog, tmp_path: Path) -> None:
+def test_an_answer_outside_the_tree_is_wrong(predictor: Predictor, catalog: CatalogSource, tmp_path: Path) -> None:
     """The evaluated bundle has another name for jeans, so that the other's answer cannot be the label."""
     leaves = [leaf.replace("청바지", "바지") for leaf in predictor.bundle.taxonomy.leaves]
     taxonomy = Taxonomy(leaves)
@@ -66,14 +66,14 @@ def test_an_answer_outside_the_tree_is_wrong(predictor: Predictor, catalog: Labe
 
 
 def test_a_bundle_that_reads_other_fields_is_an_error(
-    predictor: Predictor, catalog: LabelledCatalog, tmp_path: Path
+    predictor: Predictor, catalog: CatalogSource, tmp_path: Path
 ) -> None:
     formula = dataclasses.replace(predictor.bundle.calibration.formula, subset_temperatures={})
     calibration = dataclasses.replace(predictor.bundle.calibration, formula=formula, subset_thresholds={})
     bundle: Bundle = dataclasses.replace(predictor.bundle, fields=("image",), calibration=calibration)
     blind = Predictor(bundle, predictor.engine)
     rows = [{"product_id": "x", "product_name": "티셔츠", "category": "의류>상의>티셔츠"}]
-    names = LabelledCatalog(write_catalog(tmp_path / "names.csv", rows), {}, tmp_path / "cache")
+    names = CatalogSource(write_catalog(tmp_path / "names.csv", rows), {}, tmp_path / "cache")
     one = row_answers(1, np.zeros(1, np.int32))
     expected = (
         r"--compare-to .*: expected a bundle that answers these products, but it reads only image; see .*compared\.csv"

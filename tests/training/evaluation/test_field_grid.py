@@ -11,7 +11,8 @@ from catalog.rejects import Rejects
 from model.predictor import Predictor
 from model.product import Product
 from training.evaluation.field_grid import FieldGrid, exchanged, subsets, without_fields
-from training.evaluation.labelled_answers import LabelledCatalog, labelled_answers
+from training.evaluation.labelled_answers import labelled_answers
+from training.predict.answered_catalog import CatalogSource
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def grid(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict:
     field_grid = FieldGrid(predictor, tmp_path_factory.mktemp("grid"))
-    catalog = LabelledCatalog(toy_catalogs[1], {}, toy_cache)
+    catalog = CatalogSource(toy_catalogs[1], {}, toy_cache)
     labels = LabelSpace(predictor.bundle.taxonomy, "tree")
     for chunk, classes in labelled_answers(predictor, catalog, labels, Rejects(None), 1):
         field_grid.add(chunk.features, classes, chunk.answers.top_classes[:, 0] == classes)

@@ -1,6 +1,7 @@
 """The training loop: the same result whether interrupted or not."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def encoded(tokenizer: Tokenizer, fields: tuple[str, ...], shift: int) -> Encode
     }
     arrays = tokenizer.encode({field: texts[field] for field in fields})
     arrays["labels"] = np.array([(i + (shift if i % 9 < 3 else 0)) % 3 for i in range(NUM_ROWS)], np.int32)
-    arrays["presence"] = np.tile(np.array([1, 0, 1, 0, 0], np.float32), (NUM_ROWS, 1))
+    arrays["presence"] = np.tile(np.array([1, 0, 1, 0, 0, 0], np.float32), (NUM_ROWS, 1))
     return EncodedCatalog(arrays, None, 0, "digest")
 
 
@@ -49,7 +50,7 @@ class Run:
     def __post_init__(self) -> None:
         self.state = TrainState(self.folder / "state", "key")
 
-    def fit(self, resume: bool = False) -> "Trained":
+    def fit(self, resume: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()) -> "Trained":
         """Build afresh, as a new process would, and train."""
         keras.utils.set_random_seed(99)  # whatever ran before in this process
         shape = ClassifierShape(self.fields, 3, 0)
@@ -59,9 +60,8 @@ class Run:
             CatalogBatches(encoded(self.tokenizer, self.fields, 1), shape, size, shuffle_seed=0),
             CatalogBatches(encoded(self.tokenizer, self.fields, 0), shape, size),
         )
-        progress = fit(
-            model, head_loss_weights(shape.heads, self.settings), batches, self.settings.training, self.state, resume
-        )
+        weights = head_loss_weights(shape.heads, self.settings)
+        progress = fit(model, weights, batches, self.settings.training, self.state, resume, callbacks)
         return model, progress
 
 
@@ -94,27 +94,30 @@ def assert_same(expected: Trained, found: Trained) -> None:
         np.testing.assert_array_equal(new, old)
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int) -> None:
+class CtrlC(keras.callbacks.Callback):
     """Ctrl-C in a step; both are counted from 0."""
 
-    class Interrupt(fit_module._StateKeeper):
-        def on_train_batch_end(self, step: int, logs: dict[str, Any] | None = None) -> None:
-            super().on_train_batch_end(step, logs)
-            if self.progress.epoch == epoch and step == batch:
-                raise KeyboardInterrupt
+    def __init__(self, epoch: int, step: int):
+        super().__init__()
+        self.epoch, self.step, self.now = epoch, step, 0
 
-    monkeypatch.setattr(fit_module, "_StateKeeper", Interrupt)
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        del logs
+        self.now = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        del logs
+        if (self.now, batch) == (self.epoch, self.step):
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize(("epoch", "batch"), [(1, 1), (0, 2)])
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(
-    new_run: NewRun, whole: Trained, monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int
+    new_run: NewRun, whole: Trained, epoch: int, batch: int
 ) -> None:
     name = f"stopped in epoch {epoch}"
-    stop_at(monkeypatch, epoch, batch)
     with pytest.raises(KeyboardInterrupt):
-        new_run(name).fit()
-    monkeypatch.undo()
+        new_run(name).fit(callbacks=[CtrlC(epoch, batch)])
     resumed = new_run(name)
     assert resumed.state.exists() == (epoch > 0)
     assert_same(whole, resumed.fit(resume=True))

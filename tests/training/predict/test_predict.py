@@ -17,7 +17,7 @@ from model.product import Product
 from model.sub_tree import find_sub_tree
 from tests.conftest import toy_rows, write_catalog
 from training.commands.command_line import main
-from training.predict import answered_catalog
+from training.predict.answered_catalog import CatalogSource
 from training.predict.predict import predict
 
 COLUMNS = ["product_id", "category", "category_id", "probability", "accepted", "needs_review"]
@@ -52,12 +52,10 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def answered(predictor: Predictor, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def answered(predictor: Predictor, catalog: Path, tmp_path: Path) -> Path:
     """A folder with out.csv and rejects.csv, predicted in chunks of 8 rows so that worker processes encode."""
-    monkeypatch.setattr(answered_catalog, "_PICTURE_CHUNK_ROWS", 8)
-    monkeypatch.setattr(answered_catalog, "_IMAGE_BATCH_ROWS", 3)
-    monkeypatch.setattr(answered_catalog, "_BATCH_ROWS", 5)
-    counts = predict(predictor, catalog, {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path / "cache")
+    source = CatalogSource(catalog, {}, tmp_path / "cache", chunk_rows=8, batch_rows=5, image_batch_rows=3)
+    counts = predict(predictor, source, tmp_path / "out.csv", tmp_path / "rejects.csv")
     assert counts == (30, 4)
     return tmp_path
 
@@ -97,7 +95,7 @@ def test_answers_are_those_of_the_predictor(
 
 def test_csv_and_parquet_agree(answered: Path, predictor: Predictor, catalog: Path) -> None:
     out = answered / "new folder" / "out.parquet"
-    predict(predictor, catalog, {}, out, answered / "rejects-2.csv", answered / "cache")
+    predict(predictor, CatalogSource(catalog, {}, answered / "cache"), out, answered / "rejects-2.csv")
     table = pyarrow.parquet.read_table(out)
     top = [f"{kind}_{rank}" for rank in range(1, 6) for kind in ("category", "probability")]
     assert table.column_names == [*COLUMNS, *top]
@@ -121,7 +119,9 @@ def test_headings_are_mapped(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "shop.csv").write_text("sku,title\n7,LG gram 노트북\n", encoding="utf-8")
     columns = {"product_id": "sku", "product_name": "title"}
     out = tmp_path / "out.csv"
-    assert predict(predictor, tmp_path / "shop.csv", columns, out, tmp_path / "rejects.csv", tmp_path) == (1, 0)
+    assert predict(
+        predictor, CatalogSource(tmp_path / "shop.csv", columns, tmp_path), out, tmp_path / "rejects.csv"
+    ) == (1, 0)
     assert read_csv(out)[0]["product_id"] == "7"
     assert not (tmp_path / "rejects.csv").exists()
 
@@ -129,7 +129,7 @@ def test_headings_are_mapped(predictor: Predictor, tmp_path: Path) -> None:
 def test_a_catalog_of_rejects_gives_a_file_with_only_a_heading(predictor: Predictor, tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": "1"}, {"product_id": "2", "product_name": "?"}])
     out = tmp_path / "out.csv"
-    assert predict(predictor, catalog, {}, out, tmp_path / "rejects.csv", tmp_path) == (0, 2)
+    assert predict(predictor, CatalogSource(catalog, {}, tmp_path), out, tmp_path / "rejects.csv") == (0, 2)
     assert out.read_text(encoding="utf-8").startswith("product_id,category,")
     assert read_csv(out) == []
 
@@ -138,7 +138,7 @@ def test_a_catalog_of_rejects_gives_a_file_with_only_a_heading(predictor: Predic
 def test_an_unknown_ending_is_an_error(predictor: Predictor, catalog: Path, tmp_path: Path, name: str) -> None:
     expected = f"expected --out to end with .csv or .parquet, found {name}"
     with pytest.raises(CatalogError, match=expected):
-        predict(predictor, catalog, {}, tmp_path / name, tmp_path / "rejects.csv", tmp_path)
+        predict(predictor, CatalogSource(catalog, {}, tmp_path), tmp_path / name, tmp_path / "rejects.csv")
     assert not list(tmp_path.iterdir())
 
 
@@ -146,7 +146,7 @@ def test_the_catalog_itself_is_never_overwritten(predictor: Predictor, catalog: 
     before = catalog.read_bytes()
     out = catalog.parent / ".." / catalog.parent.name / catalog.name
     with pytest.raises(CatalogError, match=r"--out and --catalog name the same file, .*; give two"):
-        predict(predictor, catalog, {}, out, tmp_path / "rejects.csv", tmp_path)
+        predict(predictor, CatalogSource(catalog, {}, tmp_path), out, tmp_path / "rejects.csv")
     assert catalog.read_bytes() == before
 
 
@@ -156,13 +156,18 @@ def test_a_folder_at_the_path_of_out_is_reported_before_predicting(
     (tmp_path / "out.csv").mkdir()
     monkeypatch.setattr(Predictor, "classify", None)
     with pytest.raises(CatalogError, match=r"out\.csv cannot be written: it is a folder; choose another path"):
-        predict(predictor, catalog, {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path)
+        predict(predictor, CatalogSource(catalog, {}, tmp_path), tmp_path / "out.csv", tmp_path / "rejects.csv")
 
 
 def test_a_malformed_catalog_keeps_the_existing_answers(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "out.csv").write_text("older", encoding="utf-8")
     with pytest.raises(CatalogError, match=r"none\.csv cannot be read"):
-        predict(predictor, tmp_path / "none.csv", {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path)
+        predict(
+            predictor,
+            CatalogSource(tmp_path / "none.csv", {}, tmp_path),
+            tmp_path / "out.csv",
+            tmp_path / "rejects.csv",
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == "older"
 
@@ -176,7 +181,9 @@ def test_a_full_disk_is_reported(predictor: Predictor, tmp_path: Path, name: str
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
         with pytest.raises(CatalogError, match=rf"{name} cannot be written: .*File too large.*; choose another path"):
-            predict(predictor, catalog, {}, tmp_path / name, tmp_path / "rejects.csv", tmp_path / "cache")
+            predict(
+                predictor, CatalogSource(catalog, {}, tmp_path / "cache"), tmp_path / name, tmp_path / "rejects.csv"
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
@@ -185,7 +192,13 @@ def test_a_full_disk_is_reported(predictor: Predictor, tmp_path: Path, name: str
 
 def test_answers_stay_in_the_masked_sub_tree(predictor: Predictor, catalog: Path, tmp_path: Path) -> None:
     sub_tree = find_sub_tree(predictor.bundle.taxonomy, "의류")
-    predict(predictor, catalog, {}, tmp_path / "out.csv", tmp_path / "rejects.csv", tmp_path / "cache", sub_tree)
+    predict(
+        predictor,
+        CatalogSource(catalog, {}, tmp_path / "cache"),
+        tmp_path / "out.csv",
+        tmp_path / "rejects.csv",
+        sub_tree,
+    )
     rows = read_csv(tmp_path / "out.csv")
     assert len(rows) == 30
     for row in rows:
