@@ -34,6 +34,7 @@ from model.settings import Settings, text_fields
 from model.taxonomy import Taxonomy
 from training.default_settings import catalog_size, default_settings
 from training.encoding.parsed_catalog import parse_catalog
+from training.ensemble.formula_fitting import FitOptions, cross_fitted_logits, fit_formula
 
 if TYPE_CHECKING:
     from training.encoding.encoded_catalog import EncodedCatalog
@@ -147,8 +148,7 @@ def _run(name: str, seed: int, options: Options) -> dict[str, dict[str, float]]:
         _log.info("%s, seed %d, without %s: %s", name, seed, component, found[component])
         if component == FULL:
             found |= {left_out: rows.figures(change) for left_out, change in FORMULAS.items() if rows.has(left_out)}
-            with _without_cap():
-                found["cap of the penalty"] = rows.figures(lambda heads: heads)
+            found["cap of the penalty"] = rows.figures(lambda heads: heads, FitOptions(slopes=(1.0,)))
     return found
 
 
@@ -182,18 +182,20 @@ class Rows:
         has = {"linear SVM": heads.linear is not None, "neighbours": heads.neighbors is not None}
         return has.get(component, heads.linear is not None)
 
-    def figures(self, change: Callable[[HeadLogits], HeadLogits]) -> dict[str, float]:
+    def figures(
+        self, change: Callable[[HeadLogits], HeadLogits], options: FitOptions | None = None
+    ) -> dict[str, float]:
         """Measure accuracy, score, coverage at a precision target of 98 % and calibration error, each 0 to 1."""
-        from training.ensemble.formula_fitting import cross_fitted_logits, fit_formula
         from training.evaluation.cross_fitting import cross_fitted_calibration
         from training.metrics.classification import outcome_metrics
         from training.metrics.outcomes import Outcomes
 
+        options = options or FitOptions()
         heads, labels = change(self.measured[0]), self.measured[1]
         if self.fitted is self.measured:
-            logits = cross_fitted_logits(heads, labels, self.seed)
+            logits = cross_fitted_logits(heads, labels, self.seed, options=options)
         else:
-            logits = fit_formula(change(self.fitted[0]), self.fitted[1], self.seed).logits(heads)
+            logits = fit_formula(change(self.fitted[0]), self.fitted[1], self.seed, options).logits(heads)
         metrics = outcome_metrics(Outcomes.of(labels, softmax(logits)), self.taxonomy)
         leaf_thresholds = np.zeros(len(labels), np.float32)
         contract = cross_fitted_calibration(logits, labels, leaf_thresholds, Calibration(), self.seed)["cross_fitted"]
@@ -299,18 +301,6 @@ def _without_convolutions() -> Iterator[None]:
         yield
     finally:
         classifier._Builder._cnn = own  # type: ignore[method-assign]
-
-
-@contextlib.contextmanager
-def _without_cap() -> Iterator[None]:
-    """Context in which formulas are fitted without a cap on the scores of the SVM."""
-    from training.ensemble import formula_fitting
-
-    own, formula_fitting._SLOPES = formula_fitting._SLOPES, (1.0,)
-    try:
-        yield
-    finally:
-        formula_fitting._SLOPES = own
 
 
 def _table(title: str, runs: list[dict[str, dict[str, float]]]) -> Table:

@@ -13,31 +13,32 @@ from model.prediction.formula import HeadLogits, JointFormula, LinearPenalty
 
 #: A factor is the inverse of a temperature; these are temperatures of 20 and 0.02.
 _MIN_FACTOR, _MAX_FACTOR = 0.05, 50.0
-#: Caps are tried at these shares of the rows' best scores.
-_CAP_QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
-_SLOPES = (0.0, 0.2)
 _NUM_FOLDS = 5
 
 _log = logging.getLogger("aisle.ensemble")
 
 
 @dataclass(frozen=True)
-class FitLimits:
-    """Rows that a fit looks at.
+class FitOptions:
+    """Rows that a fit looks at, and penalties that it tries.
 
     Args:
         max_rows: by which weights are fitted; two numbers need no more.
         max_compared: logits of the rows by which caps and slopes are compared: they differ by a few answers only.
+        cap_quantiles: caps are tried at these shares of the rows' best scores.
+        slopes: what a score above the cap counts; 1 is no cap.
     """
 
     max_rows: int = 3000
     max_compared: int = 5_000_000
+    cap_quantiles: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
+    slopes: tuple[float, ...] = (0.0, 0.2)
 
 
-_LIMITS = FitLimits()
+_OPTIONS = FitOptions()
 
 
-def fit_formula(heads: HeadLogits, labels: np.ndarray, seed: int = 0, limits: FitLimits = _LIMITS) -> JointFormula:
+def fit_formula(heads: HeadLogits, labels: np.ndarray, seed: int = 0, options: FitOptions = _OPTIONS) -> JointFormula:
     """The formula of the least negative log-likelihood among those whose answers are as right as any.
 
     Without a cap, scores of a support vector machine, which far from the margin mean little, would make a softmax too
@@ -48,13 +49,13 @@ def fit_formula(heads: HeadLogits, labels: np.ndarray, seed: int = 0, limits: Fi
         labels: (N,) int32.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
-    num_compared = max(limits.max_rows, limits.max_compared // heads.network.shape[1])
-    few, many = order[: limits.max_rows], order[:num_compared]
+    num_compared = max(options.max_rows, options.max_compared // heads.network.shape[1])
+    few, many = order[: options.max_rows], order[:num_compared]
     if heads.linear is None:
         (factor,) = _fit([heads.network[few]], labels[few])
         found = JointFormula(temperature=1 / factor)
     else:
-        found = _with_penalty(heads, labels, few, many)
+        found = _with_penalty(heads, labels, few, many, options)
     return found if heads.neighbors is None else _with_neighbors(found, heads.take(many), labels[many])
 
 
@@ -68,7 +69,11 @@ def neighbors_help(heads: HeadLogits, formula: JointFormula, labels: np.ndarray)
 
 
 def cross_fitted_logits(
-    heads: HeadLogits, labels: np.ndarray, seed: int, ratios: np.ndarray | None = None
+    heads: HeadLogits,
+    labels: np.ndarray,
+    seed: int,
+    ratios: np.ndarray | None = None,
+    options: FitOptions = _OPTIONS,
 ) -> np.ndarray:
     """(N, K) float32 calibrated logits; each fifth of the rows has the formula fitted on the other four.
 
@@ -81,17 +86,20 @@ def cross_fitted_logits(
     fitted = np.empty_like(heads.network, dtype=np.float32)
     for fold in np.unique(folds):
         mine, others = folds == fold, folds != fold
-        formula = fit_formula(heads.take(others), labels[others], seed)
+        formula = fit_formula(heads.take(others), labels[others], seed, options)
         fitted[mine] = formula.logits(heads.take(mine), formula.temperature * ratios[mine])
     return fitted
 
 
-def _with_penalty(heads: HeadLogits, labels: np.ndarray, few: np.ndarray, many: np.ndarray) -> JointFormula:
+def _with_penalty(
+    heads: HeadLogits, labels: np.ndarray, few: np.ndarray, many: np.ndarray, options: FitOptions
+) -> JointFormula:
     """Args: few, many: rows to fit by, and to compare by."""
     assert heads.linear is not None
     fitted, compared = (heads.take(few), labels[few]), (heads.take(many), labels[many])
-    caps = np.unique(np.quantile(heads.linear[few].max(axis=1), _CAP_QUANTILES)).tolist()
-    tried = [_try(LinearPenalty(1.0, cap, slope), fitted, compared) for cap, slope in itertools.product(caps, _SLOPES)]
+    caps = np.unique(np.quantile(heads.linear[few].max(axis=1), options.cap_quantiles)).tolist()
+    penalties = itertools.product(caps, options.slopes)
+    tried = [_try(LinearPenalty(1.0, cap, slope), fitted, compared) for cap, slope in penalties]
     best = max(accuracy for accuracy, _, _ in tried)
     least = best - 0.5 * math.sqrt(best * (1 - best) / len(many))
     return min(((loss, formula) for accuracy, loss, formula in tried if accuracy >= least), key=lambda t: t[0])[1]

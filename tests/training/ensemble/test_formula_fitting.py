@@ -5,9 +5,9 @@ import pytest
 from scipy.special import log_softmax
 
 from model.prediction.formula import HeadLogits
-from training.ensemble.formula_fitting import FitLimits, cross_fitted_logits, fit_formula, neighbors_help
+from training.ensemble.formula_fitting import FitOptions, cross_fitted_logits, fit_formula, neighbors_help
 
-MANY = FitLimits(max_rows=20_000)
+MANY = FitOptions(max_rows=20_000)
 
 
 def two_heads(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -24,7 +24,7 @@ def loss(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def test_known_weights_and_the_cap_are_found() -> None:
     first, second, labels = two_heads(20_000)
-    found = fit_formula(HeadLogits(first, second), labels, limits=MANY)
+    found = fit_formula(HeadLogits(first, second), labels, options=MANY)
     assert found.penalty is not None
     assert 1 / found.temperature == pytest.approx(0.5, rel=0.05)
     assert found.penalty.weight == pytest.approx(4.0, rel=0.1)
@@ -42,7 +42,7 @@ def test_caps_are_compared_on_more_rows_than_weights_are_fitted_on() -> None:
     first, second, labels = two_heads(4000)
     heads = HeadLogits(first, second)
     all_compared, few_compared = (
-        fit_formula(heads, labels, limits=FitLimits(max_rows=100, max_compared=compared)) for compared in (10**6, 400)
+        fit_formula(heads, labels, options=FitOptions(max_rows=100, max_compared=compared)) for compared in (10**6, 400)
     )
     assert loss(all_compared.logits(heads), labels) < loss(few_compared.logits(heads), labels)
 
@@ -66,7 +66,7 @@ def test_labels_that_are_always_right_do_not_lead_to_infinity() -> None:
 
 def test_of_many_rows_some_are_enough() -> None:
     first, second, labels = two_heads(3000)
-    some, again = (fit_formula(HeadLogits(first, second), labels, 1, FitLimits(max_rows=2000)) for _ in range(2))
+    some, again = (fit_formula(HeadLogits(first, second), labels, 1, FitOptions(max_rows=2000)) for _ in range(2))
     assert some == again
     assert 1 / some.temperature == pytest.approx(0.5, rel=0.2)
 
@@ -92,7 +92,7 @@ def test_neighbors_get_the_weight_they_deserve_and_the_others_keep_theirs() -> N
     first, neighbors = (random.normal(size=(20_000, 4)).astype(np.float32) for _ in range(2))
     labels = (0.5 * first + 1.5 * neighbors + random.gumbel(size=first.shape)).argmax(axis=1)
     heads, alone = HeadLogits(first, None, neighbors), HeadLogits(first)
-    found = fit_formula(heads, labels, limits=MANY)
+    found = fit_formula(heads, labels, options=MANY)
     assert 1 / found.temperature == pytest.approx(0.5, rel=0.1)
     assert found.neighbor_weight == pytest.approx(1.5, rel=0.1)
     assert found.penalty is None
