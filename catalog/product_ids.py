@@ -28,8 +28,8 @@ class ProductIds:
         hashes, first_rows = np.unique(_hashes(product_ids), return_index=True)
         is_unseen = np.ones(len(hashes), bool)
         for run in self._runs:
-            places = np.minimum(np.searchsorted(run, hashes), len(run) - 1)
-            is_unseen &= run[places] != hashes
+            positions = np.minimum(np.searchsorted(run, hashes), len(run) - 1)
+            is_unseen &= run[positions] != hashes
         is_new[first_rows[is_unseen]] = True
         self._add_run(hashes[is_unseen])
         return is_new

@@ -121,23 +121,23 @@ class Predictor:
         presence = self.preprocessor.presence(products)
         if any(sub_trees):
             thresholds = self._thresholds.of_rows(presence)
-            places = answer_each(outputs["joint_logits"], taxonomy, calibration, thresholds, top_k, sub_trees)
+            located = answer_each(outputs["joint_logits"], taxonomy, calibration, thresholds, top_k, sub_trees)
         else:
             answers = self.answers(outputs, presence, top_k)
-            places = [(answers, row) for row in range(len(products))]
+            located = [(answers, row) for row in range(len(products))]
         heads: list[dict[str, ScoredCategory]] = [{} for _ in products]
         if all_heads:
             self._answer_heads(presence, outputs, heads)
         return [
             Prediction(
                 product.product_id,
-                answers.categories(place, taxonomy),
-                answers.accepted(place, taxonomy),
-                answers.needs_review(place, taxonomy),
+                answers.categories(position, taxonomy),
+                answers.accepted(position, taxonomy),
+                answers.needs_review(position, taxonomy),
                 heads[row],
                 outputs["embedding"][row],
             )
-            for row, (product, (answers, place)) in enumerate(zip(products, places, strict=True))
+            for row, (product, (answers, position)) in enumerate(zip(products, located, strict=True))
         ]
 
     def predict(

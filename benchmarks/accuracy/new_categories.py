@@ -78,7 +78,7 @@ def main() -> None:
     """Measure the sets in order."""
     options = tyro.cli(Options, prog="python -m benchmarks.accuracy.new_categories", description=__doc__)
     console = Console(width=None if sys.stdout.isatty() else 200)  # a file gets the whole table
-    table = Table("set", "examples", "columns", "additions", "recall (sd, least)", "cost in points (most)")
+    table = Table("set", "examples", "columns", "tries", "recall (sd, least)", "cost in points (most)")
     for name in options.sets:
         if not (options.data / name).exists():
             console.print(f"{name}: skipped, {options.data / name} is missing; give its folder with --data")
@@ -89,7 +89,7 @@ def main() -> None:
             found = [
                 figures
                 for category in categories
-                for figures in additions(bundle, probed, category, num_examples, options)
+                for figures in costs_of(bundle, probed, category, num_examples, options)
             ]
             for kind in ("fitted", "imprinted"):
                 table.add_row(name, str(num_examples), kind, *_cells([figures[kind] for figures in found]))
@@ -125,7 +125,7 @@ def probe(bundle: Bundle, folder: Path, cache_dir: Path) -> ProbedSet:
     return ProbedSet(HeadColumns.of(bundle, classifier), LabelledRows(labels, old.presence, old.views), new)
 
 
-def additions(
+def costs_of(
     bundle: Bundle, probed: ProbedSet, category: str, num_examples: int, options: Options
 ) -> Iterator[dict[str, Figures]]:
     """Add a category `draws` times; yield the results by the kind of columns."""
@@ -135,12 +135,12 @@ def additions(
         order = np.random.default_rng([options.seed, draw]).permutation(of_category)
         examples, further = (_new_rows(probed.new, part, num_old) for part in np.split(order, [num_examples]))
         both = _joined(probed.old, further)
-        addition = measure_cost(probed.columns, examples, both, bundle.taxonomy, [category])
-        [leaf] = addition.new_leaves
-        cost = addition.accuracy_before - addition.accuracy_after
+        measured = measure_cost(probed.columns, examples, both, bundle.taxonomy, [category])
+        [leaf] = measured.new_leaves
+        cost = measured.accuracy_before - measured.accuracy_after
         imprinted = joint_answers(both, probed.columns, *_imprinted(probed.columns, examples))
         is_old = both.labels < num_old
-        lost = addition.accuracy_before - (imprinted[is_old] == both.labels[is_old]).mean()
+        lost = measured.accuracy_before - (imprinted[is_old] == both.labels[is_old]).mean()
         yield {
             "fitted": Figures(leaf.num_found_further / leaf.num_further, 100 * cost),
             "imprinted": Figures(float((imprinted[~is_old] == num_old).mean()), 100 * float(lost)),

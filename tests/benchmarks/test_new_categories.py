@@ -54,7 +54,7 @@ def test_a_category_is_added_from_several_draws(
     write_rows(tmp_path / "new.csv", [{**row, "category": "new", "brand": "another", "maker": "new"} for row in rows])
     seen = probe(load_bundle(toy_bundle), tmp_path, toy_cache)
     options = Options(draws=2)
-    found = list(new_categories.additions(load_bundle(toy_bundle), seen, "new", 30, options))
+    found = list(new_categories.costs_of(load_bundle(toy_bundle), seen, "new", 30, options))
     assert len(found) == 2
     for figures in found:
         assert set(figures) == {"fitted", "imprinted"}

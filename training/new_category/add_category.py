@@ -71,26 +71,29 @@ def add_category(job: AddCategoryJob) -> NewCategoryCost:
     tree = read_taxonomy(job.taxonomy) if job.taxonomy is not None else None
     new_leaves = read_new_leaves(job.catalog, job.columns, bundle.taxonomy, tree)
     taxonomy = extended(bundle.taxonomy, new_leaves, tree)
-    additions: list[NewCategoryCost] = []
+    costs: list[NewCategoryCost] = []
 
     def add(folder: Path) -> None:
         old_classifier = load_classifier(folder)
         classifier = widen_classifier(old_classifier, bundle.taxonomy.num_leaves, len(new_leaves))
         examples, old = _probed(job, bundle, taxonomy, classifier)
         columns = HeadColumns.of(bundle, old_classifier)
-        addition = measure_cost(columns, examples, old, bundle.taxonomy, new_leaves)
+        cost = measure_cost(columns, examples, old, bundle.taxonomy, new_leaves)
         for head, (kernel, biases) in fit_heads(columns, examples, old.known(bundle.taxonomy.num_leaves)).items():
             set_columns(classifier, head, kernel, biases)
         replace_classifier(folder, classifier)
         unproven = (*bundle.calibration.unproven, *new_leaves)
-        metrics = {**bundle.metrics, "additions": [*bundle.metrics.get("additions", []), addition.to_dict()]}
+        metrics = {
+            **bundle.metrics,
+            "new_category_costs": [*bundle.metrics.get("new_category_costs", []), cost.to_dict()],
+        }
         rewrite_descriptions(folder, taxonomy, replace(bundle.calibration, unproven=unproven), metrics)
         with (folder / FILES.model_card).open("a", encoding="utf-8") as card:
-            card.write(cost_card_section(addition))
-        additions.append(addition)
+            card.write(cost_card_section(cost))
+        costs.append(cost)
 
     derive_bundle(job.bundle, job.out, add)
-    return additions[0]
+    return costs[0]
 
 
 def extended(taxonomy: Taxonomy, new_leaves: Sequence[str], tree: Taxonomy | None) -> Taxonomy:

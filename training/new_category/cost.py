@@ -112,9 +112,9 @@ def joint_answers(rows: LabelledRows, columns: HeadColumns, kernel: np.ndarray, 
     return np.where(is_new, columns.num_old + new.argmax(axis=1), view.best_old)
 
 
-def cost_card_section(addition: NewCategoryCost) -> str:
+def cost_card_section(cost: NewCategoryCost) -> str:
     """Markdown for the model card."""
-    lines = addition.lines("the validation catalog")
+    lines = cost.lines("the validation catalog")
     return "\n".join(
         [
             "",

@@ -44,7 +44,7 @@ def new_rows(folder: Path, prefix: str, count: int) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory, toy_bundle: Path, toy_cache: Path) -> AddCategoryJob:
     """12 examples of two new leaves and two bad rows; a validation catalog of 30 old rows, 8 new and one unknown."""
-    folder = tmp_path_factory.mktemp("addition")
+    folder = tmp_path_factory.mktemp("new-category")
     bad = [{"product_id": "no label", "product_name": "신발"}, {"product_id": "empty", "category": SHOES}]
     unknown = [{"product_id": "unknown", "product_name": "신발", "category": "의류>신발>장화"}]
     return AddCategoryJob(
@@ -95,7 +95,7 @@ def test_the_new_bundle_is_whole(added: NewCategoryCost, job: AddCategoryJob) ->
     old, new = load_bundle(job.bundle), load_bundle(job.out)
     assert new.taxonomy.leaves == (*old.taxonomy.leaves, COFFEE, SHOES)
     assert new.calibration == replace(old.calibration, unproven=(COFFEE, SHOES))
-    assert new.metrics["additions"] == json.loads(json.dumps([added.to_dict()]))
+    assert new.metrics["new_category_costs"] == json.loads(json.dumps([added.to_dict()]))
     card = (job.out / "MODEL_CARD.md").read_text()
     assert "## Categories added without training" in card
     assert SHOES in card
@@ -167,7 +167,7 @@ def test_more_can_be_added_by_command_to_what_was_added_to(
     assert last == f"new categories need review until the next training; bundle in {out}"
     bundle = load_bundle(out)
     assert bundle.calibration.unproven == (COFFEE, SHOES, "식품>차")
-    assert len(bundle.metrics["additions"]) == 2
+    assert len(bundle.metrics["new_category_costs"]) == 2
     assert "unknown label" in (tmp_path / "3.rejects.csv").read_text()
     products = [Product("t", "스키니 티", "PC > 팬츠"), Product("s", "데님 노트북 청바지", "패션 > 슈즈")]
     found = predictions(Predictor.open(out, "openvino"), products)
