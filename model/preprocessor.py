@@ -7,7 +7,7 @@ import numpy as np
 from model.errors import ProductError
 from model.features import Features
 from model.pictures import decode_picture
-from model.product import FIELDS, TEXT_FIELDS, Product, field_words, has_text
+from model.product import TEXT_FIELDS, Product, field_words, has_text
 from model.settings import ImageSettings
 from tokenizer.tokenizer import Tokenizer
 
@@ -30,7 +30,7 @@ class Preprocessor:
     def check(self, product: Product) -> None:
         """Raise ProductError when the product has nothing this model reads, or features that do not fit."""
         if product.is_empty:
-            raise ProductError(f"expected {field_words(FIELDS)}; every field is empty")
+            raise ProductError(f"expected {field_words(self.fields)}; every field is empty")
         if not any(self._flags(product)):
             raise ProductError(f"this model reads only {', '.join(self.fields)}; the product has none of them")
         if product.image_features is None or "image" not in self.fields:

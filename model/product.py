@@ -25,6 +25,8 @@ class FieldSpec:
         num_ngrams: hashed n-grams kept of it by default.
         max_chars: characters that the model reads of it; 0 reads all.
         has_characters: whether its n-grams of characters count beside those of words; in long texts they say little.
+        max_word_order: words in its longest n-grams of words; 0 is as the tokenizer's settings say.
+        ngrams_as: field whose hashed n-grams it shares, so that a word counts the same in both; '' is none.
         dropout_rate: of its branch by default, 0 to 1; of a field with a head.
         linear_weight: weight of its n-grams in the linear SVM by default, beside a name.
     """
@@ -38,11 +40,14 @@ class FieldSpec:
     num_ngrams: int = 0
     max_chars: int = 0
     has_characters: bool = True
+    max_word_order: int = 0
+    ngrams_as: str = ""
     dropout_rate: float = 0.0
     linear_weight: float = 1.0
 
 
-#: In the order of the presence flags; the position of a text field is the salt of its hashed n-grams.
+#: In the order of the presence flags; the position of a text field is the salt of its hashed n-grams, or of the field
+#: that it shares them with.
 FIELD_SPECS: tuple[FieldSpec, ...] = (
     FieldSpec(
         "name", "product_name", "text", "a name", has_head=True, num_tokens=30, num_ngrams=128, dropout_rate=0.4
@@ -55,7 +60,7 @@ FIELD_SPECS: tuple[FieldSpec, ...] = (
     FieldSpec("maker", "maker", "text", "a maker", num_ngrams=16),
     FieldSpec(
         "description", "description", "text", "a description", num_ngrams=128, max_chars=2_000, has_characters=False,
-        linear_weight=0.5,
+        max_word_order=1, ngrams_as="name", linear_weight=1.0,
     ),
     FieldSpec("image", "image", "image", "a picture", has_head=True, dropout_rate=0.3),
 )  # fmt: skip

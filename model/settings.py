@@ -115,13 +115,14 @@ def text_fields(fields: Iterable[str], settings: FieldSettings) -> list[TextFiel
     return [
         TextField(
             spec.name,
-            salt,
+            FIELDS.index(spec.ngrams_as or spec.name),
             getattr(settings, f"{spec.name}_length") if spec.num_tokens else 0,
             getattr(settings, f"{spec.name}_ngrams"),
             spec.max_chars,
             spec.has_characters,
+            spec.max_word_order,
         )
-        for salt, spec in enumerate(FIELD_SPECS)
+        for spec in FIELD_SPECS
         if spec.kind == "text" and spec.name in fields
     ]
 

@@ -187,9 +187,10 @@ def normalized_texts(raw: Sequence[str], field: TextField) -> list[str]:
 def text_ngrams(
     normalized: Sequence[str], field: TextField, settings: TokenizerSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """`hashed_ngrams` with one field's salt and the orders of the settings."""
+    """`hashed_ngrams` with one field's salt and the orders of the settings that suit it."""
     characters = settings.character_orders if field.has_characters else ()
-    return hashed_ngrams(normalized, field.salt, settings.word_orders, characters, settings.hash_buckets)
+    words = [order for order in settings.word_orders if not field.max_word_order or order <= field.max_word_order]
+    return hashed_ngrams(normalized, field.salt, words or settings.word_orders, characters, settings.hash_buckets)
 
 
 def fit_tokenizer(

@@ -23,7 +23,7 @@ TOKENIZER = Tokenizer(
     {"name": 3, "brand": 3},
 )
 IMAGE = ImageSettings(image_size=8)
-NOTHING_GIVEN = "expected a name, a mall category, a brand, a maker, a description or a picture; every field is empty"
+NOTHING_GIVEN = "expected a name, a brand or a picture; every field is empty"
 
 
 @pytest.fixture

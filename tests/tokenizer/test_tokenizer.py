@@ -226,3 +226,20 @@ def test_a_long_text_is_cut(tmp_path: Path) -> None:
     cut = fit_tokenizer([{"brand": ["a" * 101]}], SETTINGS, fields, 0, tmp_path / "c")
     whole = fit_tokenizer([{"brand": ["a" * 100]}], SETTINGS, fields, 0, tmp_path / "d")
     assert cut.digest == whole.digest
+
+
+def test_fields_with_one_salt_share_their_words(tmp_path: Path) -> None:
+    """The long field has single words only; each is the n-gram that it is in the name, and pairs are the name's own."""
+    words_only = TextField("maker", NAME.salt, 0, 40, has_characters=False, max_word_order=1)
+    texts = {"name": ["red cap"], "maker": ["red cap"]}
+    encoded = fit_tokenizer([texts], SETTINGS, (NAME, words_only), 0, tmp_path / "corpus.txt").encode(texts)
+    of_name, of_maker = (set(encoded[f"{field}_ngram_ids"][encoded[f"{field}_ngram_weights"] > 0]) for field in texts)
+    assert len(of_maker) == 2
+    assert of_maker < of_name
+
+
+def test_a_field_of_single_words_has_the_orders_there_are(tmp_path: Path) -> None:
+    pairs = dataclasses.replace(SETTINGS, word_orders=(2,))
+    field = dataclasses.replace(NAME, has_characters=False, max_word_order=1)
+    tokenizer = fit_tokenizer([{"name": ["red cap"]}], pairs, [field], 0, tmp_path / "corpus.txt")
+    assert np.count_nonzero(tokenizer.encode({"name": ["red cap"]})["name_ngram_weights"]) == 1
