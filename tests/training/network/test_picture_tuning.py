@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,9 +13,9 @@ from model.network.image_encoder import build_image_encoder
 from model.settings import ImageSettings, Settings
 from tests.conftest import TOY_SETTINGS
 from training.encoding.encoded_catalog import EncodedCatalog
-from training.network import fit as fit_module
 from training.network.backbone_cut import BackboneCut, cut_backbone
 from training.network.picture_tuning import PictureBatches, tune_pictures, tuning_key
+from training.network.train_state import Progress, TrainState
 
 SIZE, NUM_ROWS, NUM_CLASSES = 16, 96, 3
 
@@ -100,14 +101,15 @@ def test_the_second_time_nothing_is_trained(
 def test_an_interrupted_tuning_goes_on(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tune(settings, tmp_path / "whole").get_weights()
 
-    class Interrupt(fit_module._StateKeeper):
-        def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-            super().on_train_batch_end(batch, logs)
-            if self.progress.epoch == 3:
-                raise KeyboardInterrupt
+    save = TrainState.save
+
+    def interrupted_save(self: TrainState, model: keras.Model, progress: Progress, best: Any) -> None:
+        save(self, model, progress, best)
+        if progress.epoch == 3:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit_module, "_StateKeeper", Interrupt)
+        patch.setattr(TrainState, "save", interrupted_save)
         with pytest.raises(KeyboardInterrupt):
             tune(settings, tmp_path / "stopped")
     for old, new in zip(whole, tune(settings, tmp_path / "stopped").get_weights(), strict=True):
