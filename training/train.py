@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 
+from catalog.rows import read_catalog
 from model.bundle.writing import BundleContents, check_bundle_target, write_bundle
 from model.bundle_files import FILES
 from model.engines.export import write_programs
@@ -56,12 +57,13 @@ def train(job: TrainJob, settings: Settings) -> dict:
         AisleError: see `model/errors.py`; finished work is kept.
     """
     check_bundle_target(job.bundle)
+    next(read_catalog(job.val, job.columns, chunk_rows=1), None)  # a file that cannot be read ends it before the work
     job.work_dir.mkdir(parents=True, exist_ok=True)
     preparation = Preparation(
         Catalogs(job.train, job.val, job.columns, job.taxonomy), work_dir=job.work_dir, cache_dir=job.cache_dir
     )
-    num_rows = [catalog.statistics.num_rows for catalog in (preparation.train, preparation.val)]
     tree, fields = preparation.labels.taxonomy, ", ".join(preparation.catalog_fields)
+    num_rows = preparation.train.statistics.num_rows, preparation.val.statistics.num_rows
     _log.info("%d rows to train on, %d to validate on", *num_rows)
     _log.info("fields: %s; %d categories in %d levels", fields, tree.num_leaves, tree.depth)
     prepared = preparation.prepare(settings)

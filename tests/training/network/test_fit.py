@@ -1,6 +1,5 @@
 """The training loop: the same result whether interrupted or not."""
 
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,7 +107,7 @@ class CtrlC(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         del logs
         if (self.now, batch) == (self.epoch, self.step):
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(("epoch", "batch"), [(1, 1), (0, 2)])
