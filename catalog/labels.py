@@ -46,6 +46,10 @@ class LabelSpace:
         self._reasons = {"": "no label: expected a category, found none; fill it in", **(contradictions or {})}
         self._num_reasons_given = len(self._reasons)
 
+    def __contains__(self, label: str) -> bool:
+        """True if a label has a class."""
+        return label in self._classes
+
     def class_of(self, row: CatalogRow) -> int | str:
         """The class of a row, 0 to K - 1, or the reason to reject it: 'kind: what, what to do'."""
         found = self._classes.get(row.category)

@@ -12,7 +12,7 @@ from model.engines.engine_choice import open_engine
 from model.errors import AisleError
 from model.features import Features
 from model.prediction.answers import Answers, Prediction, ScoredCategory, WordSupport, answer, answer_each, softmax
-from model.prediction.field_subsets import SubsetTemperatures, SubsetThresholds
+from model.prediction.field_subsets import SubsetScales, SubsetThresholds
 from model.prediction.formula import HeadLogits
 from model.prediction.word_support import NameOcclusion
 from model.product import Product, head_rows
@@ -32,7 +32,7 @@ class Predictor:
         self.preprocessor = bundle.preprocessor
         self._formula = bundle.calibration.formula
         self._neighbors = bundle.neighbors
-        self._temperatures = SubsetTemperatures(self._formula, bundle.fields)
+        self._scales = SubsetScales(self._formula, bundle.fields)
         self._thresholds = SubsetThresholds(bundle.calibration, bundle.fields)
 
     @classmethod
@@ -88,7 +88,7 @@ class Predictor:
         if self._neighbors is not None:
             outputs["neighbors_logits"] = self._neighbors.logits(features, network.shape[1])
         heads = HeadLogits(network, outputs.get("linear_logits"), outputs.get("neighbors_logits"))
-        outputs["joint_logits"] = self._formula.logits(heads, self._temperatures.of_rows(features["presence"]))
+        outputs["joint_logits"] = self._formula.logits(heads, self._scales.of_rows(features["presence"]))
         return outputs
 
     def answers(

@@ -221,12 +221,21 @@ class TrainingSettings:
     """Keras dtype policy."""
     backend: Literal["tensorflow", "jax", "torch"] = "tensorflow"
     """Keras backend that trains; KERAS_BACKEND in the environment wins."""
+    calibration: Literal["auto", "held-out", "out-of-fold"] = "auto"
+    """Rows that temperatures, weights and thresholds are fitted on: held out of training, or all rows, each answered by
+    a model that was trained on the other folds. `auto`: out of fold for one file of few rows."""
+    overlap: Literal["refuse", "drop", "keep"] = "refuse"
+    """Rows that training and validation file share: end with their number, leave them out of training, or keep them
+    because new products will repeat old ones as often."""
+    num_folds: int = 5
+    """Folds for that, each a training of its own."""
     precision_target: float = 0.98
     """Precision the contract promises for accepted answers, 0 to 1; --precision for short."""
     precision_confidence: float = 0.95
     """Confidence with which the promise holds, 0 to 1; --confidence for short."""
 
     def __post_init__(self) -> None:
+        require(self.num_folds >= 2, "num_folds", "2 or more", self.num_folds)
         for name in ("batch_size", "epochs", "patience"):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
         for name in ("warmup_steps", "seed", "joint_loss_weight"):

@@ -1,8 +1,8 @@
 """From two catalogs and the settings to what a network is built from and trained on."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -24,19 +24,36 @@ from training.network.picture_tuning import tune_pictures, tuning_key
 _NUM_KEPT = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogs:
     """Catalogs to train on.
 
     Args:
-        columns: our column name to the files' heading.
-        taxonomy: the shop's tree, or None for what the labels span.
+        val: rows that say which epoch is best; None trains to the last epoch and looks at no other rows.
+        labels: the tree and the class of each label.
+        fields: those that the catalogs have.
     """
 
-    train: Path
-    val: Path
-    columns: dict[str, str]
-    taxonomy: Path | None
+    train: ParsedCatalog
+    val: ParsedCatalog | None
+    labels: LabelSpace
+    fields: tuple[str, ...]
+
+
+def read_catalogs(
+    train: Path, val: Path, columns: Mapping[str, str], taxonomy: Path | None, cache_dir: Path
+) -> Catalogs:
+    """Parse a training and a validation file.
+
+    Args:
+        columns: our column name to the files' heading.
+        taxonomy: the shop's tree, or None for what the labels span.
+    Raises:
+        AisleError: a file cannot be read, or has no usable row.
+    """
+    parsed = parse_catalog(train, columns, cache_dir)
+    labels, fields = find_labels(parsed.statistics, taxonomy), parsed.statistics.frequent_fields()
+    return Catalogs(parsed, parse_catalog(val, columns, cache_dir), labels, fields)
 
 
 @dataclass(frozen=True)
@@ -44,18 +61,27 @@ class Prepared:
     """Inputs of a training.
 
     Args:
+        encoder: by which the catalogs were encoded.
         image_encoder: fine-tuned, where the settings say so; None without pictures.
-        pictures: the same as it embeds.
-        train, val: the two catalogs, each with at least one row.
+        train, val: the two catalogs, each with at least one row; val is None where no other rows are looked at.
     """
 
     shape: ClassifierShape
     labels: LabelSpace
-    tokenizer: Tokenizer
+    encoder: CatalogEncoder
     image_encoder: keras.Model | None
-    pictures: PictureEncoder | None
     train: EncodedCatalog
-    val: EncodedCatalog
+    val: EncodedCatalog | None
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the training catalog."""
+        return self.encoder.tokenizer
+
+    @property
+    def pictures(self) -> PictureEncoder | None:
+        """The image encoder as it embeds; None without pictures."""
+        return self.encoder.pictures
 
 
 class Preparation:
@@ -72,57 +98,56 @@ class Preparation:
         self.cache_dir = cache_dir
         self._image_encoders: dict[str, tuple[keras.Model, PictureEncoder]] = {}
 
-    @cached_property
-    def train(self) -> ParsedCatalog:
-        """The training catalog."""
-        return parse_catalog(self.catalogs.train, self.catalogs.columns, self.cache_dir)
-
-    @cached_property
-    def val(self) -> ParsedCatalog:
-        """The validation catalog."""
-        return parse_catalog(self.catalogs.val, self.catalogs.columns, self.cache_dir)
-
-    @cached_property
-    def catalog_fields(self) -> tuple[str, ...]:
-        """Fields that the training catalog has."""
-        return self.train.statistics.frequent_fields()
-
-    @cached_property
-    def labels(self) -> LabelSpace:
-        """The tree and the class of each label."""
-        return find_labels(self.train.statistics, self.catalogs.taxonomy)
-
     def prepare(self, settings: Settings) -> Prepared:
         """Encode both catalogs.
 
         Raises:
             AisleError: a catalog cannot be read or has no usable row, or a setting does not fit it.
         """
-        seed = settings.training.seed
-        fields = chosen_fields(self.catalog_fields, settings.model.fields)
+        labels, fields = self.catalogs.labels, chosen_fields(self.catalogs.fields, settings.model.fields)
         tokenizer, tokenizer_dir = fitted_tokenizer(
-            self.train,
+            self.catalogs.train,
             text_fields(fields, settings.fields),
             settings.tokenizer,
-            seed,
+            settings.training.seed,
             self.cache_dir,
         )
-        texts = CatalogEncoder(tokenizer, tokenizer_dir, self.labels, fields, settings.image, None, self.cache_dir)
+        texts = CatalogEncoder(tokenizer, tokenizer_dir, labels, fields, settings.image, None, self.cache_dir)
         image_encoder = pictures = None
         if "image" in fields:
             image_encoder, pictures = self._image_encoder(texts, settings)
-        train, val = self._encode(dataclasses.replace(texts, pictures=pictures))
+        encoder = dataclasses.replace(texts, pictures=pictures)
+        train, val = self._encode(encoder)
         width = image_encoder.outputs[0].shape[-1] if image_encoder is not None else 0
-        shape = ClassifierShape(fields, self.labels.taxonomy.num_leaves, width)
-        return Prepared(shape, self.labels, tokenizer, image_encoder, pictures, train, val)
+        shape = ClassifierShape(fields, labels.taxonomy.num_leaves, width)
+        return Prepared(shape, labels, encoder, image_encoder, train, val)
 
-    def _encode(self, encoder: CatalogEncoder) -> tuple[EncodedCatalog, EncodedCatalog]:
-        train = encoder.encode(self.train, self.work_dir / "rejects-train.csv")
-        val = encoder.encode(self.val, self.work_dir / "rejects-val.csv")
-        for catalog, path in ((train, self.train.path), (val, self.val.path)):
-            if not len(catalog):
-                raise TrainingError(f"{path} has no usable row; the reasons are in {self.work_dir}/rejects-*.csv")
-        return train, val
+    def encode(self, catalog: ParsedCatalog, prepared: Prepared) -> EncodedCatalog:
+        """Encode another catalog as those that were prepared.
+
+        Raises:
+            TrainingError: it has no usable row.
+        """
+        return self._encode_one(catalog, prepared.encoder, "others")
+
+    def _encode_one(self, catalog: ParsedCatalog, encoder: CatalogEncoder, part: str) -> EncodedCatalog:
+        """Encode one of the catalogs.
+
+        Args:
+            part: names the rejects file.
+        Raises:
+            TrainingError: it has no usable row.
+        """
+        rejects = self.work_dir / f"rejects-{part}.csv"
+        encoded = encoder.encode(catalog, rejects)
+        if not len(encoded):
+            raise TrainingError(f"{catalog.path} has no usable row; the reasons are in {rejects}")
+        return encoded
+
+    def _encode(self, encoder: CatalogEncoder) -> tuple[EncodedCatalog, EncodedCatalog | None]:
+        train, val = self.catalogs.train, self.catalogs.val
+        encoded = self._encode_one(train, encoder, "train")
+        return encoded, None if val is None else self._encode_one(val, encoder, "val")
 
     def _image_encoder(self, texts: CatalogEncoder, settings: Settings) -> tuple[keras.Model, PictureEncoder]:
         """The image encoder, fine-tuned where the settings say so, and as it embeds; the last few are kept."""
@@ -140,7 +165,7 @@ class Preparation:
         cut = cut_backbone(image_encoder)
         frozen = PictureEncoder(cut.frozen, settings.image, self.cache_dir, cut.dtype, not cut.is_at_pixels)
         catalogs = self._encode(dataclasses.replace(texts, fields=("image",), pictures=frozen))
-        tune_pictures(cut, catalogs, self.labels.taxonomy.num_leaves, settings, self.cache_dir)
+        tune_pictures(cut, catalogs, self.catalogs.labels.taxonomy.num_leaves, settings, self.cache_dir)
 
 
 def chosen_fields(catalog_fields: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,21 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 
+from catalog.labels import LabelSpace, find_labels
 from catalog.rows import read_catalog
 from model.bundle.writing import BundleContents, check_bundle_target, write_bundle
 from model.bundle_files import FILES
 from model.engines.export import write_programs
+from model.errors import SettingsError
 from model.network.classifier import build_classifier
 from model.product import FIELDS
 from model.settings import Settings, settings_to_dict
+from training.encoding.encoded_catalog import EncodedCatalog
+from training.encoding.parsed_catalog import ParsedCatalog, parse_catalog
 from training.ensemble.assembly import AssembledModel, assemble
+from training.ensemble.calibration_rows import CalibrationSource, HeldOutRows
+from training.ensemble.out_of_fold import FoldAnswers, answers_key
+from training.ensemble.trained_model import TrainedModel, fit_beside
 from training.network.batches import CatalogBatches
 from training.network.fit import fit
 from training.network.optimization import head_loss_weights, over_logits
 from training.network.train_state import TrainState
 from training.preparation import Catalogs, Preparation, Prepared
 from training.report.model_card import model_card
+from training.splitting.folds import row_weights
+from training.splitting.split import Split, split_one, split_two, too_few_to_promise
 
 _log = logging.getLogger("aisle.train")
 
@@ -32,14 +42,17 @@ class TrainJob:
     """Inputs of a training, and the place of its result.
 
     Args:
+        catalog: one labelled file, which is split; or None.
+        train, val: in its place a training and a validation file.
         columns: our column name to the files' heading.
         taxonomy: the shop's tree, or None for what the labels span.
-        work_dir: state, rejects and TensorBoard logs.
+        work_dir: state, split, rejects and TensorBoard logs.
         cache_dir: tokenizers, encoded catalogs, picture features; shared by all runs.
     """
 
-    train: Path
-    val: Path
+    catalog: Path | None
+    train: Path | None
+    val: Path | None
     bundle: Path
     columns: dict[str, str]
     taxonomy: Path | None
@@ -47,33 +60,49 @@ class TrainJob:
     cache_dir: Path
     resume: bool
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files to read.
+
+        Raises:
+            SettingsError: neither one file nor two are named.
+        """
+        if self.catalog is not None and self.train is None and self.val is None:
+            return (self.catalog,)
+        if self.catalog is None and self.train is not None and self.val is not None:
+            return self.train, self.val
+        given = [f"--{name}" for name in ("catalog", "train", "val") if getattr(self, name) is not None]
+        raise SettingsError(
+            f"expected --catalog FILE, or --train FILE and --val FILE, found {' '.join(given) or 'none of them'}"
+        )
+
 
 def train(job: TrainJob, settings: Settings) -> dict:
     """Train, calibrate, export and write the bundle.
 
     Returns:
-        the validation metrics stored in it.
+        the metrics stored in it, of rows that the model did not learn from.
     Raises:
         AisleError: see `model/errors.py`; finished work is kept.
     """
     check_bundle_target(job.bundle)
-    next(read_catalog(job.val, job.columns, chunk_rows=1), None)  # a file that cannot be read ends it before the work
+    for path in job.paths:  # a file that cannot be read ends it before the work
+        next(read_catalog(path, job.columns, chunk_rows=1), None)
     job.work_dir.mkdir(parents=True, exist_ok=True)
-    preparation = Preparation(
-        Catalogs(job.train, job.val, job.columns, job.taxonomy), work_dir=job.work_dir, cache_dir=job.cache_dir
-    )
-    tree, fields = preparation.labels.taxonomy, ", ".join(preparation.catalog_fields)
-    num_rows = preparation.train.statistics.num_rows, preparation.val.statistics.num_rows
-    _log.info("%d rows to train on, %d to validate on", *num_rows)
-    _log.info("fields: %s; %d categories in %d levels", fields, tree.num_leaves, tree.depth)
-    prepared = preparation.prepare(settings)
-    trained, classifier, batches = build_network(prepared, settings)
-    state = TrainState(job.work_dir / "state", run_key(settings, prepared))
-    logs = keras.callbacks.TensorBoard(job.work_dir / "tensorboard", write_graph=False)
-    loss_weights = head_loss_weights(prepared.shape.heads, settings)
-    progress = fit(trained, loss_weights, batches, settings.training, state, job.resume, [logs])
-    assembled = assemble(trained, classifier, prepared, batches[1], settings)
-    contents = _contents(assembled, prepared, settings, progress.history)
+    parsed = [parse_catalog(path, job.columns, job.cache_dir) for path in job.paths]
+    labels = find_labels(parsed[0].statistics, job.taxonomy)
+    fields = parsed[0].statistics.frequent_fields()
+    names, tree = ", ".join(fields), labels.taxonomy
+    _log.info("fields: %s; %d categories in %d levels", names, tree.num_leaves, tree.depth)
+    split = _split(job, parsed, labels, fields, settings)
+    source = None if split.folds is None else _out_of_fold(job, split, labels, fields, settings)
+    catalogs = Catalogs(split.train, split.val, labels, fields)
+    prepared = Preparation(catalogs, job.work_dir, job.cache_dir).prepare(settings)
+    model, history = train_model(prepared, settings, job.work_dir, job.resume)
+    if source is None:
+        source = _held_out(model, prepared, split, settings.training.seed)
+    assembled = assemble(model, source, tree, settings)
+    contents = _contents(assembled, prepared, settings, history, split)
     write_bundle(
         job.bundle,
         contents,
@@ -83,28 +112,40 @@ def train(job: TrainJob, settings: Settings) -> dict:
     return contents.metrics
 
 
-def _write_model(folder: Path, assembled: AssembledModel, prepared: Prepared) -> None:
-    if assembled.neighbors is not None:
-        assembled.neighbors.save(folder / FILES.neighbors)
-    write_programs(folder, assembled.classifier, prepared.image_encoder)
+def train_model(
+    prepared: Prepared, settings: Settings, work_dir: Path, resume: bool
+) -> tuple[TrainedModel, list[dict[str, float]]]:
+    """Train the network, and fit the linear SVM and the neighbours beside it.
+
+    Args:
+        work_dir: state and TensorBoard logs.
+    Returns:
+        the model, and the figures of each epoch.
+    """
+    trained, classifier, batches = build_network(prepared, settings)
+    state = TrainState(work_dir / "state", run_key(settings, prepared))
+    logs = keras.callbacks.TensorBoard(work_dir / "tensorboard", write_graph=False)
+    loss_weights = head_loss_weights(prepared.shape.heads, settings)
+    progress = fit(trained, loss_weights, batches, settings.training, state, resume, [logs])
+    return fit_beside(trained, classifier, prepared, settings), progress.history
 
 
 def build_network(
     prepared: Prepared, settings: Settings
-) -> tuple[keras.Model, keras.Model, tuple[CatalogBatches, CatalogBatches]]:
+) -> tuple[keras.Model, keras.Model, tuple[CatalogBatches, CatalogBatches | None]]:
     """The model to train, the classifier inside it, and the batches for training and validation."""
     shape, training = prepared.shape, settings.training
     classifier = build_classifier(shape, settings.model, settings.fields, prepared.tokenizer, training.seed)
     batches = (
         CatalogBatches(prepared.train, shape, training.batch_size, shuffle_seed=training.seed),
-        CatalogBatches(prepared.val, shape, training.batch_size),
+        None if prepared.val is None else CatalogBatches(prepared.val, shape, training.batch_size),
     )
     return over_logits(classifier), classifier, batches
 
 
 def run_key(settings: Settings, prepared: Prepared) -> str:
     """Digest of all that a resumed run must share with the interrupted one."""
-    digests = [prepared.train.digest, prepared.val.digest]
+    digests = [prepared.train.digest, None if prepared.val is None else prepared.val.digest]
     values = settings_to_dict(settings)
     # These shape what comes after the network.
     del values["linear"], values["neighbors"]
@@ -113,10 +154,69 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def _split(
+    job: TrainJob, parsed: list[ParsedCatalog], labels: LabelSpace, fields: tuple[str, ...], settings: Settings
+) -> Split:
+    """What to train on and what calibrates; says so, and warns where the latter is too little."""
+    if len(parsed) == 1:
+        split = split_one(parsed[0], labels, fields, settings, job.work_dir, job.cache_dir)
+    else:
+        split = split_two(parsed[0], parsed[1], labels, fields, settings, job.cache_dir)
+    num_rows = split.train.statistics.num_rows
+    if split.val is not None:
+        _log.info("%d rows to train on, %d to calibrate with", num_rows, split.val.statistics.num_rows)
+    else:
+        _log.info("%d rows to train on; they calibrate, too, in %d folds", num_rows, settings.training.num_folds)
+    if warning := too_few_to_promise(row_weights(split.groups).sum(), settings.training):
+        _log.warning("%s", warning)
+    return split
+
+
+def _out_of_fold(
+    job: TrainJob, split: Split, labels: LabelSpace, fields: tuple[str, ...], settings: Settings
+) -> CalibrationSource:
+    """Train once for each fold, on the rows of the others."""
+    folds = split.folds
+    assert folds is not None
+    values = settings_to_dict(settings)
+    del values["training"]["precision_target"], values["training"]["precision_confidence"]
+    key = answers_key([values, split.train.digest, labels.taxonomy.checksum, FIELDS, keras.backend.backend()])
+
+    def train_fold(fold: int, folder: Path) -> tuple[TrainedModel, EncodedCatalog]:
+        # Its rows are prepared, but not looked at before the last epoch is over.
+        catalogs = Catalogs(split.train.select(folds != fold), None, labels, fields)
+        preparation = Preparation(catalogs, folder, job.cache_dir)
+        prepared = preparation.prepare(settings)
+        model, _ = train_model(prepared, settings, folder, job.resume)
+        return model, preparation.encode(split.train.select(folds == fold), prepared)
+
+    answers = FoldAnswers(
+        job.work_dir / "folds", key, int(folds.max()) + 1, row_weights(split.groups), settings.training.seed
+    )
+    return answers.answer(train_fold, job.resume)
+
+
+def _held_out(model: TrainedModel, prepared: Prepared, split: Split, seed: int) -> CalibrationSource:
+    assert prepared.val is not None
+    weights = row_weights(split.groups[np.asarray(prepared.val.arrays["rows"])])
+    return HeldOutRows(model, prepared.val, weights, seed)
+
+
+def _write_model(folder: Path, assembled: AssembledModel, prepared: Prepared) -> None:
+    if assembled.neighbors is not None:
+        assembled.neighbors.save(folder / FILES.neighbors)
+    write_programs(folder, assembled.classifier, prepared.image_encoder)
+
+
 def _contents(
-    assembled: AssembledModel, prepared: Prepared, settings: Settings, history: list[dict[str, float]]
+    assembled: AssembledModel,
+    prepared: Prepared,
+    settings: Settings,
+    history: list[dict[str, float]],
+    split: Split,
 ) -> BundleContents:
-    shape, metrics = prepared.shape, {**assembled.metrics, "rejects": prepared.val.num_rejects}
+    shape, calibrated = prepared.shape, prepared.val or prepared.train
+    metrics = {**assembled.metrics, "rejects": calibrated.num_rejects}
     contents = BundleContents(
         settings,
         prepared.labels.taxonomy,
@@ -128,4 +228,5 @@ def _contents(
         history,
         "",
     )
-    return dataclasses.replace(contents, model_card=model_card(contents, len(prepared.train), len(prepared.val)))
+    card = model_card(contents, len(prepared.train), is_out_of_fold=split.folds is not None)
+    return dataclasses.replace(contents, model_card=card)

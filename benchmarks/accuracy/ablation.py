@@ -229,9 +229,11 @@ class Trainings:
         prepare_keras(settings.training)
         from training.ensemble.linear_svm import fit_linear_head, linear_scores, ngram_field_weights
         from training.ensemble.neighbor_index import index_neighbors, neighbor_logits
-        from training.preparation import Catalogs, Preparation
+        from training.preparation import Preparation, read_catalogs
 
-        prepared = Preparation(Catalogs(self._train, self._val, {}, None), self._work, self._cache).prepare(settings)
+        prepared = Preparation(
+            read_catalogs(self._train, self._val, {}, None, self._cache), self._work, self._cache
+        ).prepare(settings)
         buckets, fields = prepared.tokenizer.settings.hash_buckets, prepared.shape.fields
         measured = prepared.val if self._measured_on == self._val else self._measured(prepared, settings)
         networks = self._network_logits(prepared, measured, settings, without_convolutions)

@@ -12,7 +12,7 @@ from model.machine.cores import usable_cores
 from model.machine.throttle import Throttle
 
 #: Format of the bundles that this program writes and reads; raised with every change of their files' meaning.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def verify_bundle(path: Path, throttle: Throttle | None = None) -> None:

@@ -245,10 +245,9 @@ def _attainable(thresholds: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 @lru_cache(maxsize=64)
 def _is_proven(taxonomy: Taxonomy, unproven: tuple[str, ...], depth: int) -> np.ndarray:
-    """(number of nodes at that depth,) bool: whether validation rows can have had the node."""
-    leaves = ~np.isin(taxonomy.leaves, unproven)
-    nodes = np.zeros(len(taxonomy.levels[depth - 1]), bool)
-    nodes[taxonomy.leaf_to_node[depth - 1][leaves]] = True
+    """(number of nodes at that depth,) bool: whether the thresholds were measured with all that a node holds."""
+    nodes = np.ones(len(taxonomy.levels[depth - 1]), bool)
+    nodes[taxonomy.leaf_to_node[depth - 1][np.isin(taxonomy.leaves, unproven)]] = False
     return nodes
 
 

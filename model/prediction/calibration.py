@@ -1,4 +1,4 @@
-"""Parameters fitted on the validation catalog: the joint formula, and the thresholds of the precision contract."""
+"""Parameters fitted on rows that the model did not learn from: the joint formula and the contract's thresholds."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ class Calibration:
         head_temperatures: divisor of each single head's logits before the softmax (Guo et al. 2017).
         precision_target, precision_confidence: the promise behind `thresholds`.
         thresholds: per depth 1..D the least node probability that is accepted; above 1 means never.
-        coverages: per depth the share of validation rows accepted there.
+        coverages: per depth the share of calibration rows handed out there, their deepest accepted node.
         subset_thresholds: the same as `thresholds` for products that have certain fields only, by the names of these
             fields with blanks between; such a product has to reach both.
-        unproven: leaves that were added later; no validation row had them, so neither they nor nodes with no other
-            leaf are accepted.
+        unproven: leaves that were added later; the thresholds were fitted without them, so neither they nor nodes
+            above them are accepted.
     """
 
     formula: JointFormula = field(default_factory=JointFormula)

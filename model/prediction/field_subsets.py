@@ -1,12 +1,12 @@
 """Sets of given fields: their numbers, and values that differ from set to set."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from model.prediction.calibration import Calibration
-from model.prediction.formula import JointFormula
+from model.prediction.formula import JointFormula, RowScales
 
 
 def subset_code(given: Sequence[str], fields: Sequence[str]) -> int:
@@ -29,23 +29,22 @@ def proper_subsets(fields: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield from combinations(fields, count)
 
 
-class SubsetTemperatures:
-    """Temperature of the joint formula for each set of given fields.
+class SubsetScales:
+    """Temperature and prior mass of the joint formula for each set of given fields.
 
     Args:
-        formula: whose `subset_temperatures` are named with these fields.
+        formula: whose `subset_temperatures` and `subset_prior_masses` are named with these fields.
         fields: of the model, in its order.
     """
 
     def __init__(self, formula: JointFormula, fields: Sequence[str]):
-        #: (2 ** F, 1) float32 by `subset_code`.
-        self._by_code = np.full((2 ** len(fields), 1), formula.temperature, np.float32)
-        for names, temperature in formula.subset_temperatures.items():
-            self._by_code[subset_code(names.split(), fields)] = temperature
+        self._temperatures = _by_code(formula.temperature, formula.subset_temperatures, fields)
+        self._prior_masses = _by_code(formula.prior_mass, formula.subset_prior_masses, fields)
 
-    def of_rows(self, presence: np.ndarray) -> np.ndarray:
-        """(N, 1) float32 from (N, F) flags of the model's fields."""
-        return np.asarray(self._by_code[subset_codes(presence)])
+    def of_rows(self, presence: np.ndarray) -> RowScales:
+        """The scales of N rows from (N, F) flags of the model's fields."""
+        codes = subset_codes(presence)
+        return RowScales(self._temperatures[codes], self._prior_masses[codes])
 
 
 class SubsetThresholds:
@@ -70,3 +69,11 @@ class SubsetThresholds:
             presence: (N, F) flags of the model's fields.
         """
         return np.asarray(self._by_code[subset_codes(presence)])
+
+
+def _by_code(default: float, by_names: Mapping[str, float], fields: Sequence[str]) -> np.ndarray:
+    """(2 ** F, 1) float32 by `subset_code`."""
+    values = np.full((2 ** len(fields), 1), default, np.float32)
+    for names, value in by_names.items():
+        values[subset_code(names.split(), fields)] = value
+    return values

@@ -1,10 +1,13 @@
 """The joint answer: one formula that training, evaluation and serving compute.
 
-    z = (network + penalty) / temperature[given fields] + neighbor_weight * neighbors        p = softmax(z)
+    z = (network + penalty) / temperature[given fields] + neighbor_weight * neighbors
+    p = (1 - prior_mass[given fields]) * softmax(z) + prior_mass[given fields] / K
     penalty = weight * min(score - cap, slope * (score - cap))                               score of the linear SVM
 
 A sum of logits is a product of experts (Hinton 2002). The penalty lets a support vector machine rule classes out: far
-above its margin a score means little, so it counts up to `cap` in full and above it `slope` times.
+above its margin a score means little, so it counts up to `cap` in full and above it `slope` times. The prior mass keeps
+the answer from being surer than the rows behind it: n rows, all of them right, support (n + 1) / (n + 2) (Laplace's
+rule of succession), so that a mass of 1 / (n + 2) goes to all K leaves in equal parts.
 """
 
 from collections.abc import Mapping
@@ -55,6 +58,19 @@ class LinearPenalty:
         return penalty
 
 
+@dataclass(frozen=True, eq=False)
+class RowScales:
+    """Temperature and prior mass of each of N rows, (N, 1) float32 each, or (1, 1) where they are the same for all."""
+
+    temperatures: np.ndarray
+    prior_masses: np.ndarray
+
+    @classmethod
+    def same(cls, temperature: float, prior_mass: float) -> "RowScales":
+        """One temperature and one mass for all rows."""
+        return cls(np.full((1, 1), temperature, np.float32), np.full((1, 1), prior_mass, np.float32))
+
+
 @dataclass(frozen=True)
 class JointFormula:
     """Parameters of the joint answer, fitted on the validation catalog; see the module.
@@ -63,14 +79,17 @@ class JointFormula:
         penalty: of the linear SVM; None without one.
         neighbor_weight: factor of the neighbours' scores; 0 without them.
         temperature: of network and penalty together (Guo et al. 2017).
-        subset_temperatures: the same for products that have certain fields only, by the names of these fields with
-            blanks between; `temperature` holds for all other sets.
+        prior_mass: probability spread over all leaves, 0 to below 1.
+        subset_temperatures, subset_prior_masses: the same for products that have certain fields only, by the names of
+            these fields with blanks between; `temperature` and `prior_mass` hold for all other sets.
     """
 
     penalty: LinearPenalty | None = None
     neighbor_weight: float = 0.0
     temperature: float = 1.0
+    prior_mass: float = 0.0
     subset_temperatures: Mapping[str, float] = field(default_factory=dict)
+    subset_prior_masses: Mapping[str, float] = field(default_factory=dict)
 
     def evidence(self, heads: HeadLogits) -> np.ndarray:
         """Network and penalty, a new (N, K) float32 array: the sum that the temperature divides."""
@@ -80,18 +99,35 @@ class JointFormula:
         total += heads.network
         return total
 
-    def logits(self, heads: HeadLogits, temperatures: float | np.ndarray | None = None) -> np.ndarray:
+    def logits(self, heads: HeadLogits, scales: RowScales | None = None) -> np.ndarray:
         """Calibrated joint logits, (N, K) float32; their softmax is the probability.
 
         Args:
-            temperatures: (N, 1) float32 of each row, or one for all; None takes `temperature` for all.
+            scales: of each row; None takes `temperature` and `prior_mass` for all.
         """
+        scales = scales or RowScales.same(self.temperature, self.prior_mass)
         total = self.evidence(heads)
-        total /= np.float32(self.temperature if temperatures is None else temperatures)
+        total /= scales.temperatures
         if self.neighbor_weight and heads.neighbors is not None:
             total += np.float32(self.neighbor_weight) * heads.neighbors
-        return total
+        return _with_prior(total, scales.prior_masses)
 
     def recalibrated(self, factor: float) -> "JointFormula":
         """The formula whose logits are those of this one divided by `factor`, sets of fields aside."""
         return replace(self, temperature=self.temperature * factor, neighbor_weight=self.neighbor_weight / factor)
+
+
+def prior_mass(num_rows: float) -> float:
+    """The probability that `num_rows` rows, all of them right, leave to the other answers; Laplace's rule."""
+    return 1 / (num_rows + 2)
+
+
+def _with_prior(logits: np.ndarray, masses: np.ndarray) -> np.ndarray:
+    """Logits of a mixture of the softmax and an equal probability for all, (N, K) float32; changes `logits`."""
+    if not np.any(masses):
+        return logits
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    equal = masses / (1 - masses) / np.float32(logits.shape[1])
+    logits += logits.sum(axis=1, keepdims=True) * equal
+    return np.log(logits, out=logits)

@@ -32,14 +32,16 @@ _log = logging.getLogger("aisle.train")
 
 @dataclass(frozen=True)
 class TrainCommand:
-    """Train a bundle from a labelled catalog."""
+    """Train a bundle from a labelled catalog: one file, or one to train on and one to calibrate with."""
 
-    train: Path
-    """Training catalog: .csv, .tsv, .jsonl or .parquet."""
-    val: Path
-    """Validation catalog, for early stopping and calibration."""
     bundle: Path
     """Folder to write to; an existing bundle is replaced."""
+    catalog: Path | None = None
+    """Labelled catalog: .csv, .tsv, .jsonl or .parquet; split by near-duplicates and categories."""
+    train: Path | None = None
+    """In its place a training catalog, with --val."""
+    val: Path | None = None
+    """Catalog for early stopping and calibration, without what --train has."""
     config: Path | None = None
     """TOML file with settings, in place of the defaults for the size of the catalog; flags override it."""
     columns: str = ""
@@ -47,7 +49,7 @@ class TrainCommand:
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     work_dir: Path | None = None
-    """State for --resume, rejects and TensorBoard logs; by default BUNDLE.train beside the bundle."""
+    """State for --resume, split, rejects and TensorBoard logs; by default BUNDLE.train beside the bundle."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Encoded catalogs and picture features, shared by all runs."""
     resume: bool = False
@@ -185,7 +187,8 @@ def _settings_by_size(arguments: Sequence[str]) -> Settings:
     try:
         columns = parse_columns(_value_of("--columns", arguments))
         cache_dir = Path(_value_of("--cache-dir", arguments) or default_cache_dir())
-        size = catalog_size(parse_catalog(Path(_value_of("--train", arguments)), columns, cache_dir).statistics)
+        path = _value_of("--catalog", arguments) or _value_of("--train", arguments)
+        size = catalog_size(parse_catalog(Path(path), columns, cache_dir).statistics)
     except (AisleError, OSError):  # reported when the command reads the catalog itself
         return Settings()
     settings = default_settings(size, _value_of("--backbone", arguments) or ImageSettings().backbone)
@@ -207,10 +210,12 @@ def _train(command: TrainCommand) -> None:
     from model.network.keras_backend import prepare_keras
 
     prepare_keras(command.settings.training)
+    from training.report.contract_text import contract_lines
     from training.train import TrainJob, train
 
     work_dir = command.work_dir or command.bundle.with_name(f"{command.bundle.name}.train")
     job = TrainJob(
+        command.catalog,
         command.train,
         command.val,
         command.bundle,
@@ -221,7 +226,10 @@ def _train(command: TrainCommand) -> None:
         command.resume,
     )
     metrics = train(job, command.settings)
-    print(f"validation accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; bundle in {command.bundle}")
+    print(f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products that the model did not learn")
+    for line in contract_lines(metrics["contract"]):
+        print(line)
+    print(f"bundle in {command.bundle}")
 
 
 def _predict(command: PredictCommand) -> None:

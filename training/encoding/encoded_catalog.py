@@ -29,7 +29,10 @@ from training.encoding.picture_encoding import PictureEncoder
 from training.encoding.text_encoding import Texts, encode_texts
 
 #: Part of the cache key; raise it when the arrays change their names or meaning.
-ENCODING_VERSION = 2
+ENCODING_VERSION = 3
+
+#: Position in its chunk, row and class.
+_LabelledRow = tuple[int, CatalogRow, int]
 
 _log = logging.getLogger("aisle.encode")
 _PICTURE_CHUNK_ROWS = 512
@@ -43,8 +46,8 @@ class EncodedCatalog:
     """Rows of one catalog, ready for training.
 
     Args:
-        arrays: the text inputs of `model/features.py`, "presence" (N, len(FIELDS)) float32, "labels" (N,) int32, and
-            with pictures "image_feature_rows" (N,) int64.
+        arrays: the text inputs of `model/features.py`, "presence" (N, len(FIELDS)) float32, "labels" (N,) int32,
+            "rows" (N,) int64 of the parsed catalog, and with pictures "image_feature_rows" (N,) int64.
         image_features: (M, F) that `image_feature_rows` points into, -1 for none.
         num_rejects: rows left out.
         digest: hexadecimal, equal for equal rows encoded in the same way.
@@ -129,55 +132,58 @@ class CatalogEncoder:
     def _chunks(
         self, catalog: ParsedCatalog, rejects: Rejects, chunk_rows: int
     ) -> Iterator[tuple[Texts, dict[str, np.ndarray]]]:
-        limits = PictureSourceSettings(max_image_bytes=self.image.max_image_bytes)
         text_fields = [field for field in self.fields if field in TEXT_FIELDS]
-        source = PictureSource(catalog.path.parent, self.cache_dir / "pictures", limits)
-        with source:
-            for rows in catalog.rows(chunk_rows, rejects):
-                kept, labels = self._labelled(catalog.path, rows, rejects)
-                kept, labels, arrays = self._with_pictures(catalog.path, kept, labels, rejects, source)
-                if kept:
-                    arrays["labels"] = np.array(labels, np.int32)
-                    arrays["presence"] = presence_flags(kept)
-                    yield {field: [row.text(field) for row in kept] for field in text_fields}, arrays
+        start = 0
+        for file in catalog.files:
+            with self._picture_source(file.path.parent) as source:
+                for rows in file.rows(chunk_rows, rejects):
+                    kept = self._labelled(file.path, rows, rejects)
+                    kept, arrays = self._with_pictures(file.path, kept, rejects, source)
+                    if kept:
+                        chosen = [row for _, row, _ in kept]
+                        arrays["labels"] = np.array([label for _, _, label in kept], np.int32)
+                        arrays["rows"] = np.array([start + position for position, _, _ in kept], np.int64)
+                        arrays["presence"] = presence_flags(chosen)
+                        yield {field: [row.text(field) for row in chosen] for field in text_fields}, arrays
+                    start += len(rows)
 
-    def _labelled(self, catalog: Path, rows: list[CatalogRow], rejects: Rejects) -> tuple[list[CatalogRow], list[int]]:
-        kept, labels = [], []
-        for row in rows:
+    def _picture_source(self, root: Path) -> PictureSource:
+        limits = PictureSourceSettings(max_image_bytes=self.image.max_image_bytes)
+        return PictureSource(root, self.cache_dir / "pictures", limits)
+
+    def _labelled(self, catalog: Path, rows: list[CatalogRow], rejects: Rejects) -> list[_LabelledRow]:
+        kept = []
+        for position, row in enumerate(rows):
             label = self.label_space.class_of(row)
             if isinstance(label, str):
                 rejects.add(catalog, row.line, row.product_id, label)
             else:
-                kept.append(row)
-                labels.append(label)
-        return kept, labels
+                kept.append((position, row, label))
+        return kept
 
     def _with_pictures(
-        self,
-        catalog: Path,
-        rows: list[CatalogRow],
-        labels: list[int],
-        rejects: Rejects,
-        source: PictureSource,
-    ) -> tuple[list[CatalogRow], list[int], dict[str, np.ndarray]]:
+        self, catalog: Path, rows: list[_LabelledRow], rejects: Rejects, source: PictureSource
+    ) -> tuple[list[_LabelledRow], dict[str, np.ndarray]]:
         """Drop rows whose picture is unreadable; give the others their feature keys."""
         if not self.pictures:
-            return rows, labels, {}
-        with_image = [i for i, row in enumerate(rows) if row.image]
-        encoded = source.read_many([rows[i].image for i in with_image])
+            return rows, {}
+        images = [row.image for _, row, _ in rows]
+        with_image = [i for i, image in enumerate(images) if image]
+        encoded = source.read_many([images[i] for i in with_image])
         values = dict(zip(with_image, self.pictures.embed(encoded), strict=True))
         bad = {i for i, value in values.items() if isinstance(value, PictureError)}
         for i in sorted(bad):
-            rejects.add(catalog, rows[i].line, rows[i].product_id, picture_fault(rows[i].image, values[i]))
+            row = rows[i][1]
+            rejects.add(catalog, row.line, row.product_id, picture_fault(row.image, values[i]))
         good = [i for i in range(len(rows)) if i not in bad]
         keys = np.array([values.get(i, _NO_PICTURE) for i in good], np.uint64)
-        return [rows[i] for i in good], [labels[i] for i in good], {"image_keys": keys}
+        return [rows[i] for i in good], {"image_keys": keys}
 
     def _key(self, catalog: ParsedCatalog) -> str:
         parts = {
             "version": ENCODING_VERSION,
             "catalog": catalog.digest,
-            "folder": str(catalog.path.parent.resolve()),
+            "folders": [str(file.path.parent.resolve()) for file in catalog.files],
             "fields": self.fields,
             "tokenizer": self.tokenizer.digest if set(self.fields) & set(TEXT_FIELDS) else "",
             "taxonomy": self.label_space.taxonomy.checksum,

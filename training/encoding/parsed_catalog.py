@@ -4,11 +4,12 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, compress
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pyarrow
 from pyarrow import ipc
 from tqdm import tqdm
@@ -31,31 +32,37 @@ _LAST_TEXT = 2 + len(TEXT_FIELDS)
 _NO_REJECT = (0, None)
 
 
-@dataclasses.dataclass(frozen=True)
-class ParsedCatalog:
-    """Good rows of one catalog as read from the cache.
+@dataclasses.dataclass(frozen=True, eq=False)
+class ParsedFile:
+    """Good rows of one file in the cache, all or some.
 
     Args:
-        path: the catalog file.
-        digest: hexadecimal, equal for equal files read under equal headings.
         folder: its place in the cache.
+        chosen: (N,) bool over all its good rows; None is all of them.
+        has_rejects: whether its rejected rows are passed on.
     """
 
     path: Path
-    digest: str
-    statistics: CatalogStatistics
     folder: Path
+    chosen: np.ndarray | None = None
+    has_rejects: bool = True
 
     def rows(self, chunk_rows: int = 8192, rejects: RejectSink | None = None) -> Iterator[list[CatalogRow]]:
-        """Stream the rows in file order.
-
-        Args:
-            chunk_rows: rows at a time, 1 or more.
-            rejects: receives every row of the file that is left out.
-        """
+        """Stream the rows in file order; see `ParsedCatalog.rows`."""
         with pyarrow.memory_map(str(self.folder / _ROWS)) as file:
             chunks = _in_chunks(ipc.open_file(file), chunk_rows)
-            yield from chunks if rejects is None else self._with_rejects(chunks, rejects)
+            if rejects is not None and self.has_rejects:
+                chunks = self._with_rejects(chunks, rejects)
+            yield from chunks if self.chosen is None else self._chosen(chunks, self.chosen)
+
+    @staticmethod
+    def _chosen(chunks: Iterator[list[CatalogRow]], chosen: np.ndarray) -> Iterator[list[CatalogRow]]:
+        start = 0
+        for chunk in chunks:
+            kept = list(compress(chunk, chosen[start : start + len(chunk)]))
+            start += len(chunk)
+            if kept:
+                yield kept
 
     def _with_rejects(self, chunks: Iterator[list[CatalogRow]], rejects: RejectSink) -> Iterator[list[CatalogRow]]:
         """Pass chunks on, before each the rejects of the file up to its end."""
@@ -77,6 +84,59 @@ class ParsedCatalog:
                 yield num_rows_before, (line, product_id, reason)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class ParsedCatalog:
+    """Good rows of a catalog as read from the cache: of one file, of some of its rows, or of several files.
+
+    Args:
+        path: the catalog file, of several the first.
+        digest: hexadecimal, equal for equal rows.
+    """
+
+    path: Path
+    digest: str
+    statistics: CatalogStatistics
+    files: tuple[ParsedFile, ...]
+
+    def rows(self, chunk_rows: int = 8192, rejects: RejectSink | None = None) -> Iterator[list[CatalogRow]]:
+        """Stream the rows in order.
+
+        Args:
+            chunk_rows: rows at a time, 1 or more.
+            rejects: receives every row of the files that could not be read.
+        """
+        for file in self.files:
+            yield from file.rows(chunk_rows, rejects)
+
+    def select(self, chosen: np.ndarray, has_rejects: bool = False) -> "ParsedCatalog":
+        """Some of the rows.
+
+        Args:
+            chosen: (N,) bool over the rows.
+            has_rejects: whether the files' rejected rows go with them.
+        """
+        files, start = [], 0
+        for file in self.files:
+            within = np.ones(self._num_rows(file), bool) if file.chosen is None else file.chosen.copy()
+            positions = np.flatnonzero(within)
+            within[positions] = chosen[start : start + len(positions)]
+            start += len(positions)
+            files.append(dataclasses.replace(file, chosen=within, has_rejects=file.has_rejects and has_rejects))
+        digest = hashlib.sha256(self.digest.encode() + np.packbits(chosen).tobytes()).hexdigest()[:24]
+        return ParsedCatalog(self.path, digest, _counted(self.path, files), tuple(files))
+
+    def joined(self, other: "ParsedCatalog") -> "ParsedCatalog":
+        """The rows of this catalog, then those of another."""
+        files = (*self.files, *other.files)
+        digest = hashlib.sha256(f"{self.digest} {other.digest}".encode()).hexdigest()[:24]
+        return ParsedCatalog(self.path, digest, _counted(self.path, files), files)
+
+    @staticmethod
+    def _num_rows(file: ParsedFile) -> int:
+        statistics = json.loads((file.folder / _STATISTICS).read_text(encoding="utf-8"))
+        return int(statistics["num_rows"])
+
+
 def parse_catalog(path: Path, columns: Mapping[str, str], cache_dir: Path) -> ParsedCatalog:
     """Parse a catalog into the cache, or open what an earlier run left.
 
@@ -93,7 +153,15 @@ def parse_catalog(path: Path, columns: Mapping[str, str], cache_dir: Path) -> Pa
         if not folder.exists():
             _parse(path, columns, folder)
     values = json.loads((folder / _STATISTICS).read_text(encoding="utf-8"))
-    return ParsedCatalog(path, key, CatalogStatistics(path, **values), folder)
+    return ParsedCatalog(path, key, CatalogStatistics(path, **values), (ParsedFile(path, folder),))
+
+
+def _counted(path: Path, files: Iterable[ParsedFile]) -> CatalogStatistics:
+    counter = StatisticsCounter(path)
+    for file in files:
+        for rows in file.rows():
+            counter.add(rows)
+    return counter.statistics()
 
 
 def _parse(path: Path, columns: Mapping[str, str], folder: Path) -> None:

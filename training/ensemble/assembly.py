@@ -6,39 +6,38 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
-from model.network.classifier import field_positions
-from model.network.linear_head import LinearHead, served_classifier
+from model.network.linear_head import served_classifier
 from model.prediction.answers import answer, softmax
 from model.prediction.calibration import Calibration
-from model.prediction.field_subsets import SubsetTemperatures, SubsetThresholds
-from model.prediction.formula import HeadLogits, JointFormula
+from model.prediction.field_subsets import SubsetScales, SubsetThresholds
+from model.prediction.formula import HeadLogits, JointFormula, RowScales, prior_mass
 from model.prediction.neighbors import NeighborIndex
+from model.product import head_rows
 from model.settings import Settings
-from training.ensemble.calibration import depth_outcomes, depth_thresholds, fit_head_temperatures, fit_temperature
-from training.ensemble.formula_fitting import cross_fitted_logits, fit_formula, neighbors_help
-from training.ensemble.hidden_fields import HiddenFields
-from training.ensemble.linear_svm import fit_linear_head, linear_scores, ngram_field_weights
-from training.ensemble.neighbor_index import index_neighbors, neighbor_logits
+from model.taxonomy import Taxonomy
+from training.ensemble.calibration import fit_head_temperatures, fit_temperature
+from training.ensemble.calibration_rows import CalibrationRows, CalibrationSource
+from training.ensemble.formula_fitting import cross_fitted_logits, fit_formula, neighbors_help, random_folds
+from training.ensemble.precision_contract import DepthOutcomes, cross_fitted_thresholds, fit_thresholds
 from training.ensemble.subset_calibration import calibrate_subsets
+from training.ensemble.trained_model import TrainedModel
 from training.metrics.classification import evaluation_metrics
 from training.metrics.confidence import expected_calibration_error
 from training.metrics.outcomes import Outcomes
-from training.network.batches import CatalogBatches
-from training.preparation import Prepared
 
 _log = logging.getLogger("aisle.ensemble")
 
 
 @dataclass(frozen=True)
 class AssembledModel:
-    """All that a bundle serves, and its figures on the validation catalog.
+    """All that a bundle serves, and its figures.
 
     Args:
         classifier: the served program, see `served_classifier`.
         neighbors: index of training products, or None.
         heads: names of all heads, "joint" last.
-        metrics: as of `evaluation_metrics`, and "cross_fitted_calibration_error": of probabilities that were calibrated
-            on other rows than they are measured on.
+        metrics: as of `evaluation_metrics`, of rows that the model did not learn from; those of the joint answer are
+            cross-fitted: formula and thresholds come from other rows than they are measured on.
     """
 
     classifier: keras.Model
@@ -48,112 +47,117 @@ class AssembledModel:
     metrics: dict
 
 
-def assemble(
-    trained: keras.Model, network: keras.Model, prepared: Prepared, val: CatalogBatches, settings: Settings
-) -> AssembledModel:
-    """Fit the linear SVM, the neighbours and the formula beside a trained network, calibrate and measure.
+def assemble(model: TrainedModel, source: CalibrationSource, taxonomy: Taxonomy, settings: Settings) -> AssembledModel:
+    """Fit the formula and the thresholds, and measure.
 
     Args:
-        trained: from the batches' inputs to head logits.
-        network: the program inside it, as `build_classifier` made it.
+        source: rows that the model did not learn from, or that models like it did not.
     """
-    seed, labels = settings.training.seed, np.asarray(val.catalog.arrays["labels"])
-    logits = {name.removesuffix("_logits"): values for name, values in trained.predict(val, verbose=0).items()}
-    linear = _fitted_linear_head(prepared, settings)
-    heads = HeadLogits(logits.pop("joint"), None if linear is None else linear_scores(linear, val.catalog))
-    neighbors, heads = _with_neighbors(heads, labels, prepared, val, settings)
-    formula = _fitted_formula(heads, labels, seed)
-    beside = {"linear": heads.linear, "neighbors": heads.neighbors}
-    logits |= {name: values for name, values in beside.items() if values is not None}
+    seed, rows = settings.training.seed, source.rows
+    heads = _chosen_heads(rows, settings)
+    formula = _fitted_formula(heads, rows, seed)
+    single = _single_heads(rows, heads)
     calibration = Calibration(
         formula,
-        fit_head_temperatures(logits, labels, _head_weights(logits, val)),
+        fit_head_temperatures(single, rows.labels, _head_weights(single, rows, source.fields)),
         settings.training.precision_target,
         settings.training.precision_confidence,
     )
-    hidden = HiddenFields(trained, linear, neighbors, val, seed)
-    calibration = calibrate_subsets(calibration, hidden, prepared.labels.taxonomy)
-    temperatures = SubsetTemperatures(calibration.formula, prepared.shape.fields).of_rows(_flags(val))
-    joint = calibration.formula.logits(heads, temperatures)
-    calibration = _with_thresholds(calibration, joint, prepared, val)
-    logits["joint"] = joint
-    metrics = _measure(logits, calibration, prepared, val)
-    unseen = cross_fitted_logits(heads, labels, seed, temperatures / np.float32(formula.temperature))
-    metrics["cross_fitted_calibration_error"] = expected_calibration_error(Outcomes.of(labels, softmax(unseen)))
-    classifier = served_classifier(network, prepared.shape, linear)
-    return AssembledModel(classifier, neighbors, tuple(logits), calibration, metrics)
+    calibration = calibrate_subsets(calibration, source, taxonomy)
+    scales = SubsetScales(calibration.formula, source.fields).of_rows(rows.presence)
+    calibration = _with_thresholds(
+        calibration, calibration.formula.logits(heads, scales), rows, source.fields, taxonomy
+    )
+    metrics = _measure(calibration, heads, single, rows, source.fields, taxonomy, seed)
+    names = (*single, "joint")
+    neighbors = model.neighbors if "neighbors" in single else None
+    return AssembledModel(
+        served_classifier(model.classifier, model.shape, model.linear), neighbors, names, calibration, metrics
+    )
 
 
-def _fitted_linear_head(prepared: Prepared, settings: Settings) -> LinearHead | None:
-    buckets, seed = prepared.tokenizer.settings.hash_buckets, settings.training.seed
-    field_weights = ngram_field_weights(prepared.shape.fields, settings.fields)
-    return fit_linear_head(prepared.train, field_weights, prepared.labels.taxonomy, buckets, settings.linear, seed)
+def _chosen_heads(rows: CalibrationRows, settings: Settings) -> HeadLogits:
+    """The heads, without neighbours where these answer no more rows right."""
+    heads = rows.heads
+    if heads.neighbors is None or settings.neighbors.neighbor_head == "on":
+        return heads
+    formula = fit_formula(heads, rows.labels, settings.training.seed)
+    if neighbors_help(heads, formula, rows.labels):
+        return heads
+    _log.info("no neighbours: they would answer no more products right; --neighbor-head on keeps them anyway")
+    return replace(heads, neighbors=None)
 
 
-def _with_neighbors(
-    heads: HeadLogits, labels: np.ndarray, prepared: Prepared, val: CatalogBatches, settings: Settings
-) -> tuple[NeighborIndex | None, HeadLogits]:
-    """The index and the heads with its logits; None where settings or the validation rows speak against neighbours."""
-    mode = settings.neighbors.neighbor_head
-    field_weights = ngram_field_weights(prepared.shape.fields, settings.fields)
-    if mode == "off" or not field_weights or (mode == "auto" and heads.linear is None):
-        return None, heads
-    buckets = prepared.tokenizer.settings.hash_buckets
-    index = index_neighbors(prepared.train, field_weights, buckets, settings.neighbors)
-    if index is None:
-        return None, heads
-    with_them = replace(heads, neighbors=neighbor_logits(index, val.catalog, prepared.shape.num_classes))
-    formula = fit_formula(with_them, labels, settings.training.seed)
-    if mode == "auto" and not neighbors_help(with_them, formula, labels):
-        _log.info("no neighbours: they would answer no more products right; --neighbor-head on keeps them anyway")
-        return None, heads
-    return index, with_them
-
-
-def _fitted_formula(heads: HeadLogits, labels: np.ndarray, seed: int) -> JointFormula:
+def _fitted_formula(heads: HeadLogits, rows: CalibrationRows, seed: int) -> JointFormula:
     """The formula with its temperature fitted on all rows, where its weights need a few thousand only."""
-    formula = fit_formula(heads, labels, seed)
+    formula = fit_formula(heads, rows.labels, seed)
     formula = formula.recalibrated(1 / formula.temperature)
-    formula = formula.recalibrated(fit_temperature(formula.logits(heads), labels))
+    formula = formula.recalibrated(fit_temperature(formula.logits(heads), rows.labels))
     penalty = formula.penalty
     if penalty is not None:
         numbers = (penalty.weight, penalty.cap, penalty.slope)
         _log.info("linear SVM: its penalty has the weight %.3g, above a score of %.2f %.1f of that", *numbers)
     if formula.neighbor_weight:
         _log.info("neighbours: their logits have the weight %.3g", formula.neighbor_weight)
-    return formula
+    return replace(formula, prior_mass=prior_mass(rows.num_distinct))
+
+
+def _single_heads(rows: CalibrationRows, heads: HeadLogits) -> dict[str, np.ndarray]:
+    beside = {"linear": heads.linear, "neighbors": heads.neighbors}
+    return rows.single_heads | {name: values for name, values in beside.items() if values is not None}
 
 
 def _with_thresholds(
-    calibration: Calibration, joint: np.ndarray, prepared: Prepared, val: CatalogBatches
+    calibration: Calibration, joint: np.ndarray, rows: CalibrationRows, fields: tuple[str, ...], taxonomy: Taxonomy
 ) -> Calibration:
-    """The calibration with the thresholds of all products, and the coverages that those of sets of fields leave."""
-    labels, taxonomy = np.asarray(val.catalog.arrays["labels"]), prepared.labels.taxonomy
+    """The calibration with the thresholds of all products, fitted beside those of the sets of fields.
+
+    Args:
+        joint: (N, K) float32, calibrated.
+    """
+    outcomes = DepthOutcomes.of(softmax(joint), rows.labels, taxonomy, rows.weights)
+    floors = _floors(calibration, rows, fields, taxonomy)
+    thresholds = fit_thresholds(outcomes, calibration, floors)
+    depths = outcomes.accepted_depths(np.maximum(floors, np.array(thresholds, np.float32)))
+    coverages = tuple(float((depths == depth).mean()) for depth in range(1, taxonomy.depth + 1))
+    return replace(calibration, thresholds=thresholds, coverages=coverages)
+
+
+def _floors(calibration: Calibration, rows: CalibrationRows, fields: tuple[str, ...], taxonomy: Taxonomy) -> np.ndarray:
+    """(N, D) float32, the thresholds of each row's set of fields alone."""
+    alone = replace(calibration, thresholds=(0.0,) * taxonomy.depth)
+    return SubsetThresholds(alone, fields).of_rows(rows.presence)
+
+
+def _measure(
+    calibration: Calibration,
+    heads: HeadLogits,
+    single: dict[str, np.ndarray],
+    rows: CalibrationRows,
+    fields: tuple[str, ...],
+    taxonomy: Taxonomy,
+    seed: int,
+) -> dict:
+    """Metrics, those of the joint answer cross-fitted."""
+    scales = SubsetScales(calibration.formula, fields).of_rows(rows.presence)
+    relative = RowScales(scales.temperatures / np.float32(calibration.formula.temperature), scales.prior_masses)
+    joint = cross_fitted_logits(heads, rows.labels, seed, relative)
     probabilities = softmax(joint)
-    thresholds, _ = depth_thresholds(probabilities, labels, taxonomy, calibration)
-    found = replace(calibration, thresholds=thresholds)
-    least = SubsetThresholds(found, prepared.shape.fields).of_rows(_flags(val))
-    outcomes = enumerate(depth_outcomes(probabilities, labels, taxonomy))
-    return replace(found, coverages=tuple(float((best >= least[:, i]).mean()) for i, (best, _) in outcomes))
-
-
-def _measure(logits: dict[str, np.ndarray], calibration: Calibration, prepared: Prepared, val: CatalogBatches) -> dict:
-    fields, taxonomy, flags = prepared.shape.fields, prepared.labels.taxonomy, _flags(val)
-    labels = np.asarray(val.catalog.arrays["labels"])
-    outcomes = {
-        head: Outcomes.of(labels, softmax(values, calibration.head_temperature(head)))
-        for head, values in logits.items()
+    outcomes = DepthOutcomes.of(probabilities, rows.labels, taxonomy, rows.weights)
+    folds = random_folds(len(rows), seed)
+    thresholds = cross_fitted_thresholds(outcomes, calibration, folds, _floors(calibration, rows, fields, taxonomy))
+    by_head = {
+        head: Outcomes.of(rows.labels, softmax(logits, calibration.head_temperature(head)))
+        for head, logits in single.items()
     }
-    thresholds = SubsetThresholds(calibration, fields).of_rows(flags)
-    answers = answer(logits["joint"], taxonomy, calibration, thresholds, top_k=5)
-    return evaluation_metrics(outcomes, answers, flags, fields, taxonomy)
+    by_head["joint"] = Outcomes.of(rows.labels, probabilities)
+    answers = answer(joint, taxonomy, calibration, thresholds, top_k=5)
+    metrics = evaluation_metrics(by_head, answers, rows.presence, fields, taxonomy, calibration.precision_target)
+    error = expected_calibration_error(by_head["joint"])
+    return {**metrics, "cross_fitted_calibration_error": error}
 
 
-def _head_weights(heads: dict[str, np.ndarray], val: CatalogBatches) -> dict[str, np.ndarray]:
-    presence = np.asarray(val.catalog.arrays["presence"])
-    return {head: val.head_weight(presence, head) for head in heads}
-
-
-def _flags(val: CatalogBatches) -> np.ndarray:
-    """(N, number of the model's fields) presence flags of the validation rows."""
-    return np.asarray(val.catalog.arrays["presence"])[:, field_positions(val.shape.fields)]
+def _head_weights(
+    heads: dict[str, np.ndarray], rows: CalibrationRows, fields: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    return {head: head_rows(head, rows.presence, fields).astype(np.float32) for head in heads}

@@ -1,4 +1,4 @@
-"""Fits the joint formula on validation rows, which neither network, SVM nor neighbours have seen."""
+"""Fits the joint formula on rows that neither network, SVM nor neighbours have seen."""
 
 import itertools
 import logging
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 
-from model.prediction.formula import HeadLogits, JointFormula, LinearPenalty
+from model.prediction.formula import HeadLogits, JointFormula, LinearPenalty, RowScales, prior_mass
 
 #: A factor is the inverse of a temperature; these are temperatures of 20 and 0.02.
 _MIN_FACTOR, _MAX_FACTOR = 0.05, 50.0
@@ -72,23 +72,29 @@ def cross_fitted_logits(
     heads: HeadLogits,
     labels: np.ndarray,
     seed: int,
-    ratios: np.ndarray | None = None,
+    scales: RowScales | None = None,
     options: FitOptions = _OPTIONS,
 ) -> np.ndarray:
     """(N, K) float32 calibrated logits; each fifth of the rows has the formula fitted on the other four.
 
     Args:
         labels: (N,) int32; 2 or more.
-        ratios: (N, 1) float32, temperature of each row's set of fields relative to the default; None is 1 for all.
+        scales: prior mass of each row, and its temperature relative to the default; None is 0 and 1 for all.
     """
-    folds = np.random.default_rng(seed).permutation(len(labels)) % _NUM_FOLDS
-    ratios = np.ones((len(labels), 1), np.float32) if ratios is None else ratios
+    folds = random_folds(len(labels), seed)
+    scales = scales or RowScales(np.ones((len(labels), 1), np.float32), np.zeros((len(labels), 1), np.float32))
     fitted = np.empty_like(heads.network, dtype=np.float32)
     for fold in np.unique(folds):
         mine, others = folds == fold, folds != fold
         formula = fit_formula(heads.take(others), labels[others], seed, options)
-        fitted[mine] = formula.logits(heads.take(mine), formula.temperature * ratios[mine])
+        own = RowScales(formula.temperature * scales.temperatures[mine], scales.prior_masses[mine])
+        fitted[mine] = formula.logits(heads.take(mine), own)
     return fitted
+
+
+def random_folds(num_rows: int, seed: int) -> np.ndarray:
+    """(N,) int, the fold of each row for cross-fitting."""
+    return np.asarray(np.random.default_rng(seed).permutation(num_rows) % _NUM_FOLDS)
 
 
 def _with_penalty(
@@ -129,19 +135,25 @@ def _try(
 
 
 def _fit(addends: Sequence[np.ndarray], labels: np.ndarray) -> list[float]:
-    """Factors of a sum of (N, K) logits, 0 or more, the first at least _MIN_FACTOR: a convex problem."""
-    rows = np.arange(len(labels))
+    """Factors of a sum of (N, K) logits, 0 or more, the first at least _MIN_FACTOR: a convex problem.
+
+    The targets leave a `prior_mass` to all classes (Platt 1999), which holds factors back where errors are few.
+    """
+    rows, mass = np.arange(len(labels)), prior_mass(len(labels))
+    target_sums = [float(((1 - mass) * v[rows, labels] + mass * v.mean(axis=1)).sum()) for v in addends]
 
     def loss(factors: np.ndarray) -> tuple[float, np.ndarray]:
         total = np.zeros(addends[0].shape, np.float32)
         for values, factor in zip(addends, factors, strict=True):
             total += np.float32(factor) * values
         total -= total.max(axis=1, keepdims=True)
-        own = total[rows, labels]
+        own = (1 - mass) * total[rows, labels] + mass * total.mean(axis=1)
         np.exp(total, out=total)
         sums = total.sum(axis=1)
         total /= sums[:, None]  # now probabilities
-        slopes = [float(np.vdot(total, values) - values[rows, labels].sum()) for values in addends]
+        slopes = [
+            float(np.vdot(total, values)) - target_sum for values, target_sum in zip(addends, target_sums, strict=True)
+        ]
         return float((np.log(sums) - own).mean()), np.array(slopes) / len(labels)
 
     bounds = [(_MIN_FACTOR, _MAX_FACTOR), *((0.0, _MAX_FACTOR) for _ in addends[1:])]

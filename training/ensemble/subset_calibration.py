@@ -1,17 +1,18 @@
-"""Temperature and thresholds where fields are missing: fitted on validation products whose fields are hidden."""
+"""Temperature and thresholds where fields are missing: fitted on rows whose fields are hidden."""
 
 import logging
 from dataclasses import replace
 
 import numpy as np
 
-from model.network.classifier import field_positions
 from model.prediction.answers import softmax
 from model.prediction.calibration import Calibration
 from model.prediction.field_subsets import proper_subsets, subset_code, subset_codes
+from model.prediction.formula import RowScales, prior_mass
 from model.taxonomy import Taxonomy
-from training.ensemble.calibration import NEVER, can_be_shown, depth_thresholds, fit_temperature
-from training.ensemble.hidden_fields import HiddenFields
+from training.ensemble.calibration import fit_temperature
+from training.ensemble.calibration_rows import CalibrationSource
+from training.ensemble.precision_contract import NEVER, DepthOutcomes, can_be_shown, fit_thresholds
 
 #: Least temperature of a set beside the default: a few rows that are all right would ask for any number.
 _MIN_RATIO = 0.5
@@ -20,7 +21,7 @@ _log = logging.getLogger("aisle.ensemble")
 
 
 def calibrate_subsets(
-    calibration: Calibration, hidden: HiddenFields, taxonomy: Taxonomy, min_rows: int = 30
+    calibration: Calibration, source: CalibrationSource, taxonomy: Taxonomy, min_rows: int = 30
 ) -> Calibration:
     """The calibration with a temperature and thresholds of its own for each set of given fields.
 
@@ -33,24 +34,28 @@ def calibrate_subsets(
     Args:
         min_rows: that the fit of a temperature needs.
     """
-    presence = hidden.val.catalog.arrays["presence"][:, field_positions(hidden.fields)]
-    seen = set(subset_codes(presence).tolist())
+    formula = calibration.formula
+    seen = set(subset_codes(source.rows.presence).tolist())
     temperatures: dict[str, float] = {}
+    masses: dict[str, float] = {}
     thresholds: dict[str, tuple[float, ...]] = {}
-    for kept in proper_subsets(hidden.fields):
-        names, catalog = " ".join(kept), hidden.catalog(kept)
-        is_shown = can_be_shown(len(catalog), calibration)
-        if len(catalog) >= min_rows or is_shown:
-            heads, labels = hidden.heads(catalog), np.asarray(catalog.arrays["labels"])
-            if len(catalog) >= min_rows:
-                ratio = fit_temperature(calibration.formula.logits(replace(heads, neighbors=None)), labels)
-                temperatures[names] = calibration.formula.temperature * max(ratio, _MIN_RATIO)
+    for kept in proper_subsets(source.fields):
+        names, rows = " ".join(kept), source.hidden(kept)
+        is_shown = can_be_shown(rows.num_distinct, calibration)
+        heads = rows.heads if formula.neighbor_weight else replace(rows.heads, neighbors=None)
+        if len(rows) >= min_rows:
+            plain = formula.logits(replace(heads, neighbors=None), RowScales.same(formula.temperature, 0))
+            ratio = fit_temperature(plain, rows.labels)
+            temperatures[names] = formula.temperature * max(ratio, _MIN_RATIO)
+            masses[names] = prior_mass(rows.num_distinct)
         if is_shown:
-            probabilities = softmax(calibration.formula.logits(heads, temperatures.get(names)))
-            thresholds[names], coverages = depth_thresholds(probabilities, labels, taxonomy, calibration)
-            accepted = ", ".join(f"{coverage:.3f}" for coverage in coverages)
-            _log.info("with %s only: accepted at each depth %s of %d products", names, accepted, len(catalog))
-        elif subset_code(kept, hidden.fields) not in seen:
+            scales = RowScales.same(temperatures.get(names, formula.temperature), masses.get(names, formula.prior_mass))
+            outcomes = DepthOutcomes.of(softmax(formula.logits(heads, scales)), rows.labels, taxonomy, rows.weights)
+            thresholds[names] = fit_thresholds(outcomes, calibration)
+            depths = outcomes.accepted_depths(np.array(thresholds[names], np.float32))
+            shares = ", ".join(f"{(depths == depth).mean():.3f}" for depth in range(1, taxonomy.depth + 1))
+            _log.info("with %s only: accepted at each depth %s of %d products", names, shares, len(rows))
+        elif subset_code(kept, source.fields) not in seen:
             thresholds[names] = (NEVER,) * taxonomy.depth
-    formula = replace(calibration.formula, subset_temperatures=temperatures)
-    return replace(calibration, formula=formula, subset_thresholds=thresholds)
+    found = replace(formula, subset_temperatures=temperatures, subset_prior_masses=masses)
+    return replace(calibration, formula=found, subset_thresholds=thresholds)

@@ -11,7 +11,8 @@ from model.errors import CatalogError
 from model.predictor import Predictor
 from model.taxonomy import Taxonomy
 from training.metrics.comparison import compare
-from training.metrics.confidence import calibration_error, leaf_accepted_flags, ratio, reliability_bins_of
+from training.metrics.confidence import calibration_error, ratio, reliability_bins_of
+from training.metrics.contract import leaf_accepted_flags
 from training.predict.answered_catalog import CatalogSource, answer_catalog
 
 #: Class of an answer that is not in the tree of the evaluated bundle; always wrong.

@@ -1,14 +1,16 @@
 """Cross-fitted calibration: calibration and precision contract measured on rows that they were not fitted on."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from model.prediction.answers import softmax
+from model.prediction.answers import answer, softmax
 from model.prediction.calibration import Calibration
-from training.ensemble.calibration import fit_temperature, precision_threshold
-from training.metrics.confidence import expected_calibration_error, ratio
+from model.taxonomy import Taxonomy
+from training.ensemble.calibration import fit_temperature
+from training.ensemble.precision_contract import DepthOutcomes, fit_thresholds
+from training.metrics.confidence import expected_calibration_error
+from training.metrics.contract import contract_metrics
 from training.metrics.outcomes import Outcomes
 
 NUM_FOLDS = 5
@@ -21,19 +23,20 @@ class LogitSample:
 
     Args:
         num_classes: K.
+        depth: D.
         max_values: limit of rows times K.
     """
 
-    def __init__(self, num_classes: int, max_values: int = MAX_SAMPLE_VALUES, seed: int = 0):
+    def __init__(self, num_classes: int, depth: int, max_values: int = MAX_SAMPLE_VALUES, seed: int = 0):
         self._max_rows = max(NUM_FOLDS, max_values // num_classes)
         self._random = np.random.default_rng(seed)
         self._draws = np.empty(0)
         self._logits = np.empty((0, num_classes), np.float32)
         self._labels = np.empty(0, np.int32)
-        self._leaf_thresholds = np.empty(0, np.float32)
+        self._floors = np.empty((0, depth), np.float32)
 
-    def add(self, logits: np.ndarray, labels: np.ndarray, leaf_thresholds: np.ndarray) -> None:
-        """Add (n, K) float32 logits, their (n,) classes and `leaf_thresholds`; see `cross_fitted_calibration`."""
+    def add(self, logits: np.ndarray, labels: np.ndarray, floors: np.ndarray) -> None:
+        """Add (n, K) float32 logits, their (n,) classes and (n, D) `floors`; see `cross_fitted_calibration`."""
         draws = np.concatenate([self._draws, self._random.random(len(labels))])
         kept = np.arange(len(draws))
         if len(draws) > self._max_rows:
@@ -41,15 +44,20 @@ class LogitSample:
         self._draws = draws[kept]
         self._logits = np.concatenate([self._logits, logits])[kept]
         self._labels = np.concatenate([self._labels, labels])[kept]
-        self._leaf_thresholds = np.concatenate([self._leaf_thresholds, leaf_thresholds])[kept]
+        self._floors = np.concatenate([self._floors, floors])[kept]
 
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (M, K) logits, (M,) classes and (M,) leaf thresholds, in the order of the stream."""
-        return self._logits, self._labels, self._leaf_thresholds
+        """Return (M, K) logits, (M,) classes and (M, D) floors, in the order of the stream."""
+        return self._logits, self._labels, self._floors
 
 
 def cross_fitted_calibration(
-    logits: np.ndarray, labels: np.ndarray, leaf_thresholds: np.ndarray, stored: Calibration, seed: int = 0
+    logits: np.ndarray,
+    labels: np.ndarray,
+    floors: np.ndarray,
+    stored: Calibration,
+    taxonomy: Taxonomy,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Measure calibration error and contract on each fifth of the rows, fitted on the other four fifths.
 
@@ -58,12 +66,12 @@ def cross_fitted_calibration(
     Args:
         logits: (N, K) float32 joint logits, calibrated as stored; each fold refits one temperature for all.
         labels: (N,) int32 classes.
-        leaf_thresholds: (N,) float32, the stored threshold of each row's leaf for the fields that the row lacks; it
-            applies in addition to the threshold of a fold.
+        floors: (N, D) float32, the stored thresholds for the fields that each row lacks; they apply in addition to
+            those of a fold.
     Returns:
         count, num_folds; stored: temperature, expected_calibration_error; cross_fitted: temperatures (one per
-        fold), expected_calibration_error, leaf_accepted_share and leaf_accepted_precision with thresholds for
-        precision_target at precision_confidence. None in place of cross_fitted with fewer rows than folds.
+        fold), expected_calibration_error, and `contract_metrics` of what the thresholds of each fold hand out. None in
+        place of cross_fitted with fewer rows than folds.
     """
     stored_outcomes = Outcomes.of(labels, softmax(logits))
     return {
@@ -73,34 +81,30 @@ def cross_fitted_calibration(
             "temperature": stored.formula.temperature,
             "expected_calibration_error": expected_calibration_error(stored_outcomes),
         },
-        "cross_fitted": _cross_fitted(logits, labels, leaf_thresholds, stored, seed)
+        "cross_fitted": _cross_fitted(logits, labels, floors, stored, taxonomy, seed)
         if len(labels) >= NUM_FOLDS
         else None,
     }
 
 
 def _cross_fitted(
-    logits: np.ndarray, labels: np.ndarray, leaf_thresholds: np.ndarray, stored: Calibration, seed: int
+    logits: np.ndarray, labels: np.ndarray, floors: np.ndarray, stored: Calibration, taxonomy: Taxonomy, seed: int
 ) -> dict[str, Any]:
     folds = np.random.default_rng(seed).permutation(len(labels)) % NUM_FOLDS
-    temperatures, measured, accepted = [], [], []
+    fitted = np.empty_like(logits, np.float32)
+    thresholds = np.array(floors, np.float32)
+    temperatures = []
     for fold in range(NUM_FOLDS):
-        temperature = fit_temperature(logits[folds != fold], labels[folds != fold])
-        outcomes = Outcomes.of(labels, softmax(logits, temperature))
-        fitted, unseen = outcomes.select(folds != fold), outcomes.select(folds == fold)
-        threshold, _ = precision_threshold(
-            fitted.confidences, fitted.is_correct, stored.precision_target, stored.precision_confidence
-        )
+        mine, others = folds == fold, folds != fold
+        temperature = fit_temperature(logits[others], labels[others])
         temperatures.append(temperature * stored.formula.temperature)
-        measured.append(unseen)
-        accepted.append(unseen.confidences >= np.maximum(threshold, leaf_thresholds[folds == fold]))
-    return {"temperatures": temperatures, **_figures(measured, np.concatenate(accepted))}
-
-
-def _figures(measured: Sequence[Outcomes], is_leaf_accepted: np.ndarray) -> dict[str, float | None]:
-    outcomes = Outcomes.concatenate(measured)
+        fitted[mine] = logits[mine] / np.float32(temperature)
+        outcomes = DepthOutcomes.of(softmax(logits[others], temperature), labels[others], taxonomy)
+        found = fit_thresholds(outcomes, stored, floors[others])
+        thresholds[mine] = np.maximum(thresholds[mine], np.array(found, np.float32))
+    answers = answer(fitted, taxonomy, stored, thresholds, top_k=1)
     return {
-        "expected_calibration_error": expected_calibration_error(outcomes),
-        "leaf_accepted_share": ratio(is_leaf_accepted.sum(), len(outcomes)),
-        "leaf_accepted_precision": ratio(outcomes.is_correct[is_leaf_accepted].sum(), is_leaf_accepted.sum()),
+        "temperatures": temperatures,
+        "expected_calibration_error": expected_calibration_error(Outcomes.of(labels, softmax(fitted))),
+        **contract_metrics(labels, answers, taxonomy, stored.precision_target),
     }

@@ -97,9 +97,10 @@ def evaluate(
 
 def _metrics(predictor: Predictor, rows: EvaluatedRows) -> dict:
     bundle = predictor.bundle
+    target = bundle.calibration.precision_target
     return {
-        **evaluation_metrics(rows.outcomes, rows.answers, rows.presence, bundle.fields, bundle.taxonomy),
-        "calibration": cross_fitted_calibration(*rows.sample.rows(), bundle.calibration),
+        **evaluation_metrics(rows.outcomes, rows.answers, rows.presence, bundle.fields, bundle.taxonomy, target),
+        "calibration": cross_fitted_calibration(*rows.sample.rows(), bundle.calibration, bundle.taxonomy),
         "mall_categories": rows.mall_category_metrics.worst(),
     }
 

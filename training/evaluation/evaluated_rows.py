@@ -13,12 +13,11 @@ from model.prediction.answers import Answers, softmax
 from model.prediction.field_subsets import SubsetThresholds
 from model.predictor import Predictor
 from model.product import head_rows
-from model.taxonomy import SEPARATOR
 from training.evaluation.bundle_comparison import RowAnswers
 from training.evaluation.cross_fitting import LogitSample
 from training.evaluation.mall_category_metrics import MallCategoryMetrics
 from training.metrics.classification import concatenate_answers, confident_error_rows
-from training.metrics.confidence import leaf_accepted_flags
+from training.metrics.contract import leaf_accepted_flags
 from training.metrics.outcomes import Outcomes
 from training.predict.answered_catalog import AnsweredChunk
 from training.report.report import ConfidentError, HeadAnswer
@@ -54,11 +53,10 @@ class EvaluatedRows:
     def __init__(self, predictor: Predictor):
         bundle = predictor.bundle
         self.num_rows = 0
-        self.sample = LogitSample(bundle.taxonomy.num_leaves)
+        self.sample = LogitSample(bundle.taxonomy.num_leaves, bundle.taxonomy.depth)
         self.mall_category_metrics = MallCategoryMetrics()
         without_depths = replace(bundle.calibration, thresholds=(0.0,) * bundle.taxonomy.depth)
         self._subset_thresholds = SubsetThresholds(without_depths, bundle.fields)
-        self._leaf_depths = np.array([1 + leaf.count(SEPARATOR) for leaf in bundle.taxonomy.leaves])
         self._predictor = predictor
         self._bundle = bundle
         self._outcomes: dict[str, list[Outcomes]] = {head: [] for head in bundle.heads}
@@ -77,8 +75,8 @@ class EvaluatedRows:
             parts.append(Outcomes.of(labels, probabilities))
         joint = self._outcomes["joint"][-1]
         is_leaf_accepted, _ = leaf_accepted_flags(labels, chunk.answers, self._bundle.taxonomy)
-        leaf_thresholds = self._leaf_thresholds(chunk.features["presence"], joint.predicted)
-        self.sample.add(chunk.outputs["joint_logits"], labels, leaf_thresholds)
+        floors = self._subset_thresholds.of_rows(chunk.features["presence"])
+        self.sample.add(chunk.outputs["joint_logits"], labels, floors)
         self.mall_category_metrics.add(chunk.rows, joint.is_correct, is_leaf_accepted)
         self._answers.append(chunk.answers)
         self._presence.append(chunk.features["presence"])
@@ -116,15 +114,6 @@ class EvaluatedRows:
     def confident_errors(self) -> list[ConfidentError]:
         """Return the wrong answers with the highest confidence, in descending order."""
         return [self._error(int(i)) for i in confident_error_rows(self.joint, NUM_ERRORS)]
-
-    def _leaf_thresholds(self, presence: np.ndarray, leaves: np.ndarray) -> np.ndarray:
-        """Return (n,) float32, the thresholds of rows with these fields to be accepted at these leaves.
-
-        A leaf counts as a node of its own depth and of all below, so its threshold is the lowest of these.
-        """
-        thresholds = self._subset_thresholds.of_rows(presence)
-        from_depth_on = np.minimum.accumulate(thresholds[:, ::-1], axis=1)[:, ::-1]
-        return np.asarray(from_depth_on[np.arange(len(leaves)), self._leaf_depths[leaves] - 1])
 
     def _add_errors(self, chunk: AnsweredChunk, joint: Outcomes) -> None:
         """Keep the rows of the most confident errors so far."""

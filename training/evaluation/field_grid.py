@@ -12,7 +12,8 @@ from tqdm import tqdm
 from model.features import Features
 from model.predictor import Predictor
 from training.encoding.array_store import ArrayWriter, open_arrays
-from training.metrics.confidence import accepted_flags, ratio
+from training.metrics.confidence import ratio
+from training.metrics.contract import accepted_flags
 from training.predict.answered_catalog import classify_rows
 
 #: With more fields only subsets of one field, all but one, and all are measured; five fields have 31 subsets.

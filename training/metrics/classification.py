@@ -12,13 +12,8 @@ import numpy as np
 from model.prediction.answers import Answers
 from model.product import head_rows
 from model.taxonomy import Taxonomy
-from training.metrics.confidence import (
-    contract_metrics,
-    coverages_at_precisions,
-    expected_calibration_error,
-    ratio,
-    risk_coverage,
-)
+from training.metrics.confidence import coverages_at_precisions, expected_calibration_error, ratio, risk_coverage
+from training.metrics.contract import acceptance_metrics, accepted_flags, contract_metrics
 from training.metrics.hierarchy import hierarchical_metrics, mistake_metrics
 from training.metrics.outcomes import Outcomes
 
@@ -127,6 +122,7 @@ def evaluation_metrics(
     presence: np.ndarray,
     field_names: Sequence[str],
     taxonomy: Taxonomy,
+    precision_target: float,
 ) -> dict[str, Any]:
     """Compute all metrics of metrics.json.
 
@@ -135,6 +131,7 @@ def evaluation_metrics(
             single head is measured on the rows that have its input.
         answers: answers to the N rows.
         presence: (N, len(field_names)) flags, above 0 where the row has the field.
+        precision_target: what the contract promises, 0 to 1.
     Returns:
         `outcome_metrics` of the joint head, coverage_at_precision ("0.98" to a share), contract
         (`contract_metrics`), mistakes (`mistake_metrics`), heads (name to `outcome_metrics`), field_combinations.
@@ -148,15 +145,22 @@ def evaluation_metrics(
     return {
         **outcome_metrics(joint, taxonomy),
         "coverage_at_precision": coverages_at_precisions(curve),
-        "contract": contract_metrics(joint.labels, answers, taxonomy),
+        "contract": contract_metrics(joint.labels, answers, taxonomy, precision_target),
         "mistakes": mistake_metrics(joint, taxonomy),
         "heads": {head: outcome_metrics(outcomes, taxonomy) for head, outcomes in heads.items()},
-        "field_combinations": field_combination_metrics(joint, answers, presence, field_names, taxonomy),
+        "field_combinations": field_combination_metrics(
+            joint, answers, presence, field_names, taxonomy, precision_target
+        ),
     }
 
 
 def field_combination_metrics(
-    outcomes: Outcomes, answers: Answers, presence: np.ndarray, field_names: Sequence[str], taxonomy: Taxonomy
+    outcomes: Outcomes,
+    answers: Answers,
+    presence: np.ndarray,
+    field_names: Sequence[str],
+    taxonomy: Taxonomy,
+    precision_target: float,
 ) -> list[dict[str, Any]]:
     """Compute the metrics of each combination of fields, the most frequent one first.
 
@@ -165,16 +169,18 @@ def field_combination_metrics(
         presence: (N, len(field_names)) flags, above 0 where the row has the field.
     Returns:
         A dict per combination that occurs: fields, count, share, accuracy, macro_f1, weighted_f1,
-        mean_confidence, expected_calibration_error, leaf_accepted_share, leaf_accepted_precision.
+        mean_confidence, expected_calibration_error, the contract's `acceptance_metrics`, leaf_accepted_share,
+        leaf_accepted_precision.
     """
     if presence.shape != (len(outcomes), len(field_names)):
         raise ValueError(f"expected presence flags {(len(outcomes), len(field_names))}, found {presence.shape}")
     codes = (presence > 0) @ (1 << np.arange(len(field_names)))
+    is_leaf, is_right = accepted_flags(outcomes.labels, answers, taxonomy)
+    is_accepted = answers.accepted_depths > 0
     results = []
     for code in np.unique(codes):
         rows = np.flatnonzero(codes == code)
         chosen = outcomes.select(rows)
-        contract = contract_metrics(chosen.labels, _select_answers(answers, rows), taxonomy)
         results.append(
             {
                 "fields": [name for i, name in enumerate(field_names) if code >> i & 1],
@@ -183,8 +189,9 @@ def field_combination_metrics(
                 **_agreement(chosen.labels, chosen.predicted),
                 "mean_confidence": _mean_confidence(chosen),
                 "expected_calibration_error": expected_calibration_error(chosen),
-                "leaf_accepted_share": contract["leaf_accepted_share"],
-                "leaf_accepted_precision": contract["leaf_accepted_precision"],
+                **acceptance_metrics(is_accepted[rows], is_right[rows], precision_target),
+                "leaf_accepted_share": ratio(is_leaf[rows].sum(), len(rows)),
+                "leaf_accepted_precision": ratio((is_leaf & is_right)[rows].sum(), is_leaf[rows].sum()),
             }
         )
     return sorted(results, key=lambda result: -result["count"])
@@ -263,7 +270,3 @@ def _agreement(truth: np.ndarray, answer: np.ndarray) -> dict[str, float | None]
 
 def _mean_confidence(outcomes: Outcomes) -> float | None:
     return float(outcomes.confidences.mean(dtype=np.float64)) if len(outcomes) else None
-
-
-def _select_answers(answers: Answers, rows: np.ndarray) -> Answers:
-    return Answers(**{entry.name: getattr(answers, entry.name)[rows] for entry in fields(Answers)})

@@ -1,13 +1,9 @@
-"""Metrics of confidence: calibration error, risk and coverage (selective classification), and the contract."""
+"""Metrics of confidence: calibration error, risk and coverage (selective classification)."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-from model.prediction.answers import Answers
-from model.taxonomy import Taxonomy
 from training.metrics.outcomes import Outcomes
 
 NUM_BINS = 15
@@ -134,81 +130,6 @@ def coverages_at_precisions(curve: RiskCoverage) -> dict[str, float | None]:
     return {str(precision): coverage_at_precision(curve, precision) for precision in PRECISIONS}
 
 
-def contract_metrics(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> dict[str, Any]:
-    """Compute the share and precision of the answers that the precision contract accepted.
-
-    An answer is right when the accepted node is the label or an ancestor of it. A share over no rows is None.
-
-    Args:
-        labels: (N,) integer classes.
-        answers: answers to the same N rows.
-    Returns:
-        count; accepted_share and accepted_precision over all depths; leaf_accepted_share and
-        leaf_accepted_precision; needs_review_share (no leaf accepted); depths, a list with
-        depth, accepted_share and accepted_precision of the rows whose deepest accepted node is at that depth.
-    """
-    count = len(labels)
-    if count != len(answers):
-        raise ValueError(f"expected an answer for each of {count} labels, found {len(answers)}")
-    is_accepted = answers.accepted_depths > 0
-    is_leaf, is_right = accepted_flags(labels, answers, taxonomy)
-    depths = []
-    for depth in range(1, taxonomy.depth + 1):
-        rows = answers.accepted_depths == depth
-        shares = {
-            "accepted_share": ratio(rows.sum(), count),
-            "accepted_precision": ratio(is_right[rows].sum(), rows.sum()),
-        }
-        depths.append({"depth": depth, **shares})
-    return {
-        "count": count,
-        "accepted_share": ratio(is_accepted.sum(), count),
-        "accepted_precision": ratio(is_right.sum(), is_accepted.sum()),
-        "leaf_accepted_share": ratio(is_leaf.sum(), count),
-        "leaf_accepted_precision": ratio((is_right & is_leaf).sum(), is_leaf.sum()),
-        "needs_review_share": ratio(count - is_leaf.sum(), count),
-        "depths": depths,
-    }
-
-
-def accepted_flags(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
-    """Return flags of the rows accepted at a leaf, and of those whose accepted node is the label or an ancestor of it.
-
-    Args:
-        labels: (N,) integer classes.
-        answers: answers to the same N rows.
-    Returns:
-        (N,) bool each; False when nothing is accepted.
-    """
-    is_leaf = np.zeros(len(labels), bool)
-    is_right = np.zeros(len(labels), bool)
-    for depth in range(1, taxonomy.depth + 1):
-        rows = np.flatnonzero(answers.accepted_depths == depth)
-        nodes = answers.accepted_nodes[rows]
-        is_right[rows] = taxonomy.leaf_to_node[depth - 1][labels[rows]] == nodes
-        is_leaf[rows] = _leaf_flags(taxonomy)[depth - 1][nodes]
-    return is_leaf, is_right
-
-
-def leaf_accepted_flags(labels: np.ndarray, answers: Answers, taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
-    """Return flags of the rows accepted at a leaf, and of those among them that are right.
-
-    Args:
-        labels: (N,) integer classes.
-        answers: answers to the same N rows.
-    Returns:
-        (N,) bool each.
-    """
-    is_leaf, is_right = accepted_flags(labels, answers, taxonomy)
-    return is_leaf, is_leaf & is_right
-
-
 def ratio(part: int | np.integer, whole: int | np.integer) -> float | None:
     """Return a share, 0 to 1; None when the whole is 0."""
     return float(part / whole) if whole else None
-
-
-@lru_cache(maxsize=2)  # the field grid needs the same one for every batch
-def _leaf_flags(taxonomy: Taxonomy) -> list[np.ndarray]:
-    """Return for each level (nodes,) bool, True for leaves."""
-    return [np.array([taxonomy.class_of(node) is not None for node in level]) for level in taxonomy.levels]

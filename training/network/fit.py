@@ -21,7 +21,7 @@ from training.network.train_state import Progress, TrainState
 def fit(
     model: keras.Model,
     loss_weights: Mapping[str, float],
-    batches: tuple[ShuffledBatches, ShuffledBatches],
+    batches: tuple[ShuffledBatches, ShuffledBatches | None],
     settings: TrainingSettings,
     state: TrainState,
     resume: bool,
@@ -34,7 +34,7 @@ def fit(
     Args:
         model: its outputs are the logits of all heads, "<head>_logits".
         loss_weights: by head; the last head, the joint where there are several, says which epoch is best.
-        batches: training and validation.
+        batches: training and validation; without the second all epochs are trained and the last one stays.
         resume: go on from `state`; the result equals that of an uninterrupted run.
         callbacks: further ones; each sees an epoch before the state keeps it.
     Raises:
@@ -48,7 +48,7 @@ def fit(
     else:
         state.clear()
         progress = Progress()
-    keeper = _StateKeeper(state, progress, heads, settings.patience, val.num_rows)
+    keeper = _StateKeeper(state, progress, heads, settings.patience, val.num_rows if val is not None else 0)
     if not keeper.is_finished(settings.epochs):
         # Keras ends epochs of a data set also where it only looked at it, so that it cannot count them.
         order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: train.start_at(epoch))
@@ -98,7 +98,8 @@ class _StateKeeper(keras.callbacks.Callback):
     def is_finished(self, epochs: int) -> bool:
         """True if a resumed run has nothing left to do."""
         waited = self.progress.epoch - self.progress.last_rise_epoch
-        return self.progress.epoch >= epochs or (self.progress.epoch > 0 and waited >= self.patience)
+        is_spent = self.num_val > 0 and self.progress.epoch > 0 and waited >= self.patience
+        return self.progress.epoch >= epochs or is_spent
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop on NaN or infinity before it reaches a saved state."""
@@ -112,10 +113,10 @@ class _StateKeeper(keras.callbacks.Callback):
         self._check_loss((logs or {}).get("val_loss", 0.0), "the validation loss became {} at the end")
         progress = self.progress
         row = by_head(logs, self.heads)
-        score = row[f"val_{self.heads[-1]}_accuracy"]
+        score = row.get(f"val_{self.heads[-1]}_accuracy", progress.best_score)
         progress.epoch = epoch + 1
         progress.history.append({"epoch": epoch + 1, **row})
-        is_best = score >= progress.best_score - self._noise(progress.best_score)
+        is_best = self.num_val == 0 or score >= progress.best_score - self._noise(progress.best_score)
         if is_best:
             progress.best_epoch = epoch + 1
         if score > progress.best_score:
@@ -166,10 +167,11 @@ class _Bar(keras.callbacks.Callback):
         self.bar.close()
         row = by_head(logs, self.heads)
         for head in self.heads:
-            tqdm.write(
-                f"  {head:<14} loss {row[f'{head}_loss']:.4f}  accuracy {row[f'{head}_accuracy']:.4f}"
-                f"  |  validation loss {row[f'val_{head}_loss']:.4f}  accuracy {row[f'val_{head}_accuracy']:.4f}"
-            )
+            text = f"  {head:<14} loss {row[f'{head}_loss']:.4f}  accuracy {row[f'{head}_accuracy']:.4f}"
+            if f"val_{head}_loss" in row:
+                measured = row[f"val_{head}_loss"], row[f"val_{head}_accuracy"]
+                text += "  |  validation loss {:.4f}  accuracy {:.4f}".format(*measured)
+            tqdm.write(text)
 
 
 def by_head(logs: dict[str, Any] | None, heads: Sequence[str]) -> dict[str, float]:

@@ -56,23 +56,29 @@ class PictureBatches(ShuffledBatches):
 
 
 def tune_pictures(
-    cut: BackboneCut, catalogs: tuple[EncodedCatalog, EncodedCatalog], num_classes: int, settings: Settings, cache: Path
+    cut: BackboneCut,
+    catalogs: tuple[EncodedCatalog, EncodedCatalog | None],
+    num_classes: int,
+    settings: Settings,
+    cache: Path,
 ) -> None:
     """Train the layers after the cut, in place; done by an earlier run or half done, it goes on from there.
 
     Args:
-        catalogs: training and validation, see `PictureBatches`.
+        catalogs: training and validation, see `PictureBatches`; without the second the last epoch stays.
         cache: folder that keeps the states.
     Raises:
         TrainingError: see `training.network.fit.fit`.
     """
     seed = settings.training.seed
-    batches = PictureBatches(catalogs[0], cut, seed), PictureBatches(catalogs[1], cut)
-    if not all(part.num_rows for part in batches):
-        numbers = [part.num_rows for part in batches]
-        _log.warning("no fine-tuning: expected pictures in both catalogs, found %d and %d", *numbers)
+    train, val = catalogs
+    batches = PictureBatches(train, cut, seed), None if val is None else PictureBatches(val, cut)
+    numbers = [part.num_rows for part in batches if part is not None]
+    if not all(numbers):
+        found = " and ".join(map(str, numbers))
+        _log.warning("no fine-tuning: expected pictures in every catalog, found %s", found)
         return
-    parts = [tuning_key(settings), num_classes, *(catalog.digest for catalog in catalogs)]
+    parts = [tuning_key(settings), num_classes, train.digest, None if val is None else val.digest]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
     keras.utils.set_random_seed(seed)
     model = _with_head(cut, num_classes, seed)

@@ -13,7 +13,7 @@ from catalog.rows import CatalogRow
 from model.bundle.bundle import Bundle
 from model.engines.engine_choice import open_engine
 from model.features import Features
-from model.prediction.formula import HeadLogits
+from model.prediction.formula import HeadLogits, RowScales
 from model.predictor import Predictor
 from model.product import HEADS
 from training.predict.answered_catalog import CatalogSource, answer_catalog
@@ -74,7 +74,8 @@ class ProbedRows:
 class HeadProbe:
     """Looks at catalogs through a widened classifier; to be closed.
 
-    The joint formula has its default temperature here: new columns are fitted for products with all fields.
+    The joint formula has its default temperature here, for new columns are fitted for products with all fields, and no
+    prior mass, for it would not let logits add up.
 
     Args:
         classifier: `widen_classifier`'s, its new columns zero.
@@ -133,7 +134,8 @@ class HeadProbe:
         network, index = found["network_logits"], self._bundle.neighbors
         neighbors = None if index is None else index.logits(features, network.shape[1])  # 0 for new classes
         heads = HeadLogits(network, found.get("linear_logits"), neighbors)
-        found["joint_logits"] = self._bundle.calibration.formula.logits(heads)
+        formula = self._bundle.calibration.formula
+        found["joint_logits"] = formula.logits(heads, RowScales.same(formula.temperature, 0))
         return found
 
     def _view(self, view: str, head: str, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

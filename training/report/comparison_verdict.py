@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.metrics.comparison import is_significant
-from training.report.verdict import last_levels, percent
+from training.report.contract_text import percent
+from training.report.verdict import last_levels
 
 BASELINE_WORDS = {
     "tfidf_linear_svm": "TF-IDF + linear SVM",

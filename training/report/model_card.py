@@ -2,10 +2,16 @@
 
 from model.bundle.writing import BundleContents
 from model.prediction.calibration import Calibration
+from training.report.contract_text import DEFINITION, contract_table, field_table, target_text
 
 
-def model_card(contents: BundleContents, num_train: int, num_val: int) -> str:
-    """Write the model card as Markdown."""
+def model_card(contents: BundleContents, num_train: int, is_out_of_fold: bool) -> str:
+    """Write the model card as Markdown.
+
+    Args:
+        num_train: products that the model learned.
+        is_out_of_fold: whether it was measured on these, each answered by a model that was trained on other ones.
+    """
     metrics, calibration, taxonomy = contents.metrics, contents.calibration, contents.taxonomy
     heads = "\n".join(
         f"| {head} | {values['count']} | {_figure(values['accuracy'])} | {_figure(values['macro_f1'])} |"
@@ -20,7 +26,7 @@ def model_card(contents: BundleContents, num_train: int, num_val: int) -> str:
     return f"""# Model card
 
 Predicts one of {taxonomy.num_leaves} categories in {taxonomy.depth} levels from: {", ".join(contents.fields)}.
-Any of these may be missing. Trained on {num_train} products, measured on {num_val} others.
+Any of these may be missing. Trained on {num_train} products; {_measured_on(metrics["count"], is_out_of_fold)}.
 
 | head | products with the field | accuracy | macro F1 |
 |---|---|---|---|
@@ -30,10 +36,15 @@ Expected calibration error {_figure(metrics["cross_fitted_calibration_error"])},
 temperature {calibration.formula.temperature:.3f}.
 
 ## Precision contract
-Of the accepted answers, {calibration.precision_target:.0%} are guaranteed to be right, with
-{calibration.precision_confidence:.0%} confidence, on products like those of the validation catalog.
+{_definition(calibration)}
 
-| depth | threshold | share accepted on validation |
+Measured with thresholds that other products gave:
+
+{contract_table(metrics["contract"])}
+
+{field_table(metrics["field_combinations"], calibration.precision_target)}
+
+| depth | threshold | share that stops there |
 |---|---|---|
 {depths}
 {_subset_contract(calibration)}
@@ -41,6 +52,18 @@ Of the accepted answers, {calibration.precision_target:.0%} are guaranteed to be
 It knows only these categories; a product of another kind gets one of them, mostly with a low probability.
 Accuracy falls when products, shops or spelling differ from the training catalog: monitor the share of `needs_review`.
 """
+
+
+def _measured_on(count: int, is_out_of_fold: bool) -> str:
+    if is_out_of_fold:
+        return f"measured on {count} of them, each answered by a model that was trained without it"
+    return f"measured on {count} others"
+
+
+def _definition(calibration: Calibration) -> str:
+    shares = calibration.precision_target, calibration.precision_confidence
+    target, confidence = (target_text(share).replace("\u00a0", " ") for share in shares)
+    return DEFINITION.format(target=target, confidence=confidence)
 
 
 def _subset_contract(calibration: Calibration) -> str:

@@ -25,6 +25,7 @@ from training.report.comparison_verdict import (
     p_words,
     points,
 )
+from training.report.contract_text import interval_text, kept_text, percent, target_text
 from training.report.plots import (
     DARK,
     LIGHT,
@@ -36,7 +37,7 @@ from training.report.plots import (
     reliability_plot,
     risk_coverage_plot,
 )
-from training.report.verdict import percent, target_text, verdict, weakest_categories
+from training.report.verdict import verdict, weakest_categories
 
 TEMPLATE = "page.html.jinja"
 METRICS_FILE = "metrics.json"
@@ -176,6 +177,8 @@ def render(metrics: Mapping[str, Any], details: ReportDetails, pictures: Mapping
     )
     environment.filters |= {
         "percent": percent,
+        "interval": interval_text,
+        "kept": partial(kept_text, precision_target=details.precision_target),
         "levels": _levels,
         "setting": _setting_text,
         "points": points,
@@ -243,12 +246,13 @@ def _outcomes(contract: Mapping[str, Any]) -> list[tuple[str, str, float]]:
     if not contract["count"]:
         return []
     at_leaf, at_any_level = contract["leaf_accepted_share"], contract["accepted_share"]
-    right = at_leaf * (contract["leaf_accepted_precision"] or 0.0)
+    right = at_any_level * (contract["accepted_precision"] or 0.0)
+    right_leaf = at_leaf * (contract["leaf_accepted_precision"] or 0.0)
     outcomes = [
-        ("right", "accepted, right", right),
-        ("wrong", "accepted, wrong", at_leaf - right),
-        ("higher", "needs review, accepted at a higher level", at_any_level - at_leaf),
-        ("review", "needs review", 1 - at_any_level),
+        ("right", "accepted at a leaf, right", right_leaf),
+        ("higher", "accepted at a higher level, right", right - right_leaf),
+        ("wrong", "accepted, wrong", at_any_level - right),
+        ("review", "nothing accepted", 1 - at_any_level),
     ]
     return [(name, text, share) for name, text, share in outcomes if share > 1e-9]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from model.product import field_words
 from training.metrics.classification import CategoryRow
+from training.report.contract_text import interval_text, kept_text, percent, target_text
 
 #: Categories with fewer products are not named as the worst one, because a single mistake would decide it.
 MIN_SUPPORT = 10
@@ -13,7 +14,6 @@ MIN_COMBINATION_SHARE = 0.02
 MIN_COMBINATION_GAP = 0.05
 #: With fewer products the sampling error is stated; 400 keep it within 5 points.
 MIN_COUNT = 400
-MAX_DIGITS = 4
 
 
 def verdict(metrics: Mapping[str, Any], precision_target: float, category_rows: Sequence[CategoryRow]) -> list[str]:
@@ -56,40 +56,26 @@ def of_hundred(share: float) -> str:
     return f"{100 * share:.0f}"
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """Format a share: '98.4 %', or a dash for None; with more digits where 99.97 would round to 100."""
-    if share is None:
-        return "–"
-    if share in (0, 1):
-        return f"{100 * share:.0f}\u00a0%"
-    while round(100 * share, digits) in (0, 100) and digits < MAX_DIGITS:
-        digits += 1
-    return f"{100 * share:.{digits}f}\u00a0%"
-
-
-def target_text(precision_target: float) -> str:
-    """Format the contract's precision: '98 %', '99.5 %'."""
-    return f"{100 * precision_target:g}\u00a0%"
-
-
 def last_levels(path: str) -> str:
     """Return the last two levels of a category, enough to identify it."""
     return " › ".join(path.split(">")[-2:])
 
 
 def _contract_sentences(contract: Mapping[str, Any], precision_target: float) -> list[str]:
-    share, precision = contract["leaf_accepted_share"], contract["leaf_accepted_precision"]
-    if precision is None:
+    share, at_leaf = contract["accepted_share"], contract["leaf_accepted_share"]
+    if contract["is_kept"] is None:
         return ["It accepts no answer by itself: every product needs review by a person."]
-    target = target_text(precision_target)
-    kept = f"as promised ({target})" if precision >= precision_target else f"below the promised {target}"
+    interval = interval_text(contract["precision_interval"])
     sentences = [
-        f"It accepts {of_hundred(share)} of 100 answers by itself, and {percent(precision)} of these are right, {kept}."
+        f"It accepts {of_hundred(share)} of 100 answers by itself, {of_hundred(at_leaf)} of them down to a leaf;"
+        f" {percent(contract['accepted_precision'])} of the accepted are right ({interval}): the promised"
+        f" {target_text(precision_target)} are {kept_text(contract, precision_target)}."
     ]
-    higher_share = contract["accepted_share"] - share
+    broken = [str(entry["depth"]) for entry in contract["depths"] if entry["is_kept"] is False]
+    if broken:
+        sentences.append(f"Those that stop at depth {' and '.join(broken)} are right less often than promised.")
     if contract["needs_review_share"] > 0:
-        higher = f", {of_hundred(higher_share)} of them accepted at a higher level" if higher_share > 0 else ""
-        sentences.append(f"The other {of_hundred(contract['needs_review_share'])} need review by a person{higher}.")
+        sentences.append(f"{of_hundred(contract['needs_review_share'])} of 100 need review by a person.")
     return sentences
 
 

@@ -74,6 +74,8 @@ class TrialTraining:
         prepared = self.preparation.prepare(settings)
         is_prepared = time.monotonic()
         model, classifier, (train, val) = build_network(prepared, settings)
+        assert prepared.val is not None
+        assert val is not None  # a search compares on other rows
         epoch_objective = EpochObjective(self, val, prepared, spec.epochs)
         state = TrialState(
             self.states_dir / spec.trial_id,

@@ -14,7 +14,7 @@ from keras_tuner.engine.trial import Trial
 
 from catalog.rows import catalog_digest
 from model.errors import CatalogError, SettingsError, TrainingError
-from training.preparation import Catalogs, Preparation
+from training.preparation import Preparation, read_catalogs
 from training.tune.scheduling.chief_client import ChiefClient
 from training.tune.scheduling.trial_message import Job, Outcome, unpack_spec
 from training.tune.workers.trial_training import TrialDropped, TrialTraining
@@ -59,7 +59,7 @@ def run_worker(job: WorkerJob) -> int:
     client = ChiefClient(job.chief, job.name, job.patience_s)
     common = client.job()
     _check(common, job)
-    catalogs = Catalogs(job.train, job.val, common.columns, job.taxonomy)
+    catalogs = read_catalogs(job.train, job.val, common.columns, job.taxonomy, job.cache_dir)
     rejects_dir = job.work_dir / "rejects" / job.name  # workers that share a folder must not write the same files
     rejects_dir.mkdir(parents=True, exist_ok=True)
     preparation = Preparation(catalogs, rejects_dir, job.cache_dir)
