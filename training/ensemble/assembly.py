@@ -47,33 +47,53 @@ class AssembledModel:
     metrics: dict
 
 
+@dataclass(frozen=True)
+class Calibrated:
+    """What calibration found.
+
+    Args:
+        single_heads: names of the heads beside the joint one.
+        metrics: see `AssembledModel`.
+    """
+
+    calibration: Calibration
+    single_heads: tuple[str, ...]
+    metrics: dict
+
+
 def assemble(model: TrainedModel, source: CalibrationSource, taxonomy: Taxonomy, settings: Settings) -> AssembledModel:
-    """Fit the formula and the thresholds, and measure.
+    """Calibrate, and make the served program.
 
     Args:
         source: rows that the model did not learn from, or that models like it did not.
     """
-    seed, rows = settings.training.seed, source.rows
+    found = calibrate(source, taxonomy, settings)
+    return AssembledModel(
+        served_classifier(model.classifier, model.shape, model.linear),
+        model.neighbors if "neighbors" in found.single_heads else None,
+        (*found.single_heads, "joint"),
+        found.calibration,
+        found.metrics,
+    )
+
+
+def calibrate(source: CalibrationSource, taxonomy: Taxonomy, settings: Settings) -> Calibrated:
+    """Fit the formula, the temperatures and the thresholds, and measure."""
+    seed, fields, rows = settings.training.seed, source.fields, source.rows
     heads = _chosen_heads(rows, settings)
-    formula = _fitted_formula(heads, rows, seed)
     single = _single_heads(rows, heads)
     calibration = Calibration(
-        formula,
-        fit_head_temperatures(single, rows.labels, _head_weights(single, rows, source.fields)),
+        _fitted_formula(heads, rows, seed),
+        fit_head_temperatures(single, rows.labels, _head_weights(single, rows, fields)),
         settings.training.precision_target,
         settings.training.precision_confidence,
     )
     calibration = calibrate_subsets(calibration, source, taxonomy)
-    scales = SubsetScales(calibration.formula, source.fields).of_rows(rows.presence)
-    calibration = _with_thresholds(
-        calibration, calibration.formula.logits(heads, scales), rows, source.fields, taxonomy
-    )
-    metrics = _measure(calibration, heads, single, rows, source.fields, taxonomy, seed)
-    names = (*single, "joint")
-    neighbors = model.neighbors if "neighbors" in single else None
-    return AssembledModel(
-        served_classifier(model.classifier, model.shape, model.linear), neighbors, names, calibration, metrics
-    )
+    scales = SubsetScales(calibration.formula, fields).of_rows(rows.presence)
+    joint = calibration.formula.logits(heads, scales)
+    calibration = _with_thresholds(calibration, joint, rows, fields, taxonomy)
+    metrics = _measure(calibration, heads, single, rows, fields, taxonomy, seed)
+    return Calibrated(calibration, tuple(single), metrics)
 
 
 def _chosen_heads(rows: CalibrationRows, settings: Settings) -> HeadLogits:

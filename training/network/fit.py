@@ -66,7 +66,8 @@ def fit(
                 )
         finally:
             bar.close()
-    state.restore_best(model)
+    if val is not None:
+        state.restore_best(model)
     return progress
 
 
@@ -121,7 +122,8 @@ class _StateKeeper(keras.callbacks.Callback):
             progress.best_epoch = epoch + 1
         if score > progress.best_score:
             progress.best_score, progress.last_rise_epoch = score, epoch + 1
-        best = [np.asarray(weight) for weight in self.model.weights] if is_best else None
+        is_kept = is_best and self.num_val > 0  # without validation rows the last epoch's state has the weights
+        best = [np.asarray(weight) for weight in self.model.weights] if is_kept else None
         self.state.save(self.model, progress, best)
         self.model.stop_training = self.model.stop_training or self.is_finished(epoch + 2)
 
