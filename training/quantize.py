@@ -15,7 +15,7 @@ from catalog.pictures.limits import PictureSourceSettings
 from catalog.pictures.source import PictureSource
 from catalog.rows import read_catalog
 from model.bundle.bundle import Bundle, load_bundle
-from model.bundle.writing import derive_bundle
+from model.bundle.writing import derive_bundle, rewrite_descriptions
 from model.bundle_files import FILES
 from model.engines.engine import Precision
 from model.engines.openvino_engine import OpenVinoEngine
@@ -24,6 +24,7 @@ from model.errors import BundleError, CatalogError, PictureError
 from model.predictor import Predictor
 from training.evaluation.evaluate import evaluate
 from training.predict.answered_catalog import CatalogSource
+from training.report.contract_text import contract_table
 
 _log = logging.getLogger("aisle.quantize")
 
@@ -52,7 +53,7 @@ def quantize(job: QuantizeJob) -> dict[str, Any]:
 
     Returns:
         The content of the new bundle's quantization.json: the number of pictures, and by precision the accuracy of the
-        joint and the image head, the share of accepted answers and how many of those are right.
+        joint and the image head, and the contract as `contract_metrics` measures it with the bundle's thresholds.
     Raises:
         BundleError: the bundle is damaged or has no picture branch, or --out is taken.
         CatalogError: the catalog cannot be read, or has no usable picture or labelled row.
@@ -72,6 +73,9 @@ def quantize(job: QuantizeJob) -> dict[str, Any]:
         for precision in precisions:
             figures[precision] = _measure(bundle, folder, precision, job)
         (folder / FILES.quantization).write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        proven = {**bundle.metrics.get("contract_by_precision", {}), "int8": figures["int8"]["contract"]}
+        metrics = {**bundle.metrics, "contract_by_precision": proven}
+        rewrite_descriptions(folder, bundle.taxonomy, bundle.calibration, metrics)
         with (folder / FILES.model_card).open("a", encoding="utf-8") as card:
             card.write(_card_section(figures))
 
@@ -101,19 +105,17 @@ def _calibration_images(job: QuantizeJob, bundle: Bundle) -> list[np.ndarray]:
     return images
 
 
-def _measure(bundle: Bundle, folder: Path, precision: Precision, job: QuantizeJob) -> dict[str, float | None]:
+def _measure(bundle: Bundle, folder: Path, precision: Precision, job: QuantizeJob) -> dict[str, Any]:
     engine = OpenVinoEngine(folder, precision)
     with tempfile.TemporaryDirectory() as report_dir:
         catalog = CatalogSource(job.catalog, job.columns, job.cache_dir)
         metrics, _ = evaluate(Predictor(bundle, engine), catalog, Path(report_dir) / "report")
     engine.close()
-    contract = metrics["contract"]
     return {
         "count": metrics["count"],
         "accuracy": metrics["accuracy"],
         "image_accuracy": metrics["heads"]["image"]["accuracy"],
-        "leaf_accepted_share": contract["leaf_accepted_share"],
-        "leaf_accepted_precision": contract["leaf_accepted_precision"],
+        "contract": metrics["contract"],
     }
 
 
@@ -128,8 +130,8 @@ def _card_section(figures: Mapping[str, Any]) -> str:
         "| | float32 | int8 |",
         "|---|---|---|",
     ]
-    for name in ("accuracy", "image_accuracy", "leaf_accepted_share", "leaf_accepted_precision"):
+    for name in ("accuracy", "image_accuracy"):
         values = (figures[precision][name] for precision in ("float32", "int8"))
         cells = " | ".join("-" if value is None else f"{value:.4f}" for value in values)
         lines.append(f"| {name.replace('_', ' ')} | {cells} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", "Precision contract in int8:", "", contract_table(figures["int8"]["contract"]), ""])

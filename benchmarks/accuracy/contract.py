@@ -3,10 +3,11 @@
     python -m benchmarks.accuracy.contract --data ../shared/data --samples 20
 
 Of each set samples are drawn from the training file, without pictures; in every second one three of ten rows are
-replaced by near-duplicates of others. One training serves all promises. An answer is right when the product's category is the
-accepted one or lies below it; products of categories that the sample lacks count as they come. A run breaks a promise
-when too few of the answers handed out are right, over all, or at a depth with 100 or more of them. Beside these stand
-thresholds that are fitted for each depth over all products, and TF-IDF with a linear SVM on the same rows.
+replaced by near-duplicates of others. One training serves all promises. An answer is right when the category of the
+product is the accepted one or lies below it; products of categories that the sample lacks count as they come. A run
+breaks a promise when too few of the answers handed out are right, over all, or at a depth with 100 or more of them.
+Beside these stand thresholds that are fitted for each depth over all products, and TF-IDF with a linear SVM on the same
+rows.
 """
 
 import json

@@ -14,6 +14,9 @@ EngineName = Literal["auto", "openvino", "onnx", "keras"]
 #: (`training quantize`); its classifier stays in float32.
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 
+#: What calibration and the figures of a bundle were measured in.
+MEASURED_PRECISION: Precision = "float32"
+
 
 class Engine(Protocol):
     """Runs the two programs of one bundle. Thread-safe; B rows in give B rows out, in order.

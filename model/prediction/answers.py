@@ -210,7 +210,7 @@ def _deepest_accepted(
         best_probability = level[np.arange(len(level)), best]
         passed = best_probability >= least
         if unproven:
-            passed &= _is_proven(taxonomy, unproven, depth)[best]
+            passed &= is_proven(taxonomy, unproven, depth)[best]
         depths[passed], nodes[passed] = depth, best[passed]
         accepted[passed] = np.minimum(best_probability[passed], 1.0)
     return depths, nodes, accepted
@@ -230,7 +230,7 @@ def _accepted_within(
         level = taxonomy.node_probabilities(probabilities, depth)
         best = level.argmax(axis=1)
         passed = (level[np.arange(len(level)), best] >= least) & sub_tree.holds(taxonomy, depth)[best]
-        passed &= _is_proven(taxonomy, unproven, depth)[best]
+        passed &= is_proven(taxonomy, unproven, depth)[best]
         within = taxonomy.node_probabilities(renormalized, depth)
         depths[passed], nodes[passed] = depth, best[passed]
         accepted[passed] = np.minimum(within[passed, best[passed]], 1.0)
@@ -244,7 +244,7 @@ def _attainable(thresholds: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 
 @lru_cache(maxsize=64)
-def _is_proven(taxonomy: Taxonomy, unproven: tuple[str, ...], depth: int) -> np.ndarray:
+def is_proven(taxonomy: Taxonomy, unproven: tuple[str, ...], depth: int) -> np.ndarray:
     """(number of nodes at that depth,) bool: whether the thresholds were measured with all that a node holds."""
     nodes = np.ones(len(taxonomy.levels[depth - 1]), bool)
     nodes[taxonomy.leaf_to_node[depth - 1][np.isin(taxonomy.leaves, unproven)]] = False

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from model.bundle.bundle import Bundle
+from model.engines.engine import MEASURED_PRECISION
 from model.prediction.answers import Prediction, ScoredCategory
 from model.taxonomy import SEPARATOR
 from proto.aisle.v1 import classifier_pb2
@@ -43,8 +45,6 @@ def classify_response(
 def model_response(model: ServedModel, settings: ServerSettings) -> classifier_pb2.GetModelResponse:
     """Build the description of a model for GetModel."""
     bundle = model.predictor.bundle
-    calibration = bundle.calibration
-    depths = enumerate(zip(calibration.thresholds, calibration.coverages, strict=True), start=1)
     return classifier_pb2.GetModelResponse(
         model=model.name,
         model_version=model.version,
@@ -54,14 +54,7 @@ def model_response(model: ServedModel, settings: ServerSettings) -> classifier_p
         inputs=bundle.fields,
         image_feature_dim=bundle.image_feature_dim,
         metrics=numbers_by_name(bundle.metrics),
-        precision_contract=classifier_pb2.PrecisionContract(
-            precision_target=calibration.precision_target,
-            confidence=calibration.precision_confidence,
-            depths=[
-                classifier_pb2.DepthThreshold(depth=depth, threshold=threshold, coverage=coverage)
-                for depth, (threshold, coverage) in depths
-            ],
-        ),
+        precision_contract=_precision_contract(bundle, model.predictor.engine.precision),
         limits=classifier_pb2.Limits(
             max_products=settings.max_products_per_request,
             max_top_k=settings.max_top_k,
@@ -85,6 +78,42 @@ def numbers_by_name(values: Mapping[str, Any], prefix: str = "") -> dict[str, fl
         elif isinstance(value, int | float) and not isinstance(value, bool):
             numbers[prefix + name] = float(value)
     return numbers
+
+
+def _precision_contract(bundle: Bundle, precision: str) -> classifier_pb2.PrecisionContract:
+    """Describe the contract, with what was measured in the engine's precision."""
+    calibration, metrics = bundle.calibration, bundle.metrics
+    is_trained = precision == MEASURED_PRECISION
+    measured = metrics["contract"] if is_trained else metrics.get("contract_by_precision", {}).get(precision)
+    contract = classifier_pb2.PrecisionContract(
+        precision_target=calibration.precision_target,
+        confidence=calibration.precision_confidence,
+        unproven_categories=calibration.unproven,
+    )
+    for i, (threshold, coverage) in enumerate(zip(calibration.thresholds, calibration.coverages, strict=True)):
+        depth = contract.depths.add(depth=i + 1, threshold=threshold, coverage=coverage)
+        if measured:
+            depth.accepted.CopyFrom(_acceptance(measured["depths"][i], measured["count"]))
+    if measured:
+        contract.accepted.CopyFrom(_acceptance(measured, measured["count"]))
+        for entry in metrics["field_combinations"] if is_trained else ():
+            acceptance = _acceptance(entry, entry["count"])
+            contract.field_sets.add(fields=entry["fields"], accepted=acceptance)
+    else:
+        contract.unproven = (
+            f"measured in {MEASURED_PRECISION}, and this engine computes in {precision}; run"
+            f" `training evaluate --precision {precision}` on labelled products to see whether it is kept"
+        )
+    return contract
+
+
+def _acceptance(measured: Mapping[str, Any], num_products: int) -> classifier_pb2.Acceptance:
+    """Build the message of `training.metrics.contract.acceptance_metrics`."""
+    acceptance = classifier_pb2.Acceptance(num_products=num_products, num_accepted=measured["num_accepted"])
+    if measured["is_kept"] is not None:
+        acceptance.precision, acceptance.is_kept = measured["accepted_precision"], measured["is_kept"]
+        acceptance.interval_low, acceptance.interval_high = measured["precision_interval"]
+    return acceptance
 
 
 def _fill_prediction(message: classifier_pb2.Prediction, prediction: Prediction, question: Question) -> None:

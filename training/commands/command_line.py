@@ -263,6 +263,7 @@ def _quantize(command: QuantizeCommand) -> None:
     if command.pictures < 1:
         raise SettingsError(f"--pictures: expected 1 or more, found {command.pictures}")
     from training.quantize import QuantizeJob, quantize
+    from training.report.contract_text import contract_lines
 
     figures = quantize(
         QuantizeJob(
@@ -280,17 +281,22 @@ def _quantize(command: QuantizeCommand) -> None:
         f" (by picture alone {exact['image_accuracy']:.4f} and {rounded['image_accuracy']:.4f});"
         f" bundle in {command.out}"
     )
+    print("in int8:")
+    for line in contract_lines(rounded["contract"]):
+        print(line)
 
 
 def _add_category(command: AddCategoryCommand) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from training.new_category.add_category import AddCategoryJob, add_category
+    from training.report.contract_text import contract_lines
 
     rejects = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
     columns = parse_columns(command.columns)
     paths = (command.bundle, command.catalog, command.val, command.out)
     job = AddCategoryJob(*paths, columns, command.taxonomy, rejects, command.cache_dir)
-    for line in add_category(job).lines(command.val.name):
+    cost, contract = add_category(job)
+    for line in (*cost.lines(command.val.name), *contract_lines(contract)):
         print(line)
     print(f"new categories need review until the next training; bundle in {command.out}")
 

@@ -44,6 +44,7 @@ def run_evaluate(command: EvaluateCommand) -> str:
     from training.evaluation.evaluate import Extras, evaluate
     from training.predict.answered_catalog import CatalogSource
     from training.report.comparison_verdict import baseline_sentences, bundle_comparison_sentences
+    from training.report.contract_text import contract_lines
 
     predictor = Predictor.open(command.bundle, command.engine, command.precision)
     compare_to = Predictor.open(command.compare_to, command.engine, command.precision) if command.compare_to else None
@@ -51,6 +52,7 @@ def run_evaluate(command: EvaluateCommand) -> str:
     extras = Extras(command.baseline, compare_to, command.field_grid)
     metrics, page = evaluate(predictor, catalog, command.report, extras)
     lines = [f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; report in {page}"]
+    lines += contract_lines(metrics["contract"])
     if "baselines" in metrics:
         lines += baseline_sentences(metrics["baselines"])
     if "bundle_comparison" in metrics:

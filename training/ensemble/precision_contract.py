@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import beta
 
+from model.prediction.answers import is_proven
 from model.prediction.calibration import Calibration
 from model.taxonomy import Taxonomy
 
@@ -36,16 +37,27 @@ class DepthOutcomes:
 
     @classmethod
     def of(
-        cls, probabilities: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy, weights: np.ndarray | None = None
+        cls,
+        probabilities: np.ndarray,
+        labels: np.ndarray,
+        taxonomy: Taxonomy,
+        weights: np.ndarray | None = None,
+        unproven: tuple[str, ...] = (),
     ) -> "DepthOutcomes":
-        """The outcomes of (N, K) calibrated probabilities and their (N,) labels; without weights a row counts 1."""
-        levels = [taxonomy.node_probabilities(probabilities, depth) for depth in range(1, taxonomy.depth + 1)]
-        labels_at = [node_of_leaf[labels] for node_of_leaf in taxonomy.leaf_to_node]
-        return cls(
-            np.stack([level.max(axis=1) for level in levels], axis=1),
-            np.stack([level.argmax(axis=1) == own for level, own in zip(levels, labels_at, strict=True)], axis=1),
-            np.ones(len(labels)) if weights is None else weights,
-        )
+        """The outcomes of (N, K) calibrated probabilities and their (N,) labels.
+
+        Args:
+            weights: None counts each row as 1.
+            unproven: leaves that are not accepted, nor nodes above them; such a best node has the confidence -1.
+        """
+        confidences, is_right = [], []
+        for depth, node_of_leaf in enumerate(taxonomy.leaf_to_node, start=1):
+            level = taxonomy.node_probabilities(probabilities, depth)
+            best = level.argmax(axis=1)
+            confidences.append(np.where(is_proven(taxonomy, unproven, depth)[best], level.max(axis=1), np.float32(-1)))
+            is_right.append(best == node_of_leaf[labels])
+        weights = np.ones(len(labels)) if weights is None else weights
+        return cls(np.stack(confidences, axis=1), np.stack(is_right, axis=1), weights)
 
     def take(self, rows: np.ndarray) -> "DepthOutcomes":
         """Some of the rows, by number or flag."""

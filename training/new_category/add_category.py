@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,13 +18,18 @@ from catalog.taxonomy_file import ancestors, read_taxonomy
 from model.bundle.bundle import Bundle, load_bundle
 from model.bundle.writing import derive_bundle, rewrite_descriptions
 from model.bundle_files import FILES
+from model.engines.engine_choice import open_engine
 from model.engines.export import replace_classifier
 from model.errors import CatalogError, TaxonomyError
 from model.network.wider_classifier import load_classifier, set_columns, widen_classifier
+from model.prediction.calibration import Calibration
+from model.predictor import Predictor
 from model.taxonomy import Taxonomy
+from training.new_category.contract_proof import prove_contract
 from training.new_category.cost import NewCategoryCost, cost_card_section, measure_cost
 from training.new_category.head_columns import HeadColumns, LabelledRows, fit_heads
 from training.new_category.head_probe import HeadProbe
+from training.predict.answered_catalog import CatalogSource
 
 #: Fewer say too little of what a category is like.
 MIN_EXAMPLES = 3
@@ -53,15 +59,17 @@ class AddCategoryJob:
     cache_dir: Path
 
 
-def add_category(job: AddCategoryJob) -> NewCategoryCost:
+def add_category(job: AddCategoryJob) -> tuple[NewCategoryCost, dict[str, Any]]:
     """Add the categories of a catalog as new leaves and write the new bundle.
 
     Every head gets a column for each new leaf, fitted to what the head reads of the examples and of the old rows
     (`new_columns.py`); the old columns stay, so the old leaves keep their order among each other. The precision
-    contract does not cover new leaves: they are answered, and left for review.
+    contract does not cover new leaves, nor nodes above them: they are answered, and left for review. For the others
+    it is proven anew on the labelled products of `val`.
 
     Returns:
-        what it costs the old categories and how many products of the new ones are found.
+        what it costs the old categories and how many products of the new ones are found, and the contract as
+        `contract_metrics` measures it.
     Raises:
         BundleError: the bundle is damaged, or --out is taken.
         CatalogError: a catalog cannot be read, or has too few usable rows.
@@ -71,7 +79,7 @@ def add_category(job: AddCategoryJob) -> NewCategoryCost:
     tree = read_taxonomy(job.taxonomy) if job.taxonomy is not None else None
     new_leaves = read_new_leaves(job.catalog, job.columns, bundle.taxonomy, tree)
     taxonomy = extended(bundle.taxonomy, new_leaves, tree)
-    costs: list[NewCategoryCost] = []
+    results: list[tuple[NewCategoryCost, dict[str, Any]]] = []
 
     def add(folder: Path) -> None:
         old_classifier = load_classifier(folder)
@@ -83,17 +91,31 @@ def add_category(job: AddCategoryJob) -> NewCategoryCost:
             set_columns(classifier, head, kernel, biases)
         replace_classifier(folder, classifier)
         unproven = (*bundle.calibration.unproven, *new_leaves)
+        calibration = replace(bundle.calibration, unproven=unproven)
+        changed = replace(bundle, path=folder, taxonomy=taxonomy, calibration=calibration)
+        calibration, contract = _proven(changed, job)
         metrics = {
             **bundle.metrics,
+            "contract": contract,
+            "contract_by_precision": {},  # what held for the old model in another arithmetic
             "new_category_costs": [*bundle.metrics.get("new_category_costs", []), cost.to_dict()],
         }
-        rewrite_descriptions(folder, taxonomy, replace(bundle.calibration, unproven=unproven), metrics)
+        rewrite_descriptions(folder, taxonomy, calibration, metrics)
         with (folder / FILES.model_card).open("a", encoding="utf-8") as card:
-            card.write(cost_card_section(cost))
-        costs.append(cost)
+            card.write(cost_card_section(cost, contract))
+        results.append((cost, contract))
 
     derive_bundle(job.bundle, job.out, add)
-    return costs[0]
+    return results[0]
+
+
+def _proven(bundle: Bundle, job: AddCategoryJob) -> tuple[Calibration, dict[str, Any]]:
+    """The calibration with thresholds that hold for the changed model, and the contract as measured."""
+    predictor = Predictor(bundle, open_engine(bundle.path))
+    try:
+        return prove_contract(predictor, CatalogSource(job.val, job.columns, job.cache_dir))
+    finally:
+        predictor.close()
 
 
 def extended(taxonomy: Taxonomy, new_leaves: Sequence[str], tree: Taxonomy | None) -> Taxonomy:

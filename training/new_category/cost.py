@@ -1,7 +1,7 @@
 """Cost of new categories: accuracy of the old ones, and the share of their own products that is found."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from model.taxonomy import Taxonomy
 from training.new_category.head_columns import HeadColumns, LabelledRows, fit_head
+from training.report.contract_text import contract_table
 
 _NUM_FOLDS = 5
 _SEED = 0
@@ -112,8 +113,12 @@ def joint_answers(rows: LabelledRows, columns: HeadColumns, kernel: np.ndarray, 
     return np.where(is_new, columns.num_old + new.argmax(axis=1), view.best_old)
 
 
-def cost_card_section(cost: NewCategoryCost) -> str:
-    """Markdown for the model card."""
+def cost_card_section(cost: NewCategoryCost, contract: Mapping[str, Any]) -> str:
+    """Markdown for the model card.
+
+    Args:
+        contract: `training.metrics.contract.contract_metrics` of the changed model.
+    """
     lines = cost.lines("the validation catalog")
     return "\n".join(
         [
@@ -121,7 +126,10 @@ def cost_card_section(cost: NewCategoryCost) -> str:
             "## Categories added without training",
             "",
             "From a few examples each; the old categories keep their weights. The precision contract does not cover",
-            "the new ones: their answers are left for review.",
+            "the new ones, nor categories above them: their answers are left for review. For all others its thresholds",
+            "were fitted anew on the validation catalog, never below the old ones:",
+            "",
+            contract_table(contract),
             "",
             *(f"- {line}" for line in lines),
             "",

@@ -27,6 +27,8 @@ _MAX_PHOTOS = 3000
 # Of near-duplicates at the limit 99 % share all numbers of a band or more (Broder 1997; Leskovec et al., ch. 3).
 _NUM_HASHES, _BAND_HASHES = 128, 8
 _SEED = 1
+#: A text with fewer words says too little to be the same as one with a word more.
+_MIN_WORDS = 3
 _WORD = re.compile(r"\w+")
 _CHUNK_ROWS = 100_000
 
@@ -45,16 +47,18 @@ def comparable_text(row: CatalogRow) -> str:
     """What a row is compared by: the words of its name, sorted, or without a name those of its other texts."""
     name = row.text("name")
     text = name if has_text(name) else " ".join(row.text(field) for field in TEXT_FIELDS)
-    return "".join(sorted(_WORD.findall(normalize(text))))
+    return " ".join(sorted(_WORD.findall(normalize(text))))
 
 
 def text_pairs(texts: Sequence[str]) -> Pairs:
-    """Pairs of near-equal texts, found by MinHash (Broder 1997) and checked by the share of common letter triples.
+    """Pairs of near-equal texts: one has a word more, or they share most letter triples.
+
+    The latter are found by MinHash (Broder 1997) and checked.
 
     Args:
         texts: `comparable_text` of each row; an empty one is like no other.
     """
-    pairs = [_equal(texts)]
+    pairs = [_equal(texts), _one_word_more(texts)]
     if len(texts) <= MAX_COMPARED_ROWS:
         digests = np.concatenate(list(_digests(texts))) if texts else np.empty((0, _NUM_HASHES), np.uint32)
         candidates = _candidates(digests, np.array([bool(text) for text in texts], bool))
@@ -108,7 +112,25 @@ def _digests(texts: Sequence[str]) -> Iterator[np.ndarray]:
         yield np.array(RMinHash.digests_from_token_sets(sets, num_perm=_NUM_HASHES, seed=_SEED), np.uint32)
 
 
+def _one_word_more(texts: Sequence[str]) -> Pairs:
+    """Pairs of texts of which one has the words of the other and one more."""
+    words = [set(text.split()) for text in texts]
+    rows = np.array([row for row, own in enumerate(words) for _ in own], np.int64)
+    hashes = np.array([hash(word) for own in words for word in own], np.int64)
+    sums, counts = np.zeros(len(texts), np.int64), np.array([len(own) for own in words], np.int64)
+    np.add.at(sums, rows, hashes)  # wraps around, which does no harm
+    shorter = np.flatnonzero(counts >= _MIN_WORDS)
+    order = shorter[np.argsort(sums[shorter], kind="stable")]
+    without = sums[rows] - hashes
+    place = np.searchsorted(sums[order], without)
+    found = place < len(order)
+    found[found] = sums[order[place[found]]] == without[found]
+    pairs = np.stack([order[place[found]], rows[found]], axis=1)
+    return pairs[counts[pairs[:, 0]] + 1 == counts[pairs[:, 1]]]
+
+
 def _triples(text: str) -> list[str]:
+    text = text.replace(" ", "")
     return [text[i : i + 3] for i in range(max(1, len(text) - 2))]
 
 
