@@ -1,7 +1,7 @@
 # Every verb does its own set-up in .venv/, from a fresh clone with Python 3.11 to 3.13 and make.
 #   make demo            needs nothing else
 #   make test ARGS="tests/model -k taxonomy"
-#   make train TRAIN=train.csv VAL=val.csv BUNDLE=models/shop/1 ARGS="--config my.toml"
+#   make train CATALOG=shop.csv BUNDLE=models/shop/1 ARGS="--config my.toml"
 #   make tune TRAIN=train.csv VAL=val.csv SEARCH=runs/search
 #   make serve BUNDLE=models/shop/1 PORT=50051
 #   make load-test CATALOG=val.csv RATE=200
@@ -50,9 +50,10 @@ format: $(DEV_STAMP) ## let ruff repair and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-train: proto ## TRAIN=FILE VAL=FILE BUNDLE=DIR: catalog in, bundle out
-	@test -n "$(TRAIN)" -a -n "$(VAL)" || { echo "expected make train TRAIN=FILE VAL=FILE [BUNDLE=DIR]" >&2; exit 2; }
-	$(BIN)/python -m training train --train "$(TRAIN)" --val "$(VAL)" --bundle "$(BUNDLE)" $(ARGS)
+train: proto ## CATALOG=FILE BUNDLE=DIR: catalog in, bundle out (TRAIN=FILE VAL=FILE in place of one file)
+	@test -n "$(CATALOG)" -o -n "$(TRAIN)" -a -n "$(VAL)" || { echo "expected make train CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
+	$(BIN)/python -m training train $(if $(CATALOG),--catalog "$(CATALOG)",--train "$(TRAIN)" --val "$(VAL)") \
+	  --bundle "$(BUNDLE)" $(ARGS)
 
 tune: proto ## TRAIN=FILE VAL=FILE SEARCH=DIR: search for better settings (ARGS="--trials 60 --workers 2")
 	@test -n "$(TRAIN)" -a -n "$(VAL)" || { echo "expected make tune TRAIN=FILE VAL=FILE [SEARCH=DIR]" >&2; exit 2; }

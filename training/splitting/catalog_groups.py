@@ -4,17 +4,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from catalog.pictures.limits import PictureSourceSettings
 from catalog.pictures.source import PictureSource
-from model.network.image_encoder import build_image_encoder
 from model.settings import ImageSettings
 from training.encoding.feature_cache import FeatureCache
 from training.encoding.parsed_catalog import ParsedCatalog
-from training.encoding.picture_encoding import PictureEncoder
 from training.splitting.near_duplicates import (
     Pairs,
     comparable_text,
@@ -23,6 +22,9 @@ from training.splitting.near_duplicates import (
     photo_pairs,
     text_pairs,
 )
+
+if TYPE_CHECKING:
+    from training.encoding.picture_encoding import PictureEncoder
 
 _CHUNK_ROWS = 512
 #: A picture that more rows show, or rows of several categories, stands for a missing one ("no picture yet").
@@ -137,6 +139,9 @@ def _burst_pairs(
     cache_dir: Path,
 ) -> Pairs:
     """Pairs of rows whose photos show one thing."""
+    from model.network.image_encoder import build_image_encoder  # Keras, which a search does without
+    from training.encoding.picture_encoding import PictureEncoder
+
     encoder = PictureEncoder(build_image_encoder(replace(image, finetune_layers=0), seed), image, cache_dir)
     encoder.cache.refresh()
     _embed(encoder, catalogs, set(rows.picture_keys[photos].tolist()), image, cache_dir)
@@ -147,7 +152,7 @@ def _burst_pairs(
 
 
 def _embed(
-    encoder: PictureEncoder,
+    encoder: "PictureEncoder",
     catalogs: Sequence[ParsedCatalog],
     wanted: set[int],
     image: ImageSettings,

@@ -44,16 +44,16 @@ def groups_of(pairs: Sequence[Pairs], num_rows: int) -> np.ndarray:
 
 
 def comparable_text(row: CatalogRow) -> str:
-    """What a row is compared by: the words of its name, sorted, or without a name those of its other texts."""
+    """What a row is compared by: the words of its name, or without a name those of its other texts."""
     name = row.text("name")
     text = name if has_text(name) else " ".join(row.text(field) for field in TEXT_FIELDS)
-    return " ".join(sorted(_WORD.findall(normalize(text))))
+    return " ".join(_WORD.findall(normalize(text)))
 
 
 def text_pairs(texts: Sequence[str]) -> Pairs:
-    """Pairs of near-equal texts: one has a word more, or they share most letter triples.
+    """Pairs of near-equal texts: equal words in any order, a word more, or most letter triples in common.
 
-    The latter are found by MinHash (Broder 1997) and checked.
+    The latter, which no blank or hyphen changes, are found by MinHash (Broder 1997) and checked.
 
     Args:
         texts: `comparable_text` of each row; an empty one is like no other.
@@ -102,7 +102,7 @@ def photo_pairs(features: np.ndarray, labels: Sequence[str]) -> Pairs:
 
 
 def _equal(texts: Sequence[str]) -> Pairs:
-    keys = np.array([hash(text) if text else 0 for text in texts], np.int64)
+    keys = np.array([hash(" ".join(sorted(text.split()))) if text else 0 for text in texts], np.int64)
     return equal_pairs(keys)
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,7 @@ def split_one(
     if is_out_of_fold(settings.training, int(is_usable.sum())):
         num_folds = min(settings.training.num_folds, len(np.unique(groups[is_usable])))
         folds = _folds(groups, rows.labels, is_usable, num_folds, settings.training.seed)
-        _write(work_dir, rows, [f"fold {fold}" for fold in folds])
+        _write(work_dir, rows, ["none" if fold < 0 else f"fold {fold}" for fold in folds])
         return Split(catalog, None, groups, folds)
     share = _held_out_share(int(is_usable.sum()))
     chosen = np.zeros(len(rows), bool)
@@ -106,6 +106,21 @@ def split_two(
     if mode == "drop" and found.is_shared.any():
         train = train.select(~found.is_shared, has_rejects=True)
     return Split(train, val, groups[len(own) :], None)
+
+
+def check_overlap(
+    train: ParsedCatalog, val: ParsedCatalog, fields: tuple[str, ...], settings: Settings, cache_dir: Path
+) -> None:
+    """Refuse two files that overlap, where the settings say so, without looking at what photos show.
+
+    Raises:
+        CatalogError: they overlap.
+    """
+    if settings.training.overlap == "refuse":
+        rows, others = (read_rows(catalog, fields, settings.image, cache_dir) for catalog in (train, val))
+        image = replace(settings.image, image_weights="none")
+        groups = near_duplicate_groups(rows.joined(others), [train, val], image, settings.training.seed, cache_dir)
+        refuse_overlap(find_overlap(rows, others, groups), str(train.path), str(val.path))
 
 
 def is_out_of_fold(settings: TrainingSettings, num_rows: int) -> bool:

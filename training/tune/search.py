@@ -17,6 +17,7 @@ from model.machine.cores import usable_core_numbers
 from model.settings import Settings
 from training.encoding.file_lock import exclusive_or_holder
 from training.encoding.parsed_catalog import parse_catalog
+from training.splitting.split import check_overlap
 from training.tune.report.trial_table import TrialTable
 from training.tune.scheduling.chief import Chief
 from training.tune.scheduling.oracles import Tuner, build_oracle
@@ -96,7 +97,9 @@ def search(job: SearchJob, console: Console) -> SearchResult:
             raise TrainingError(
                 f"{job.folder} is in use by another search (process {holder}); wait for it, or give another --search"
             )
-        fields = parse_catalog(job.train, job.columns, job.cache_dir).statistics.frequent_fields()
+        train, val = (parse_catalog(path, job.columns, job.cache_dir) for path in (job.train, job.val))
+        fields = train.statistics.frequent_fields()
+        check_overlap(train, val, fields, job.settings, job.cache_dir)
         space = load_space(job.space, job.settings, fields, job.num_seeds)
         _check(job, space)
         if job.tuner == "grid" and space.num_points is not None:

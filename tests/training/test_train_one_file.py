@@ -1,0 +1,167 @@
+"""Training from one file: out of fold, held out, resumed, with pictures, and without anything to learn."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.bundle.bundle import load_bundle
+from model.errors import SettingsError
+from model.predictor import Predictor
+from model.product import Product
+from tests.conftest import TOY_SETTINGS, TOY_SHOP, toy_rows, write_catalog
+from training import train as train_module
+from training.ensemble.calibration_rows import CalibrationRows, SavedRows
+from training.train import TrainJob, train
+
+TEXT_ONLY = replace(
+    TOY_SETTINGS,
+    training=replace(TOY_SETTINGS.training, epochs=3, num_folds=3, precision_target=0.8),
+    model=replace(TOY_SETTINGS.model, fields=("name", "brand")),
+)
+LETTERS = np.array(list("가나다라마바사아자차카타파하"))
+
+
+def shop(count: int, word_of_category: bool = True) -> list[dict[str, str]]:
+    """Build rows whose names have two words of their own and, if asked for, one of their category."""
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(count):
+        category, (names, _, _) = list(TOY_SHOP.items())[i % 3]
+        own = ["".join(random.choice(LETTERS, 4)) for _ in range(3)]
+        word = names[0].split()[-1] if word_of_category else ""
+        name = " ".join([*own, word]).strip()
+        rows.append({"product_id": str(i), "product_name": name, "brand": f"brand{i % 5}", "category": category})
+    return rows
+
+
+def job_of(folder: Path, rows: list[dict[str, str]]) -> TrainJob:
+    catalog = write_catalog(folder / "shop.csv", rows)
+    return TrainJob(catalog, None, None, folder / "bundle", {}, None, folder / "work", folder / "cache", resume=False)
+
+
+def saved_rows(job: TrainJob) -> CalibrationRows:
+    files = sorted((job.work_dir / "folds").glob("*/answers.npz"))
+    return SavedRows(files, load_bundle(job.bundle).fields).rows
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainJob:
+    """A bundle from one file of 90 rows, calibrated in three folds."""
+    job = job_of(tmp_path_factory.mktemp("one"), shop(90))
+    train(job, TEXT_ONLY)
+    return job
+
+
+def test_all_rows_calibrate_and_all_are_learned(trained: TrainJob) -> None:
+    bundle = load_bundle(trained.bundle)
+    assert bundle.metrics["count"] == 90
+    assert bundle.metrics["accuracy"] > 0.9
+    assert len(bundle.history) == 3
+    assert not any(name.startswith("val_") for row in bundle.history for name in row)
+    card = (trained.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert (
+        "Trained on 90 products; measured on 90 of them, each answered by a model that was trained without it." in card
+    )
+    assert "| all | " in card
+    rows = saved_rows(trained)
+    assert len(rows) == 90
+    assert rows.num_distinct == pytest.approx(90)
+    assert bundle.calibration.formula.prior_mass == pytest.approx(1 / 92)
+    contract = bundle.metrics["contract"]
+    assert contract["is_kept"]
+    assert contract["accepted_share"] > 0.5  # 90 rows show 80 %
+
+
+def test_no_answer_is_surer_than_the_rows_behind_it(trained: TrainJob) -> None:
+    """90 rows that are all right support 91 of 92."""
+    predictor = Predictor.open(trained.bundle)
+    products = [
+        Product(str(i), f"{names[0]} {names[0]}", brand="brand1") for i, (names, _, _) in enumerate(TOY_SHOP.values())
+    ]
+    found = [answer.categories[0].probability for answer in predictor.predict(products)]  # type: ignore[union-attr]
+    predictor.close()
+    assert max(found) <= 91 / 92 + 1 / 92 / 3 + 1e-6
+
+
+def test_labels_that_nothing_tells_are_accepted_nowhere(tmp_path: Path) -> None:
+    """The final model knows its rows by heart; answered out of fold they are right by chance only."""
+    job = job_of(tmp_path, shop(90, word_of_category=False))
+    metrics = train(job, replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, epochs=12, num_folds=2)))
+    assert metrics["accuracy"] < 0.55
+    assert metrics["contract"]["accepted_share"] == 0
+    assert load_bundle(job.bundle).calibration.thresholds == (2.0, 2.0, 2.0)
+
+
+def test_finished_folds_are_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trained: TrainJob
+) -> None:
+    job = job_of(tmp_path, shop(90))
+    train_model, calls = train_module.train_model, []
+
+    def interrupted(*arguments: object, **_: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train_model(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "train_model", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(job, TEXT_ONLY)
+    first = (job.work_dir / "folds" / "0" / "answers.npz").read_bytes()
+    with caplog.at_level("INFO"):
+        train(replace(job, resume=True), TEXT_ONLY)
+    assert "fold 1 of 3: answered by an earlier run" in caplog.text
+    assert "fold 2 of 3: trained on the other folds" in caplog.text
+    assert (job.work_dir / "folds" / "0" / "answers.npz").read_bytes() == first
+    for name, values in saved_rows(job).to_arrays().items():
+        np.testing.assert_allclose(values, saved_rows(trained).to_arrays()[name], atol=1e-5, err_msg=name)
+
+
+def test_another_promise_needs_no_training(trained: TrainJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    job = replace(trained, bundle=tmp_path / "bundle", resume=True)
+    before = sorted((trained.work_dir / "folds").rglob("answers.npz"))
+    times = [path.stat().st_mtime_ns for path in before]
+    train(job, replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, precision_target=0.6)))
+    assert [path.stat().st_mtime_ns for path in before] == times
+    assert load_bundle(job.bundle).metrics["contract"]["precision_target"] == 0.6
+
+
+def test_other_settings_train_the_folds_again(trained: TrainJob, tmp_path: Path) -> None:
+    note = trained.work_dir / "folds" / "0" / "answers.json"
+    key = json.loads(note.read_text(encoding="utf-8"))["key"]
+    job = replace(trained, bundle=tmp_path / "bundle", work_dir=tmp_path / "work")
+    train(job, replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, epochs=1)))
+    assert json.loads((job.work_dir / "folds" / "0" / "answers.json").read_text(encoding="utf-8"))["key"] != key
+
+
+def test_pictures_are_tuned_in_every_fold(tmp_path: Path) -> None:
+    """The encoder that answers a fold must not have learned its pictures."""
+    rows = [
+        {name: row[name] for name in ("product_id", "image", "category")}
+        for row in toy_rows(tmp_path, "p", 60)
+        if "image" in row
+    ]
+    job = job_of(tmp_path, rows)
+    image = replace(TOY_SETTINGS.image, finetune_layers=4, finetune_epochs=1)
+    metrics = train(
+        job, replace(TOY_SETTINGS, image=image, training=replace(TEXT_ONLY.training, epochs=2, num_folds=2))
+    )
+    assert metrics["count"] == len(rows)
+    assert len(list((tmp_path / "cache" / "tuned").iterdir())) == 3  # two folds and the final one
+
+
+def test_two_files_or_one(tmp_path: Path) -> None:
+    job = job_of(tmp_path, shop(9))
+    for changed, found in (
+        (replace(job, catalog=None), "none of them"),
+        (replace(job, train=job.catalog), "--catalog --train"),
+        (replace(job, catalog=None, train=job.catalog), "--train"),
+    ):
+        with pytest.raises(
+            SettingsError, match=f"expected --catalog FILE, or --train FILE and --val FILE, found {found}$"
+        ):
+            train(changed, TEXT_ONLY)
