@@ -182,17 +182,18 @@ def _out_of_fold(
     del values["training"]["precision_target"], values["training"]["precision_confidence"]
     key = answers_key([values, split.train.digest, labels.taxonomy.checksum, FIELDS, keras.backend.backend()])
 
-    def train_fold(fold: int, folder: Path) -> tuple[TrainedModel, EncodedCatalog]:
+    weights = row_weights(split.groups)
+
+    def train_fold(fold: int, folder: Path) -> tuple[TrainedModel, EncodedCatalog, np.ndarray]:
         # Its rows are prepared, but not looked at before the last epoch is over.
         catalogs = Catalogs(split.train.select(folds != fold), None, labels, fields)
         preparation = Preparation(catalogs, folder, job.cache_dir)
         prepared = preparation.prepare(settings)
         model, _ = train_model(prepared, settings, folder, job.resume)
-        return model, preparation.encode(split.train.select(folds == fold), prepared)
+        encoded = preparation.encode(split.train.select(folds == fold), prepared)
+        return model, encoded, weights[folds == fold][np.asarray(encoded.arrays["rows"])]
 
-    answers = FoldAnswers(
-        job.work_dir / "folds", key, int(folds.max()) + 1, row_weights(split.groups), settings.training.seed
-    )
+    answers = FoldAnswers(job.work_dir / "folds", key, int(folds.max()) + 1, settings.training.seed)
     return answers.answer(train_fold, job.resume)
 
 

@@ -86,6 +86,22 @@ def test_no_answer_is_surer_than_the_rows_behind_it(trained: TrainJob) -> None:
     assert max(found) <= 91 / 92 + 1 / 92 / 3 + 1e-6
 
 
+def test_near_duplicates_count_once_together(tmp_path: Path) -> None:
+    """The first ten rows come three times each, scattered over the file and one fold."""
+    rows = shop(60)
+    copies = [
+        {**rows[i % 10], "product_id": f"copy{i}", "product_name": f"{rows[i % 10]['product_name']} 정품"}
+        for i in range(20)
+    ]
+    job = job_of(tmp_path, [*copies[:7], *rows, *copies[7:]])
+    train(job, replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, epochs=1, num_folds=2)))
+    found = saved_rows(job)
+    assert len(found) == 80
+    assert found.num_distinct == pytest.approx(60)
+    assert sorted(np.round(found.weights, 3)) == [0.333] * 30 + [1.0] * 50
+    assert load_bundle(job.bundle).calibration.formula.prior_mass == pytest.approx(1 / 62)
+
+
 def test_labels_that_nothing_tells_are_accepted_nowhere(tmp_path: Path) -> None:
     """The final model knows its rows by heart; answered out of fold they are right by chance only."""
     job = job_of(tmp_path, shop(90, word_of_category=False))

@@ -25,8 +25,9 @@ _MAX_ROWS, _MIN_ROWS = 3000, 200
 
 _log = logging.getLogger("aisle.folds")
 
-#: Trains on the rows of the other folds; returns the model and the rows of this fold, encoded for it.
-TrainFold = Callable[[int, Path], tuple[TrainedModel, EncodedCatalog]]
+#: Trains on the rows of the other folds; returns the model, the rows of this fold, encoded for it, and what each
+#: of them counts, see `CalibrationRows`.
+TrainFold = Callable[[int, Path], tuple[TrainedModel, EncodedCatalog, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +37,11 @@ class FoldAnswers:
     Args:
         folder: gets a folder for each fold: the state of its training, then its answers.
         key: digest of all that shapes the answers.
-        weights: (N,) float by row of the catalog, see `CalibrationRows`.
     """
 
     folder: Path
     key: str
     num_folds: int
-    weights: np.ndarray
     seed: int
 
     def answer(self, train_fold: TrainFold, resume: bool) -> SavedRows:
@@ -61,9 +60,9 @@ class FoldAnswers:
                 _log.info("fold %d of %d: answered by an earlier run", fold + 1, self.num_folds)
                 continue
             _log.info("fold %d of %d: trained on the other folds", fold + 1, self.num_folds)
-            model, catalog = train_fold(fold, file.parent)
-            self._save(model, catalog, file)
-            del model
+            answered = train_fold(fold, file.parent)
+            self._save(*answered, file)
+            del answered
             keras.utils.clear_session()
             gc.collect()  # the models of all folds would not fit into memory
         return SavedRows(files, self._fields(files[0]))
@@ -76,8 +75,8 @@ class FoldAnswers:
     def _fields(file: Path) -> tuple[str, ...]:
         return tuple(json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["fields"])
 
-    def _save(self, model: TrainedModel, catalog: EncodedCatalog, file: Path) -> None:
-        fields, weights = model.shape.fields, self.weights[np.asarray(catalog.arrays["rows"])]
+    def _save(self, model: TrainedModel, catalog: EncodedCatalog, weights: np.ndarray, file: Path) -> None:
+        fields = model.shape.fields
         max_rows = self._max_rows(model)
         arrays: dict[str, np.ndarray] = {}
         for kept in chain([()], proper_subsets(fields)):
