@@ -1,8 +1,10 @@
 """Groups of near-duplicates: offers of one product under almost the same name, and photos of one thing in a burst."""
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
+from math import log
 
 import numpy as np
 from rensa import RMinHash
@@ -17,6 +19,8 @@ from tokenizer.normalize import normalize
 
 #: Share of letter triples that two texts have in common (Jaccard) from which on they are near-duplicates.
 TEXT_SIMILARITY = 0.85
+#: The same of their words, each weighted by its rarity; and most rows that share a word that counts as rare.
+RARE_WORD_SIMILARITY, _MAX_RARE = 0.7, 20
 #: More rows are compared by equal texts only.
 MAX_COMPARED_ROWS = 1_000_000
 #: Mean cosine of the features of photos of one burst. ImageNet features of grocery256 fall into 609 groups by it, and
@@ -51,9 +55,9 @@ def comparable_text(row: CatalogRow) -> str:
 
 
 def text_pairs(texts: Sequence[str]) -> Pairs:
-    """Pairs of near-equal texts: equal words in any order, a word more, or most letter triples in common.
+    """Pairs of near-equal texts: equal words in any order, a word more, most letter triples or rare words in common.
 
-    The latter, which no blank or hyphen changes, are found by MinHash (Broder 1997) and checked.
+    Letter triples, which no blank or hyphen changes, are found by MinHash (Broder 1997) and checked.
 
     Args:
         texts: `comparable_text` of each row; an empty one is like no other.
@@ -64,7 +68,7 @@ def text_pairs(texts: Sequence[str]) -> Pairs:
         candidates = _candidates(digests, np.array([bool(text) for text in texts], bool))
         triples = {row: set(_triples(texts[row])) for row in np.unique(candidates)}
         similar = [_jaccard(triples[a], triples[b]) >= TEXT_SIMILARITY for a, b in candidates]
-        pairs.append(candidates[np.array(similar, bool)])
+        pairs += [candidates[np.array(similar, bool)], _same_rare_words(texts)]
     return np.concatenate(pairs)
 
 
@@ -127,6 +131,25 @@ def _one_word_more(texts: Sequence[str]) -> Pairs:
     found[found] = sums[order[place[found]]] == without[found]
     pairs = np.stack([order[place[found]], rows[found]], axis=1)
     return pairs[counts[pairs[:, 0]] + 1 == counts[pairs[:, 1]]]
+
+
+def _same_rare_words(texts: Sequence[str]) -> Pairs:
+    """Pairs of texts that share most of their words, each weighted by how rare it is (inverse document frequency)."""
+    words = [set(text.split()) for text in texts]
+    counts = Counter(word for own in words for word in own)
+    rarity = {word: log((len(texts) + 1) / count) for word, count in counts.items()}
+    rows_of: defaultdict[str, list[int]] = defaultdict(list)
+    for row, own in enumerate(words):
+        for word in own:
+            if 2 <= counts[word] <= _MAX_RARE:
+                rows_of[word].append(row)
+    totals = [sum(rarity[word] for word in own) for own in words]
+    pairs = set()
+    for pair in {pair for rows in rows_of.values() for pair in combinations(rows, 2)}:
+        common = sum(rarity[word] for word in words[pair[0]] & words[pair[1]])
+        if common >= RARE_WORD_SIMILARITY * (totals[pair[0]] + totals[pair[1]] - common):
+            pairs.add(pair)
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
 
 
 def _triples(text: str) -> list[str]:
