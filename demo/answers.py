@@ -34,6 +34,12 @@ class AnsweredProduct:
         """True when the most probable leaf is the true one."""
         return self.prediction.categories[0].category == self.truth
 
+    @property
+    def is_accepted_right(self) -> bool:
+        """True when the accepted category is the true one or lies above it."""
+        accepted = self.prediction.accepted
+        return accepted is not None and f"{self.truth}>".startswith(f"{accepted.category}>")
+
 
 def keep_fields(product: Product, fields: Sequence[str]) -> Product:
     """Return the product with only `fields`, a subset of model.product.FIELDS."""

@@ -1,4 +1,4 @@
-"""Generates the demo catalog: products with texts and a drawn picture, divided into train, val and test."""
+"""Generates the demo catalog: products with texts and a drawn picture, divided into the shop's own and test products."""
 
 import csv
 import hashlib
@@ -13,7 +13,7 @@ from demo.names import compose_mall_category, compose_name
 from demo.pictures import draw_picture
 from demo.tree import Group, Leaf, load_groups
 
-SPLITS = ("train", "val", "test")
+SPLITS = ("shop", "test")
 MIN_PRODUCTS = 1_000
 """With fewer products, a leaf may have none for training or testing."""
 _MAKER_FORMS = ("(주){}", "{}코리아", "{}", "주식회사 {}")
@@ -38,9 +38,9 @@ class DemoProduct:
 
     @property
     def split(self) -> str:
-        """The split of the product, one of SPLITS, by a hash of its id: 80, 10 and 10 %."""
+        """The split of the product, one of SPLITS, by a hash of its id: 90 and 10 %."""
         tenth = int.from_bytes(hashlib.sha256(self.product_id.encode()).digest()[:4]) % 10
-        return {0: "test", 1: "val"}.get(tenth, "train")
+        return "test" if tenth == 0 else "shop"
 
 
 def compose_products(num_products: int, seed: int) -> list[DemoProduct]:
@@ -62,7 +62,7 @@ def compose_products(num_products: int, seed: int) -> list[DemoProduct]:
 def write_catalog(
     folder: Path, products: Sequence[DemoProduct], seed: int, on_picture: Callable[[], object] = lambda: None
 ) -> dict[str, Path]:
-    """Write `train.csv`, `val.csv`, `test.csv` and their pictures.
+    """Write `shop.csv`, `test.csv` and their pictures.
 
     Args:
         on_picture: called after each picture, for a progress bar.

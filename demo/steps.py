@@ -98,10 +98,8 @@ def _make_catalog(settings: DemoSettings, console: Console) -> dict[str, Path]:
 def _train(settings: DemoSettings, files: dict[str, Path], console: Console) -> None:
     work_dir = settings.dir / "training"
     flags = [
-        "--train",
-        str(files["train"]),
-        "--val",
-        str(files["val"]),
+        "--catalog",
+        str(files["shop"]),
         *_bundle_flags(settings),
         "--config",
         str(CONFIG),
@@ -157,7 +155,7 @@ def _classify(items: list[CatalogItem], port: int, console: Console) -> None:
 
 def _print_next_steps(settings: DemoSettings, console: Console) -> None:
     commands = (
-        "python -m training train --train my-train.csv --val my-val.csv --bundle models/shop/1",
+        "python -m training train --catalog my-shop.csv --bundle models/shop/1",
         "python -m training evaluate --bundle models/shop/1 --catalog my-test.csv --report build/report",
         "python -m server --models models",
         "python -m client classify --target localhost:50051 --name '남성 오버핏 반팔 라운드 100' --image shirt.jpg",

@@ -66,14 +66,15 @@ def accuracy_table(answered: Mapping[tuple[str, ...], Sequence[AnsweredProduct]]
 
 
 def contract_sentence(answered: Sequence[AnsweredProduct]) -> str:
-    """State how many answers the precision contract accepts, and how many of those are right."""
-    accepted = [each for each in answered if not each.prediction.needs_review]
+    """State how many answers the precision contract accepts, at whatever depth, and how many of those are right."""
+    accepted = [each for each in answered if each.prediction.accepted is not None]
     if not accepted:
         return f"None of {len(answered)} answers is accepted without a person."
-    right = sum(each.is_right for each in accepted)
+    right = sum(each.is_accepted_right for each in accepted)
+    num_leaves = sum(not each.prediction.needs_review for each in answered)
     return (
-        f"{len(accepted)} of {len(answered)} answers are accepted without a person, {right} of those are right"
-        f" ({right / len(accepted):.1%}); {len(answered) - len(accepted)} need review."
+        f"{len(accepted)} of {len(answered)} answers are accepted, {num_leaves} down to a leaf, and {right} of the"
+        f" accepted are right ({right / len(accepted):.1%}); {len(answered) - num_leaves} need review."
     )
 
 

@@ -40,7 +40,10 @@ TOY_SETTINGS = Settings(
     ),
     ModelSettings(hidden_dim=8, fcl_dim=16, ngram_dim=8, modality_dropout_rate=0.3),
     ImageSettings(image_size=32, image_weights="none"),
-    TrainingSettings(batch_size=16, epochs=6, learning_rate=0.02, warmup_steps=2, patience=6, label_smoothing=0.0),
+    TrainingSettings(
+        batch_size=16, epochs=6, learning_rate=0.02, warmup_steps=2, patience=6, label_smoothing=0.0,
+        overlap="keep",  # its names are few
+    ),
     neighbors=NeighborSettings(neighbor_head="on"),
 )  # fmt: skip
 
@@ -133,5 +136,5 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory, toy_catalogs: tuple[Pat
     models = tmp_path_factory.mktemp("models")
     bundle = models / "toy" / "1"
     bundle.parent.mkdir()
-    train(TrainJob(*toy_catalogs, bundle, {}, None, models / "work", toy_cache, resume=False), TOY_SETTINGS)
+    train(TrainJob(None, *toy_catalogs, bundle, {}, None, models / "work", toy_cache, resume=False), TOY_SETTINGS)
     return bundle

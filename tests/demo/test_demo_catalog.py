@@ -33,7 +33,7 @@ def test_every_leaf_is_in_every_split(products):
 
 def test_smallest_catalog_still_trains_every_leaf():
     smallest = compose_products(MIN_PRODUCTS, seed=0)
-    assert {product.category for product in smallest if product.split == "train"} == LEAVES
+    assert {product.category for product in smallest if product.split == "shop"} == LEAVES
 
 
 def test_too_few_products_are_an_error():
@@ -41,10 +41,9 @@ def test_too_few_products_are_an_error():
         compose_products(10, seed=0)
 
 
-def test_splits_are_about_80_10_10(products):
+def test_splits_are_about_90_10(products):
     counts = Counter(product.split for product in products)
-    assert 3_100 <= counts["train"] <= 3_300
-    assert 350 <= counts["val"] <= 450
+    assert 3_550 <= counts["shop"] <= 3_650
     assert 350 <= counts["test"] <= 450
 
 

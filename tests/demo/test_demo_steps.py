@@ -22,9 +22,10 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = Product("D1", "[무료배송] 머그컵", "주방 > 컵", "키친온", "(주)키친온", "도자기 머그", b"jpeg")
 
 
-def answered(category: str, truth: str, needs_review: bool = False) -> AnsweredProduct:
+def answered(category: str, truth: str, needs_review: bool = False, accepted: str | None = None) -> AnsweredProduct:
     best = ScoredCategory(category, "", 0.75)
-    return AnsweredProduct(PRODUCT, truth, Prediction("D1", (best,), None, needs_review, {}, np.zeros(2, np.float32)))
+    node = None if accepted is None else ScoredCategory(accepted, "", 0.9)
+    return AnsweredProduct(PRODUCT, truth, Prediction("D1", (best,), node, needs_review, {}, np.zeros(2, np.float32)))
 
 
 @pytest.fixture
@@ -77,11 +78,17 @@ def test_half_of_the_shown_products_have_a_misleading_name():
 
 
 def test_contract_sentence_counts_accepted_and_right():
-    answers = [answered("A", "A"), answered("A", "B"), answered("A", "A", needs_review=True)]
+    answers = [
+        answered("A>B", "A>B", accepted="A>B"),
+        answered("A>B", "A>C", accepted="A>B"),
+        answered("A>B", "A>C", needs_review=True, accepted="A"),
+        answered("A>B", "AB>C", needs_review=True, accepted="A"),
+        answered("A>B", "A>B", needs_review=True),
+    ]
     assert contract_sentence(answers) == (
-        "2 of 3 answers are accepted without a person, 1 of those are right (50.0%); 1 need review."
+        "4 of 5 answers are accepted, 2 down to a leaf, and 2 of the accepted are right (50.0%); 3 need review."
     )
-    assert contract_sentence(answers[2:]) == "None of 1 answers is accepted without a person."
+    assert contract_sentence(answers[4:]) == "None of 1 answers is accepted without a person."
 
 
 def test_a_failing_child_is_reported_with_the_end_of_its_log(program, tmp_path: Path):

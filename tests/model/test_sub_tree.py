@@ -157,12 +157,14 @@ def test_leaves_that_nobody_proved_are_not_accepted() -> None:
         1,
     )
     assert found.categories(0, TREE)[0].category == "A>y>1"
-    accepted = found.accepted(0, TREE)
-    assert accepted is not None
-    assert accepted.category == "A>y"  # it has another leaf, and so had validation rows
-    assert found.accepted(1, TREE) is None  # C has none
+    assert found.accepted(0, TREE) is None  # nor are A>y and A, which other leaves alone do not prove
+    assert found.accepted(1, TREE) is None
     masked = answered(logits(0.01, 0.01, 0.95, 0.01, 0.01, 0.01), TREE, calibration, 1, find_sub_tree(TREE, "A>y"))
-    assert masked.accepted_depths.tolist() == [2]
+    assert masked.accepted_depths.tolist() == [0]
+    others = answered(logits(0.95, 0.01, 0.01, 0.01, 0.01, 0.01), TREE, calibration, 1)
+    accepted = others.accepted(0, TREE)
+    assert accepted is not None
+    assert accepted.category == TREE.leaves[0]
 
 
 def in_node(category: str, node: str) -> bool:

@@ -32,6 +32,10 @@ def test_the_new_bundle_is_complete_and_has_the_accuracies(quantized: Path, toy_
     assert figures["float32"]["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)
     assert figures["float32"]["count"] == figures["int8"]["count"] == expected["count"]
     assert 0 <= figures["int8"]["image_accuracy"] <= 1
+    bundle = load_bundle(quantized)
+    assert bundle.metrics["contract_by_precision"] == {"int8": figures["int8"]["contract"]}
+    assert figures["int8"]["contract"]["count"] == figures["int8"]["count"]
+    assert bundle.calibration == load_bundle(toy_bundle).calibration
     card = (quantized / FILES.model_card).read_text(encoding="utf-8")
     assert f"| accuracy | {figures['float32']['accuracy']:.4f} | {figures['int8']['accuracy']:.4f} |" in card
     assert not (toy_bundle / FILES.quantization).exists()

@@ -15,9 +15,15 @@ from model.prediction.neighbors import NeighborIndex
 from model.product import head_rows
 from model.settings import Settings
 from model.taxonomy import Taxonomy
-from training.ensemble.calibration import fit_head_temperatures, fit_temperature
+from training.ensemble.calibration import fit_head_temperatures
 from training.ensemble.calibration_rows import CalibrationRows, CalibrationSource
-from training.ensemble.formula_fitting import cross_fitted_logits, fit_formula, neighbors_help, random_folds
+from training.ensemble.formula_fitting import (
+    cross_fitted_logits,
+    fit_calibrated_formula,
+    fit_formula,
+    neighbors_help,
+    random_folds,
+)
 from training.ensemble.precision_contract import DepthOutcomes, cross_fitted_thresholds, fit_thresholds
 from training.ensemble.subset_calibration import calibrate_subsets
 from training.ensemble.trained_model import TrainedModel
@@ -88,7 +94,7 @@ def calibrate(source: CalibrationSource, taxonomy: Taxonomy, settings: Settings)
         settings.training.precision_target,
         settings.training.precision_confidence,
     )
-    calibration = calibrate_subsets(calibration, source, taxonomy)
+    calibration = calibrate_subsets(calibration, source, rows.presence, taxonomy)
     scales = SubsetScales(calibration.formula, fields).of_rows(rows.presence)
     joint = calibration.formula.logits(heads, scales)
     calibration = _with_thresholds(calibration, joint, rows, fields, taxonomy)
@@ -109,10 +115,8 @@ def _chosen_heads(rows: CalibrationRows, settings: Settings) -> HeadLogits:
 
 
 def _fitted_formula(heads: HeadLogits, rows: CalibrationRows, seed: int) -> JointFormula:
-    """The formula with its temperature fitted on all rows, where its weights need a few thousand only."""
-    formula = fit_formula(heads, rows.labels, seed)
-    formula = formula.recalibrated(1 / formula.temperature)
-    formula = formula.recalibrated(fit_temperature(formula.logits(heads), rows.labels))
+    """The formula, no surer than the rows behind it."""
+    formula = fit_calibrated_formula(heads, rows.labels, seed)
     penalty = formula.penalty
     if penalty is not None:
         numbers = (penalty.weight, penalty.cap, penalty.slope)

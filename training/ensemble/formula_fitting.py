@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 
-from model.prediction.formula import HeadLogits, JointFormula, LinearPenalty, RowScales, prior_mass
+from model.prediction.formula import HeadLogits, JointFormula, LinearPenalty, RowScales
+from training.ensemble.calibration import fit_temperature
 
 #: A factor is the inverse of a temperature; these are temperatures of 20 and 0.02.
 _MIN_FACTOR, _MAX_FACTOR = 0.05, 50.0
 _NUM_FOLDS = 5
+#: Of the squares of the factors, beside the rows' log-likelihoods.
+_RIDGE = 0.01
 
 _log = logging.getLogger("aisle.ensemble")
 
@@ -59,6 +62,15 @@ def fit_formula(heads: HeadLogits, labels: np.ndarray, seed: int = 0, options: F
     return found if heads.neighbors is None else _with_neighbors(found, heads.take(many), labels[many])
 
 
+def fit_calibrated_formula(
+    heads: HeadLogits, labels: np.ndarray, seed: int = 0, options: FitOptions = _OPTIONS
+) -> JointFormula:
+    """`fit_formula` with its temperature fitted on all rows, where its weights need a few thousand only."""
+    formula = fit_formula(heads, labels, seed, options)
+    formula = formula.recalibrated(1 / formula.temperature)
+    return formula.recalibrated(fit_temperature(formula.logits(heads), labels))
+
+
 def neighbors_help(heads: HeadLogits, formula: JointFormula, labels: np.ndarray) -> bool:
     """True if the neighbours bring more right answers than wrong ones, by more than chance makes of it."""
     without = formula.logits(replace(heads, neighbors=None)).argmax(axis=1) == labels
@@ -86,7 +98,7 @@ def cross_fitted_logits(
     fitted = np.empty_like(heads.network, dtype=np.float32)
     for fold in np.unique(folds):
         mine, others = folds == fold, folds != fold
-        formula = fit_formula(heads.take(others), labels[others], seed, options)
+        formula = fit_calibrated_formula(heads.take(others), labels[others], seed, options)
         own = RowScales(formula.temperature * scales.temperatures[mine], scales.prior_masses[mine])
         fitted[mine] = formula.logits(heads.take(mine), own)
     return fitted
@@ -137,24 +149,23 @@ def _try(
 def _fit(addends: Sequence[np.ndarray], labels: np.ndarray) -> list[float]:
     """Factors of a sum of (N, K) logits, 0 or more, the first at least _MIN_FACTOR: a convex problem.
 
-    The targets leave a `prior_mass` to all classes (Platt 1999), which holds factors back where errors are few.
+    A weak ridge, which a few thousand rows outvote, holds them back where errors are few.
     """
-    rows, mass = np.arange(len(labels)), prior_mass(len(labels))
-    target_sums = [float(((1 - mass) * v[rows, labels] + mass * v.mean(axis=1)).sum()) for v in addends]
+    rows = np.arange(len(labels))
 
     def loss(factors: np.ndarray) -> tuple[float, np.ndarray]:
         total = np.zeros(addends[0].shape, np.float32)
         for values, factor in zip(addends, factors, strict=True):
             total += np.float32(factor) * values
         total -= total.max(axis=1, keepdims=True)
-        own = (1 - mass) * total[rows, labels] + mass * total.mean(axis=1)
+        own = total[rows, labels]
         np.exp(total, out=total)
         sums = total.sum(axis=1)
         total /= sums[:, None]  # now probabilities
-        slopes = [
-            float(np.vdot(total, values)) - target_sum for values, target_sum in zip(addends, target_sums, strict=True)
-        ]
-        return float((np.log(sums) - own).mean()), np.array(slopes) / len(labels)
+        slopes = [float(np.vdot(total, values) - values[rows, labels].sum()) for values in addends]
+        ridge = _RIDGE / len(labels)
+        value = float((np.log(sums) - own).mean() + ridge * (factors @ factors) / 2)
+        return value, np.array(slopes) / len(labels) + ridge * factors
 
     bounds = [(_MIN_FACTOR, _MAX_FACTOR), *((0.0, _MAX_FACTOR) for _ in addends[1:])]
     found = minimize(loss, np.ones(len(addends)), jac=True, method="L-BFGS-B", bounds=bounds)

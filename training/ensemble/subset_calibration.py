@@ -21,7 +21,7 @@ _log = logging.getLogger("aisle.ensemble")
 
 
 def calibrate_subsets(
-    calibration: Calibration, source: CalibrationSource, taxonomy: Taxonomy, min_rows: int = 30
+    calibration: Calibration, source: CalibrationSource, presence: np.ndarray, taxonomy: Taxonomy, min_rows: int = 30
 ) -> Calibration:
     """The calibration with a temperature and thresholds of its own for each set of given fields.
 
@@ -32,10 +32,11 @@ def calibrate_subsets(
     some were among its rows; if not, nothing is accepted.
 
     Args:
+        presence: (N, F) flags of the rows that `Calibration.thresholds` is fitted on.
         min_rows: that the fit of a temperature needs.
     """
     formula = calibration.formula
-    seen = set(subset_codes(source.rows.presence).tolist())
+    seen = set(subset_codes(presence).tolist())
     temperatures: dict[str, float] = {}
     masses: dict[str, float] = {}
     thresholds: dict[str, tuple[float, ...]] = {}

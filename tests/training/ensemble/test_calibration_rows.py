@@ -1,4 +1,4 @@
-"""Validation products with some of their fields only."""
+"""Rows that calibrate, and what is left of them with some of their fields only."""
 
 import dataclasses
 
@@ -6,14 +6,18 @@ import numpy as np
 
 from model.product import FIELDS
 from training.encoding.encoded_catalog import EncodedCatalog
-from training.ensemble.hidden_fields import with_fields_only
+from training.ensemble.calibration_rows import rows_with_fields, with_fields_only
+
+
+def only(catalog: EncodedCatalog, kept: tuple[str, ...], max_rows: int) -> EncodedCatalog:
+    return with_fields_only(catalog, kept, rows_with_fields(catalog, kept, 0, max_rows))
 
 
 def test_the_other_fields_are_hidden(encoded: EncodedCatalog) -> None:
     rows = np.arange(60, dtype=np.int64)
     catalog = dataclasses.replace(encoded, arrays={**encoded.arrays, "image_feature_rows": rows})
     given = encoded.arrays["presence"][:, 1] > 0
-    hidden = with_fields_only(catalog, ("mall_category",), seed=0, max_rows=100)
+    hidden = only(catalog, ("mall_category",), 100)
     np.testing.assert_array_equal(hidden.arrays["labels"], encoded.arrays["labels"][given])
     flags = [field == "mall_category" for field in FIELDS]
     np.testing.assert_array_equal(hidden.arrays["presence"], np.tile(np.array(flags, np.float32), (given.sum(), 1)))
@@ -22,6 +26,6 @@ def test_the_other_fields_are_hidden(encoded: EncodedCatalog) -> None:
     for name in ("mall_category_ngram_ids", "mall_category_ngram_weights"):
         np.testing.assert_array_equal(hidden.arrays[name], encoded.arrays[name][given])
     assert encoded.arrays["presence"][:57, 0].all()  # the catalog itself keeps its names
-    pictures = with_fields_only(catalog, ("image",), seed=0, max_rows=100)
+    pictures = only(catalog, ("image",), 100)
     np.testing.assert_array_equal(pictures.arrays["image_feature_rows"], rows)
-    assert len(with_fields_only(catalog, ("image",), seed=0, max_rows=10)) == 10
+    assert len(only(catalog, ("image",), 10)) == 10
