@@ -35,6 +35,7 @@ def without_pictures(folder: Path, prefix: str, count: int) -> list[dict[str, st
 def job(tmp_path: Path) -> TrainJob:
     """A training with texts only, of 45 and 21 rows."""
     return TrainJob(
+        None,
         write_catalog(tmp_path / "train.csv", without_pictures(tmp_path, "t", 45)),
         write_catalog(tmp_path / "val.csv", without_pictures(tmp_path, "v", 21)),
         tmp_path / "bundle",
@@ -68,6 +69,7 @@ def test_the_toy_bundle_is_complete(toy_bundle: Path) -> None:
     assert bundle.calibration.formula.neighbor_weight > 0
     assert set(bundle.calibration.head_temperatures) == {"name", "mall_category", "image", "linear", "neighbors"}
     assert 0 <= bundle.metrics["cross_fitted_calibration_error"] < 0.2
+    assert bundle.calibration.formula.prior_mass == pytest.approx(1 / 47)
     assert bundle.calibration.thresholds == (2.0, 2.0, 2.0)  # 45 rows are too few to guarantee 98 %
     # All validation rows have name, brand and maker; without one of them, nothing is accepted.
     given = [set(names.split()) for names in bundle.calibration.subset_thresholds]
@@ -96,7 +98,7 @@ def test_text_with_the_shop_s_tree_and_labels_as_ids(job: TrainJob, tmp_path: Pa
     assert "unknown label: 'c77'" in (job.work_dir / "rejects-val.csv").read_text(encoding="utf-8")
     card = (job.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "one of 4 categories in 3 levels from: name, mall_category, brand, maker." in card
-    assert "Trained on 45 products, measured on 21 others." in card
+    assert "Trained on 45 products; measured on 21 others." in card
     (found,) = Predictor.open(job.bundle).predict([Product("1", "LG gram 노트북", "PC")])
     assert not isinstance(found, Exception)
     assert found.categories[0].category_id in {"c0", "c1", "c2", "c9"}
@@ -228,10 +230,10 @@ def test_the_model_card_agrees_with_the_bundle(toy_bundle: Path) -> None:
     bundle = load_bundle(toy_bundle)
     card = (toy_bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "Predicts one of 3 categories in 3 levels from: name, mall_category, brand, maker, image." in card
-    assert "Trained on 90 products, measured on 45 others." in card
+    assert "Trained on 90 products; measured on 45 others." in card
     assert "| joint | 45 | 1.0000 | 1.0000 |" in card
     assert f"temperature {bundle.calibration.formula.temperature:.3f}." in card
-    assert "98% are guaranteed to be right, with\n95% confidence" in card
+    assert "at least 98 % are right, with 95 %\nconfidence" in card
     for depth in (1, 2, 3):
         assert f"| {depth} | never | 0.000 |" in card
     assert "| name, mall_category, image | never, never, never |" in card
@@ -241,11 +243,13 @@ def test_the_model_card_agrees_with_the_bundle(toy_bundle: Path) -> None:
 def test_a_head_without_validation_rows_has_no_figures(toy_bundle: Path) -> None:
     bundle = load_bundle(toy_bundle)
     metrics = {**bundle.metrics, "heads": {"image": {"count": 0, "accuracy": None, "macro_f1": None}}}
-    card = model_card(replace(bundle, metrics=metrics), 1, 2)  # type: ignore[arg-type]
+    card = model_card(replace(bundle, metrics=metrics), 1, is_out_of_fold=False)  # type: ignore[arg-type]
     assert "| image | 0 | none | none |" in card
 
 
 def test_the_model_card_of_one_field_names_no_sets(toy_bundle: Path) -> None:
     bundle = load_bundle(toy_bundle)
-    card = model_card(replace(bundle, calibration=replace(bundle.calibration, subset_thresholds={})), 1, 2)  # type: ignore[arg-type]
+    card = model_card(
+        replace(bundle, calibration=replace(bundle.calibration, subset_thresholds={})), 1, is_out_of_fold=False
+    )  # type: ignore[arg-type]
     assert "| 3 | never | 0.000 |\n\n## Limits" in card

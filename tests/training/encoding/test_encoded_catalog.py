@@ -78,13 +78,14 @@ def test_rows_become_arrays(rows: list[dict[str, str]], new_encoder: NewEncoder,
     assert len(found) == 6
     assert found.num_rejects == 0
     np.testing.assert_array_equal(found.arrays["labels"], [0, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(found.arrays["rows"], np.arange(6))
     np.testing.assert_array_equal(found.arrays["presence"][:2], [[1, 0, 1, 0, 0, 1], [1, 0, 1, 0, 0, 0]])
     texts = encoder.tokenizer.encode(
         {field: [row[column] for row in rows] for field, column in (("name", "product_name"), ("brand", "brand"))}
     )
     for name, values in texts.items():
         np.testing.assert_array_equal(found.arrays[name], values)
-    assert found.arrays.keys() == {*texts, "labels", "presence", "image_feature_rows"}
+    assert found.arrays.keys() == {*texts, "labels", "presence", "rows", "image_feature_rows"}
     picture_rows = found.arrays["image_feature_rows"]
     np.testing.assert_array_equal(picture_rows < 0, [False, True, False] * 2)
     assert found.image_features is not None
@@ -150,7 +151,7 @@ def test_pictures_alone_are_found_again_whatever_the_tokenizer(
         for one in (tokenizer, shorter)
     ]
     assert found[0].digest == found[1].digest
-    assert found[0].arrays.keys() == {"labels", "presence", "image_feature_rows"}
+    assert found[0].arrays.keys() == {"labels", "presence", "rows", "image_feature_rows"}
 
 
 def test_rejects_are_counted_and_cost_no_neighbour(
@@ -170,6 +171,7 @@ def test_rejects_are_counted_and_cost_no_neighbour(
     found = new_encoder().encode(catalog, tmp_path / "rejects.csv")
     assert found.num_rejects == 6
     np.testing.assert_array_equal(found.arrays["labels"], [0, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(found.arrays["rows"], np.arange(6))
     reasons = reject_reasons(tmp_path / "rejects.csv")
     assert reasons["none"].startswith("no label: ")
     assert reasons["unknown"].startswith("unknown label: 'a>blue' is not a leaf of the test's tree")

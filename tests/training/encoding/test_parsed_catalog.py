@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_no_entry(catalog: Path, tmp_path: Path, monkeypatch:
 
 
 def test_what_a_killed_process_of_the_same_id_left_is_no_obstacle(catalog: Path, tmp_path: Path) -> None:
-    folder = parse_catalog(catalog, {}, tmp_path / "cache").folder
+    folder = parse_catalog(catalog, {}, tmp_path / "cache").files[0].folder
     left = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     folder.rename(left)
     assert len(flat(parse_catalog(catalog, {}, tmp_path / "cache"), 9)) == 20

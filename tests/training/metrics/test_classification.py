@@ -140,12 +140,13 @@ def test_field_combinations_by_eye() -> None:
     """Rows 0 to 2 have a name only, 2 of 3 right; row 3 has name and picture, wrong."""
     outcomes = Outcomes.of(LABELS, PRED_PROBS)
     presence = np.array([[1, 0], [1, 0], [1, 0], [1, 1]], np.float32)
-    name_only, both = field_combination_metrics(outcomes, no_answers(4), presence, ("name", "image"), TAXONOMY)
+    name_only, both = field_combination_metrics(outcomes, no_answers(4), presence, ("name", "image"), TAXONOMY, 0.98)
     assert (name_only["fields"], name_only["count"], name_only["share"]) == (["name"], 3, 0.75)
     assert name_only["accuracy"] == pytest.approx(2 / 3)
     assert (both["fields"], both["count"], both["accuracy"]) == (["name", "image"], 1, 0.0)
     assert both["mean_confidence"] == pytest.approx(0.9)
     assert (both["leaf_accepted_share"], both["leaf_accepted_precision"]) == (0.0, None)
+    assert (both["accepted_share"], both["accepted_precision"], both["is_kept"]) == (0.0, None, None)
 
 
 def test_field_combinations_count_every_row_once() -> None:
@@ -153,7 +154,12 @@ def test_field_combinations_count_every_row_once() -> None:
     labels, pred_probs = random_case(200, Taxonomy([str(i) for i in range(5)]), seed=8)
     outcomes = Outcomes.of(labels, pred_probs)
     results = field_combination_metrics(
-        outcomes, no_answers(200), rng.random((200, 3)) < 0.5, ("a", "b", "c"), Taxonomy([str(i) for i in range(5)])
+        outcomes,
+        no_answers(200),
+        rng.random((200, 3)) < 0.5,
+        ("a", "b", "c"),
+        Taxonomy([str(i) for i in range(5)]),
+        0.98,
     )
     assert sum(result["count"] for result in results) == 200
     assert sum(result["count"] * result["accuracy"] for result in results) == pytest.approx(outcomes.is_correct.sum())
@@ -163,14 +169,14 @@ def test_field_combinations_count_every_row_once() -> None:
 def test_presence_of_another_shape_is_an_error() -> None:
     outcomes = Outcomes.of(LABELS, PRED_PROBS)
     with pytest.raises(ValueError, match=r"expected presence flags \(4, 2\), found \(4, 1\)"):
-        field_combination_metrics(outcomes, no_answers(4), np.ones((4, 1)), ("name", "image"), TAXONOMY)
+        field_combination_metrics(outcomes, no_answers(4), np.ones((4, 1)), ("name", "image"), TAXONOMY, 0.98)
 
 
 def test_a_head_is_measured_on_the_rows_that_have_its_field() -> None:
     outcomes = Outcomes.of(LABELS, PRED_PROBS)
     presence = np.array([[1, 1], [1, 1], [1, 0], [1, 0]])
     metrics = evaluation_metrics(
-        {"joint": outcomes, "image": outcomes}, no_answers(4), presence, ("name", "image"), TAXONOMY
+        {"joint": outcomes, "image": outcomes}, no_answers(4), presence, ("name", "image"), TAXONOMY, 0.98
     )
     assert metrics["heads"]["image"] == outcome_metrics(outcomes.select(np.array([0, 1])), TAXONOMY)
     assert metrics["heads"]["joint"]["accuracy"] == metrics["accuracy"] == 0.5
@@ -188,7 +194,7 @@ def test_perfect_answers() -> None:
 def test_no_rows_give_none_and_no_nan() -> None:
     nothing = Outcomes.of(np.empty(0, np.int32), np.empty((0, 3), np.float32))
     metrics = evaluation_metrics(
-        {"joint": nothing, "name": nothing}, no_answers(0), np.empty((0, 1)), ("name",), TAXONOMY
+        {"joint": nothing, "name": nothing}, no_answers(0), np.empty((0, 1)), ("name",), TAXONOMY, 0.98
     )
     assert metrics["count"] == 0
     assert metrics["accuracy"] is metrics["average_weighted_f1"] is metrics["top_5_accuracy"] is None

@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 
-from model.prediction.answers import Answers
-from model.prediction.calibration import Calibration
 from model.taxonomy import Taxonomy
-from tests.conftest import answered
 from training.metrics.confidence import (
-    contract_metrics,
     coverage_at_precision,
     expected_calibration_error,
     reliability_bins,
@@ -99,73 +95,3 @@ def test_no_rows_give_no_figures() -> None:
 
 
 TAXONOMY = Taxonomy(["Home>Lamp", "Home>Rug", "Gift card"])
-
-
-def answers_of(depths: list[int], nodes: list[int]) -> Answers:
-    count = len(depths)
-    empty = np.zeros((count, 1), np.int32)
-    return Answers(
-        empty,
-        empty.astype(np.float32),
-        np.array(depths, np.int32),
-        np.array(nodes, np.int32),
-        np.zeros(count, np.float32),
-    )
-
-
-def test_contract_by_eye() -> None:
-    """Depth 1: Home, Gift card. Depth 2: Home>Lamp, Home>Rug, Gift card.
-
-    | label     | accepted             | leaf | right |
-    | Home>Lamp | depth 2 Home>Lamp    | yes  | yes   |
-    | Home>Lamp | depth 2 Home>Rug     | yes  | no    |
-    | Home>Rug  | depth 1 Home         | no   | yes   |
-    | Gift card | depth 1 Gift card    | yes  | yes   |  a leaf already at depth 1
-    | Home>Rug  | nothing              | no   | no    |
-    """
-    metrics = contract_metrics(np.array([0, 0, 1, 2, 1]), answers_of([2, 2, 1, 1, 0], [0, 1, 0, 1, -1]), TAXONOMY)
-    assert metrics == {
-        "count": 5,
-        "accepted_share": pytest.approx(4 / 5),
-        "accepted_precision": pytest.approx(3 / 4),
-        "leaf_accepted_share": pytest.approx(3 / 5),
-        "leaf_accepted_precision": pytest.approx(2 / 3),
-        "needs_review_share": pytest.approx(2 / 5),
-        "depths": [
-            {"depth": 1, "accepted_share": pytest.approx(2 / 5), "accepted_precision": 1.0},
-            {"depth": 2, "accepted_share": pytest.approx(2 / 5), "accepted_precision": 0.5},
-        ],
-    }
-
-
-def test_contract_agrees_with_the_answers_themselves() -> None:
-    rng = np.random.default_rng(7)
-    answers = answered(rng.normal(0, 3, (300, 3)), TAXONOMY, Calibration(thresholds=(0.6, 0.8)), top_k=1)
-    labels = rng.integers(0, 3, 300)
-    metrics = contract_metrics(labels, answers, TAXONOMY)
-    accepted = [answers.accepted(row, TAXONOMY) for row in range(300)]
-    right = [
-        TAXONOMY.leaves[labels[row]] == scored.category
-        or TAXONOMY.leaves[labels[row]].startswith(scored.category + ">")
-        for row, scored in enumerate(accepted)
-        if scored is not None
-    ]
-    assert metrics["accepted_precision"] == pytest.approx(np.mean(right))
-    assert metrics["needs_review_share"] == pytest.approx(
-        np.mean([answers.needs_review(row, TAXONOMY) for row in range(300)])
-    )
-
-
-def test_contract_without_rows_or_without_acceptance() -> None:
-    nothing = contract_metrics(np.empty(0, np.int32), answers_of([], []), TAXONOMY)
-    assert nothing["count"] == 0
-    assert nothing["accepted_share"] is None
-    refused = contract_metrics(np.array([1, 2]), answers_of([0, 0], [-1, -1]), TAXONOMY)
-    assert refused["accepted_share"] == 0.0
-    assert refused["accepted_precision"] is None
-    assert refused["needs_review_share"] == 1.0
-
-
-def test_contract_needs_as_many_answers_as_labels() -> None:
-    with pytest.raises(ValueError, match="expected an answer for each of 2 labels, found 1"):
-        contract_metrics(np.array([0, 1]), answers_of([0], [-1]), TAXONOMY)

@@ -46,7 +46,9 @@ def case(num_rows: int, **changes: Any) -> tuple[dict[str, Any], ReportDetails]:
     outcomes = Outcomes.of(labels, softmax(logits))
     answers = answered(logits, TAXONOMY, Calibration(thresholds=(0.8, 0.9, 0.95)), top_k=3)
     presence = np.ones((num_rows, 2)) * (rng.random((num_rows, 2)) < 0.8)
-    metrics = evaluation_metrics({"joint": outcomes, "name": outcomes}, answers, presence, ("name", "image"), TAXONOMY)
+    metrics = evaluation_metrics(
+        {"joint": outcomes, "name": outcomes}, answers, presence, ("name", "image"), TAXONOMY, 0.98
+    )
     errors = [
         ConfidentError(
             product_id=f"p{i}",
@@ -178,10 +180,24 @@ def test_the_page_shows_the_given_details(tmp_path: Path) -> None:
 
 def test_a_precision_below_the_target_is_marked(tmp_path: Path) -> None:
     metrics, details = case(300)
-    metrics["contract"]["leaf_accepted_precision"] = 0.5
+    contract = metrics["contract"]
+    contract |= {"accepted_precision": 0.5, "precision_interval": [0.4, 0.6], "is_kept": False}
     assert "✗ not kept" in page_of(write_report(tmp_path, metrics, details)).words
-    metrics["contract"]["leaf_accepted_precision"] = 0.98
+    contract |= {"accepted_precision": 0.97, "precision_interval": [0.96, 0.985]}
+    assert "✗ not kept, by no more than chance makes of it" in page_of(write_report(tmp_path, metrics, details)).words
+    contract |= {"accepted_precision": 0.98, "is_kept": True}
     assert "✓ kept" in page_of(write_report(tmp_path, metrics, details)).words
+
+
+def test_the_promise_is_told_by_depth_and_by_fields(tmp_path: Path) -> None:
+    metrics, details = case(300)
+    words = " ".join(" ".join(page_of(write_report(tmp_path, metrics, details)).words).split())
+    section = words[words.index("The promise Of the answers") : words.index("Weakest categories")]
+    for entry in (metrics["contract"], *metrics["contract"]["depths"], *metrics["field_combinations"]):
+        assert str(entry["num_accepted"]) in section
+        if entry["is_kept"] is not None:
+            assert f"{100 * entry['accepted_precision']:.1f}" in section or entry["accepted_precision"] == 1
+    assert "name, image" in section
 
 
 def test_no_product_and_no_history_leave_no_old_plot(tmp_path: Path) -> None:
@@ -197,7 +213,7 @@ def test_a_single_right_answer(tmp_path: Path) -> None:
     taxonomy = Taxonomy(["Shoes"])
     outcomes = Outcomes.of(np.array([0]), np.array([[1.0]], np.float32))
     answers = answered(np.zeros((1, 1)), taxonomy, Calibration(), top_k=1)
-    metrics = evaluation_metrics({"joint": outcomes}, answers, np.ones((1, 1)), ("name",), taxonomy)
+    metrics = evaluation_metrics({"joint": outcomes}, answers, np.ones((1, 1)), ("name",), taxonomy, 0.98)
     details = ReportDetails(
         title="One",
         bundle_name="one",
@@ -251,7 +267,11 @@ def requested(num_rows: int) -> dict[str, Any]:
         },
         "mall_categories": [{"mall_category": ATTACK, **cell, **accepted}],
         "calibration": cross_fitted_calibration(
-            rng.normal(size=(50, 4)), labels[:50].astype(np.int32), np.zeros(50, np.float32), Calibration()
+            rng.normal(size=(50, 4)),
+            labels[:50].astype(np.int32),
+            np.zeros((50, 3), np.float32),
+            Calibration(),
+            TAXONOMY,
         ),
     }
 
@@ -272,7 +292,7 @@ def test_sections_on_request_are_well_formed_and_escaped(tmp_path: Path) -> None
         "−20.0",  # with the picture alone
         "20.0 % – 62.5 % 87.5 %",  # accepted at a leaf, right; accepted at any level, right
         "cross-fitted",
-        "to guarantee a precision of 98 % with 95 % confidence",
+        "98 % are to be right, with 95 % confidence.",
     ):
         assert expected in text
     page = path.read_text(encoding="utf-8")

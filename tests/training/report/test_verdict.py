@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from training.metrics.classification import CategoryRow
-from training.report.verdict import of_hundred, percent, target_text, verdict, weakest_categories
+from training.report.contract_text import percent, target_text
+from training.report.verdict import of_hundred, verdict, weakest_categories
 
 
 def row(category: str, found: int, support: int) -> CategoryRow:
@@ -15,9 +16,12 @@ def row(category: str, found: int, support: int) -> CategoryRow:
 def metrics(**changes: Any) -> dict[str, Any]:
     contract = {
         "accepted_share": 0.85,
+        "accepted_precision": 0.984,
+        "precision_interval": [0.979, 0.988],
+        "is_kept": True,
         "leaf_accepted_share": 0.72,
-        "leaf_accepted_precision": 0.984,
         "needs_review_share": 0.28,
+        "depths": [{"depth": 1, "is_kept": None}, {"depth": 2, "is_kept": True}],
     }
     contract |= {name: changes.pop(name) for name in tuple(changes) if name in contract}
     combinations = [{"fields": ["name", "image"], "share": 1.0, "accuracy": 0.907}]
@@ -32,18 +36,25 @@ def summary(category_rows: tuple[CategoryRow, ...] = (row("Home>Rugs>Round", 41,
 def test_the_whole_paragraph() -> None:
     assert summary() == (
         "Of 100 products, the model's first answer is the right category for 91; for 98 the right category is "
-        "among its first five. It accepts 72 of 100 answers by itself, and 98.4 % of these are right, as promised "
-        "(98 %). The other 28 need review by a person, 13 of them accepted at a higher level. It is weakest in "
+        "among its first five. It accepts 85 of 100 answers by itself, 72 of them down to a leaf; 98.4 % of the "
+        "accepted are right (97.9 to 98.8 %): the promised 98 % are kept. 28 of 100 need review by a person. It is "
+        "weakest in "
         "“Rugs › Round”, where it finds 41 of 100 products and most often answers “Other › Bags” instead."
     )
 
 
 def test_a_precision_below_the_target_is_stated() -> None:
-    assert "97.0 % of these are right, below the promised 98 %." in summary(leaf_accepted_precision=0.97)
+    broken = {"accepted_precision": 0.97, "precision_interval": [0.96, 0.979], "is_kept": False}
+    depths = [{"depth": 1, "is_kept": False}, {"depth": 2, "is_kept": True}, {"depth": 3, "is_kept": False}]
+    sentences = summary(**broken, depths=depths)
+    assert "97.0 % of the accepted are right (96.0 to 97.9 %): the promised 98 % are not kept." in sentences
+    assert "Those that stop at depth 1 and 3 are right less often than promised." in sentences
+    broken["precision_interval"] = [0.96, 0.981]
+    assert "are not kept, by no more than chance makes of it." in summary(**broken)
 
 
 def test_nothing_accepted() -> None:
-    sentences = summary(leaf_accepted_share=0.0, leaf_accepted_precision=None, needs_review_share=1.0)
+    sentences = summary(leaf_accepted_share=0.0, accepted_precision=None, is_kept=None, needs_review_share=1.0)
     assert "It accepts no answer by itself: every product needs review by a person." in sentences
 
 

@@ -11,7 +11,7 @@ from model.errors import SettingsError
 from model.settings import Settings, settings_to_dict
 from tests.conftest import TOY_SETTINGS
 from tests.training.conftest import Runs
-from training.preparation import Catalogs, Preparation
+from training.preparation import Preparation, read_catalogs
 from training.tune.scheduling.trial_message import TrialSpec
 from training.tune.workers.trial_training import TrialDropped, TrialTraining
 
@@ -42,7 +42,7 @@ def chief() -> Chief:
 
 @pytest.fixture
 def preparation(toy_catalogs: tuple[Path, Path], toy_cache: Path, tmp_path: Path) -> Preparation:
-    return Preparation(Catalogs(*toy_catalogs, {}, None), tmp_path / "work", toy_cache)
+    return Preparation(read_catalogs(*toy_catalogs, {}, None, toy_cache), tmp_path / "work", toy_cache)
 
 
 def training(
@@ -112,7 +112,9 @@ def test_nothing_is_tokenised_or_embedded_twice(
         model=replace(TOY_SETTINGS.model, fields=("brand", "image")),
         training=replace(TOY_SETTINGS.training, epochs=1, batch_size=48),
     )
-    preparation = Preparation(Catalogs(*toy_catalogs, {}, None), tmp_path / "work", tmp_path / "cache")
+    preparation = Preparation(
+        read_catalogs(*toy_catalogs, {}, None, tmp_path / "cache"), tmp_path / "work", tmp_path / "cache"
+    )
     worker = training(preparation, chief, tmp_path)
     found = worker.run(order(settings))
     assert sum(runs.rows) >= 100  # 67 and 33 rows have a picture; the rest measures speed
@@ -121,7 +123,9 @@ def test_nothing_is_tokenised_or_embedded_twice(
     worker.run(order(replace(settings, model=replace(settings.model, fcl_dim=8)), trial_id="1"))
     assert len(runs.rows) - measured <= 7  # speed only
     assert len(fits) == 1
-    other = Preparation(Catalogs(*toy_catalogs, {}, None), tmp_path / "work", tmp_path / "cache")  # another worker
+    other = Preparation(
+        read_catalogs(*toy_catalogs, {}, None, tmp_path / "cache"), tmp_path / "work", tmp_path / "cache"
+    )  # another worker
     measured = len(runs.rows)
     training(other, chief, tmp_path).run(order(settings, trial_id="2"))
     assert len(runs.rows) - measured <= 7
@@ -129,7 +133,9 @@ def test_nothing_is_tokenised_or_embedded_twice(
 
 
 def test_fields_that_the_catalog_lacks(toy_catalogs: tuple[Path, Path], tmp_path: Path, chief: Chief) -> None:
-    preparation = Preparation(Catalogs(*toy_catalogs, {"image": "no_pictures"}, None), tmp_path / "work", tmp_path)
+    preparation = Preparation(
+        read_catalogs(*toy_catalogs, {"image": "no_pictures"}, None, tmp_path), tmp_path / "work", tmp_path
+    )
     preparation.catalog_fields = ("name",)
     settings = replace(TEXT, model=replace(TEXT.model, fields=("name", "image")))
     with pytest.raises(SettingsError, match=r"fields: expected fields that the catalog has \(name\), found image"):
