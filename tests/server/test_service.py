@@ -303,9 +303,45 @@ def test_get_model_describes_the_bundle(server: AisleServer, stub: Stub):
     assert [depth.depth for depth in contract.depths] == list(range(1, bundle.taxonomy.depth + 1))
     assert tuple(depth.threshold for depth in contract.depths) == bundle.calibration.thresholds
     assert tuple(depth.coverage for depth in contract.depths) == bundle.calibration.coverages
+    measured = bundle.metrics["contract"]
+    assert (contract.accepted.num_products, contract.accepted.num_accepted) == (45, measured["num_accepted"])
+    assert [depth.accepted.num_accepted for depth in contract.depths] == [
+        depth["num_accepted"] for depth in measured["depths"]
+    ]
+    assert not contract.accepted.HasField("is_kept")  # nothing is accepted of so few
+    assert (contract.unproven, list(contract.unproven_categories)) == ("", [])
+    assert [list(entry.fields) for entry in contract.field_sets] == [
+        entry["fields"] for entry in bundle.metrics["field_combinations"]
+    ]
     limits = response.limits
     assert (limits.max_products, limits.max_top_k, limits.max_text_chars) == (512, 100, 10_000)
     assert limits.max_image_bytes == bundle.settings.image.max_image_bytes
+
+
+def test_get_model_tells_what_was_measured_in_the_engine_s_precision(server: AisleServer):
+    predictor = predictor_of(server)
+    kept = {
+        "num_accepted": 40, "accepted_precision": 0.975, "precision_interval": [0.868, 0.999], "is_kept": False
+    }  # fmt: skip
+    measured = {"count": 45, **kept, "depths": [kept] * 3}
+    bundle = replace(predictor.bundle, metrics={**predictor.bundle.metrics, "contract_by_precision": {"int8": measured}})
+
+    def contract_in(precision: str) -> pb.PrecisionContract:
+        engine = copy.copy(predictor.engine)
+        engine.precision = precision  # type: ignore[assignment]
+        served = ServedModel("toy", "1", Predictor(bundle, engine))
+        return model_response(served, ServerSettings()).precision_contract
+
+    in_int8, in_bfloat16 = contract_in("int8"), contract_in("bfloat16")
+    assert in_int8.unproven == ""
+    assert (in_int8.accepted.num_accepted, in_int8.accepted.precision, in_int8.accepted.is_kept) == (40, 0.975, False)
+    assert (in_int8.accepted.interval_low, in_int8.accepted.interval_high) == (0.868, 0.999)
+    assert [depth.accepted.num_accepted for depth in in_int8.depths] == [40, 40, 40]
+    assert in_bfloat16.unproven == (
+        "measured in float32, and this engine computes in bfloat16; run `training evaluate --precision bfloat16` on"
+        " labelled products to see whether it is kept"
+    )
+    assert not in_bfloat16.HasField("accepted")
 
 
 def test_get_model_of_an_unknown_model_is_an_invalid_argument(stub: Stub):

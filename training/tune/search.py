@@ -99,9 +99,9 @@ def search(job: SearchJob, console: Console) -> SearchResult:
             )
         train, val = (parse_catalog(path, job.columns, job.cache_dir) for path in (job.train, job.val))
         fields = train.statistics.frequent_fields()
-        check_overlap(train, val, fields, job.settings, job.cache_dir)
         space = load_space(job.space, job.settings, fields, job.num_seeds)
         _check(job, space)
+        check_overlap(train, val, fields, job.settings, job.cache_dir)
         if job.tuner == "grid" and space.num_points is not None:
             num_trials = min(job.scheduler.num_trials, space.num_points)
             job = dataclasses.replace(job, scheduler=dataclasses.replace(job.scheduler, num_trials=num_trials))

@@ -1,10 +1,12 @@
 """The joint formula, worked out by hand."""
 
 import numpy as np
+import pytest
 
+from model.prediction.answers import softmax
 from model.prediction.calibration import Calibration
-from model.prediction.field_subsets import SubsetTemperatures
-from model.prediction.formula import HeadLogits, JointFormula, LinearPenalty
+from model.prediction.field_subsets import SubsetScales
+from model.prediction.formula import HeadLogits, JointFormula, LinearPenalty, RowScales, prior_mass
 
 PENALTY = LinearPenalty(weight=2.5, cap=-0.1, slope=0.2)
 
@@ -23,7 +25,9 @@ def test_the_temperature_divides_network_and_penalty_and_not_the_neighbours() ->
     formula = JointFormula(LinearPenalty(10.0, 0.0, 1.0), neighbor_weight=7.0, temperature=4.0)
     np.testing.assert_allclose(formula.evidence(heads), 21 * eye)
     np.testing.assert_allclose(formula.logits(heads), 26.25 * eye)
-    np.testing.assert_allclose(formula.logits(heads, np.float32([[1], [2]])), [[42, 0], [0, 31.5]])
+    np.testing.assert_allclose(
+        formula.logits(heads, RowScales(np.float32([[1], [2]]), np.zeros((2, 1), np.float32))), [[42, 0], [0, 31.5]]
+    )
 
 
 def test_a_head_that_a_bundle_lacks_is_left_out() -> None:
@@ -41,15 +45,41 @@ def test_recalibrating_divides_the_logits() -> None:
     np.testing.assert_allclose(formula.recalibrated(1.7).logits(heads), formula.logits(heads) / 1.7, rtol=1e-5)
 
 
-def test_every_set_of_fields_has_its_temperature() -> None:
-    """Fields a, b: none and both have the default."""
-    formula = JointFormula(temperature=2.0, subset_temperatures={"a": 3.0})
-    found = SubsetTemperatures(formula, ("a", "b")).of_rows(np.float32([[1, 1], [1, 0], [0, 1], [0, 0]]))
-    assert found.tolist() == [[2], [3], [2], [2]]
+def test_the_prior_mass_goes_to_all_leaves_in_equal_parts() -> None:
+    """p = (1 - m) * softmax + m / K, here with m = 0.2 of K = 4; 0.8 * 0.1 + 0.05 = 0.13 for a leaf with 0.1."""
+    shares = np.float32([[0.4, 0.3, 0.2, 0.1], [1.0, 1e-30, 1e-30, 1e-30]])
+    logits = np.log(shares)
+    found = softmax(JointFormula(prior_mass=0.2).logits(HeadLogits(logits)))
+    np.testing.assert_allclose(found, [[0.37, 0.29, 0.21, 0.13], [0.85, 0.05, 0.05, 0.05]], rtol=1e-5)
+    np.testing.assert_array_equal(logits, np.log(shares))  # never changed in place
+    far = np.float32([[1e4, 0, -1e4, 0]])  # nothing overflows, and nothing is log(0)
+    np.testing.assert_allclose(softmax(JointFormula(prior_mass=0.2).logits(HeadLogits(far))), found[1:], rtol=1e-5)
+
+
+def test_the_prior_mass_of_each_row_is_its_own() -> None:
+    scales = RowScales(np.float32([[1.0], [0.5]]), np.float32([[0.0], [0.5]]))
+    found = softmax(JointFormula(prior_mass=0.9).logits(HeadLogits(np.float32([[0, 0], [9, 0]])), scales))
+    np.testing.assert_allclose(found, [[0.5, 0.5], [0.75, 0.25]], atol=1e-6)
+
+
+def test_the_prior_mass_is_what_laplace_leaves() -> None:
+    """After 8 rows, all of them right, the next one is right with 9 / 10."""
+    assert prior_mass(8) == pytest.approx(0.1)
+    assert prior_mass(0) == 0.5
+
+
+def test_every_set_of_fields_has_its_temperature_and_prior_mass() -> None:
+    """Fields a, b: none and both have the default; a alone has a temperature, b alone a mass."""
+    formula = JointFormula(
+        temperature=2.0, prior_mass=0.125, subset_temperatures={"a": 3.0}, subset_prior_masses={"b": 0.25}
+    )
+    found = SubsetScales(formula, ("a", "b")).of_rows(np.float32([[1, 1], [1, 0], [0, 1], [0, 0]]))
+    assert found.temperatures.tolist() == [[2], [3], [2], [2]]
+    assert found.prior_masses.tolist() == [[0.125], [0.125], [0.25], [0.125]]
 
 
 def test_a_calibration_survives_json() -> None:
-    formula = JointFormula(PENALTY, 0.5, 1.5, {"name": 2.0})
+    formula = JointFormula(PENALTY, 0.5, 1.5, 0.01, {"name": 2.0}, {"name": 0.2})
     whole = Calibration(formula, {"name": 0.9}, 0.97, 0.9, (0.5, 2.0), (0.9, 0.0), {"name": (0.6, 2.0)}, ("A>B",))
     for calibration in (whole, Calibration()):
         assert Calibration.from_dict(calibration.to_dict()) == calibration

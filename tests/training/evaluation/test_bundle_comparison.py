@@ -68,7 +68,7 @@ def test_an_answer_outside_the_tree_is_wrong(predictor: Predictor, catalog: Cata
 def test_a_bundle_that_reads_other_fields_is_an_error(
     predictor: Predictor, catalog: CatalogSource, tmp_path: Path
 ) -> None:
-    formula = dataclasses.replace(predictor.bundle.calibration.formula, subset_temperatures={})
+    formula = dataclasses.replace(predictor.bundle.calibration.formula, subset_temperatures={}, subset_prior_masses={})
     calibration = dataclasses.replace(predictor.bundle.calibration, formula=formula, subset_thresholds={})
     bundle: Bundle = dataclasses.replace(predictor.bundle, fields=("image",), calibration=calibration)
     blind = Predictor(bundle, predictor.engine)
