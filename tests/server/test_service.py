@@ -318,25 +318,21 @@ def test_get_model_describes_the_bundle(server: AisleServer, stub: Stub):
     assert limits.max_image_bytes == bundle.settings.image.max_image_bytes
 
 
-def test_get_model_tells_what_was_measured_in_the_engine_s_precision(server: AisleServer):
+def test_get_model_tells_what_was_measured_in_the_engine_s_precision(
+    server: AisleServer, stub: Stub, monkeypatch: pytest.MonkeyPatch
+):
     predictor = predictor_of(server)
-    kept = {
-        "num_accepted": 40, "accepted_precision": 0.975, "precision_interval": [0.868, 0.999], "is_kept": False
-    }  # fmt: skip
+    kept = {"num_accepted": 40, "accepted_precision": 0.975, "precision_interval": [0.868, 0.999], "is_kept": False}
     measured = {"count": 45, **kept, "depths": [kept] * 3}
-    bundle = replace(predictor.bundle, metrics={**predictor.bundle.metrics, "contract_by_precision": {"int8": measured}})
-
-    def contract_in(precision: str) -> pb.PrecisionContract:
-        engine = copy.copy(predictor.engine)
-        engine.precision = precision  # type: ignore[assignment]
-        served = ServedModel("toy", "1", Predictor(bundle, engine))
-        return model_response(served, ServerSettings()).precision_contract
-
-    in_int8, in_bfloat16 = contract_in("int8"), contract_in("bfloat16")
+    monkeypatch.setitem(predictor.bundle.metrics, "contract_by_precision", {"int8": measured})
+    monkeypatch.setattr(predictor.engine, "precision", "int8")
+    in_int8 = stub.GetModel(pb.GetModelRequest(), timeout=30).precision_contract
     assert in_int8.unproven == ""
     assert (in_int8.accepted.num_accepted, in_int8.accepted.precision, in_int8.accepted.is_kept) == (40, 0.975, False)
     assert (in_int8.accepted.interval_low, in_int8.accepted.interval_high) == (0.868, 0.999)
     assert [depth.accepted.num_accepted for depth in in_int8.depths] == [40, 40, 40]
+    monkeypatch.setattr(predictor.engine, "precision", "bfloat16")
+    in_bfloat16 = stub.GetModel(pb.GetModelRequest(), timeout=30).precision_contract
     assert in_bfloat16.unproven == (
         "measured in float32, and this engine computes in bfloat16; run `training evaluate --precision bfloat16` on"
         " labelled products to see whether it is kept"
