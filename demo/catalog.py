@@ -1,4 +1,4 @@
-"""Generates the demo catalog: products with texts and a drawn picture, divided into the shop's own and test products."""
+"""Generates the demo catalog: products with texts and a drawn picture, divided into shop and test."""
 
 import csv
 import hashlib

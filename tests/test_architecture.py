@@ -23,8 +23,8 @@ PLAN: dict[str, set[str]] = {
 FLOORS = {
     "model": ("machine", "network", "engines", "prediction", "bundle"),
     "training": (
-        "encoding", "network", "metrics", "ensemble", "report", "predict", "evaluation", "new_category", "tune",
-        "commands",
+        "encoding", "network", "metrics", "ensemble", "splitting", "report", "predict", "evaluation", "new_category",
+        "tune", "commands",
     ),
 }  # fmt: skip
 #: Libraries that a CPU server starts without, and the files that import them.

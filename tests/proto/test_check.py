@@ -15,7 +15,7 @@ PLUGIN = """#!{python}
 import sys
 from google.protobuf.compiler import plugin_pb2
 request = plugin_pb2.CodeGeneratorRequest.FromString(sys.stdin.buffer.read())
-response = plugin_pb2.CodeGeneratorResponse(error={error!r})
+response = plugin_pb2.CodeGeneratorResponse(error={error!r}, supported_features=1)  # optional fields, like real ones
 response.file.add(name="{name}.txt", content=request.file_to_generate[-1] + " " + request.parameter)
 sys.stdout.buffer.write(response.SerializeToString())
 """

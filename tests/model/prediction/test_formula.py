@@ -25,9 +25,8 @@ def test_the_temperature_divides_network_and_penalty_and_not_the_neighbours() ->
     formula = JointFormula(LinearPenalty(10.0, 0.0, 1.0), neighbor_weight=7.0, temperature=4.0)
     np.testing.assert_allclose(formula.evidence(heads), 21 * eye)
     np.testing.assert_allclose(formula.logits(heads), 26.25 * eye)
-    np.testing.assert_allclose(
-        formula.logits(heads, RowScales(np.float32([[1], [2]]), np.zeros((2, 1), np.float32))), [[42, 0], [0, 31.5]]
-    )
+    scales = RowScales(np.float32([[1], [2]]), np.zeros((2, 1), np.float32))
+    np.testing.assert_allclose(formula.logits(heads, scales), [[42, 0], [0, 31.5]])
 
 
 def test_a_head_that_a_bundle_lacks_is_left_out() -> None:
@@ -83,3 +82,23 @@ def test_a_calibration_survives_json() -> None:
     whole = Calibration(formula, {"name": 0.9}, 0.97, 0.9, (0.5, 2.0), (0.9, 0.0), {"name": (0.6, 2.0)}, ("A>B",))
     for calibration in (whole, Calibration()):
         assert Calibration.from_dict(calibration.to_dict()) == calibration
+
+
+def test_no_answer_is_surer_than_the_rows_behind_it() -> None:
+    """However far apart logits are, n rows support (n + 1) / (n + 2); the order of the leaves stays."""
+    random = np.random.default_rng(0)
+    logits = random.normal(scale=30, size=(200, 7)).astype(np.float32)
+    for num_rows in (8, 98, 998):
+        mass = prior_mass(num_rows)
+        formula = JointFormula(prior_mass=mass)
+        probabilities, plain = softmax(formula.logits(HeadLogits(logits.copy()))), softmax(logits)
+        np.testing.assert_allclose(probabilities, (1 - mass) * plain + mass / 7, atol=1e-6)
+        assert probabilities.max() <= (num_rows + 1) / (num_rows + 2) + mass / 7 + 1e-6
+        np.testing.assert_array_equal(probabilities.argmax(axis=1), logits.argmax(axis=1))
+
+
+def test_sets_of_fields_have_a_prior_of_their_own() -> None:
+    formula = JointFormula(prior_mass=0.1, subset_prior_masses={"a": 0.5})
+    scales = SubsetScales(formula, ("a", "b")).of_rows(np.float32([[1, 1], [1, 0]]))
+    sure = np.float32([[50, 0], [50, 0]])
+    np.testing.assert_allclose(softmax(formula.logits(HeadLogits(sure), scales))[:, 0], [0.95, 0.75], atol=1e-6)

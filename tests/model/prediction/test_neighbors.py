@@ -109,8 +109,13 @@ def test_they_count_in_the_joint_answer(toy_bundle: Path) -> None:
     np.testing.assert_allclose(joint["joint_logits"], found["joint_logits"], atol=1e-3)
     logits = index.logits(features, bundle.taxonomy.num_leaves)
     np.testing.assert_array_equal(found["neighbors_logits"], logits)
-    alone = replace(bundle.calibration, formula=replace(formula, neighbor_weight=0.0))
-    without = Predictor(replace(bundle, calibration=alone), predictor.engine).classify(features)
-    np.testing.assert_allclose(
-        found["joint_logits"], without["joint_logits"] + formula.neighbor_weight * logits, atol=1e-5
+    formula = replace(formula, prior_mass=0.0, subset_prior_masses={})  # a prior comes on top of the sum
+    summed, alone = (
+        Predictor(replace(bundle, calibration=replace(bundle.calibration, formula=each)), predictor.engine)
+        for each in (formula, replace(formula, neighbor_weight=0.0))
     )
+    without = alone.classify(features)["joint_logits"]
+    np.testing.assert_allclose(
+        summed.classify(features)["joint_logits"], without + formula.neighbor_weight * logits, atol=1e-5
+    )
+    assert formula.neighbor_weight > 0
