@@ -143,7 +143,9 @@ def test_from_catalogs_to_the_best_bundle(
     assert_accounted(trials, 3)
     best = max(trials, key=lambda trial: trial.score or 0.0)
     assert load_settings(search / "best.toml") == _settings(best)
-    assert load_bundle(bundle).metrics["accuracy"] == best.score  # train repeats the trial
+    assert [row["val_joint_accuracy"] for row in load_bundle(bundle).history] == [
+        row["joint_accuracy"] for row in best.history
+    ]  # train repeats the trial
     with (search / "trials.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["trial"] for row in rows] == ["0", "1", "2"]

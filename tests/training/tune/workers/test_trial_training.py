@@ -9,7 +9,7 @@ import pytest
 
 from model.errors import SettingsError
 from model.settings import Settings, settings_to_dict
-from tests.conftest import TOY_SETTINGS
+from tests.conftest import TOY_SETTINGS, toy_rows, write_catalog
 from tests.training.conftest import Runs
 from training.preparation import Preparation, read_catalogs
 from training.tune.scheduling.trial_message import TrialSpec
@@ -132,11 +132,11 @@ def test_nothing_is_tokenised_or_embedded_twice(
     assert len(fits) == 1
 
 
-def test_fields_that_the_catalog_lacks(toy_catalogs: tuple[Path, Path], tmp_path: Path, chief: Chief) -> None:
-    preparation = Preparation(
-        read_catalogs(*toy_catalogs, {"image": "no_pictures"}, None, tmp_path), tmp_path / "work", tmp_path
-    )
-    preparation.catalog_fields = ("name",)
+def test_fields_that_the_catalog_lacks(tmp_path: Path, chief: Chief) -> None:
+    columns = ("product_id", "product_name", "category")
+    names = [{column: row[column] for column in columns} for row in toy_rows(tmp_path, "n", 12)]
+    train, val = write_catalog(tmp_path / "train.csv", names[:9]), write_catalog(tmp_path / "val.csv", names[9:])
+    preparation = Preparation(read_catalogs(train, val, {}, None, tmp_path), tmp_path / "work", tmp_path)
     settings = replace(TEXT, model=replace(TEXT.model, fields=("name", "image")))
     with pytest.raises(SettingsError, match=r"fields: expected fields that the catalog has \(name\), found image"):
         training(preparation, chief, tmp_path).run(order(settings))
