@@ -97,7 +97,9 @@ def add_category(job: AddCategoryJob) -> tuple[NewCategoryCost, dict[str, Any]]:
         metrics = {
             **bundle.metrics,
             "contract": contract,
-            "contract_by_precision": {},  # what held for the old model in another arithmetic
+            # What held for the old model: its sets of given fields, and other arithmetics.
+            "field_combinations": [],
+            "contract_by_precision": {},
             "new_category_costs": [*bundle.metrics.get("new_category_costs", []), cost.to_dict()],
         }
         rewrite_descriptions(folder, taxonomy, calibration, metrics)
