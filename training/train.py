@@ -157,7 +157,7 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
 def _split(
     job: TrainJob, parsed: list[ParsedCatalog], labels: LabelSpace, fields: tuple[str, ...], settings: Settings
 ) -> Split:
-    """What to train on and what calibrates; says so, and warns where the latter is too little."""
+    """Choose the rows to train on and those that calibrate; log them, and warn where the latter are too few."""
     if len(parsed) == 1:
         split = split_one(parsed[0], labels, fields, settings, job.work_dir, job.cache_dir)
     else:

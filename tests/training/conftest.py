@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from model.engines.openvino_engine import OpenVinoProgram
+from model.prediction.answers import softmax
 from model.product import FIELDS, TEXT_FIELDS
 from model.settings import FieldSettings, ImageSettings, text_fields
 from tests.conftest import TOY_SETTINGS, TOY_SHOP
@@ -50,6 +51,15 @@ def mean_color() -> tuple[keras.Model, ImageSettings]:
     means = keras.layers.GlobalAveragePooling2D(name="mean")(pixels)
     means = keras.layers.Activation("linear", name="image_features")(means)
     return keras.Model(images, {"image_features": means}), ImageSettings(image_size=8, image_weights="none")
+
+
+def honest_logits(count: int, num_classes: int, seed: int, spread: float = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose softmax is the true distribution of the labels, drawn from it."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, spread, (count, num_classes)).astype(np.float32)
+    cumulated = softmax(logits).cumsum(axis=1)
+    labels = (random.random((count, 1)) > cumulated).sum(axis=1)
+    return logits, np.minimum(labels, num_classes - 1).astype(np.int32)
 
 
 def with_wrong_labels(catalog: EncodedCatalog) -> EncodedCatalog:

@@ -55,7 +55,7 @@ class AssembledModel:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What calibration found.
+    """The result of a calibration.
 
     Args:
         single_heads: names of the heads beside the joint one.

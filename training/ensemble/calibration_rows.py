@@ -72,7 +72,7 @@ class CalibrationRows:
 
 
 class CalibrationSource(Protocol):
-    """Where calibration gets its rows."""
+    """A source of rows for calibration."""
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What one training catalog gives: the network, and beside it the linear SVM and the index of neighbours."""
+"""The model that one training catalog gives: network, linear SVM and index of neighbours."""
 
 from dataclasses import dataclass
 

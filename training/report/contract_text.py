@@ -37,7 +37,7 @@ def interval_text(interval: Sequence[float] | None) -> str:
 
 
 def kept_text(acceptance: Mapping[str, Any], precision_target: float) -> str:
-    """Whether one set of accepted answers keeps the promise.
+    """Say whether one set of accepted answers keeps the promise.
 
     Args:
         acceptance: `training.metrics.contract.acceptance_metrics`.

@@ -35,7 +35,7 @@ _log = logging.getLogger("aisle.splitting")
 
 @dataclass(frozen=True, eq=False)
 class CatalogRows:
-    """What the rows of a catalog are compared by.
+    """The keys by which the rows of a catalog are compared.
 
     Args:
         product_ids, texts, labels: of each row; see `comparable_text`.

@@ -48,7 +48,7 @@ def groups_of(pairs: Sequence[Pairs], num_rows: int) -> np.ndarray:
 
 
 def comparable_text(row: CatalogRow) -> str:
-    """What a row is compared by: the words of its name, or without a name those of its other texts."""
+    """Return the text that a row is compared by: the words of its name, or without a name those of its other texts."""
     name = row.text("name")
     text = name if has_text(name) else " ".join(row.text(field) for field in TEXT_FIELDS)
     return " ".join(_WORD.findall(normalize(text)))

@@ -4,16 +4,8 @@ import numpy as np
 import pytest
 
 from model.prediction.answers import softmax
+from tests.training.conftest import honest_logits
 from training.ensemble.calibration import fit_head_temperatures, fit_temperature
-
-
-def honest_logits(count: int, num_classes: int, seed: int, spread: float = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose softmax is the true distribution of the labels, drawn from it."""
-    random = np.random.default_rng(seed)
-    logits = random.normal(0, spread, (count, num_classes)).astype(np.float32)
-    cumulated = softmax(logits).cumsum(axis=1)
-    labels = (random.random((count, 1)) > cumulated).sum(axis=1)
-    return logits, np.minimum(labels, num_classes - 1).astype(np.int32)
 
 
 @pytest.mark.parametrize("factor", [0.25, 1.0, 3.0])

@@ -11,6 +11,7 @@ from model.prediction.calibration import Calibration
 from model.prediction.formula import HeadLogits, JointFormula
 from model.taxonomy import Taxonomy
 from tests.conftest import answered
+from tests.training.conftest import honest_logits
 from training.ensemble.calibration import fit_temperature
 from training.ensemble.precision_contract import (
     NEVER,
@@ -25,15 +26,6 @@ from training.ensemble.precision_contract import (
 from training.metrics.contract import accepted_flags
 
 TAXONOMY = Taxonomy(["a>x", "a>y", "b>x", "b>y"])
-
-
-def honest_logits(count: int, num_classes: int, seed: int, spread: float = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose softmax is the true distribution of the labels, drawn from it."""
-    random = np.random.default_rng(seed)
-    logits = random.normal(0, spread, (count, num_classes)).astype(np.float32)
-    cumulated = softmax(logits).cumsum(axis=1)
-    labels = (random.random((count, 1)) > cumulated).sum(axis=1)
-    return logits, np.minimum(labels, num_classes - 1).astype(np.int32)
 
 
 def calibrated(logits: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy, promise: Calibration) -> Calibration:
@@ -167,7 +159,7 @@ def test_the_promise_holds_for_what_is_handed_out(target: float, confidence: flo
 
 
 def test_thresholds_over_all_products_would_break_it() -> None:
-    """What fails at the leaf is what is left for the parent: a threshold fitted on all rows is too low there."""
+    """The rows that fail at the leaf are left for the parent: a threshold fitted on all rows is too low there."""
     logits, labels = honest_logits(20_000, 4, 5, spread=1.5)
     promise = Calibration(precision_target=0.8)
     outcomes = DepthOutcomes.of(softmax(logits), labels, TAXONOMY)
