@@ -12,7 +12,7 @@ from model.engines.engine_choice import open_engine
 from model.errors import AisleError
 from model.features import Features
 from model.prediction.answers import Answers, Prediction, ScoredCategory, WordSupport, answer, answer_each, softmax
-from model.prediction.field_subsets import SubsetScales, SubsetThresholds
+from model.prediction.field_subsets import SubsetThresholds, prior_mass_values, temperature_values
 from model.prediction.formula import HeadLogits
 from model.prediction.word_support import NameOcclusion
 from model.product import Product, head_rows
@@ -32,7 +32,8 @@ class Predictor:
         self.preprocessor = bundle.preprocessor
         self._formula = bundle.calibration.formula
         self._neighbors = bundle.neighbors
-        self._scales = SubsetScales(self._formula, bundle.fields)
+        self._temperatures = temperature_values(self._formula, bundle.fields)
+        self._prior_masses = prior_mass_values(self._formula, bundle.fields)
         self._thresholds = SubsetThresholds(bundle.calibration, bundle.fields)
 
     @classmethod
@@ -88,7 +89,7 @@ class Predictor:
         if self._neighbors is not None:
             outputs["neighbors_logits"] = self._neighbors.logits(features, network.shape[1])
         heads = HeadLogits(network, outputs.get("linear_logits"), outputs.get("neighbors_logits"))
-        outputs["joint_logits"] = self._formula.logits(heads, self._scales.of_rows(features["presence"]))
+        outputs["joint_logits"] = self._formula.logits(heads, self._temperatures.of_rows(features["presence"]))
         return outputs
 
     def answers(
@@ -101,7 +102,17 @@ class Predictor:
         """
         taxonomy, calibration = self.bundle.taxonomy, self.bundle.calibration
         thresholds = self._thresholds.of_rows(presence)
-        return answer(outputs["joint_logits"], taxonomy, calibration, thresholds, top_k, sub_tree)
+        return answer(
+            outputs["joint_logits"], self.prior_masses(presence), taxonomy, calibration, thresholds, top_k, sub_tree
+        )
+
+    def prior_masses(self, presence: np.ndarray) -> np.ndarray:
+        """(N, 1) float32, what the evidence leaves open; see `model.prediction.answers.probabilities`.
+
+        Args:
+            presence: (N, F) flags, as among the classifier's inputs.
+        """
+        return self._prior_masses.of_rows(presence)
 
     def predictions(
         self,
@@ -121,7 +132,15 @@ class Predictor:
         presence = self.preprocessor.presence(products)
         if any(sub_trees):
             thresholds = self._thresholds.of_rows(presence)
-            located = answer_each(outputs["joint_logits"], taxonomy, calibration, thresholds, top_k, sub_trees)
+            located = answer_each(
+                outputs["joint_logits"],
+                self.prior_masses(presence),
+                taxonomy,
+                calibration,
+                thresholds,
+                top_k,
+                sub_trees,
+            )
         else:
             answers = self.answers(outputs, presence, top_k)
             located = [(answers, row) for row in range(len(products))]
@@ -230,6 +249,7 @@ class Predictor:
             self.preprocessor.tokenizer,
             self.bundle.fields,
             lambda shortened: self.classify(shortened, all_heads=False)["joint_logits"],
+            self.prior_masses,
         )
         return occlusion.word_supports(names, features, joint_logits, sub_trees)
 

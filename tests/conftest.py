@@ -80,7 +80,8 @@ def answered(
 ) -> Answers:
     """Answer products that lack no field."""
     thresholds = np.tile(np.float32(calibration.thresholds), (len(joint_logits), 1))
-    return answer(joint_logits, taxonomy, calibration, thresholds, top_k, sub_tree)
+    masses = np.full((len(joint_logits), 1), calibration.formula.prior_mass, np.float32)
+    return answer(joint_logits, masses, taxonomy, calibration, thresholds, top_k, sub_tree)
 
 
 def softened(predictor: "Predictor", temperature: float) -> "Predictor":

@@ -31,7 +31,6 @@ from training.network.optimization import head_loss_weights, over_logits
 from training.network.train_state import TrainState
 from training.preparation import Catalogs, Preparation, Prepared
 from training.report.model_card import model_card
-from training.splitting.folds import row_weights
 from training.splitting.split import Split, split_one, split_two, too_few_to_promise
 
 _log = logging.getLogger("aisle.train")
@@ -167,7 +166,7 @@ def _split(
         _log.info("%d rows to train on, %d to calibrate with", num_rows, split.val.statistics.num_rows)
     else:
         _log.info("%d rows to train on; they calibrate, too, in %d folds", num_rows, settings.training.num_folds)
-    if warning := too_few_to_promise(row_weights(split.groups).sum(), settings.training):
+    if warning := too_few_to_promise(len(np.unique(split.groups)), settings.training):
         _log.warning("%s", warning)
     return split
 
@@ -182,8 +181,6 @@ def _out_of_fold(
     del values["training"]["precision_target"], values["training"]["precision_confidence"]
     key = answers_key([values, split.train.digest, labels.taxonomy.checksum, FIELDS, keras.backend.backend()])
 
-    weights = row_weights(split.groups)
-
     def train_fold(fold: int, folder: Path) -> tuple[TrainedModel, EncodedCatalog, np.ndarray]:
         # Its rows are prepared, but not looked at before the last epoch is over.
         catalogs = Catalogs(split.train.select(folds != fold), None, labels, fields)
@@ -191,7 +188,7 @@ def _out_of_fold(
         prepared = preparation.prepare(settings)
         model, _ = train_model(prepared, settings, folder, job.resume)
         encoded = preparation.encode(split.train.select(folds == fold), prepared)
-        return model, encoded, weights[folds == fold][np.asarray(encoded.arrays["rows"])]
+        return model, encoded, split.groups[folds == fold][np.asarray(encoded.arrays["rows"])]
 
     answers = FoldAnswers(job.work_dir / "folds", key, int(folds.max()) + 1, settings.training.seed)
     return answers.answer(train_fold, job.resume)
@@ -199,8 +196,8 @@ def _out_of_fold(
 
 def _held_out(model: TrainedModel, prepared: Prepared, split: Split, seed: int) -> CalibrationSource:
     assert prepared.val is not None
-    weights = row_weights(split.groups[np.asarray(prepared.val.arrays["rows"])])
-    return HeldOutRows(model, prepared.val, weights, seed)
+    groups = split.groups[np.asarray(prepared.val.arrays["rows"])]
+    return HeldOutRows(model, prepared.val, groups, seed)
 
 
 def _write_model(folder: Path, assembled: AssembledModel, prepared: Prepared) -> None:

@@ -34,7 +34,7 @@ from model.settings import Settings, text_fields
 from model.taxonomy import Taxonomy
 from training.default_settings import catalog_size, default_settings
 from training.encoding.parsed_catalog import parse_catalog
-from training.ensemble.formula_fitting import FitOptions, cross_fitted_logits, fit_formula
+from training.ensemble.formula_fitting import FitOptions, cross_fitted_logits, fit_formula, group_folds
 
 if TYPE_CHECKING:
     from training.encoding.encoded_catalog import EncodedCatalog
@@ -186,19 +186,22 @@ class Rows:
         self, change: Callable[[HeadLogits], HeadLogits], options: FitOptions | None = None
     ) -> dict[str, float]:
         """Measure accuracy, score, coverage at a precision target of 98 % and calibration error, each 0 to 1."""
-        from training.evaluation.cross_fitting import cross_fitted_calibration
+        from training.evaluation.cross_fitting import SampledRows, cross_fitted_calibration
         from training.metrics.classification import outcome_metrics
         from training.metrics.outcomes import Outcomes
 
         options = options or FitOptions()
         heads, labels = change(self.measured[0]), self.measured[1]
         if self.fitted is self.measured:
-            logits = cross_fitted_logits(heads, labels, self.seed, options=options)
+            folds, same = group_folds(np.arange(len(labels)), self.seed), np.ones((len(labels), 1), np.float32)
+            logits = cross_fitted_logits(heads, labels, folds, same, self.seed, options)
         else:
             logits = fit_formula(change(self.fitted[0]), self.fitted[1], self.seed, options).logits(heads)
         metrics = outcome_metrics(Outcomes.of(labels, softmax(logits)), self.taxonomy)
-        leaf_thresholds = np.zeros(len(labels), np.float32)
-        contract = cross_fitted_calibration(logits, labels, leaf_thresholds, Calibration(), self.seed)["cross_fitted"]
+        rows, nothing = np.arange(len(labels)), np.zeros((len(labels), 1), np.float32)
+        floors = np.zeros((len(labels), self.taxonomy.depth), np.float32)
+        sample = SampledRows(logits, nothing, labels, floors, groups=rows, numbers=rows)
+        contract = cross_fitted_calibration(sample, Calibration(), self.taxonomy, self.seed)["cross_fitted"]
         return {
             "accuracy": metrics["accuracy"],
             "average_weighted_f1": metrics["average_weighted_f1"],
@@ -234,6 +237,7 @@ class Trainings:
         prepared = Preparation(
             read_catalogs(self._train, self._val, {}, None, self._cache), self._work, self._cache
         ).prepare(settings)
+        assert prepared.val is not None
         buckets, fields = prepared.tokenizer.settings.hash_buckets, prepared.shape.fields
         measured = prepared.val if self._measured_on == self._val else self._measured(prepared, settings)
         networks = self._network_logits(prepared, measured, settings, without_convolutions)

@@ -28,9 +28,9 @@ from catalog.labels import LabelSpace
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow
 from model.bundle.bundle import load_bundle
-from model.prediction.answers import Answers, answer, softmax
+from model.prediction.answers import Answers, answer, probabilities
 from model.prediction.calibration import Calibration
-from model.prediction.field_subsets import SubsetScales, SubsetThresholds
+from model.prediction.field_subsets import SubsetThresholds, prior_mass_values, temperature_values
 from model.prediction.formula import HeadLogits
 from model.predictor import Predictor
 from model.taxonomy import Taxonomy, normalize_path
@@ -171,9 +171,8 @@ def _measured(name: str, seed: int, folder: Path, sample: Path, test: Path, opti
     for promise in options.promises:
         training = replace(bundle.settings.training, precision_target=promise)
         calibration = calibrate(source, bundle.taxonomy, replace(bundle.settings, training=training)).calibration
-        logits = calibration.formula.logits(
-            found.heads, SubsetScales(calibration.formula, bundle.fields).of_rows(found.presence)
-        )
+        temperatures = temperature_values(calibration.formula, bundle.fields).of_rows(found.presence)
+        logits = calibration.formula.logits(found.heads, temperatures)
         run.accuracy = float(
             np.mean([leaves[c] == label for c, label in zip(logits.argmax(axis=1), truth, strict=True)])
         )
@@ -199,22 +198,26 @@ def _answered(predictor: Predictor, test: Path) -> _TestRows:
                 if output in chunk.outputs:
                     parts[output].append(chunk.outputs[output])
     joined = {name: np.concatenate(values) for name, values in parts.items() if values}
-    return _TestRows(HeadLogits(*(joined.get(name) for name in names)), joined["presence"], rows)
+    heads = HeadLogits(joined[names[0]], joined.get(names[1]), joined.get(names[2]))
+    return _TestRows(heads, joined["presence"], rows)
 
 
 def _answers(
     logits: np.ndarray, found: _TestRows, calibration: Calibration, fields: tuple[str, ...], taxonomy: Taxonomy
 ) -> Answers:
     thresholds = SubsetThresholds(calibration, fields).of_rows(found.presence)
-    return answer(logits, taxonomy, calibration, thresholds, top_k=1)
+    masses = prior_mass_values(calibration.formula, fields).of_rows(found.presence)
+    return answer(logits, masses, taxonomy, calibration, thresholds, top_k=1)
 
 
 def _each_depth(source: CalibrationSource, calibration: Calibration, taxonomy: Taxonomy) -> Calibration:
     """Thresholds fitted for each depth over all products, whatever is accepted below."""
     rows = source.rows
-    scales = SubsetScales(calibration.formula, source.fields).of_rows(rows.presence)
+    temperatures = temperature_values(calibration.formula, source.fields).of_rows(rows.presence)
+    masses = prior_mass_values(calibration.formula, source.fields).of_rows(rows.presence)
     heads = rows.heads if calibration.formula.neighbor_weight else replace(rows.heads, neighbors=None)
-    outcomes = DepthOutcomes.of(softmax(calibration.formula.logits(heads, scales)), rows.labels, taxonomy)
+    calibrated = probabilities(calibration.formula.logits(heads, temperatures), masses)
+    outcomes = DepthOutcomes.of(calibrated, rows.labels, taxonomy)
     promise = calibration.precision_target, calibration.precision_confidence
     thresholds = tuple(
         precision_threshold(outcomes.confidences[:, level], outcomes.is_right[:, level], *promise)
@@ -226,7 +229,7 @@ def _each_depth(source: CalibrationSource, calibration: Calibration, taxonomy: T
 def _handed_out(answers: Answers, truth: Sequence[str], taxonomy: Taxonomy) -> dict[str, float]:
     """Shares accepted and right, over all and at each depth."""
     is_right = np.zeros(len(truth), bool)
-    for row in np.flatnonzero(answers.accepted_depths):
+    for row in np.flatnonzero(answers.accepted_depths).tolist():
         node = taxonomy.levels[answers.accepted_depths[row] - 1][answers.accepted_nodes[row]]
         is_right[row] = truth[row] == node or truth[row].startswith(f"{node}>")
     figures: dict[str, float] = {}

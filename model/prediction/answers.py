@@ -29,7 +29,8 @@ class WordSupport:
 
     Args:
         word: as the shop wrote it.
-        support: by how much the answer's log-odds fall when the word is left out; below 0 it spoke against it.
+        support: by how much the answer's log-odds, without prior mass, fall when the word is left out; below 0 it
+            spoke against it.
         probability_without: the answer's probability without the word, 0 to 1.
     """
 
@@ -110,6 +111,19 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return scaled / scaled.sum(axis=1, keepdims=True)
 
 
+def probabilities(joint_logits: np.ndarray, prior_masses: np.ndarray) -> np.ndarray:
+    """Calibrated probabilities, (N, K) float32: the softmax, and in equal parts what the evidence leaves open.
+
+    Args:
+        joint_logits: (N, K) float32; see `model.prediction.formula`.
+        prior_masses: (N, 1) float32, the part of each row that goes to all leaves alike.
+    """
+    mixed = softmax(joint_logits)
+    mixed *= 1 - prior_masses
+    mixed += prior_masses / np.float32(mixed.shape[1])
+    return mixed
+
+
 def largest(values: np.ndarray, count: int) -> np.ndarray:
     """Columns of the largest values of each row, the largest first and equal ones in order.
 
@@ -143,6 +157,7 @@ def _largest_of(values: np.ndarray, columns: np.ndarray, count: int) -> np.ndarr
 
 def answer(
     joint_logits: np.ndarray,
+    prior_masses: np.ndarray,
     taxonomy: Taxonomy,
     calibration: Calibration,
     thresholds: np.ndarray,
@@ -157,28 +172,30 @@ def answer(
 
     Args:
         joint_logits: (N, K) float32, calibrated; see `model.prediction.formula`.
+        prior_masses: (N, 1) float32; see `probabilities`.
         thresholds: (N, D) float32, the least node probability that is accepted at each depth; see
             `model.prediction.field_subsets.SubsetThresholds`.
         top_k: leaves to return, 1 or more; capped at K, or at the leaves of the sub-tree.
         sub_tree: what the answers are restricted to; None is the whole tree.
     """
-    probabilities = softmax(joint_logits)
-    rows = np.arange(len(probabilities))[:, None]
+    whole = probabilities(joint_logits, prior_masses)
+    rows = np.arange(len(whole))[:, None]
     if sub_tree is None:
         top = largest(joint_logits, min(top_k, taxonomy.num_leaves))  # probabilities may all be 0 from some place on
-        accepted = _deepest_accepted(probabilities, taxonomy, thresholds, calibration.unproven)
-        return Answers(top, probabilities[rows, top], *accepted)
+        accepted = _deepest_accepted(whole, taxonomy, thresholds, calibration.unproven)
+        return Answers(top, whole[rows, top], *accepted)
     leaves = sub_tree.leaves
     inside = joint_logits[:, leaves]
-    renormalized = np.zeros_like(probabilities)
-    renormalized[:, leaves] = softmax(inside)
+    renormalized = np.zeros_like(whole)
+    renormalized[:, leaves] = probabilities(inside, prior_masses)
     top = leaves[largest(inside, min(top_k, len(leaves)))].astype(np.int32)
-    accepted = _accepted_within(sub_tree, probabilities, renormalized, taxonomy, thresholds, calibration.unproven)
+    accepted = _accepted_within(sub_tree, whole, renormalized, taxonomy, thresholds, calibration.unproven)
     return Answers(top, renormalized[rows, top], *accepted)
 
 
 def answer_each(
     joint_logits: np.ndarray,
+    prior_masses: np.ndarray,
     taxonomy: Taxonomy,
     calibration: Calibration,
     thresholds: np.ndarray,
@@ -195,17 +212,26 @@ def answer_each(
         groups.setdefault(id(sub_tree), []).append(row)
     found: dict[int, tuple[Answers, int]] = {}
     for rows in groups.values():
-        answers = answer(joint_logits[rows], taxonomy, calibration, thresholds[rows], top_k, sub_trees[rows[0]])
+        answers = answer(
+            joint_logits[rows],
+            prior_masses[rows],
+            taxonomy,
+            calibration,
+            thresholds[rows],
+            top_k,
+            sub_trees[rows[0]],
+        )
         found.update((row, (answers, place)) for place, row in enumerate(rows))
     return [found[row] for row in range(len(sub_trees))]
 
 
 def _deepest_accepted(
-    probabilities: np.ndarray, taxonomy: Taxonomy, thresholds: np.ndarray, unproven: tuple[str, ...]
+    whole: np.ndarray, taxonomy: Taxonomy, thresholds: np.ndarray, unproven: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    depths, nodes, accepted = _nothing_accepted(len(probabilities))
+    """Args: whole: (N, K) probabilities in the whole tree."""
+    depths, nodes, accepted = _nothing_accepted(len(whole))
     for depth, least in _attainable(thresholds):
-        level = taxonomy.node_probabilities(probabilities, depth)
+        level = taxonomy.node_probabilities(whole, depth)
         best = level.argmax(axis=1)
         best_probability = level[np.arange(len(level)), best]
         passed = best_probability >= least
@@ -218,16 +244,16 @@ def _deepest_accepted(
 
 def _accepted_within(
     sub_tree: SubTree,
-    probabilities: np.ndarray,
+    whole: np.ndarray,
     renormalized: np.ndarray,
     taxonomy: Taxonomy,
     thresholds: np.ndarray,
     unproven: tuple[str, ...],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """At each depth what is accepted in the whole tree and lies in the sub-tree, with its probability there."""
-    depths, nodes, accepted = _nothing_accepted(len(probabilities))
+    depths, nodes, accepted = _nothing_accepted(len(whole))
     for depth, least in _attainable(thresholds):
-        level = taxonomy.node_probabilities(probabilities, depth)
+        level = taxonomy.node_probabilities(whole, depth)
         best = level.argmax(axis=1)
         passed = (level[np.arange(len(level)), best] >= least) & sub_tree.holds(taxonomy, depth)[best]
         passed &= is_proven(taxonomy, unproven, depth)[best]

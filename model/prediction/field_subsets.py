@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from model.prediction.calibration import Calibration
-from model.prediction.formula import JointFormula, RowScales
+from model.prediction.formula import JointFormula
 
 
 def subset_code(given: Sequence[str], fields: Sequence[str]) -> int:
@@ -29,22 +29,34 @@ def proper_subsets(fields: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield from combinations(fields, count)
 
 
-class SubsetScales:
-    """Temperature and prior mass of the joint formula for each set of given fields.
+class SubsetValues:
+    """A number for each set of given fields.
 
     Args:
-        formula: whose `subset_temperatures` and `subset_prior_masses` are named with these fields.
+        default: of all sets that `by_names` does not name.
+        by_names: numbers by the names of the fields with blanks between.
         fields: of the model, in its order.
     """
 
-    def __init__(self, formula: JointFormula, fields: Sequence[str]):
-        self._temperatures = _by_code(formula.temperature, formula.subset_temperatures, fields)
-        self._prior_masses = _by_code(formula.prior_mass, formula.subset_prior_masses, fields)
+    def __init__(self, default: float, by_names: Mapping[str, float], fields: Sequence[str]):
+        #: (2 ** F, 1) float32 by `subset_code`.
+        self._by_code = np.full((2 ** len(fields), 1), default, np.float32)
+        for names, value in by_names.items():
+            self._by_code[subset_code(names.split(), fields)] = value
 
-    def of_rows(self, presence: np.ndarray) -> RowScales:
-        """The scales of N rows from (N, F) flags of the model's fields."""
-        codes = subset_codes(presence)
-        return RowScales(self._temperatures[codes], self._prior_masses[codes])
+    def of_rows(self, presence: np.ndarray) -> np.ndarray:
+        """(N, 1) float32, the number of each row from (N, F) flags of the model's fields."""
+        return np.asarray(self._by_code[subset_codes(presence)])
+
+
+def temperature_values(formula: JointFormula, fields: Sequence[str]) -> SubsetValues:
+    """The temperatures of the joint formula."""
+    return SubsetValues(formula.temperature, formula.subset_temperatures, fields)
+
+
+def prior_mass_values(formula: JointFormula, fields: Sequence[str]) -> SubsetValues:
+    """The prior masses of the joint formula."""
+    return SubsetValues(formula.prior_mass, formula.subset_prior_masses, fields)
 
 
 class SubsetThresholds:
@@ -69,11 +81,3 @@ class SubsetThresholds:
             presence: (N, F) flags of the model's fields.
         """
         return np.asarray(self._by_code[subset_codes(presence)])
-
-
-def _by_code(default: float, by_names: Mapping[str, float], fields: Sequence[str]) -> np.ndarray:
-    """(2 ** F, 1) float32 by `subset_code`."""
-    values = np.full((2 ** len(fields), 1), default, np.float32)
-    for names, value in by_names.items():
-        values[subset_code(names.split(), fields)] = value
-    return values

@@ -7,7 +7,8 @@
 A sum of logits is a product of experts (Hinton 2002). The penalty lets a support vector machine rule classes out: far
 above its margin a score means little, so it counts up to `cap` in full and above it `slope` times. The prior mass keeps
 the answer from being surer than the rows behind it: n rows, all of them right, support (n + 1) / (n + 2) (Laplace's
-rule of succession), so that a mass of 1 / (n + 2) goes to all K leaves in equal parts.
+rule of succession), so that a mass of 1 / (n + 2) goes to all K leaves in equal parts. `JointFormula.logits` is z, by
+which leaves are ranked; `model.prediction.answers.probabilities` makes p of it.
 """
 
 from collections.abc import Mapping
@@ -58,19 +59,6 @@ class LinearPenalty:
         return penalty
 
 
-@dataclass(frozen=True, eq=False)
-class RowScales:
-    """Temperature and prior mass of each of N rows, (N, 1) float32 each, or (1, 1) where they are the same for all."""
-
-    temperatures: np.ndarray
-    prior_masses: np.ndarray
-
-    @classmethod
-    def same(cls, temperature: float, prior_mass: float) -> "RowScales":
-        """One temperature and one mass for all rows."""
-        return cls(np.full((1, 1), temperature, np.float32), np.full((1, 1), prior_mass, np.float32))
-
-
 @dataclass(frozen=True)
 class JointFormula:
     """Parameters of the joint answer, fitted on the validation catalog; see the module.
@@ -99,18 +87,17 @@ class JointFormula:
         total += heads.network
         return total
 
-    def logits(self, heads: HeadLogits, scales: RowScales | None = None) -> np.ndarray:
-        """Calibrated joint logits, (N, K) float32; their softmax is the probability.
+    def logits(self, heads: HeadLogits, temperatures: np.ndarray | None = None) -> np.ndarray:
+        """Calibrated joint logits, (N, K) float32; see the module.
 
         Args:
-            scales: of each row; None takes `temperature` and `prior_mass` for all.
+            temperatures: (N, 1) float32, of each row; None takes `temperature` for all.
         """
-        scales = scales or RowScales.same(self.temperature, self.prior_mass)
         total = self.evidence(heads)
-        total /= scales.temperatures
+        total /= np.float32(self.temperature) if temperatures is None else temperatures
         if self.neighbor_weight and heads.neighbors is not None:
             total += np.float32(self.neighbor_weight) * heads.neighbors
-        return _with_prior(total, scales.prior_masses)
+        return total
 
     def recalibrated(self, factor: float) -> "JointFormula":
         """The formula whose logits are those of this one divided by `factor`, sets of fields aside."""
@@ -120,14 +107,3 @@ class JointFormula:
 def prior_mass(num_rows: float) -> float:
     """The probability that `num_rows` rows, all of them right, leave to the other answers; Laplace's rule."""
     return 1 / (num_rows + 2)
-
-
-def _with_prior(logits: np.ndarray, masses: np.ndarray) -> np.ndarray:
-    """Logits of a mixture of the softmax and an equal probability for all, (N, K) float32; changes `logits`."""
-    if not np.any(masses):
-        return logits
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    equal = masses / (1 - masses) / np.float32(logits.shape[1])
-    logits += logits.sum(axis=1, keepdims=True) * equal
-    return np.log(logits, out=logits)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from model.features import Features
-from model.prediction.answers import WordSupport, softmax
+from model.prediction.answers import WordSupport, probabilities
 from model.product import has_text
 from model.sub_tree import SubTree
 from tokenizer.normalize import normalize
@@ -25,12 +25,20 @@ class NameOcclusion:
         tokenizer: of the model.
         fields: of the model, in its order.
         joint_logits: classifier inputs, (M, ...) each, to calibrated joint logits (M, K).
+        prior_masses: (M, F) flags of given fields to (M, 1); see `model.prediction.answers.probabilities`.
     """
 
-    def __init__(self, tokenizer: Tokenizer, fields: Sequence[str], joint_logits: Callable[[Features], np.ndarray]):
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        fields: Sequence[str],
+        joint_logits: Callable[[Features], np.ndarray],
+        prior_masses: Callable[[np.ndarray], np.ndarray],
+    ):
         self._tokenizer = tokenizer
         self._fields = tuple(fields)
         self._joint_logits = joint_logits
+        self._prior_masses = prior_masses
 
     def word_supports(
         self,
@@ -57,16 +65,19 @@ class NameOcclusion:
         words = [_weighed_words(name) for name in names]
         rows = np.repeat(np.arange(len(names)), [len(one) for one in words])
         shortened = [_without(name, word) for name, one in zip(names, words, strict=True) for word in one]
-        logits = self._classified(features, rows, shortened, joint_logits.shape[1])
+        logits, masses = self._classified(features, rows, shortened, joint_logits.shape[1])
         supports: list[tuple[WordSupport, ...]] = []
         for row, one in enumerate(words):
             sub_tree = sub_trees[row] if sub_trees else None
-            given = np.concatenate([joint_logits[row : row + 1], logits[rows == row]])
-            supports.append(_supports(one, given if sub_tree is None else given[:, sub_tree.leaves]))
+            leaves = slice(None) if sub_tree is None else sub_tree.leaves
+            own = rows == row
+            supports.append(_supports(one, joint_logits[row, leaves], logits[own][:, leaves], masses[own]))
         return supports
 
-    def _classified(self, features: Features, rows: np.ndarray, names: Sequence[str], num_classes: int) -> np.ndarray:
-        """Joint logits (M, K) of product rows[i] under the name names[i]."""
+    def _classified(
+        self, features: Features, rows: np.ndarray, names: Sequence[str], num_classes: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Joint logits (M, K) and prior masses (M, 1) of product rows[i] under the name names[i]."""
         presence = features["presence"][rows]
         presence[:, self._fields.index("name")] = [has_text(name) for name in names]
         changed = {**self._tokenizer.encode({"name": names}), "presence": presence}
@@ -75,7 +86,8 @@ class NameOcclusion:
             part = slice(start, start + _BATCH_ROWS)
             inputs = {name: changed[name][part] if name in changed else features[name][rows[part]] for name in features}
             parts.append(self._joint_logits(inputs))
-        return np.concatenate(parts) if parts else np.empty((0, num_classes), np.float32)
+        logits = np.concatenate(parts) if parts else np.empty((0, num_classes), np.float32)
+        return logits, self._prior_masses(presence)
 
 
 def _weighed_words(name: str) -> list[str]:
@@ -88,15 +100,14 @@ def _without(name: str, left_out: str) -> str:
     return " ".join(word for word in name.split() if normalize(word) != normalized)
 
 
-def _supports(words: Sequence[str], logits: np.ndarray) -> tuple[WordSupport, ...]:
-    """Args: logits: (1 + number of words, leaves to choose from), the whole name first."""
-    probabilities = softmax(logits)
-    answered = int(logits[0].argmax())
-    log_odds = _log_odds(logits, answered)
-    support = log_odds[0] - log_odds[1:]
-    supports = [
-        WordSupport(word, float(support[i]), float(probabilities[i + 1, answered])) for i, word in enumerate(words)
-    ]
+def _supports(
+    words: Sequence[str], whole: np.ndarray, shortened: np.ndarray, prior_masses: np.ndarray
+) -> tuple[WordSupport, ...]:
+    """Args: whole, shortened: (leaves to choose from,) logits of the whole name, and those without each word."""
+    answered = int(whole.argmax())
+    without = probabilities(shortened, prior_masses)[:, answered]
+    support = _log_odds(whole[None], answered) - _log_odds(shortened, answered)
+    supports = [WordSupport(word, float(support[i]), float(without[i])) for i, word in enumerate(words)]
     return tuple(sorted(supports, key=lambda word: -word.support))
 
 

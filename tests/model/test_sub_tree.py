@@ -8,6 +8,7 @@ import pytest
 from model.errors import TaxonomyError
 from model.prediction.answers import Answers, answer, answer_each, softmax
 from model.prediction.calibration import Calibration
+from model.prediction.formula import JointFormula
 from model.sub_tree import find_sub_tree
 from model.taxonomy import SEPARATOR, Taxonomy
 from tests.conftest import answered
@@ -179,7 +180,22 @@ def test_each_row_with_a_sub_tree_of_its_own() -> None:
     sub_trees = [masks[i % 4] for i in range(7)]
     thresholds = np.tile(np.float32([0.3, 0.3, 0.3]), (7, 1))
     thresholds[::2] = 0.5
-    for row, (answers, place) in enumerate(answer_each(given, TREE, calibration, thresholds, 2, sub_trees)):
-        alone = answer(given[[row]], TREE, calibration, thresholds[[row]], 2, sub_trees[row])
+    masses = np.linspace(0, 0.3, 7, dtype=np.float32)[:, None]
+    for row, (answers, place) in enumerate(answer_each(given, masses, TREE, calibration, thresholds, 2, sub_trees)):
+        alone = answer(given[[row]], masses[[row]], TREE, calibration, thresholds[[row]], 2, sub_trees[row])
         assert answers.categories(place, TREE) == alone.categories(0, TREE)
         assert answers.accepted(place, TREE) == alone.accepted(0, TREE)
+
+
+def test_far_from_the_answer_a_sub_tree_keeps_its_order_and_its_differences() -> None:
+    """In the whole tree the prior is all that A>y has; within it only a tenth is in doubt."""
+    sub_tree = find_sub_tree(TREE, "A>y")
+    given = np.full((1, 6), -50, np.float32)
+    inside = sub_tree.leaves
+    given[0, inside] = -60 - 3 * np.arange(len(inside))
+    given[0, next(leaf for leaf in range(6) if leaf not in inside)] = 50
+    calibration = Calibration(JointFormula(prior_mass=0.1), thresholds=(2.0, 2.0, 2.0))
+    found = answered(given, TREE, calibration, 6, sub_tree)
+    assert found.top_classes[0].tolist() == inside.tolist()
+    plain = softmax(given[:, inside])[0]
+    np.testing.assert_allclose(found.top_probabilities[0], 0.9 * plain + 0.1 / len(inside), rtol=1e-5)

@@ -19,8 +19,14 @@ def test_fewer_rows_get_more_passes_so_that_the_steps_suffice(has_pictures: bool
     assert epochs[0] == 60
     for rows, passes in zip((2_000, 40_000), epochs[1:], strict=True):
         settings = default_settings(CatalogSize(rows, has_pictures)).training
-        assert passes * rows / settings.batch_size >= 1_000
+        assert passes * rows / settings.batch_size >= (1_000 if has_pictures or rows > 5_000 else 480)
         assert settings.patience == passes
+
+
+def test_very_few_texts_are_learned_in_fewer_steps():
+    """480 steps of 64 rows, and 20 passes or more, where 5,000 rows get 1,500 steps."""
+    found = {rows: default_settings(CatalogSize(rows, False)).training.epochs for rows in (500, 1_000, 4_999, 5_000)}
+    assert found == {500: 60, 1_000: 31, 4_999: 20, 5_000: 20}
 
 
 def test_pictures_call_for_dropout_on_the_name():

@@ -210,7 +210,7 @@ def _train(command: TrainCommand) -> None:
     from model.network.keras_backend import prepare_keras
 
     prepare_keras(command.settings.training)
-    from training.report.contract_text import contract_lines
+    from training.report.contract_text import contract_lines, lower_promises_line
     from training.train import TrainJob, train
 
     work_dir = command.work_dir or command.bundle.with_name(f"{command.bundle.name}.train")
@@ -227,7 +227,8 @@ def _train(command: TrainCommand) -> None:
     )
     metrics = train(job, command.settings)
     print(f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products that the model did not learn")
-    for line in contract_lines(metrics["contract"]):
+    lines = [*contract_lines(metrics["contract"]), lower_promises_line(metrics["lower_promises"])]
+    for line in filter(None, lines):
         print(line)
     print(f"bundle in {command.bundle}")
 

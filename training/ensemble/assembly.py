@@ -7,10 +7,10 @@ import keras
 import numpy as np
 
 from model.network.linear_head import served_classifier
-from model.prediction.answers import answer, softmax
+from model.prediction.answers import Answers, answer, probabilities, softmax
 from model.prediction.calibration import Calibration
-from model.prediction.field_subsets import SubsetScales, SubsetThresholds
-from model.prediction.formula import HeadLogits, JointFormula, RowScales, prior_mass
+from model.prediction.field_subsets import SubsetThresholds, prior_mass_values, temperature_values
+from model.prediction.formula import HeadLogits, JointFormula, prior_mass
 from model.prediction.neighbors import NeighborIndex
 from model.product import head_rows
 from model.settings import Settings
@@ -21,15 +21,20 @@ from training.ensemble.formula_fitting import (
     cross_fitted_logits,
     fit_calibrated_formula,
     fit_formula,
+    group_folds,
     neighbors_help,
-    random_folds,
 )
 from training.ensemble.precision_contract import DepthOutcomes, cross_fitted_thresholds, fit_thresholds
 from training.ensemble.subset_calibration import calibrate_subsets
 from training.ensemble.trained_model import TrainedModel
 from training.metrics.classification import evaluation_metrics
 from training.metrics.confidence import expected_calibration_error
+from training.metrics.contract import contract_metrics
 from training.metrics.outcomes import Outcomes
+
+_PROMISE_FIGURES = ("precision_target", "accepted_share", "leaf_accepted_share", "accepted_precision")
+#: Promised precisions that are measured beside the one asked for, where they are lower.
+_LOWER_PROMISES = (0.98, 0.95, 0.9, 0.8)
 
 _log = logging.getLogger("aisle.ensemble")
 
@@ -43,7 +48,9 @@ class AssembledModel:
         neighbors: index of training products, or None.
         heads: names of all heads, "joint" last.
         metrics: as of `evaluation_metrics`, of rows that the model did not learn from; those of the joint answer are
-            cross-fitted: formula and thresholds come from other rows than they are measured on.
+            cross-fitted: formula and thresholds come from other rows than they are measured on. Beside them
+            cross_fitted_calibration_error, and lower_promises: a list of precision_target, accepted_share,
+            leaf_accepted_share and accepted_precision, as thresholds for that target would hand answers out.
     """
 
     classifier: keras.Model
@@ -95,8 +102,8 @@ def calibrate(source: CalibrationSource, taxonomy: Taxonomy, settings: Settings)
         settings.training.precision_confidence,
     )
     calibration = calibrate_subsets(calibration, source, rows.presence, taxonomy)
-    scales = SubsetScales(calibration.formula, fields).of_rows(rows.presence)
-    joint = calibration.formula.logits(heads, scales)
+    temperatures = temperature_values(calibration.formula, fields).of_rows(rows.presence)
+    joint = calibration.formula.logits(heads, temperatures)
     calibration = _with_thresholds(calibration, joint, rows, fields, taxonomy)
     metrics = _measure(calibration, heads, single, rows, fields, taxonomy, seed)
     return Calibrated(calibration, tuple(single), metrics)
@@ -139,7 +146,8 @@ def _with_thresholds(
     Args:
         joint: (N, K) float32, calibrated.
     """
-    outcomes = DepthOutcomes.of(softmax(joint), rows.labels, taxonomy, rows.weights)
+    masses = prior_mass_values(calibration.formula, fields).of_rows(rows.presence)
+    outcomes = DepthOutcomes.of(probabilities(joint, masses), rows.labels, taxonomy, rows.weights)
     floors = _floors(calibration, rows, fields, taxonomy)
     thresholds = fit_thresholds(outcomes, calibration, floors)
     depths = outcomes.accepted_depths(np.maximum(floors, np.array(thresholds, np.float32)))
@@ -163,22 +171,33 @@ def _measure(
     seed: int,
 ) -> dict:
     """Metrics, those of the joint answer cross-fitted."""
-    scales = SubsetScales(calibration.formula, fields).of_rows(rows.presence)
-    relative = RowScales(scales.temperatures / np.float32(calibration.formula.temperature), scales.prior_masses)
-    joint = cross_fitted_logits(heads, rows.labels, seed, relative)
-    probabilities = softmax(joint)
-    outcomes = DepthOutcomes.of(probabilities, rows.labels, taxonomy, rows.weights)
-    folds = random_folds(len(rows), seed)
-    thresholds = cross_fitted_thresholds(outcomes, calibration, folds, _floors(calibration, rows, fields, taxonomy))
+    formula, folds = calibration.formula, group_folds(rows.groups, seed)
+    relative = temperature_values(formula, fields).of_rows(rows.presence) / np.float32(formula.temperature)
+    joint = cross_fitted_logits(heads, rows.labels, folds, relative, seed)
+    masses = prior_mass_values(formula, fields).of_rows(rows.presence)
+    calibrated = probabilities(joint, masses)
+    outcomes = DepthOutcomes.of(calibrated, rows.labels, taxonomy, rows.weights)
+    floors = _floors(calibration, rows, fields, taxonomy)
+
+    def answers_for(promise: Calibration, top_k: int) -> Answers:
+        thresholds = cross_fitted_thresholds(outcomes, promise, folds, floors)
+        return answer(joint, masses, taxonomy, promise, thresholds, top_k)
+
     by_head = {
         head: Outcomes.of(rows.labels, softmax(logits, calibration.head_temperature(head)))
         for head, logits in single.items()
     }
-    by_head["joint"] = Outcomes.of(rows.labels, probabilities)
-    answers = answer(joint, taxonomy, calibration, thresholds, top_k=5)
-    metrics = evaluation_metrics(by_head, answers, rows.presence, fields, taxonomy, calibration.precision_target)
-    error = expected_calibration_error(by_head["joint"])
-    return {**metrics, "cross_fitted_calibration_error": error}
+    by_head["joint"] = Outcomes.of(rows.labels, calibrated)
+    target = calibration.precision_target
+    answers = answers_for(calibration, top_k=5)
+    metrics = evaluation_metrics(by_head, answers, rows.presence, fields, taxonomy, target, rows.weights)
+    metrics["cross_fitted_calibration_error"] = expected_calibration_error(by_head["joint"])
+    metrics["lower_promises"] = []
+    for lower in (promise for promise in _LOWER_PROMISES if promise < target):
+        answers = answers_for(replace(calibration, precision_target=lower), top_k=1)
+        found = contract_metrics(rows.labels, answers, taxonomy, lower, rows.weights)
+        metrics["lower_promises"].append({name: found[name] for name in _PROMISE_FIGURES})
+    return metrics
 
 
 def _head_weights(

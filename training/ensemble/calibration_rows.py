@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -28,22 +29,27 @@ class CalibrationRows:
         single_heads: (N, K) float32 logits of each head trained with the network, the joint one aside.
         labels: (N,) int32.
         presence: (N, F) float32 flags of the model's fields.
-        weights: (N,) float, what a row counts, 0 to 1; near-duplicates share one.
+        groups: (N,) int, group of near-duplicates, which say one thing only.
     """
 
     heads: HeadLogits
     single_heads: dict[str, np.ndarray]
     labels: np.ndarray
     presence: np.ndarray
-    weights: np.ndarray
+    groups: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def num_distinct(self) -> float:
+    def num_distinct(self) -> int:
         """Rows that are no near-duplicates of each other."""
-        return float(self.weights.sum())
+        return len(np.unique(self.groups))
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """(N,) float, what each row counts so that the rows of a group count one together."""
+        return row_weights(self.groups)
 
     @classmethod
     def concatenate(cls, parts: Sequence["CalibrationRows"]) -> "CalibrationRows":
@@ -60,7 +66,7 @@ class CalibrationRows:
             **{f"single/{name}": logits for name, logits in self.single_heads.items()},
             "labels": self.labels,
             "presence": self.presence,
-            "weights": self.weights,
+            "groups": self.groups,
         }
 
     @classmethod
@@ -68,7 +74,7 @@ class CalibrationRows:
         """Undo `to_arrays`."""
         heads = HeadLogits(*(arrays.get(f"head/{name}") for name in _JOINT_PARTS))  # type: ignore[arg-type]
         single = {name.removeprefix("single/"): arrays[name] for name in sorted(arrays) if name.startswith("single/")}
-        return cls(heads, single, arrays["labels"], arrays["presence"], arrays["weights"])
+        return cls(heads, single, arrays["labels"], arrays["presence"], arrays["groups"])
 
 
 class CalibrationSource(Protocol):
@@ -92,14 +98,14 @@ class HeldOutRows:
 
     Args:
         catalog: labelled rows.
-        row_weights: (N,) float, see `CalibrationRows`.
+        groups: (N,) int, see `CalibrationRows`.
         seed: of the draw from a large catalog.
         max_rows: that are drawn where fields are hidden; a temperature and thresholds need no more.
     """
 
     model: TrainedModel
     catalog: EncodedCatalog
-    row_weights: np.ndarray
+    groups: np.ndarray
     seed: int
     max_rows: int = 3000
 
@@ -111,12 +117,12 @@ class HeldOutRows:
     @property
     def rows(self) -> CalibrationRows:
         """All rows as they come."""
-        return answered_rows(self.model, self.catalog, self.row_weights)
+        return answered_rows(self.model, self.catalog, self.groups)
 
     def hidden(self, kept: tuple[str, ...]) -> CalibrationRows:
         """Rows, drawn from a large catalog, that have all of these fields, with no other."""
         rows = rows_with_fields(self.catalog, kept, self.seed, self.max_rows)
-        return answered_rows(self.model, with_fields_only(self.catalog, kept, rows), self.row_weights[rows])
+        return answered_rows(self.model, with_fields_only(self.catalog, kept, rows), self.groups[rows])
 
 
 class SavedRows:
@@ -150,11 +156,11 @@ class SavedRows:
         return CalibrationRows.concatenate(parts)
 
 
-def answered_rows(model: TrainedModel, catalog: EncodedCatalog, weights: np.ndarray) -> CalibrationRows:
+def answered_rows(model: TrainedModel, catalog: EncodedCatalog, groups: np.ndarray) -> CalibrationRows:
     """The answers of all heads to a catalog.
 
     Args:
-        weights: (N,) float, see `CalibrationRows`.
+        groups: (N,) int, see `CalibrationRows`.
     """
     outputs: dict[str, np.ndarray] = {}
     if len(catalog):
@@ -163,7 +169,13 @@ def answered_rows(model: TrainedModel, catalog: EncodedCatalog, weights: np.ndar
     logits = {head: outputs.get(f"{head}_logits", nothing) for head in model.shape.heads}
     presence = np.asarray(catalog.arrays["presence"])[:, field_positions(model.shape.fields)]
     heads = HeadLogits(logits.pop("joint"), *model.scores(catalog))
-    return CalibrationRows(heads, logits, np.asarray(catalog.arrays["labels"]), presence, weights)
+    return CalibrationRows(heads, logits, np.asarray(catalog.arrays["labels"]), presence, groups)
+
+
+def row_weights(groups: np.ndarray) -> np.ndarray:
+    """(N,) float, what each row counts so that the rows of a group count one together."""
+    _, positions, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return np.asarray(1 / sizes[positions])
 
 
 def rows_with_fields(catalog: EncodedCatalog, kept: tuple[str, ...], seed: int, max_rows: int) -> np.ndarray:

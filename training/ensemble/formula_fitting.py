@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 
-from model.prediction.formula import HeadLogits, JointFormula, LinearPenalty, RowScales
+from model.prediction.formula import HeadLogits, JointFormula, LinearPenalty
 from training.ensemble.calibration import fit_temperature
 
 #: A factor is the inverse of a temperature; these are temperatures of 20 and 0.02.
 _MIN_FACTOR, _MAX_FACTOR = 0.05, 50.0
-_NUM_FOLDS = 5
+#: Of cross-fitting.
+NUM_FOLDS = 5
 #: Of the squares of the factors, beside the rows' log-likelihoods.
 _RIDGE = 0.01
 
@@ -83,30 +84,38 @@ def neighbors_help(heads: HeadLogits, formula: JointFormula, labels: np.ndarray)
 def cross_fitted_logits(
     heads: HeadLogits,
     labels: np.ndarray,
-    seed: int,
-    scales: RowScales | None = None,
+    folds: np.ndarray,
+    relative_temperatures: np.ndarray,
+    seed: int = 0,
     options: FitOptions = _OPTIONS,
 ) -> np.ndarray:
-    """(N, K) float32 calibrated logits; each fifth of the rows has the formula fitted on the other four.
+    """(N, K) float32 calibrated logits; each fold of the rows has the formula fitted on the others.
 
     Args:
         labels: (N,) int32; 2 or more.
-        scales: prior mass of each row, and its temperature relative to the default; None is 0 and 1 for all.
+        folds: (N,) int, see `group_folds`.
+        relative_temperatures: (N, 1) float32, factors of the temperature that is fitted.
     """
-    folds = random_folds(len(labels), seed)
-    scales = scales or RowScales(np.ones((len(labels), 1), np.float32), np.zeros((len(labels), 1), np.float32))
     fitted = np.empty_like(heads.network, dtype=np.float32)
     for fold in np.unique(folds):
         mine, others = folds == fold, folds != fold
         formula = fit_calibrated_formula(heads.take(others), labels[others], seed, options)
-        own = RowScales(formula.temperature * scales.temperatures[mine], scales.prior_masses[mine])
-        fitted[mine] = formula.logits(heads.take(mine), own)
+        temperatures = np.float32(formula.temperature) * relative_temperatures[mine]
+        fitted[mine] = formula.logits(heads.take(mine), temperatures)
     return fitted
 
 
-def random_folds(num_rows: int, seed: int) -> np.ndarray:
-    """(N,) int, the fold of each row for cross-fitting."""
-    return np.asarray(np.random.default_rng(seed).permutation(num_rows) % _NUM_FOLDS)
+def group_folds(groups: np.ndarray, seed: int) -> np.ndarray:
+    """(N,) int, the fold of each row for cross-fitting; near-duplicates share one where groups are enough.
+
+    Args:
+        groups: (N,) int, group of near-duplicates.
+    """
+    _, group_of_row = np.unique(groups, return_inverse=True)
+    num_groups = int(group_of_row.max(initial=-1)) + 1
+    if num_groups < NUM_FOLDS:
+        group_of_row, num_groups = np.arange(len(groups)), len(groups)
+    return np.asarray(np.random.default_rng(seed).permutation(num_groups)[group_of_row] % NUM_FOLDS)
 
 
 def _with_penalty(

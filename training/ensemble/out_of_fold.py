@@ -25,8 +25,8 @@ _MAX_ROWS, _MIN_ROWS = 3000, 200
 
 _log = logging.getLogger("aisle.folds")
 
-#: Trains on the rows of the other folds; returns the model, the rows of this fold, encoded for it, and what each
-#: of them counts, see `CalibrationRows`.
+#: Trains on the rows of the other folds; returns the model, the rows of this fold, encoded for it, and the group of
+#: each, see `CalibrationRows`.
 TrainFold = Callable[[int, Path], tuple[TrainedModel, EncodedCatalog, np.ndarray]]
 
 
@@ -75,16 +75,16 @@ class FoldAnswers:
     def _fields(file: Path) -> tuple[str, ...]:
         return tuple(json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["fields"])
 
-    def _save(self, model: TrainedModel, catalog: EncodedCatalog, weights: np.ndarray, file: Path) -> None:
+    def _save(self, model: TrainedModel, catalog: EncodedCatalog, groups: np.ndarray, file: Path) -> None:
         fields = model.shape.fields
         max_rows = self._max_rows(model)
         arrays: dict[str, np.ndarray] = {}
         for kept in chain([()], proper_subsets(fields)):
             if kept:
                 rows = rows_with_fields(catalog, kept, self.seed, max_rows)
-                answers = answered_rows(model, with_fields_only(catalog, kept, rows), weights[rows])
+                answers = answered_rows(model, with_fields_only(catalog, kept, rows), groups[rows])
             else:
-                answers = answered_rows(model, catalog, weights)
+                answers = answered_rows(model, catalog, groups)
             arrays |= {f"{' '.join(kept)}:{name}": values for name, values in answers.to_arrays().items()}
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

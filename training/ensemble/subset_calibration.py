@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from model.prediction.answers import softmax
+from model.prediction.answers import probabilities
 from model.prediction.calibration import Calibration
 from model.prediction.field_subsets import proper_subsets, subset_code, subset_codes
-from model.prediction.formula import RowScales, prior_mass
+from model.prediction.formula import prior_mass
 from model.taxonomy import Taxonomy
 from training.ensemble.calibration import fit_temperature
 from training.ensemble.calibration_rows import CalibrationSource
@@ -45,13 +45,15 @@ def calibrate_subsets(
         is_shown = can_be_shown(rows.num_distinct, calibration)
         heads = rows.heads if formula.neighbor_weight else replace(rows.heads, neighbors=None)
         if len(rows) >= min_rows:
-            plain = formula.logits(replace(heads, neighbors=None), RowScales.same(formula.temperature, 0))
+            plain = formula.logits(replace(heads, neighbors=None))
             ratio = fit_temperature(plain, rows.labels)
             temperatures[names] = formula.temperature * max(ratio, _MIN_RATIO)
             masses[names] = prior_mass(rows.num_distinct)
         if is_shown:
-            scales = RowScales.same(temperatures.get(names, formula.temperature), masses.get(names, formula.prior_mass))
-            outcomes = DepthOutcomes.of(softmax(formula.logits(heads, scales)), rows.labels, taxonomy, rows.weights)
+            own = replace(formula, temperature=temperatures.get(names, formula.temperature))
+            mass = np.full((len(rows), 1), masses.get(names, formula.prior_mass), np.float32)
+            answers = probabilities(own.logits(heads), mass)
+            outcomes = DepthOutcomes.of(answers, rows.labels, taxonomy, rows.weights)
             thresholds[names] = fit_thresholds(outcomes, calibration)
             depths = outcomes.accepted_depths(np.array(thresholds[names], np.float32))
             shares = ", ".join(f"{(depths == depth).mean():.3f}" for depth in range(1, taxonomy.depth + 1))

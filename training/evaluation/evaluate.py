@@ -11,6 +11,7 @@ from catalog.rejects import Rejects
 from model.errors import CatalogError
 from model.predictor import Predictor
 from model.settings import settings_to_dict
+from training.ensemble.calibration_rows import row_weights
 from training.evaluation.baselines import Baselines
 from training.evaluation.bundle_comparison import compare_bundles
 from training.evaluation.cross_fitting import cross_fitted_calibration
@@ -97,10 +98,12 @@ def evaluate(
 
 def _metrics(predictor: Predictor, rows: EvaluatedRows) -> dict:
     bundle = predictor.bundle
-    target = bundle.calibration.precision_target
+    target, weights = bundle.calibration.precision_target, row_weights(rows.groups)
     return {
-        **evaluation_metrics(rows.outcomes, rows.answers, rows.presence, bundle.fields, bundle.taxonomy, target),
-        "calibration": cross_fitted_calibration(*rows.sample.rows(), bundle.calibration, bundle.taxonomy),
+        **evaluation_metrics(
+            rows.outcomes, rows.answers, rows.presence, bundle.fields, bundle.taxonomy, target, weights
+        ),
+        "calibration": cross_fitted_calibration(rows.sample, bundle.calibration, bundle.taxonomy),
         "mall_categories": rows.mall_category_metrics.worst(),
     }
 

@@ -9,18 +9,19 @@ import numpy as np
 
 from catalog.rows import CatalogRow
 from model.features import Features
-from model.prediction.answers import Answers, softmax
+from model.prediction.answers import Answers, probabilities, softmax
 from model.prediction.field_subsets import SubsetThresholds
 from model.predictor import Predictor
 from model.product import head_rows
 from training.evaluation.bundle_comparison import RowAnswers
-from training.evaluation.cross_fitting import LogitSample
+from training.evaluation.cross_fitting import LogitSample, SampledRows
 from training.evaluation.mall_category_metrics import MallCategoryMetrics
 from training.metrics.classification import concatenate_answers, confident_error_rows
 from training.metrics.contract import leaf_accepted_flags
 from training.metrics.outcomes import Outcomes
 from training.predict.answered_catalog import AnsweredChunk
 from training.report.report import ConfidentError, HeadAnswer
+from training.splitting.near_duplicates import comparable_text, text_groups
 
 NUM_ERRORS = 24
 _THUMBNAIL_PX = 96
@@ -53,7 +54,7 @@ class EvaluatedRows:
     def __init__(self, predictor: Predictor):
         bundle = predictor.bundle
         self.num_rows = 0
-        self.sample = LogitSample(bundle.taxonomy.num_leaves, bundle.taxonomy.depth)
+        self._sample = LogitSample(bundle.taxonomy.num_leaves, bundle.taxonomy.depth)
         self.mall_category_metrics = MallCategoryMetrics()
         without_depths = replace(bundle.calibration, thresholds=(0.0,) * bundle.taxonomy.depth)
         self._subset_thresholds = SubsetThresholds(without_depths, bundle.fields)
@@ -63,6 +64,7 @@ class EvaluatedRows:
         self._answers: list[Answers] = []
         self._presence: list[np.ndarray] = []
         self._lines: list[np.ndarray] = []
+        self._texts: list[str] = []
         self._is_leaf_accepted: list[np.ndarray] = []
         #: Errors by row number.
         self._errors: dict[int, _Error] = {}
@@ -70,13 +72,18 @@ class EvaluatedRows:
     def add(self, chunk: AnsweredChunk, labels: np.ndarray) -> None:
         """Add n rows, 1 or more, with their (n,) int32 classes."""
         calibration = self._bundle.calibration
+        masses = self._predictor.prior_masses(chunk.features["presence"])
         for head, parts in self._outcomes.items():
-            probabilities = softmax(chunk.outputs[f"{head}_logits"], calibration.head_temperature(head))
-            parts.append(Outcomes.of(labels, probabilities))
+            logits = chunk.outputs[f"{head}_logits"]
+            if head == "joint":
+                parts.append(Outcomes.of(labels, probabilities(logits, masses)))
+            else:
+                parts.append(Outcomes.of(labels, softmax(logits, calibration.head_temperature(head))))
         joint = self._outcomes["joint"][-1]
         is_leaf_accepted, _ = leaf_accepted_flags(labels, chunk.answers, self._bundle.taxonomy)
         floors = self._subset_thresholds.of_rows(chunk.features["presence"])
-        self.sample.add(chunk.outputs["joint_logits"], labels, floors)
+        self._sample.add(chunk.outputs["joint_logits"], masses, labels, floors)
+        self._texts += map(comparable_text, chunk.rows)
         self.mall_category_metrics.add(chunk.rows, joint.is_correct, is_leaf_accepted)
         self._answers.append(chunk.answers)
         self._presence.append(chunk.features["presence"])
@@ -104,6 +111,16 @@ class EvaluatedRows:
     def presence(self) -> np.ndarray:
         """(N, number of the bundle's fields) float32 flags."""
         return np.concatenate(self._presence)
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """(N,) int, the group of each row by its text; near-duplicates share one."""
+        return text_groups(self._texts)
+
+    @property
+    def sample(self) -> SampledRows:
+        """The joint answers of a random sample."""
+        return self._sample.rows(self.groups)
 
     @property
     def row_answers(self) -> RowAnswers:

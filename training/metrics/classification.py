@@ -123,6 +123,7 @@ def evaluation_metrics(
     field_names: Sequence[str],
     taxonomy: Taxonomy,
     precision_target: float,
+    weights: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Compute all metrics of metrics.json.
 
@@ -132,6 +133,8 @@ def evaluation_metrics(
         answers: answers to the N rows.
         presence: (N, len(field_names)) flags, above 0 where the row has the field.
         precision_target: what the contract promises, 0 to 1.
+        weights: (N,) float, what a row counts in the contract's intervals; near-duplicates share one. None is 1 for
+            all.
     Returns:
         `outcome_metrics` of the joint head, coverage_at_precision ("0.98" to a share), contract
         (`contract_metrics`), mistakes (`mistake_metrics`), heads (name to `outcome_metrics`), field_combinations.
@@ -145,11 +148,11 @@ def evaluation_metrics(
     return {
         **outcome_metrics(joint, taxonomy),
         "coverage_at_precision": coverages_at_precisions(curve),
-        "contract": contract_metrics(joint.labels, answers, taxonomy, precision_target),
+        "contract": contract_metrics(joint.labels, answers, taxonomy, precision_target, weights),
         "mistakes": mistake_metrics(joint, taxonomy),
         "heads": {head: outcome_metrics(outcomes, taxonomy) for head, outcomes in heads.items()},
         "field_combinations": field_combination_metrics(
-            joint, answers, presence, field_names, taxonomy, precision_target
+            joint, answers, presence, field_names, taxonomy, precision_target, weights
         ),
     }
 
@@ -161,12 +164,14 @@ def field_combination_metrics(
     field_names: Sequence[str],
     taxonomy: Taxonomy,
     precision_target: float,
+    weights: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """Compute the metrics of each combination of fields, the most frequent one first.
 
     Args:
         answers: answers to the same N rows.
         presence: (N, len(field_names)) flags, above 0 where the row has the field.
+        weights: see `evaluation_metrics`.
     Returns:
         A dict per combination that occurs: fields, count, share, accuracy, macro_f1, weighted_f1,
         mean_confidence, expected_calibration_error, the contract's `acceptance_metrics`, leaf_accepted_share,
@@ -177,6 +182,7 @@ def field_combination_metrics(
     codes = (presence > 0) @ (1 << np.arange(len(field_names)))
     is_leaf, is_right = accepted_flags(outcomes.labels, answers, taxonomy)
     is_accepted = answers.accepted_depths > 0
+    weights = np.ones(len(outcomes)) if weights is None else weights
     results = []
     for code in np.unique(codes):
         rows = np.flatnonzero(codes == code)
@@ -189,7 +195,7 @@ def field_combination_metrics(
                 **_agreement(chosen.labels, chosen.predicted),
                 "mean_confidence": _mean_confidence(chosen),
                 "expected_calibration_error": expected_calibration_error(chosen),
-                **acceptance_metrics(is_accepted[rows], is_right[rows], precision_target),
+                **acceptance_metrics(is_accepted[rows], is_right[rows], precision_target, weights[rows]),
                 "leaf_accepted_share": ratio(is_leaf[rows].sum(), len(rows)),
                 "leaf_accepted_precision": ratio((is_leaf & is_right)[rows].sum(), is_leaf[rows].sum()),
             }

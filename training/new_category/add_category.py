@@ -22,10 +22,9 @@ from model.engines.engine_choice import open_engine
 from model.engines.export import replace_classifier
 from model.errors import CatalogError, TaxonomyError
 from model.network.wider_classifier import load_classifier, set_columns, widen_classifier
-from model.prediction.calibration import Calibration
 from model.predictor import Predictor
 from model.taxonomy import Taxonomy
-from training.new_category.contract_proof import prove_contract
+from training.new_category.contract_proof import ContractProof, prove_contract
 from training.new_category.cost import NewCategoryCost, cost_card_section, measure_cost
 from training.new_category.head_columns import HeadColumns, LabelledRows, fit_heads
 from training.new_category.head_probe import HeadProbe
@@ -93,26 +92,27 @@ def add_category(job: AddCategoryJob) -> tuple[NewCategoryCost, dict[str, Any]]:
         unproven = (*bundle.calibration.unproven, *new_leaves)
         calibration = replace(bundle.calibration, unproven=unproven)
         changed = replace(bundle, path=folder, taxonomy=taxonomy, calibration=calibration)
-        calibration, contract = _proven(changed, job)
+        proof = _proof(changed, job)
         metrics = {
             **bundle.metrics,
-            "contract": contract,
-            # What held for the old model: its sets of given fields, and other arithmetics.
-            "field_combinations": [],
+            "contract": proof.contract,
+            "field_combinations": proof.field_combinations,
+            # What held for the old model.
             "contract_by_precision": {},
+            "lower_promises": [],
             "new_category_costs": [*bundle.metrics.get("new_category_costs", []), cost.to_dict()],
         }
-        rewrite_descriptions(folder, taxonomy, calibration, metrics)
+        rewrite_descriptions(folder, taxonomy, proof.calibration, metrics)
         with (folder / FILES.model_card).open("a", encoding="utf-8") as card:
-            card.write(cost_card_section(cost, contract))
-        results.append((cost, contract))
+            card.write(cost_card_section(cost, proof.contract))
+        results.append((cost, proof.contract))
 
     derive_bundle(job.bundle, job.out, add)
     return results[0]
 
 
-def _proven(bundle: Bundle, job: AddCategoryJob) -> tuple[Calibration, dict[str, Any]]:
-    """The calibration with thresholds that hold for the changed model, and the contract as measured."""
+def _proof(bundle: Bundle, job: AddCategoryJob) -> ContractProof:
+    """Thresholds that hold for the changed model, and the contract as measured."""
     predictor = Predictor(bundle, open_engine(bundle.path))
     try:
         return prove_contract(predictor, CatalogSource(job.val, job.columns, job.cache_dir))

@@ -13,7 +13,7 @@ from catalog.rows import CatalogRow
 from model.bundle.bundle import Bundle
 from model.engines.engine_choice import open_engine
 from model.features import Features
-from model.prediction.formula import HeadLogits, RowScales
+from model.prediction.formula import HeadLogits
 from model.predictor import Predictor
 from model.product import HEADS
 from training.predict.answered_catalog import CatalogSource, answer_catalog
@@ -135,7 +135,7 @@ class HeadProbe:
         neighbors = None if index is None else index.logits(features, network.shape[1])  # 0 for new classes
         heads = HeadLogits(network, found.get("linear_logits"), neighbors)
         formula = self._bundle.calibration.formula
-        found["joint_logits"] = formula.logits(heads, RowScales.same(formula.temperature, 0))
+        found["joint_logits"] = formula.logits(heads)
         return found
 
     def _view(self, view: str, head: str, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

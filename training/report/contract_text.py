@@ -72,6 +72,23 @@ def contract_lines(contract: Mapping[str, Any]) -> list[str]:
     return [line.replace("\u00a0", " ") for line in lines]
 
 
+def lower_promises_line(promises: Sequence[Mapping[str, Any]]) -> str:
+    """Line for the terminal: what lower promises would accept; '' without any that accepts something.
+
+    Args:
+        promises: `lower_promises`, see `training.ensemble.assembly.AssembledModel`.
+    """
+    parts = [
+        f"{entry['precision_target']:g}: {percent(entry['accepted_share'])}, at a leaf"
+        f" {percent(entry['leaf_accepted_share'])}"
+        for entry in promises
+        if entry["accepted_share"]
+    ]
+    if not parts:
+        return ""
+    return f"lower promises would accept (--resume --precision): {'; '.join(parts)}".replace("\u00a0", " ")
+
+
 def contract_table(contract: Mapping[str, Any]) -> str:
     """Markdown table, a row for all accepted answers and one for each depth."""
     target = contract["precision_target"]

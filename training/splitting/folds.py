@@ -46,9 +46,3 @@ def held_out_rows(groups: np.ndarray, labels: Sequence[str], share: float, seed:
     names = np.array(labels)
     trained = set(names[~is_held_out].tolist())
     return is_held_out & np.array([label in trained for label in labels], bool)
-
-
-def row_weights(groups: np.ndarray) -> np.ndarray:
-    """(N,) float, what each row counts so that the rows of a group count one together."""
-    _, positions, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    return np.asarray(1 / sizes[positions])

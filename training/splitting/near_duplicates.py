@@ -47,6 +47,11 @@ def groups_of(pairs: Sequence[Pairs], num_rows: int) -> np.ndarray:
     return np.asarray(connected_components(graph, directed=False)[1])
 
 
+def text_groups(texts: Sequence[str]) -> np.ndarray:
+    """(N,) int, the group of each row by its text alone; see `text_pairs`."""
+    return groups_of([text_pairs(texts)], len(texts))
+
+
 def comparable_text(row: CatalogRow) -> str:
     """Return the text that a row is compared by: the words of its name, or without a name those of its other texts."""
     name = row.text("name")

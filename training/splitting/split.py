@@ -130,7 +130,7 @@ def is_out_of_fold(settings: TrainingSettings, num_rows: int) -> bool:
     return settings.calibration == "out-of-fold"
 
 
-def too_few_to_promise(num_distinct: float, settings: TrainingSettings) -> str:
+def too_few_to_promise(num_distinct: int, settings: TrainingSettings) -> str:
     """A sentence where so few rows, all of them right, would not show the promise; '' where they would."""
     needed = rows_to_show(settings.precision_target, settings.precision_confidence)
     if num_distinct >= needed:
@@ -138,7 +138,7 @@ def too_few_to_promise(num_distinct: float, settings: TrainingSettings) -> str:
     return (
         f"to promise that {settings.precision_target:.0%} of the accepted answers are right, with"
         f" {settings.precision_confidence:.0%} confidence, {needed} products that calibrate are needed even if all are"
-        f" answered right, and there are {num_distinct:.0f} (near-duplicates count once): nothing will be accepted."
+        f" answered right, and there are {num_distinct} (near-duplicates count once): nothing will be accepted."
         " Give more products, a lower --precision, or one file with --catalog, all of which calibrates"
     )
 

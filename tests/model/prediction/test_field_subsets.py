@@ -49,7 +49,12 @@ def test_equal_probabilities_are_accepted_by_what_is_given() -> None:
     sets = (FIELDS, ("image",), ("name", "mall_category"), ("image",))
     logits = np.log(np.float32([[0.91, 0.05, 0.04], [0.91, 0.05, 0.04], [0.91, 0.05, 0.04], [0.7, 0.09, 0.21]]))
     thresholds = SubsetThresholds(CONTRACT, FIELDS).of_rows(np.concatenate([flags(*given) for given in sets]))
-    assert answer(logits, TREE, CONTRACT, thresholds, 1).accepted_depths.tolist() == [2, 1, 1, 0]
+    assert answer(logits, np.zeros((4, 1), np.float32), TREE, CONTRACT, thresholds, 1).accepted_depths.tolist() == [
+        2,
+        1,
+        1,
+        0,
+    ]
 
 
 def test_a_model_of_one_field() -> None:

@@ -27,8 +27,10 @@ def one(predictor: Predictor, product: Product, sub_tree: SubTree | None = None,
     return found
 
 
-def log_odds(probability: float) -> float:
-    return float(np.log(probability / (1 - probability)))
+def log_odds(probability: float, mass: float, num_leaves: int) -> float:
+    """What the evidence says, from the probability that it and the prior mass give together."""
+    plain = (probability - mass / num_leaves) / (1 - mass)
+    return float(np.log(plain / (1 - plain)))
 
 
 @pytest.mark.parametrize("mask", ["", "의류"])
@@ -44,6 +46,8 @@ def test_support_is_what_leaving_the_word_out_costs(predictor: Predictor, produc
     sub_tree = find_sub_tree(predictor.bundle.taxonomy, mask) if mask else None
     found = one(predictor, product, sub_tree)
     best = found.categories[0]
+    mass = float(predictor.prior_masses(predictor.preprocessor.presence([product]))[0, 0])
+    num_leaves = len(sub_tree.leaves) if sub_tree else predictor.bundle.taxonomy.num_leaves
     assert {word.word for word in found.words} == {"데님", "청바지", "무료배송"}
     assert [word.support for word in found.words] == sorted((word.support for word in found.words), reverse=True)
     for support in found.words:
@@ -51,7 +55,9 @@ def test_support_is_what_leaving_the_word_out_costs(predictor: Predictor, produc
         changed = Product("x", rest, product.mall_category, product.brand, product.maker, image=product.image)
         without = {s.category: s.probability for s in one(predictor, changed, sub_tree).categories}[best.category]
         assert support.probability_without == pytest.approx(without, abs=1e-5)
-        assert support.support == pytest.approx(log_odds(best.probability) - log_odds(without), abs=0.02)
+        assert support.support == pytest.approx(
+            log_odds(best.probability, mass, num_leaves) - log_odds(without, mass, num_leaves), abs=0.02
+        )
 
 
 def test_the_word_that_names_the_product_leads(predictor: Predictor) -> None:

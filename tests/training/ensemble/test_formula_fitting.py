@@ -5,7 +5,7 @@ import pytest
 from scipy.special import log_softmax
 
 from model.prediction.formula import HeadLogits
-from training.ensemble.formula_fitting import FitOptions, cross_fitted_logits, fit_formula, neighbors_help
+from training.ensemble.formula_fitting import FitOptions, cross_fitted_logits, fit_formula, group_folds, neighbors_help
 
 MANY = FitOptions(max_rows=20_000)
 
@@ -76,7 +76,8 @@ def test_no_row_is_calibrated_by_itself() -> None:
     first, second, labels = two_heads(200)
     changed = labels.copy()
     changed[7] = (labels[7] + 1) % 4
-    before, after = (cross_fitted_logits(HeadLogits(first, second), given, seed=0) for given in (labels, changed))
+    folds, same = group_folds(np.arange(len(labels)), seed=0), np.ones((len(labels), 1), np.float32)
+    before, after = (cross_fitted_logits(HeadLogits(first, second), given, folds, same) for given in (labels, changed))
     same = (before == after).all(axis=1)
     assert same[7]
     assert same.sum() == 40  # its fold
@@ -84,7 +85,8 @@ def test_no_row_is_calibrated_by_itself() -> None:
 
 def test_two_rows_are_enough() -> None:
     logits = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
-    assert np.isfinite(cross_fitted_logits(HeadLogits(logits), np.array([0, 1]), seed=0)).all()
+    folds, same = group_folds(np.arange(2), seed=0), np.ones((2, 1), np.float32)
+    assert np.isfinite(cross_fitted_logits(HeadLogits(logits), np.array([0, 1]), folds, same)).all()
 
 
 def test_neighbors_get_the_weight_they_deserve_and_the_others_keep_theirs() -> None:
@@ -102,3 +104,12 @@ def test_neighbors_get_the_weight_they_deserve_and_the_others_keep_theirs() -> N
     assert neighbors_help(heads, found, labels)
     assert not neighbors_help(HeadLogits(first, None, random.permutation(neighbors)), found, labels)
     assert not neighbors_help(heads, without, labels)  # nothing gained
+
+
+def test_near_duplicates_share_a_fold_where_groups_are_enough() -> None:
+    groups = np.random.default_rng(0).integers(0, 40, 200)
+    folds = group_folds(groups, seed=0)
+    assert all(len(set(folds[groups == group])) == 1 for group in np.unique(groups))
+    assert np.bincount(folds, minlength=5).min() >= 10
+    assert (folds != group_folds(groups, seed=1)).any()
+    assert sorted(np.bincount(group_folds(np.zeros(10, int), seed=0))) == [2] * 5  # rows, for one group has no other

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from model.network.classifier import ClassifierShape, build_classifier
-from model.prediction.answers import softmax
+from model.prediction.answers import probabilities
 from model.prediction.calibration import Calibration
 from model.prediction.field_subsets import SubsetThresholds
-from model.prediction.formula import JointFormula, LinearPenalty, RowScales
+from model.prediction.formula import JointFormula, LinearPenalty
 from model.settings import FieldSettings, LinearSettings, ModelSettings, NeighborSettings
 from model.taxonomy import Taxonomy
 from tests.conftest import TOY_SHOP
@@ -38,7 +38,7 @@ def hidden(encoded: EncodedCatalog, linear_tokenizer: Tokenizer) -> HeldOutRows:
     head = fit_linear_head(encoded, weights, TREE, BUCKETS, LinearSettings(), 0)
     neighbors = index_neighbors(encoded, weights, BUCKETS, NeighborSettings())
     model = TrainedModel(SHAPE, network, network, head, neighbors)
-    return HeldOutRows(model, with_wrong_labels(encoded), np.ones(60), 0)
+    return HeldOutRows(model, with_wrong_labels(encoded), np.arange(60), 0)
 
 
 def presence_of(hidden: HeldOutRows) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_every_set_of_fields_gets_the_temperature_that_suits_it(hidden: HeldOutR
     found = calibrate_subsets(CONTRACT, hidden, presence_of(hidden), TREE).formula
     rows = hidden.hidden((field,))
     heads = replace(rows.heads, neighbors=None)
-    logits = found.logits(heads, RowScales.same(found.subset_temperatures[field], 0))
+    logits = found.logits(heads, np.float32([[found.subset_temperatures[field]]]))
     assert fit_temperature(logits, rows.labels) == pytest.approx(1, rel=0.01)
     assert fit_temperature(found.logits(heads), rows.labels) != pytest.approx(1, rel=0.1)
     assert found.subset_prior_masses[field] == pytest.approx(1 / (len(rows) + 2))
@@ -77,10 +77,9 @@ def test_few_rows_keep_the_default_temperature(hidden: HeldOutRows) -> None:
 def test_the_promise_is_kept_with_this_field_alone(hidden: HeldOutRows, field: str) -> None:
     found = calibrate_subsets(CONTRACT, hidden, presence_of(hidden), TREE)
     rows, formula = hidden.hidden((field,)), found.formula
-    logits = formula.logits(
-        rows.heads, RowScales.same(formula.subset_temperatures[field], formula.subset_prior_masses[field])
-    )
-    outcomes = DepthOutcomes.of(softmax(logits), rows.labels, TREE)
+    logits = formula.logits(rows.heads, np.float32([[formula.subset_temperatures[field]]]))
+    masses = np.float32([[formula.subset_prior_masses[field]]])
+    outcomes = DepthOutcomes.of(probabilities(logits, masses), rows.labels, TREE)
     depths = outcomes.accepted_depths(np.array(found.subset_thresholds[field], np.float32))
     assert (depths > 0).any()
     for depth in np.unique(depths[depths > 0]):

@@ -117,7 +117,10 @@ def test_the_contract_is_measured_anew(
     assert (contract["count"], contract["num_accepted"], contract["is_kept"]) == (38, 0, None)
     bundle = load_bundle(job.out)
     assert bundle.metrics["contract"] == contract
-    assert (bundle.metrics["contract_by_precision"], bundle.metrics["field_combinations"]) == ({}, [])
+    assert bundle.metrics["contract_by_precision"] == {}
+    combinations = bundle.metrics["field_combinations"]
+    assert sum(entry["count"] for entry in combinations) == 38
+    assert {entry["num_accepted"] for entry in combinations} == {0}
     assert "| all | 0 % | – | – | nothing accepted |" in (job.out / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
@@ -132,11 +135,11 @@ def test_thresholds_rise_where_the_wider_model_needs_it_and_never_fall(wider: Pr
         )
         for thresholds in ((0.0, 0.0, 0.0), (0.4, 2.0, 0.97))
     )
-    assert low[1]["is_kept"]
-    assert low[1]["accepted_share"] > 0.5
-    for new, old in zip(high[0].thresholds, (0.4, 2.0, 0.97), strict=True):
+    assert low.contract["is_kept"]
+    assert low.contract["accepted_share"] > 0.5
+    for new, old in zip(high.calibration.thresholds, (0.4, 2.0, 0.97), strict=True):
         assert new >= old
-    assert high[1]["accepted_share"] <= low[1]["accepted_share"]
+    assert high.contract["accepted_share"] <= low.contract["accepted_share"]
 
 
 @pytest.mark.parametrize("field", ["product_name", "mall_category"])

@@ -6,7 +6,13 @@ from model.prediction.calibration import Calibration
 from model.taxonomy import Taxonomy
 from tests.conftest import answered
 from training.metrics.contract import contract_metrics
-from training.report.contract_text import contract_lines, contract_table, field_table, interval_text
+from training.report.contract_text import (
+    contract_lines,
+    contract_table,
+    field_table,
+    interval_text,
+    lower_promises_line,
+)
 
 TAXONOMY = Taxonomy(["a>x", "a>y", "b>x", "b>y"])
 
@@ -30,6 +36,18 @@ def test_the_lines_of_the_terminal() -> None:
         "  stopped at depth 2: 50.0 %, right 75.0 % (19.4 to 99.4 %), not kept, by no more than chance makes of it",
     ]
     assert contract_lines(measured(0.8))[0].endswith("promised 80 %: right 83.3 % (35.9 to 99.6 %), kept")
+
+
+def test_the_line_of_lower_promises() -> None:
+    promises = [
+        {"precision_target": target, "accepted_share": share, "leaf_accepted_share": share / 2}
+        for target, share in ((0.95, 0.0), (0.9, 0.5), (0.8, 1.0))
+    ]
+    assert lower_promises_line(promises) == (
+        "lower promises would accept (--resume --precision): 0.9: 50.0 %, at a leaf 25.0 %;"
+        " 0.8: 100 %, at a leaf 50.0 %"
+    )
+    assert lower_promises_line(promises[:1]) == ""
 
 
 def test_the_tables_of_the_card() -> None:

@@ -15,7 +15,7 @@ from model.prediction.calibration import Calibration
 from model.settings import Settings, settings_to_dict
 from model.taxonomy import Taxonomy
 from tests.conftest import answered
-from training.evaluation.cross_fitting import cross_fitted_calibration
+from training.evaluation.cross_fitting import SampledRows, cross_fitted_calibration
 from training.metrics.classification import (
     answer_metrics,
     confident_error_rows,
@@ -267,9 +267,14 @@ def requested(num_rows: int) -> dict[str, Any]:
         },
         "mall_categories": [{"mall_category": ATTACK, **cell, **accepted}],
         "calibration": cross_fitted_calibration(
-            rng.normal(size=(50, 4)),
-            labels[:50].astype(np.int32),
-            np.zeros((50, 3), np.float32),
+            SampledRows(
+                rng.normal(size=(50, 4)),
+                np.zeros((50, 1), np.float32),
+                labels[:50].astype(np.int32),
+                np.zeros((50, 3), np.float32),
+                np.arange(50),
+                np.arange(50),
+            ),
             Calibration(),
             TAXONOMY,
         ),

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from training.splitting.folds import assign_folds, held_out_rows, row_weights
+from training.ensemble.calibration_rows import row_weights
+from training.splitting.folds import assign_folds, held_out_rows
 
 
 @pytest.mark.parametrize("seed", range(5))
