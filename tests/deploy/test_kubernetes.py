@@ -53,19 +53,72 @@ def test_kustomize_lists_every_manifest():
     assert load(FOLDER / "base/kustomization.yaml")["resources"] == [path.name for path in MANIFESTS]
 
 
-def test_the_variant_with_tls_is_valid_after_the_merge():
+def rendered(variant: str) -> dict[str, dict[str, Any]]:
+    """The manifests by kind as `kubectl apply -k` would send them."""
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
-    done = subprocess.run(["kubectl", "kustomize", str(FOLDER / "tls")], capture_output=True, text=True, check=False)
+    done = subprocess.run(["kubectl", "kustomize", str(FOLDER / variant)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     made = {manifest["kind"]: manifest for manifest in yaml.safe_load_all(done.stdout)}
     assert len(made) == len(MANIFESTS)
+    return made
+
+
+def test_the_variant_with_tls_is_valid_after_the_merge():
+    made = rendered("tls")
     for manifest in made.values():
         kubernetes_validate.validate(manifest, "1.34", strict=True)
     [container] = made["Deployment"]["spec"]["template"]["spec"]["containers"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert "exec" in container[probe]
         assert "grpc" not in container[probe]
+
+
+def is_admitted(policy: dict[str, Any], labels: dict[str, str], same_namespace: bool, port: str) -> bool:
+    """Whether a pod with these labels may reach a port; the policy selects by labels alone."""
+    for rule in policy["spec"]["ingress"]:
+        for peer in rule["from"]:
+            assert set(peer) <= {"podSelector", "namespaceSelector"}
+            assert peer.get("namespaceSelector", {}) == {}
+            is_near = same_namespace or "namespaceSelector" in peer
+            wanted = peer["podSelector"]["matchLabels"].items()
+            if is_near and wanted <= labels.items() and {"port": port} in rule["ports"]:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("variant", ["base", "tls"])
+def test_those_get_in_whom_the_readme_names(variant: str):
+    """Kustomize's `includeSelectors` rewrites whom a network policy lets in."""
+    policy = rendered(variant)["NetworkPolicy"]
+    caller, scraper = {"aisle-client": "true", "app": "shop"}, {"app.kubernetes.io/name": "prometheus"}
+    assert is_admitted(policy, caller, same_namespace=True, port="grpc")
+    assert is_admitted(policy, scraper, same_namespace=False, port="metrics")
+    assert not is_admitted(policy, caller, same_namespace=False, port="grpc")
+    assert not is_admitted(policy, {"app": "shop"}, same_namespace=True, port="grpc")
+    assert not is_admitted(policy, caller, same_namespace=True, port="metrics")
+    assert not is_admitted(policy, scraper, same_namespace=True, port="grpc")
+
+
+@pytest.mark.parametrize("variant", ["base", "tls"])
+def test_every_selector_finds_the_pods_that_are_made(variant: str):
+    made = rendered(variant)
+    pods = made["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    for selector in (
+        made["Deployment"]["spec"]["selector"]["matchLabels"],
+        made["Service"]["spec"]["selector"],
+        made["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+        made["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert selector.items() <= pods.items()
+
+
+def test_labels_are_added_to_no_selector():
+    """Where kubectl is not at hand: see `test_those_get_in_whom_the_readme_names`."""
+    for entry in load(FOLDER / "base/kustomization.yaml")["labels"]:
+        assert "includeSelectors" not in entry
+    policy = base("networkpolicy")
+    assert is_admitted(policy, {"aisle-client": "true"}, same_namespace=True, port="grpc")
 
 
 def test_the_variant_with_tls_changes_the_security_flags_alone(container: dict[str, Any]):
