@@ -28,6 +28,12 @@ _TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "int8": 
 openvino.Type.f32.to_dtype()
 openvino.Tensor(np.zeros(1, np.float32))
 
+#: One for the process, never freed: each gives the thread that makes it an alternate signal stack and takes it away when
+#: it goes, and where another thread lets it go, the next signal of the first is a segmentation fault.
+CORE = openvino.Core()
+# Read, not mapped: a program that uses the file's own pages dies when they are cut off on the disk.
+CORE.set_property({properties.enable_mmap: False})
+
 #: All that the joint formula reads, and the embedding.
 _JOINT_OUTPUTS = ("network_logits", "linear_logits", "embedding")
 _FEW_ROWS = 16  # classified on one thread, see OpenVinoEngine
@@ -36,7 +42,7 @@ _ENCODER_NICENESS = 3  # added to that of the other threads of a server
 
 def processor_capabilities() -> list[str]:
     """Types in which OpenVINO computes natively on this processor: "FP32", "BF16", "INT8" and others."""
-    return list(openvino.Core().get_property("CPU", device.capabilities))
+    return list(CORE.get_property("CPU", device.capabilities))
 
 
 def resolve_precision(precision: Precision) -> Precision:
@@ -92,7 +98,7 @@ class OpenVinoProgram:
             kept = [output.get_node() for output in read.outputs if _name(output) in outputs]
             read = openvino.Model(kept, read.get_parameters(), read.get_friendly_name())
         try:
-            self._compiled = openvino.Core().compile_model(read, "CPU", config)
+            self._compiled = CORE.compile_model(read, "CPU", config)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot compile {read.get_friendly_name()}: {error}") from error
         self._idle_requests: deque[openvino.InferRequest] = deque()
@@ -118,11 +124,8 @@ def read_program(path: Path) -> openvino.Model:
     Raises:
         EngineError: the file is missing or no program.
     """
-    core = openvino.Core()
-    # Read, not mapped: a program that uses the file's own pages dies when they are cut off on the disk.
-    core.set_property({properties.enable_mmap: False})
     try:
-        program = core.read_model(str(path))
+        program = CORE.read_model(str(path))
     except RuntimeError as error:
         raise EngineError(f"OpenVINO cannot read {path}: {error}") from error
     for node in program.get_ops():

@@ -7,6 +7,7 @@ import model.engines.no_telemetry  # noqa: F401  # isort: skip
 import numpy as np
 import openvino
 
+from model.engines.openvino_engine import CORE
 from model.errors import EngineError
 
 
@@ -25,7 +26,7 @@ def quantize_image_encoder(source: Path, target: Path, images: Iterable[np.ndarr
     except ImportError as error:
         raise EngineError(f"quantisation needs NNCF ({error}); run pip install 'nncf>=3.4,<4'") from error
     batches = [{"images": image[None]} for image in images]
-    program = openvino.Core().read_model(str(source))
+    program = CORE.read_model(str(source))
     try:
         quantized = nncf.quantize(
             program, nncf.Dataset(batches), subset_size=len(batches), preset=nncf.QuantizationPreset.MIXED
