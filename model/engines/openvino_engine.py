@@ -28,8 +28,8 @@ _TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "int8": 
 openvino.Type.f32.to_dtype()
 openvino.Tensor(np.zeros(1, np.float32))
 
-#: One for the process, never freed: each gives the thread that makes it an alternate signal stack and takes it away when
-#: it goes, and where another thread lets it go, the next signal of the first is a segmentation fault.
+#: One for the process, never freed: each gives the thread that makes it an alternate signal stack and takes it away
+#: when it goes; where another thread lets it go, the next signal of the first is a segmentation fault.
 CORE = openvino.Core()
 # Read, not mapped: a program that uses the file's own pages dies when they are cut off on the disk.
 CORE.set_property({properties.enable_mmap: False})
