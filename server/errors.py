@@ -110,7 +110,7 @@ class UnauthenticatedError(AisleError):
 
 
 class BatchError(AisleError):
-    """An engine returned another number of results than items."""
+    """An engine returned another number of results than items, or tried to end its thread."""
 
 
 #: Code and reason of errors whose details are all in their text.

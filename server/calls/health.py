@@ -76,6 +76,16 @@ class Health(health_pb2_grpc.HealthServicer):
             return _Response()
         return _Response(status=status)
 
+    async def List(  # noqa: N802
+        self,
+        _request: health_pb2.HealthListRequest,  # type: ignore[name-defined]  # newer than the types
+        _context: grpc.aio.ServicerContext,
+    ) -> health_pb2.HealthListResponse:  # type: ignore[name-defined]
+        """Answer the status of every name."""
+        with self._lock:
+            statuses = {name: _Response(status=status) for name, status in self._statuses.items()}
+        return health_pb2.HealthListResponse(statuses=statuses)  # type: ignore[attr-defined]
+
     async def Watch(  # noqa: N802
         self, request: health_pb2.HealthCheckRequest, _context: grpc.aio.ServicerContext
     ) -> AsyncIterator[_Response]:

@@ -296,7 +296,12 @@ class Batcher(Generic[Item, Result]):
         return True
 
     def _run(self, items: list[Item]) -> Sequence[Result | Exception]:
-        results = self._run_items(items)
+        try:
+            results = self._run_items(items)
+        except Exception:
+            raise
+        except BaseException as ended:  # it would end this thread, and whoever waits for the lane would wait for ever
+            raise BatchError(f"the {self.name} engine tried to end its thread: {ended!r}") from ended
         if len(results) != len(items):
             raise BatchError(f"the {self.name} engine was given {len(items)} items and returned {len(results)} results")
         return results

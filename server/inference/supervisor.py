@@ -73,7 +73,7 @@ class Supervisor:
         while not self._stop_requested.wait(_POLL_S):
             try:
                 self._poll()
-            except Exception:  # an error of the supervisor itself must not end it
+            except BaseException:  # an error of the supervisor itself must not end it
                 _log.exception("supervising the engines failed; it is tried again")
 
     def _poll(self) -> None:
@@ -95,7 +95,7 @@ class Supervisor:
         while not self._stop_requested.wait(backoff.next_delay_s()) and not model.pipeline.is_closed:
             try:
                 model.pipeline.reopen()
-            except Exception:  # whatever an engine raises
+            except BaseException:  # whatever an engine raises
                 _log.exception("the engine of %s %s cannot be opened yet", model.name, model.version)
             else:
                 _log.info("%s %s is serving again", model.name, model.version)

@@ -56,6 +56,13 @@ def test_a_name_serves_from_serve_on_and_an_unknown_one_is_not_found(health: Hea
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
+def test_the_list_has_every_name(health: Health, stub: health_pb2_grpc.HealthStub):
+    health.serve()
+    health.set_serving("shop", False)
+    statuses = stub.List(health_pb2.HealthListRequest(), timeout=30).statuses
+    assert {name: answer.status for name, answer in statuses.items()} == {"": SERVING, "shop": NOT_SERVING}
+
+
 def test_a_watch_receives_changes_only_and_in_order(health: Health, stub: health_pb2_grpc.HealthStub):
     health.serve()
     watch = stub.Watch(of("shop"), timeout=30)

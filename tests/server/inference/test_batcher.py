@@ -222,6 +222,20 @@ def test_an_engine_that_loses_items_is_down():
     batcher.close()
 
 
+@pytest.mark.parametrize("ended", [SystemExit("thread ends"), KeyboardInterrupt(), GeneratorExit()])
+def test_an_engine_that_ends_its_thread_is_down(ended: BaseException):
+    """Nobody waits for ever, and the lane says that it does not serve."""
+
+    def run(_: object) -> list[int]:
+        raise ended
+
+    batcher: Doubler = Batcher("ending", run, LIMITS, GOOD)
+    with pytest.raises(EngineDownError, match="the ending engine has failed"):
+        submit(batcher, 1, 2).result(10)
+    assert isinstance(batcher.fault, EngineDownError)
+    batcher.close()
+
+
 def test_another_number_of_results_is_detected(caplog: pytest.LogCaptureFixture):
     batcher: Doubler = Batcher("odd", lambda items: items[:1], LIMITS, GOOD)
     assert doubled(submit(batcher, 1, 2)) == [1, 2]  # each alone
