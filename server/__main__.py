@@ -1,36 +1,44 @@
 """The command `python -m server`, which serves bundles until SIGTERM or Ctrl-C."""
 
-import gc
 import signal
 import sys
 import threading
 
-import tyro
-
-from model.errors import AisleError
-from server.app import AisleServer
-from server.settings import ServerSettings
-from server.telemetry.logs import configure_logging
-
 _POLL_S = 0.5
+
+_stop_requested = threading.Event()
+
+
+def _request_stop(number: int, _frame: object) -> None:
+    """Ask for a drain; a second signal ends the process immediately."""
+    signal.signal(number, signal.SIG_DFL)
+    _stop_requested.set()
+
+
+if __name__ == "__main__":  # before the imports, which take seconds: as process 1 nothing else would end it meanwhile
+    signal.signal(signal.SIGTERM, _request_stop)
+    signal.signal(signal.SIGINT, _request_stop)
+
+import gc  # noqa: E402
+
+import tyro  # noqa: E402
+
+from model.errors import AisleError  # noqa: E402
+from server.app import AisleServer  # noqa: E402
+from server.settings import ServerSettings  # noqa: E402
+from server.telemetry.logs import configure_logging  # noqa: E402
 
 
 def main() -> None:
-    """Parse the flags, serve, and drain on a signal; a second signal ends the process immediately."""
-    stop_requested = threading.Event()
-
-    def request_stop(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        stop_requested.set()
-
-    signal.signal(signal.SIGTERM, request_stop)
-    signal.signal(signal.SIGINT, request_stop)
+    """Parse the flags, serve, and drain on a signal."""
     settings = tyro.cli(ServerSettings, prog="python -m server")
     configure_logging(settings.log_format)
+    if _stop_requested.is_set():
+        return
     server = AisleServer(settings)
     server.start()
     _tune_garbage_collection()
-    while not stop_requested.wait(_POLL_S):  # a signal that another thread caught does not end a plain wait
+    while not _stop_requested.wait(_POLL_S):  # a signal that another thread caught does not end a plain wait
         pass
     server.stop(settings.grace_s, settings.drain_delay_s)
 

@@ -1,14 +1,16 @@
-"""A process that loaded another version stops as one that did not: the engine's threads and signals are its own."""
+"""A process ends with 0 on SIGTERM: after a reload, and before it serves."""
 
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
 import grpc
+import pytest
 
 from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
@@ -53,3 +55,23 @@ def test_sigterm_with_calls_in_flight_drains_after_a_reload(toy_bundle: Path, tm
     assert "stopped" in rest
     assert "Traceback" not in rest
     assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(fields["SigCgt"], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("further_s", [0.0, 1.0])
+def test_a_signal_in_the_first_second_ends_the_process_with_0(toy_bundle: Path, further_s: float):
+    """While it still imports, and while it opens the engine; as process 1 nothing ends one without a handler."""
+    flags = ["--bundle", str(toy_bundle), "--host", "127.0.0.1", "--port", "0", "--engine", "openvino"]
+    with subprocess.Popen([sys.executable, "-m", "server", *flags, "--drain-delay-s", "0"]) as process:
+        while not catches(process.pid, signal.SIGTERM):
+            assert process.poll() is None
+            time.sleep(0.005)
+        assert "numpy" not in Path(f"/proc/{process.pid}/maps").read_text()
+        time.sleep(further_s)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
