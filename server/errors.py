@@ -9,7 +9,8 @@ A request's path, and the error that may arise on each part of it:
           |               |           |          +-- DeadlineExceededError      DEADLINE_EXCEEDED
           |               |           +----------+-- OverloadError              RESOURCE_EXHAUSTED
           |               +-- ProductError               INVALID_ARGUMENT, this product alone
-          +-- RequestError                               INVALID_ARGUMENT, the whole request
+          +-- RequestError                               INVALID_ARGUMENT, the whole request; UnknownModelError
+                                                         NOT_FOUND
 
     anywhere: StoppingError, EngineDownError  UNAVAILABLE;  when the caller cancels, the call's task is cancelled
     before the bytes: UnauthenticatedError  UNAUTHENTICATED;  TooManyCallsError  RESOURCE_EXHAUSTED
@@ -47,6 +48,10 @@ class RequestError(AisleError):
     def __init__(self, violations: Sequence[tuple[str, str]]):
         super().__init__("; ".join(f"{field}: {description}" for field, description in violations))
         self.violations = tuple(violations)
+
+
+class UnknownModelError(RequestError):
+    """A request names a model, or a version of one, that is not loaded."""
 
 
 class FieldError(ProductError):
@@ -130,6 +135,8 @@ def shortened(text: str) -> str:
 def request_status(error: Exception) -> status_pb2.Status:
     """Return the status of a request that failed as a whole."""
     match error:
+        case UnknownModelError():
+            return _status(code_pb2.NOT_FOUND, str(error), "UNKNOWN_MODEL", _bad_request(error.violations))
         case RequestError():
             return _status(code_pb2.INVALID_ARGUMENT, str(error), "INVALID_REQUEST", _bad_request(error.violations))
         case OverloadError():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from model.predictor import Predictor
-from server.errors import RequestError, shortened
+from server.errors import RequestError, UnknownModelError, shortened
 from server.inference.pipeline import Pipeline
 
 _CLOSE_TIMEOUT_S = 10.0
@@ -86,7 +86,8 @@ class ModelRegistry:
             name: empty for the only one.
             version: empty for the newest.
         Raises:
-            RequestError: no such model or version; the text lists those that exist.
+            RequestError: it has to say which, for there are several.
+            UnknownModelError: no such model or version; the text lists those that exist.
         """
         with self._lock:
             model = self._find(name, version)
@@ -133,7 +134,7 @@ class ModelRegistry:
             raise RequestError([("model", f"expected a name, this server holds several models: {names}")])
         versions = self.loaded(name) if name else next(iter(self._models.values()))
         if not versions:
-            raise RequestError([("model", f"expected one of {names}, found {shortened(name)}")])
+            raise UnknownModelError([("model", f"expected one of {names}, found {shortened(name)}")])
         if not version:
             return versions[0]
         for model in versions:
@@ -141,7 +142,7 @@ class ModelRegistry:
                 return model
         loaded = " or ".join(model.version for model in versions)
         description = f"expected {loaded} (or nothing) for {versions[0].name}, found {shortened(version)}"
-        raise RequestError([("model_version", description)])
+        raise UnknownModelError([("model_version", description)])
 
     def _close_idle(self) -> None:
         """Close retired versions without leases, on threads of their own; the caller holds the lock."""

@@ -14,6 +14,7 @@ from server.errors import (
     StoppingError,
     TooManyCallsError,
     UnauthenticatedError,
+    UnknownModelError,
     WaitTooLongError,
     product_status,
     request_status,
@@ -38,6 +39,7 @@ def violations(status: status_pb2.Status) -> list[tuple[str, str]]:
     ("error", "code", "expected_reason"),
     [
         (RequestError([("top_k", "too large")]), code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST"),
+        (UnknownModelError([("model", "found 'no'")]), code_pb2.NOT_FOUND, "UNKNOWN_MODEL"),
         (QueueFullError("full", 1.0), code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
         (TooManyCallsError("many", 1.0), code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
         (WaitTooLongError("long", 1.0), code_pb2.RESOURCE_EXHAUSTED, "WAIT_TOO_LONG"),

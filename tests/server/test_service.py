@@ -208,7 +208,8 @@ def test_bad_products_fail_alone_each_with_its_path(stub: Stub, jpeg: bytes, bom
 def test_a_request_that_is_wrong_as_a_whole(stub: Stub, request_message, fields: list[str], message: str):
     with pytest.raises(grpc.RpcError) as caught:
         stub.Classify(request_message, timeout=30)
-    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    is_unknown = fields in (["model"], ["model_version"])
+    assert caught.value.code() == (grpc.StatusCode.NOT_FOUND if is_unknown else grpc.StatusCode.INVALID_ARGUMENT)
     assert message in caught.value.details()
     assert violations(rpc_status.from_call(caught.value)) == fields
 
@@ -340,7 +341,7 @@ def test_get_model_tells_what_was_measured_in_the_engine_s_precision(
     assert not in_bfloat16.HasField("accepted")
 
 
-def test_get_model_of_an_unknown_model_is_an_invalid_argument(stub: Stub):
+def test_get_model_of_an_unknown_model_is_not_found(stub: Stub):
     with pytest.raises(grpc.RpcError) as caught:
         stub.GetModel(pb.GetModelRequest(model="no"), timeout=30)
-    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
