@@ -15,10 +15,10 @@ from model.taxonomy import Taxonomy
 
 #: Threshold above every probability: nothing is accepted at that depth.
 NEVER = 2.0
-#: Coverages that are tried for a threshold, in parts of all rows, from the first of the starts on. One more start is
-#: found for each threshold; half of the permitted error belongs to it, the other half to these in equal parts.
+#: Coverages that are tried for a threshold, in parts of all rows.
 _NUM_STEPS = 400
-_STARTS: tuple[int, ...] = (20, 100, 200, 300, 400)
+#: Part of the permitted error that the walk from the most promising coverage has; the rest has one from half of it.
+_PROMISING_PART = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +138,12 @@ def precision_threshold(
 ) -> float:
     """The least threshold above which precision is at least `target` with the given confidence.
 
-    Walks over coverages fixed beforehand, from the smallest to all rows. One qualifies if the exact binomial lower
-    bound (Clopper and Pearson 1934) reaches the target with the error permitted there: what the step before was
-    permitted, if it qualified, and at a start a part of the whole. So the parts of several starts add up as long as
-    nothing fails, and a walk that fails begins anew at the next start (fallback procedure, Wiens 2003; "Learn then
-    Test", Angelopoulos et al. 2021). One start is where the confidences, were they true, would show the target most
-    clearly; that they are found without labels is what permits it.
+    Walks over coverages that are found without labels, upwards from two starts. A coverage qualifies if the exact
+    binomial lower bound (Clopper and Pearson 1934) reaches the target with the error permitted there: what the step
+    before was permitted, if it qualified, and at a start a part of the whole. So the parts add up as long as nothing
+    fails, and where the first walk fails, the second begins anew (fallback procedure, Wiens 2003; "Learn then Test",
+    Angelopoulos et al. 2021). The second start is where the confidences, were they true, would show the target most
+    clearly; the first at half of that coverage.
 
     Args:
         confidences: (N,) float32 probability of each row's answer.
@@ -157,7 +157,7 @@ def precision_threshold(
     masses, hits = np.cumsum(ranked_weights), np.cumsum(ranked_weights * is_correct[order])
     starts = _starts(ranked, ranked_weights, target, 1 - confidence)
     best, level = 0, 0.0
-    for step in range(min(starts), _NUM_STEPS + 1):
+    for step in range(min(starts, default=_NUM_STEPS + 1), _NUM_STEPS + 1):
         level += starts.get(step, 0.0)
         count = step * len(ranked) // _NUM_STEPS
         total = int(np.searchsorted(-ranked, -ranked[count - 1], side="right")) if count else 0  # ties go together
@@ -171,40 +171,24 @@ def precision_threshold(
 def _starts(ranked: np.ndarray, weights: np.ndarray, target: float, error: float) -> dict[int, float]:
     """Steps at which a walk begins, each with its part of the permitted error.
 
-    None is spent where rows are too few to show the target even if all are right.
+    None where rows are too few to show the target even if all are right.
 
     Args:
         ranked, weights: (N,) confidences, falling, and what their rows count.
     """
-    masses = np.concatenate([[0.0], np.cumsum(weights)])[np.arange(_NUM_STEPS + 1) * len(ranked) // _NUM_STEPS]
-    promising, half = _promising_start(ranked, weights, masses, target), error / 2
-    if target ** masses[promising] > half:
-        fixed = _useful_starts(masses, target, error)
-        return dict.fromkeys(fixed, error / len(fixed))
-    fixed = _useful_starts(masses, target, half)
-    parts = dict.fromkeys(fixed, half / len(fixed))
-    parts[promising] = parts.get(promising, 0.0) + half
-    return parts
-
-
-def _promising_start(ranked: np.ndarray, weights: np.ndarray, masses: np.ndarray, target: float) -> int:
-    """The step that expects the fewest errors below what the target permits, in their standard deviations.
-
-    Args:
-        masses: (_NUM_STEPS + 1,) what the rows of each step count together.
-    """
-    errors = np.concatenate([[0.0], np.cumsum((1 - ranked) * weights, dtype=np.float64)])
-    expected = errors[np.arange(1, _NUM_STEPS + 1) * len(ranked) // _NUM_STEPS]
-    margins = ((1 - target) * masses[1:] - expected) / np.sqrt(np.maximum(masses[1:], 1))
-    return 1 + int(np.argmax(margins))
-
-
-def _useful_starts(masses: np.ndarray, target: float, error: float) -> tuple[int, ...]:
-    """Without those whose rows are too few to show the target even if all are right."""
-    starts = _STARTS
-    while len(starts) > 1 and target ** masses[starts[0]] > error / len(starts):
-        starts = starts[1:]
-    return starts
+    counts = np.arange(_NUM_STEPS + 1) * len(ranked) // _NUM_STEPS
+    masses = np.concatenate([[0.0], np.cumsum(weights)])[counts]
+    lost = np.concatenate([[0.0], np.cumsum((1 - ranked) * weights, dtype=np.float64)])[counts]
+    is_enough = target**masses <= error
+    if not is_enough.any():
+        return {}
+    # Expected errors below what the target permits, in standard deviations but for a factor.
+    margins = ((1 - target) * masses - lost) / np.sqrt(np.maximum(masses, 1))
+    promising = int(np.argmax(np.where(is_enough, margins, -np.inf)))
+    rest = (1 - _PROMISING_PART) * error
+    if target ** masses[promising // 2] > rest or target ** masses[promising] > error - rest:
+        return {promising: error}
+    return {promising // 2: rest, promising: error - rest}
 
 
 def precision_lower_bound(hits: float, total: float, level: float) -> float:
