@@ -91,7 +91,7 @@ class AisleServer:
             self._watcher.start(settings.model_poll_s, lambda names: self._health.set_names(_health_names(names)))
         self._supervisor = Supervisor(self.models, self._report_health)
         self._supervisor.start()
-        _log.info("listening on %s:%d", settings.host, self.port)
+        _log.info("listening on %s", _address(settings.host, self.port))
 
     def stop(self, grace_s: float, drain_delay_s: float = 0.0) -> None:
         """Report NOT_SERVING, reject new calls with UNAVAILABLE, drain running ones, then free all resources.
@@ -176,7 +176,7 @@ class AisleServer:
         classifier_pb2_grpc.add_ProductClassifierServicer_to_server(self._service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        address = f"{settings.host}:{settings.port}"
+        address = _address(settings.host, settings.port)
         try:
             if self._credentials is None:
                 self.port = server.add_insecure_port(address)
@@ -195,6 +195,11 @@ class AisleServer:
         await asyncio.sleep(0)  # from here on grpc accepts no more calls
         calls.release_rejections()
         await stopping
+
+
+def _address(host: str, port: int) -> str:
+    """HOST:PORT as gRPC wants it: an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
 def _health_names(models: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 import dataclasses
 import shutil
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -40,6 +41,23 @@ def test_health_has_a_status_for_the_server_the_service_and_each_model(server: A
     with pytest.raises(grpc.RpcError) as caught:
         health.Check(health_pb2.HealthCheckRequest(service="no"), timeout=30)
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_is_listened_on(settings: ServerSettings, host: str, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    server = AisleServer(dataclasses.replace(settings, host=host, metrics_port=0))
+    try:
+        server.start()
+    except ListenError:
+        pytest.skip("this machine has no IPv6")
+    with grpc.insecure_channel(f"[::1]:{server.port}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        assert health.Check(health_pb2.HealthCheckRequest(), timeout=30).status == SERVING
+    with urllib.request.urlopen(f"http://[::1]:{server.metrics_port}/metrics", timeout=30) as answer:
+        assert answer.status == 200
+    server.stop(grace_s=1)
+    assert f"listening on [::1]:{server.port}" in caplog.text
 
 
 def test_reflection_lists_the_services(channel: grpc.Channel):
