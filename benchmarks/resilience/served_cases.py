@@ -16,7 +16,7 @@ BAR_FORMAT = "{desc:12} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"
 _SERVICE = "/aisle.v1.ProductClassifier"
 _IN_FLIGHT = 32
 _TIMEOUT_S = 60
-_VALID_CODES = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
+_VALID_CODES = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
 
 
 class ServedCases:

@@ -36,7 +36,7 @@ def test_a_short_fuzz(toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_pat
     assert sum(report["outcomes"].values()) == 1500
     assert set(report["outcomes"]) == {"malformed", "invalid requests", "with an invalid product", "valid"}
     for method in ("Classify", "ClassifyStream", "GetModel"):
-        assert set(report["codes"][method]) == {"OK", "INVALID_ARGUMENT"}
+        assert set(report["codes"][method]) == {"OK", "INVALID_ARGUMENT", "NOT_FOUND"}
         assert sum(report["codes"][method].values()) == 400
     assert not failures.exists()
 

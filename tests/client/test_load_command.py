@@ -90,7 +90,7 @@ def test_too_many_products_for_the_server_are_an_error_before_the_run(catalog: P
 def test_an_unknown_model_is_an_error_before_the_run(catalog: Path, target: str):
     with pytest.raises(CallError, match="model: expected one of toy, found 'no'") as caught:
         run(catalog, target, rate=1.0, model="no")
-    assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.code == grpc.StatusCode.NOT_FOUND
 
 
 @pytest.mark.parametrize("name", ["json", "png"])

@@ -196,12 +196,14 @@ def test_a_sub_tree_restricts_the_answers_and_not_the_evidence(predictor: Predic
     predictor = softened(predictor, temperature=1.0)
     sub_tree = find_sub_tree(predictor.bundle.taxonomy, "의류")
     whole, within = (predictions(predictor.predict(GOOD, sub_tree=mask)) for mask in (None, sub_tree))
-    for one, two in zip(whole, within, strict=True):
+    masses = predictor.prior_masses(predictor.preprocessor.presence(GOOD))[:, 0]
+    for one, two, mass in zip(whole, within, masses, strict=True):
         inside = [scored for scored in one.categories if scored.category.startswith("의류>")]
-        total = sum(scored.probability for scored in inside)
+        evidence = [scored.probability - mass / predictor.bundle.taxonomy.num_leaves for scored in inside]
         assert [scored.category for scored in two.categories] == [scored.category for scored in inside]
-        for scored, masked in zip(inside, two.categories, strict=True):
-            assert masked.probability == pytest.approx(scored.probability / total, abs=1e-4)
+        for own, masked in zip(evidence, two.categories, strict=True):
+            renormalized = (1 - mass) * own / sum(evidence) + mass / len(sub_tree.leaves)
+            assert masked.probability == pytest.approx(renormalized, abs=1e-4)
         assert two.heads == one.heads
     mixed = predictor.predict_decoded(GOOD[:1] * 2, {}, 5, sub_trees=[None, sub_tree])
     assert_same(mixed[0], whole[0])

@@ -101,7 +101,7 @@ def test_a_call_without_a_traceparent_begins_a_trace_with_its_code(collector: Co
     call = call_span(collector, "GetModel")
     assert call.trace_id.hex() != TRACE
     assert not call.parent_span_id
-    assert attributes(call)["rpc.grpc.status_code"] == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert attributes(call)["rpc.grpc.status_code"] == grpc.StatusCode.NOT_FOUND.value[0]
     assert call.status.code == trace_pb2.Status.STATUS_CODE_UNSET  # caused by the caller, not by the server
 
 
