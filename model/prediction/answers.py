@@ -166,9 +166,9 @@ def answer(
 ) -> Answers:
     """Turn joint logits into answers.
 
-    A sub-tree is the caller's word, not the model's evidence. It moves the answer and renormalises probabilities
-    over its leaves, but accepts nothing that would not be accepted without it: the thresholds of the precision
-    contract were measured on whole-tree probabilities.
+    A sub-tree is the caller's word, not the model's evidence. It moves the answer and renormalises the evidence over
+    its leaves, among which the prior mass goes, too. It accepts nothing that would not be accepted without it: the
+    thresholds of the precision contract were measured on whole-tree probabilities.
 
     Args:
         joint_logits: (N, K) float32, calibrated; see `model.prediction.formula`.
