@@ -17,7 +17,7 @@ from training.splitting.folds import assign_folds, held_out_rows
 from training.splitting.overlap import Overlap, find_overlap, refuse_overlap
 
 #: One file of fewer rows calibrates out of fold; see benchmarks/RESULTS.md.
-MAX_OUT_OF_FOLD_ROWS = 5_000
+MAX_OUT_OF_FOLD_ROWS = 10_000
 #: Rows that calibrate where some are held out: a tenth, and so many that the thresholds are hardly left to chance.
 _HELD_OUT_SHARE, _MIN_HELD_OUT, _MAX_HELD_OUT = 0.1, 1_500, 20_000
 _SPLIT_FILE = "split.csv"
