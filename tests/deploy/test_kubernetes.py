@@ -75,7 +75,7 @@ def test_the_variant_with_tls_is_valid_after_the_merge():
 
 
 def is_admitted(policy: dict[str, Any], labels: dict[str, str], same_namespace: bool, port: str) -> bool:
-    """Whether a pod with these labels may reach a port; the policy selects by labels alone."""
+    """Return True if a pod with these labels may reach a port; the policy selects by labels alone."""
     for rule in policy["spec"]["ingress"]:
         for peer in rule["from"]:
             assert set(peer) <= {"podSelector", "namespaceSelector"}
@@ -114,7 +114,7 @@ def test_every_selector_finds_the_pods_that_are_made(variant: str):
 
 
 def test_labels_are_added_to_no_selector():
-    """Where kubectl is not at hand: see `test_those_get_in_whom_the_readme_names`."""
+    """The same as `test_those_get_in_whom_the_readme_names`, for machines without kubectl."""
     for entry in load(FOLDER / "base/kustomization.yaml")["labels"]:
         assert "includeSelectors" not in entry
     policy = base("networkpolicy")

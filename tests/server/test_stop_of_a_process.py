@@ -5,12 +5,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
 import grpc
-import pytest
 
 from proto.aisle.v1 import classifier_pb2 as pb
 from proto.aisle.v1 import classifier_pb2_grpc
@@ -57,21 +55,21 @@ def test_sigterm_with_calls_in_flight_drains_after_a_reload(toy_bundle: Path, tm
     assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
 
 
-def catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal."""
-    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return bool(int(fields["SigCgt"], 16) >> (number - 1) & 1)
-
-
-@pytest.mark.parametrize("further_s", [0.0, 1.0])
-def test_a_signal_in_the_first_second_ends_the_process_with_0(toy_bundle: Path, further_s: float):
-    """While it still imports, and while it opens the engine; as process 1 nothing ends one without a handler."""
+def test_a_signal_during_the_imports_ends_the_process_with_0(toy_bundle: Path):
+    """Sent when the first of them begins; as process 1 nothing would end one without a handler."""
+    program = (
+        "import os, runpy, signal, sys\n"
+        "class Sender:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'tyro' and self in sys.meta_path:\n"
+        "            sys.meta_path.remove(self)\n"
+        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.meta_path.insert(0, Sender())\n"
+        "runpy.run_module('server', run_name='__main__')\n"
+    )
     flags = ["--bundle", str(toy_bundle), "--host", "127.0.0.1", "--port", "0", "--engine", "openvino"]
-    with subprocess.Popen([sys.executable, "-m", "server", *flags, "--drain-delay-s", "0"]) as process:
-        while not catches(process.pid, signal.SIGTERM):
-            assert process.poll() is None
-            time.sleep(0.005)
-        assert "numpy" not in Path(f"/proc/{process.pid}/maps").read_text()
-        time.sleep(further_s)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+    done = subprocess.run(
+        [sys.executable, "-c", program, *flags], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "listening" not in done.stderr

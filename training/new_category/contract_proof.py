@@ -24,7 +24,7 @@ from training.splitting.near_duplicates import comparable_text, text_groups
 
 @dataclass(frozen=True)
 class ContractProof:
-    """What holds for a changed model.
+    """Calibration of a changed model, proven, and its figures.
 
     Args:
         calibration: with the new thresholds.

@@ -28,7 +28,7 @@ def one(predictor: Predictor, product: Product, sub_tree: SubTree | None = None,
 
 
 def log_odds(probability: float, mass: float, num_leaves: int) -> float:
-    """What the evidence says, from the probability that it and the prior mass give together."""
+    """Log-odds of the evidence alone, from the probability that it and the prior mass give together."""
     plain = (probability - mass / num_leaves) / (1 - mass)
     return float(np.log(plain / (1 - plain)))
 
