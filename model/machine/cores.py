@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from model.machine.control_groups import control_groups
+
 _ROOT = Path("/")
 
 
@@ -32,25 +34,12 @@ def _affinity() -> list[int]:
 
 def _quotas(root: Path) -> Iterator[float]:
     """CPU quotas in cores of the process' control group and all above it, of version 2 and of version 1."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        group = mount / path.lstrip("/")
-        # Inside a container the path may be the host's, which is not there; then the mount is the group itself.
-        for folder in (group, *group.parents):
-            if folder.is_relative_to(mount):
-                yield _quota_v1(folder) if controllers else _quota_v2(folder)
-
-
-def _quota_v2(folder: Path) -> float:
-    quota, _, period = _text(folder / "cpu.max").strip().partition(" ")
-    return _ratio(quota, period)
-
-
-def _quota_v1(folder: Path) -> float:
-    return _ratio(_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us"))
+    for group in control_groups("cpu", root):
+        if group.version == 1:
+            yield _ratio(group.setting("cpu.cfs_quota_us"), group.setting("cpu.cfs_period_us"))
+        else:
+            quota, _, period = group.setting("cpu.max").partition(" ")
+            yield _ratio(quota, period)
 
 
 def _ratio(quota: str, period: str) -> float:
@@ -59,10 +48,3 @@ def _ratio(quota: str, period: str) -> float:
         return int(quota) / int(period) if int(quota) > 0 else math.inf
     except ValueError:
         return math.inf
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -1,19 +1,14 @@
 """Prepares Keras before anything is built: backend, dtype policy, seed, determinism, speed."""
 
-import ctypes
 import os
-import platform
 
 from model.errors import SettingsError
 from model.machine.cores import usable_cores
+from model.machine.memory import keep_freed_memory
 from model.settings import TrainingSettings
 
 #: Threads of one operation in TensorFlow, and in PyTorch and others that use OpenMP.
 _THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
-
-# Of glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-_MOST_KEPT_BYTES = 2**31 - 1
 
 
 def prepare_keras(settings: TrainingSettings) -> str:
@@ -31,7 +26,7 @@ def prepare_keras(settings: TrainingSettings) -> str:
     # By default a backend starts a thread for each core of the machine, whatever a container may use of them.
     for variable in _THREAD_VARIABLES:
         os.environ.setdefault(variable, str(usable_cores()))
-    _keep_freed_memory()
+    keep_freed_memory()
     try:
         import keras
     except (ImportError, ValueError) as error:  # ValueError for a name that Keras does not know
@@ -45,14 +40,3 @@ def prepare_keras(settings: TrainingSettings) -> str:
 
         tensorflow.config.experimental.enable_op_determinism()
     return backend
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc use large freed blocks again.
-
-    By default each goes back to the system, and a training step spends up to half of its time on getting pages anew.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        c_library = ctypes.CDLL(None)
-        c_library.mallopt(_M_MMAP_MAX, 0)
-        c_library.mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT_BYTES)

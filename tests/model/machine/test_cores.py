@@ -41,6 +41,7 @@ V2, V1 = "0::/shop/job\n", "3:cpuset:/\n2:cpu,cpuacct:/shop/job\n1:memory:/\n"
         (V1, {"cpu/shop/job/cpu.cfs_quota_us": "-1\n", "cpu/shop/job/cpu.cfs_period_us": "100000\n"}, 8),
         (V1, {"cpu/shop/job/cpu.cfs_quota_us": "150000\n", "cpu/shop/job/cpu.cfs_period_us": "50000\n"}, 3),
         (V1, {"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        (V1, {"cpu,cpuacct/cpu.cfs_quota_us": "200000\n", "cpu,cpuacct/cpu.cfs_period_us": "100000\n"}, 2),
     ],
 )
 def test_the_least_of_affinity_and_quotas(group: str, files: dict[str, str], expected: int, tmp_path: Path) -> None:
