@@ -206,13 +206,30 @@ class Predictor:
 
         Args:
             pixels: what `decode` made of the pictures, by the position of their product.
-            all_heads: whether predictions carry `heads`; they cost time.
-            sub_trees: what each product's answer is restricted to; empty restricts none.
-            with_words: positions of those whose prediction carries `words`; they cost up to 24 times the rest.
+            all_heads, sub_trees, with_words: see `predict_encoded`.
         """
         image_features = self.preprocessor.empty_image_features(len(products))
         if pixels and image_features is not None:
             image_features[list(pixels)] = self.encode_images(np.stack(list(pixels.values())))
+        return self.predict_encoded(products, image_features, top_k, all_heads, sub_trees, with_words)
+
+    def predict_encoded(
+        self,
+        products: Sequence[Product],
+        image_features: np.ndarray | None,
+        top_k: int,
+        all_heads: bool = True,
+        sub_trees: Sequence[SubTree | None] = (),
+        with_words: Collection[int] = (),
+    ) -> list[Prediction]:
+        """Answer a batch of checked products whose pictures are encoded.
+
+        Args:
+            image_features: (N, F) float32, see `Preprocessor.features`.
+            all_heads: whether predictions carry `heads`; they cost time.
+            sub_trees: what each product's answer is restricted to; empty restricts none.
+            with_words: positions of those whose prediction carries `words`; they cost up to 24 times the rest.
+        """
         features = self.features(products, image_features)
         outputs = self.classify(features, all_heads)
         predictions = self.predictions(products, outputs, top_k, all_heads, sub_trees)

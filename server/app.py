@@ -3,31 +3,30 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from model.errors import AisleError
-from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.calls.auth import token_checks
 from server.calls.credentials import server_credentials
 from server.calls.health import Health
 from server.calls.load_shedding import LoadShedder
 from server.event_loop import EventLoop
+from server.inference.engine_process import ENGINE_COMMAND
+from server.inference.memory_budget import MemoryBudget
 from server.inference.supervisor import Supervisor
 from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry
 from server.models.watcher import ModelWatcher
-from server.service import ProductClassifier
+from server.service import SERVICE_NAME, ProductClassifier
 from server.settings import ServerSettings
 from server.telemetry.metrics import Metrics
 from server.telemetry.metrics_port import MetricsPort
 from server.telemetry.observer import AdmissionCheck, CallObserver, open_tracing
 from server.telemetry.scrape import ServerCollector
-
-SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].full_name
 
 #: RPCs beside the calls that are answered: those whose message is still arriving, which nothing else counts, those
 #: being rejected, and health watches. Above this grpc rejects calls itself, because partial messages take memory, too.
@@ -45,14 +44,17 @@ class ListenError(AisleError):
 class AisleServer:
     """A gRPC server with its models; `start` returns, `stop` drains.
 
+    Args:
+        engine_command: starts an engine process.
     Attributes:
         port: the port it listens on; 0 before `start` when the settings ask for a free one.
         models: the models it serves, after `start`.
         metrics_port: the port of /metrics, after `start`; None without one.
     """
 
-    def __init__(self, settings: ServerSettings):
+    def __init__(self, settings: ServerSettings, engine_command: Sequence[str] = ENGINE_COMMAND):
         self.settings = settings
+        self._engine_command = engine_command
         self.port = settings.port
         self.metrics_port: int | None = None
         self._is_stopped = False
@@ -73,9 +75,16 @@ class AisleServer:
         self._tracing = open_tracing(settings.otlp_endpoint)
         self._metrics = Metrics()
         self.models = ModelRegistry()
-        self._watcher = self._load_models()
         self._event_loop = EventLoop("rpc")
-        self._service = ProductClassifier(self.models, settings, self._event_loop, self._metrics, self._tracing)
+        self._memory = MemoryBudget(settings.max_memory_bytes or 1 << 30)
+        try:
+            self._watcher = self._load_models()
+        except BaseException:
+            self._event_loop.close()
+            raise
+        self._service = ProductClassifier(
+            self.models, settings, self._event_loop, self._memory, self._metrics, self._tracing
+        )
         collector = ServerCollector(self._metrics, self.models, self._service.calls)
         self._metrics.registry.register(collector)
         self._metrics_server: MetricsPort | None = None
@@ -89,7 +98,7 @@ class AisleServer:
         self._health.serve()
         if self._watcher is not None and settings.model_poll_s:
             self._watcher.start(settings.model_poll_s, lambda names: self._health.set_names(_health_names(names)))
-        self._supervisor = Supervisor(self.models, self._report_health)
+        self._supervisor = Supervisor(self.models, self._event_loop, self._report_health)
         self._supervisor.start()
         _log.info("listening on %s", _address(settings.host, self.port))
 
@@ -120,12 +129,12 @@ class AisleServer:
     def _load_models(self) -> ModelWatcher | None:
         """Load the models that the settings name; return the watcher of a models folder, None for a single bundle."""
         settings = self.settings
-        loader = ModelLoader(settings)
+        loader = ModelLoader(settings, self._event_loop, self._memory, self._engine_command)
         if settings.models is None:
             assert settings.bundle is not None
             model = loader.open(settings.bundle)
             self.models.publish(model.name, [model])
-            _log.info("serving %s %s with %s", model.name, model.version, model.predictor.engine.name)
+            _log.info("serving %s %s with %s", model.name, model.version, model.engine)
             return None
         watcher = ModelWatcher(settings.models, loader, self.models, settings.loaded_versions)
         watcher.load()
@@ -142,7 +151,6 @@ class AisleServer:
         if self._watcher is not None:
             self._watcher.stop()
         self.models.close()
-        self._service.close()
         self._event_loop.close()
         if self._metrics_server is not None:
             self._metrics_server.close()
@@ -173,7 +181,7 @@ class AisleServer:
             ],
             maximum_concurrent_rpcs=settings.max_concurrent_rpcs + _EXTRA_RPCS,
         )
-        classifier_pb2_grpc.add_ProductClassifierServicer_to_server(self._service, server)
+        server.add_generic_rpc_handlers((self._service.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         address = _address(settings.host, settings.port)

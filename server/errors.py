@@ -32,9 +32,11 @@ from grpc_status import rpc_status
 from model.errors import AisleError, PictureError, ProductError
 
 DOMAIN = "aisle.v1"
+NOT_UTF8 = "expected UTF-8, found bytes that are not; encode the text again"
 
 _log = logging.getLogger("aisle.server")
 _MAX_ECHO_CHARS = 100
+_RETRY_AFTER_S = 1.0
 _MIN_RETRY_AFTER_S = 0.1  # a shorter delay would bring rejected callers back before anything has changed
 
 
@@ -66,6 +68,22 @@ class FieldError(ProductError):
         self.field = field
 
 
+class PoisonedProductError(ProductError):
+    """A product that ended engine processes; it is not tried again."""
+
+
+class RequestStatusError(AisleError):
+    """A request is wrong as a whole, as an engine process found.
+
+    Args:
+        status: as `request_status` made it there.
+    """
+
+    def __init__(self, status: status_pb2.Status):
+        super().__init__(status.message)
+        self.status = status
+
+
 class OverloadError(AisleError):
     """Overload: the request cannot be answered in time.
 
@@ -90,6 +108,24 @@ class TooManyCallsError(OverloadError):
     """The limit of calls in flight is reached."""
 
     reason = "TOO_MANY_CALLS"
+
+
+class MemoryFullError(OverloadError):
+    """The memory that requests may take has no room for this one.
+
+    Args:
+        num_bytes: what it takes.
+        max_bytes: what all may take together.
+    """
+
+    reason = "MEMORY_FULL"
+
+    def __init__(self, num_bytes: int, max_bytes: int):
+        text = (
+            f"the requests in flight leave no room for {num_bytes} bytes more in the {max_bytes} that they may take;"
+            " wait and send the request again"
+        )
+        super().__init__(text, _RETRY_AFTER_S)
 
 
 class WaitTooLongError(OverloadError):
@@ -127,6 +163,11 @@ _CODES: dict[type[AisleError], tuple[int, str]] = {
 }
 
 
+def malformed_error() -> RequestError:
+    """The error for bytes that are no message of the contract."""
+    return RequestError([("request", "expected a message of aisle.v1, found malformed bytes")])
+
+
 def shortened(text: str) -> str:
     """Quote and shorten a caller's own text for an error message; statuses travel in headers and must stay small."""
     return repr(text if len(text) <= _MAX_ECHO_CHARS else text[:_MAX_ECHO_CHARS] + "...")
@@ -135,6 +176,8 @@ def shortened(text: str) -> str:
 def request_status(error: Exception) -> status_pb2.Status:
     """Return the status of a request that failed as a whole."""
     match error:
+        case RequestStatusError():
+            return error.status
         case UnknownModelError():
             return _status(code_pb2.NOT_FOUND, str(error), "UNKNOWN_MODEL", _bad_request(error.violations))
         case RequestError():
@@ -159,6 +202,8 @@ def product_status(error: Exception, index: int) -> status_pb2.Status:
             return _product_status(error, f"{path}.{error.field}", "INVALID_FIELD")
         case PictureError():
             return _product_status(error, f"{path}.image", "INVALID_PICTURE")
+        case PoisonedProductError():
+            return _product_status(error, path, "POISONED_PRODUCT")
         case ProductError():
             return _product_status(error, path, "INVALID_PRODUCT")
     return _internal(error)

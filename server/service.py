@@ -1,23 +1,24 @@
-"""The gRPC service of the contract: validates requests, runs the models and builds the responses."""
+"""The gRPC service of the contract: checks requests, has them answered by engine processes and builds the responses."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import grpc
+from google.protobuf.message import DecodeError
 
-from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
+from proto.aisle.v1 import classifier_pb2
 from server.calls.call import Call, Calls
-from server.calls.malformed import reject_malformed
-from server.calls.request import parse_request
-from server.calls.response import classify_response, model_response
+from server.calls.request import Question, check_request, parse_request, parse_stream_request
+from server.calls.response import classify_response, model_response, stream_answer, stream_error
 from server.calls.stream import answer_in_order
-from server.errors import request_status, status_reason
+from server.errors import MemoryFullError, malformed_error, request_status, status_reason
 from server.event_loop import EventLoop
+from server.inference.memory_budget import MemoryBudget
+from server.inference.request_run import RequestRun
 from server.models.registry import ModelRegistry
 from server.settings import ServerSettings
 from server.telemetry.metrics import Metrics
@@ -25,18 +26,22 @@ from server.telemetry.metrics import Metrics
 if TYPE_CHECKING:  # opentelemetry need not be installed
     from server.telemetry.tracing import Tracing
 
-T = TypeVar("T")
+SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].full_name
 
-#: Larger requests are parsed and answered on a thread, so that they do not block the event loop: a product takes
-#: about 30 us of Python.
-_MAX_PRODUCTS_ON_LOOP = 64
+#: Larger requests are parsed and cut on a thread, so that they do not block the event loop.
+_MAX_BYTES_ON_LOOP = 1024 * 1024
+#: A request is in memory as it came, parsed, and cut into parts.
+_COPIES = 3
 
 
-class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
+class ProductClassifier:
     """Answers the RPCs with the models of a registry; `CallObserver` turns its exceptions into statuses.
+
+    Messages come and go as bytes: most requests reach an engine process as they came, and answers their callers.
 
     Args:
         event_loop: the loop that answers the RPCs.
+        memory: the memory that requests may take.
         tracing: None when no spans are collected.
     Attributes:
         calls: the calls in flight.
@@ -47,64 +52,71 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         models: ModelRegistry,
         settings: ServerSettings,
         event_loop: EventLoop,
+        memory: MemoryBudget,
         metrics: Metrics,
         tracing: Tracing | None,
     ):
         self._models = models
         self._settings = settings
+        self._memory = memory
         self._metrics = metrics
         self._tracing = tracing
         self._stopping = asyncio.Event()
-        self._large_requests = ThreadPoolExecutor(1, thread_name_prefix="large-request")
         self.calls = Calls(settings.max_concurrent_rpcs, event_loop)
 
-    async def Classify(  # noqa: N802
-        self, request: classifier_pb2.ClassifyRequest, context: grpc.aio.ServicerContext
-    ) -> classifier_pb2.ClassifyResponse:
-        """Answer the RPC as the contract says."""
-        reject_malformed(request)
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """The handlers of the service's methods, for `grpc.aio.Server.add_generic_rpc_handlers`."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE_NAME,
+            {
+                "Classify": grpc.unary_unary_rpc_method_handler(self.classify),
+                "ClassifyStream": grpc.stream_stream_rpc_method_handler(self.classify_stream),
+                "GetModel": grpc.unary_unary_rpc_method_handler(self.get_model),
+            },
+        )
+
+    async def classify(self, content: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """Answer the RPC Classify as the contract says."""
         call = await self.calls.begin(context)
         try:
-            response = await self._classify(request, call)
+            response = await self._classify(content, call, context.peer())
             call.is_answered = True
             return response
         finally:
             self.calls.end(call)
 
-    async def ClassifyStream(  # noqa: N802
-        self, request_iterator: AsyncIterator[classifier_pb2.ClassifyStreamRequest], context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[classifier_pb2.ClassifyStreamResponse]:
-        """Answer the RPC as the contract says."""
+    async def classify_stream(
+        self, contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[bytes]:
+        """Answer the RPC ClassifyStream as the contract says."""
         call = await self.calls.begin(context, is_stream=True)
 
-        async def answer(message: classifier_pb2.ClassifyStreamRequest) -> classifier_pb2.ClassifyStreamResponse:
+        async def answer(content: bytes) -> bytes:
             try:
-                reject_malformed(message)
-                return classifier_pb2.ClassifyStreamResponse(response=await self._classify(message.request, call))
+                return stream_answer(await self._classify(parse_stream_request(content), call, context.peer()))
             except Exception as error:
                 status = request_status(error)
                 self._metrics.count_rejection(status_reason(status))
-                return classifier_pb2.ClassifyStreamResponse(error=status)
+                return stream_error(status)
 
         try:
-            async for response in answer_in_order(
-                request_iterator, answer, self._settings.stream_window, self._stopping
-            ):
+            async for response in answer_in_order(contents, answer, self._settings.stream_window, self._stopping):
                 yield response
         finally:
             self.calls.end(call)
 
-    async def GetModel(  # noqa: N802
-        self, request: classifier_pb2.GetModelRequest, context: grpc.aio.ServicerContext
-    ) -> classifier_pb2.GetModelResponse:
-        """Answer the RPC as the contract says."""
-        reject_malformed(request)
+    async def get_model(self, content: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """Answer the RPC GetModel as the contract says."""
+        try:
+            request = classifier_pb2.GetModelRequest.FromString(content)
+        except DecodeError:
+            raise malformed_error() from None
         call = await self.calls.begin(context)
         try:
             with self._models.lease(request.model, request.model_version) as model:
                 response = model_response(model, self._settings)
                 call.is_answered = True
-                return response
+                return response.SerializeToString()
         finally:
             self.calls.end(call)
 
@@ -117,27 +129,28 @@ class ProductClassifier(classifier_pb2_grpc.ProductClassifierServicer):
         self._stopping.set()
         return await self.calls.close(grace_s)
 
-    def close(self) -> None:
-        """Stop the threads; to be called after the last call has ended."""
-        self._large_requests.shutdown(cancel_futures=True)
+    async def _classify(self, content: bytes, call: Call, caller: str) -> bytes:
+        num_bytes = _COPIES * len(content)
+        if not self._memory.reserve(num_bytes):
+            raise MemoryFullError(num_bytes, self._memory.max_bytes)
+        try:
+            return await self._answer(content, call, caller)
+        finally:
+            self._memory.release(num_bytes)
 
-    async def _classify(self, request: classifier_pb2.ClassifyRequest, call: Call) -> classifier_pb2.ClassifyResponse:
+    async def _answer(self, content: bytes, call: Call, caller: str) -> bytes:
         started_s = time.perf_counter()
-        num_products = len(request.products)
-        with self._models.lease(request.model, request.model_version) as model:
-            question = await self._offload(num_products, lambda: parse_request(request, self._settings))
-            result = await model.pipeline.answer(question, call)
+        if len(content) > _MAX_BYTES_ON_LOOP:
+            question: Question = await asyncio.to_thread(parse_request, content)
+        else:
+            question = parse_request(content)
+        message = question.message
+        with self._models.lease(message.model, message.model_version) as model:
+            check_request(question, self._settings)
+            run = RequestRun(model.pool, question, call, caller, self._settings.max_request_pixels)
+            result = await run.answer()
             total_s = time.perf_counter() - started_s
-            response = await self._offload(
-                num_products, lambda: classify_response(request, question, model, result, total_s)
-            )
-            self._metrics.observe(model, result, response, total_s)
+            self._metrics.observe(model, result, total_s)
             if self._tracing:
                 self._tracing.add_phases(result, total_s)
-            return response
-
-    async def _offload(self, num_products: int, function: Callable[[], T]) -> T:
-        """Run a function and return its result; for a large request on a thread beside the event loop."""
-        if num_products <= _MAX_PRODUCTS_ON_LOOP:
-            return function()
-        return await asyncio.get_running_loop().run_in_executor(self._large_requests, function)
+            return classify_response(model, result, total_s)

@@ -7,21 +7,29 @@ from model.engines.engine import EngineName, Precision
 from model.errors import SettingsError
 from server.telemetry.logs import LogFormat
 
+#: Categories of a prediction where the request says 0.
+DEFAULT_TOP_K = 5
+
 _AT_LEAST_ONE = (
     "max_concurrent_rpcs",
     "max_message_bytes",
     "max_products_per_request",
     "max_top_k",
     "max_text_chars",
+    "max_request_chars",
+    "max_request_pixels",
+    "engine_threads",
     "max_batch_items",
     "max_queue_bytes",
     "stream_window",
     "loaded_versions",
 )
 _AT_LEAST_ZERO = (
-    "engine_threads",
+    "engine_processes",
     "decode_threads",
     "max_batch_images",
+    "max_image_pixels",
+    "max_memory_bytes",
     "max_queue_delay_ms",
     "image_cache_bytes",
     "drain_delay_s",
@@ -63,10 +71,13 @@ class ServerSettings:
     precision: Precision = "float32"
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it: quicker, and picture
     features differ by some percent from those that the model was calibrated on."""
-    engine_threads: int = 0
-    """Threads of the engine on the CPU; each encodes pictures of its own. 0 means one per core."""
+    engine_processes: int = 0
+    """Processes that answer, each with an engine of its own; 0 means one per core on a CPU, one for a GPU."""
+    engine_threads: int = 1
+    """Threads of each process's engine on a CPU; more make a single request quicker, and all together slower."""
     decode_threads: int = 0
-    """Threads that decode the pictures of a batch; 0 means the batch's own thread on a CPU, one per core for a GPU."""
+    """Threads of each process that decode pictures; 0 means the engine's own thread on a CPU, one per core for a
+    GPU."""
     max_concurrent_rpcs: int = 1024
     """Most calls in flight; more are rejected with RESOURCE_EXHAUSTED. While many are in flight, so are those that
     would take more than half of the time that callers' deadlines allow."""
@@ -78,6 +89,15 @@ class ServerSettings:
     """Most categories a product may ask for."""
     max_text_chars: int = 10_000
     """Longest text of a product, characters."""
+    max_request_chars: int = 4_000_000
+    """Most characters of all texts of a request; with include_words each word of a name counts the name once more."""
+    max_image_pixels: int = 0
+    """Most pixels of a picture; 0 leaves it to the bundle, which says 50,000,000 by default."""
+    max_request_pixels: int = 4_000_000_000
+    """Most pixels of the large pictures of a request together: of those with more than 4,000,000."""
+    max_memory_bytes: int = 0
+    """Most memory of messages in flight, queued products and large pictures being decoded together, bytes; what does
+    not fit waits or is rejected. 0 takes 60 % of what the container or machine has beside the loaded models."""
     max_batch_items: int = 128
     """Most products without a picture in one batch; larger requests are split."""
     max_batch_images: int = 0

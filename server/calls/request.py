@@ -1,16 +1,16 @@
-"""Proto to products: what a request has to look like before anything is done for it."""
+"""Requests as callers send them: what one has to look like before anything is done for it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-import numpy as np
+from google.protobuf.message import DecodeError
 
-from model.product import TEXT_COLUMNS, Product
+from model.prediction.word_support import MAX_WORDS
+from model.product import TEXT_COLUMNS
 from proto.aisle.v1 import classifier_pb2
-from server.errors import FieldError, RequestError
-from server.settings import ServerSettings
-
-DEFAULT_TOP_K = 5
-_TEXTS = ("product_id", *TEXT_COLUMNS)
+from server.calls.undecodable_text import parse_without_bad_texts, stream_request_with_bad_texts
+from server.errors import RequestError
+from server.settings import DEFAULT_TOP_K, ServerSettings
 
 
 @dataclass(frozen=True)
@@ -18,68 +18,78 @@ class Question:
     """A request that passed as a whole.
 
     Args:
-        items: one for each product of the request, in order: the product, or what is wrong with it.
-        top_k: 1 or more.
-        mask_parent: as it came; '' is the whole tree.
+        content: the message, serialised.
+        not_utf8: the field of a product that is not UTF-8 and was left out, by the product's position.
     """
 
-    items: list[Product | FieldError]
-    top_k: int
-    include_evidence: bool
-    include_embedding: bool
-    mask_parent: str = ""
-    include_words: bool = False
+    content: bytes
+    message: classifier_pb2.ClassifyRequest
+    not_utf8: Mapping[int, str] = field(default_factory=dict)
 
 
-def parse_request(request: classifier_pb2.ClassifyRequest, settings: ServerSettings) -> Question:
-    """Check a request and turn its products into records.
+def parse_request(content: bytes) -> Question:
+    """Parse a request.
 
     Raises:
-        RequestError: no product, too many, top_k out of range, or mask_parent too long; names every field that is
-            wrong.
+        RequestError: it is not a message of the contract.
     """
-    count, most = len(request.products), settings.max_products_per_request
+    try:
+        return Question(content, classifier_pb2.ClassifyRequest.FromString(content))
+    except DecodeError:
+        message, not_utf8 = parse_without_bad_texts(content)
+        return Question(message.SerializeToString(), message, not_utf8)
+
+
+def parse_stream_request(content: bytes) -> bytes:
+    """The serialised request in a message of a stream.
+
+    Raises:
+        RequestError: it is not a message of the contract.
+    """
+    try:
+        return classifier_pb2.ClassifyStreamRequest.FromString(content).request.SerializeToString()
+    except DecodeError:
+        return stream_request_with_bad_texts(content)
+
+
+def check_request(question: Question, settings: ServerSettings) -> None:
+    """Check what concerns a request as a whole.
+
+    Raises:
+        RequestError: no product, too many, too long texts in all, top_k out of range, or mask_parent too long; names
+            every field that is wrong.
+    """
+    content, message = question.content, question.message
+    count, most = len(message.products), settings.max_products_per_request
     violations = []
     if count == 0:
         violations.append(("products", f"expected 1 to {most} products, found none"))
     if count > most:
         violations.append(("products", f"expected 1 to {most} products, found {count}; split the request"))
-    if not 0 <= request.top_k <= settings.max_top_k:
-        description = f"expected 1 to {settings.max_top_k}, or 0 for {DEFAULT_TOP_K}; found {request.top_k}"
+    if not 0 <= message.top_k <= settings.max_top_k:
+        description = f"expected 1 to {settings.max_top_k}, or 0 for {DEFAULT_TOP_K}; found {message.top_k}"
         violations.append(("top_k", description))
-    if len(request.mask_parent) > settings.max_text_chars:
-        description = f"expected at most {settings.max_text_chars} characters, found {len(request.mask_parent)}"
+    if (num_chars := _most_chars(content, message)) > settings.max_request_chars:
+        num_chars = sum(count_chars(product, message.include_words) for product in message.products)
+    if num_chars > settings.max_request_chars:
+        description = f"expected texts of at most {settings.max_request_chars} characters together, found {num_chars}"
+        counted = " (with include_words each word of a name counts the name once more)" if message.include_words else ""
+        violations.append(("products", f"{description}{counted}; split the request"))
+    if len(message.mask_parent) > settings.max_text_chars:
+        description = f"expected at most {settings.max_text_chars} characters, found {len(message.mask_parent)}"
         violations.append(("mask_parent", description))
     if violations:
         raise RequestError(violations)
-    return Question(
-        items=[_parse_or_error(product, settings.max_text_chars) for product in request.products],
-        top_k=request.top_k or min(DEFAULT_TOP_K, settings.max_top_k),
-        include_evidence=request.include_evidence,
-        include_embedding=request.include_embedding,
-        mask_parent=request.mask_parent,
-        include_words=request.include_words,
-    )
 
 
-def parse_product(message: classifier_pb2.Product, max_text_chars: int) -> Product:
-    """One product of a request; an empty picture reads as none.
-
-    Raises:
-        FieldError: a text is too long.
-    """
-    texts = {}
-    for field in _TEXTS:
-        text = texts[field] = getattr(message, field)
-        if len(text) > max_text_chars:
-            raise FieldError(field, f"expected at most {max_text_chars} characters, found {len(text)}; cut the text")
-    values = message.image_features.values
-    features = np.array(values, dtype=np.float32) if values else None
-    return Product(**texts, image=message.image or None, image_features=features)
+def count_chars(product: classifier_pb2.Product, include_words: bool) -> int:
+    """Characters that answering a product reads; each word of its name reads the name once more if it is asked for."""
+    num_chars = sum(len(getattr(product, column)) for column in TEXT_COLUMNS)
+    if include_words:
+        num_chars += len(product.product_name) * min(len(product.product_name.split()), MAX_WORDS)
+    return num_chars
 
 
-def _parse_or_error(message: classifier_pb2.Product, max_text_chars: int) -> Product | FieldError:
-    try:
-        return parse_product(message, max_text_chars)
-    except FieldError as error:
-        return error
+def _most_chars(content: bytes, message: classifier_pb2.ClassifyRequest) -> int:
+    """A bound of the characters of a request, at no cost: most requests are far below the limit."""
+    return len(content) * (1 + MAX_WORDS if message.include_words else 1)

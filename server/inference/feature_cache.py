@@ -3,7 +3,6 @@
 import hashlib
 import threading
 
-import numpy as np
 from cachetools import LRUCache
 
 _DIGEST_BYTES = 16  # chance finds two pictures with one digest after some 10^19 of them
@@ -17,9 +16,7 @@ class FeatureCache:
     """
 
     def __init__(self, max_bytes: int):
-        self._features: LRUCache[bytes, np.ndarray] = LRUCache(
-            max_bytes, lambda features: _DIGEST_BYTES + features.nbytes
-        )
+        self._features: LRUCache[bytes, bytes] = LRUCache(max_bytes, lambda features: _DIGEST_BYTES + len(features))
         self._lock = threading.Lock()
         self._num_hits = self._num_misses = 0
 
@@ -33,24 +30,29 @@ class FeatureCache:
         """Number of lookups so far by outcome: "hit" and "miss"."""
         return {"hit": self._num_hits, "miss": self._num_misses}
 
-    def get(self, image: bytes) -> np.ndarray | None:
-        """Return the (F,) float32 features of a cached picture, None for another one."""
+    @property
+    def max_bytes(self) -> int:
+        """Largest size, bytes; 0 when it is turned off."""
+        return int(self._features.maxsize)
+
+    def get(self, image: bytes) -> bytes | None:
+        """Return the features of a cached picture, F float32 numbers; None for another one."""
         if not self._features.maxsize:
             return None
         digest = _digest(image)
         with self._lock:
-            features: np.ndarray | None = self._features.get(digest)
+            features: bytes | None = self._features.get(digest)
             self._num_hits += features is not None
             self._num_misses += features is None
         return features
 
-    def put(self, image: bytes, features: np.ndarray) -> None:
-        """Store (F,) float32 features, unless they are larger than the cache."""
-        if _DIGEST_BYTES + features.nbytes > self._features.maxsize:
+    def put(self, image: bytes, features: bytes) -> None:
+        """Store features, F float32 numbers, unless they are larger than the cache."""
+        if _DIGEST_BYTES + len(features) > self._features.maxsize:
             return
         digest = _digest(image)
         with self._lock:
-            self._features[digest] = features.copy()  # a view of a row would keep the whole batch in memory
+            self._features[digest] = features
 
 
 def _digest(image: bytes) -> bytes:

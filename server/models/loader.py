@@ -1,59 +1,61 @@
-"""Loads one version of a model: verifies, compiles and warms it up."""
+"""Loads one version of a model: starts its engine processes."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
-from model.bundle.bundle import Bundle, load_bundle
-from model.engines.engine_choice import open_engine
-from model.machine.thread_priority import lower_thread_priority
-from model.machine.throttle import Throttle
-from model.predictor import Predictor
-from server.inference.pipeline import Pipeline
+from server.event_loop import EventLoop
+from server.inference.engine_pool import EnginePool
+from server.inference.engine_process import ENGINE_COMMAND
+from server.inference.memory_budget import MemoryBudget
 from server.models.registry import ServedModel
 from server.settings import ServerSettings
 
-#: Niceness of loading beside calls, above the picture encoder's 3: a fifth to a third of a contended core. Not more,
-#: because such a thread may hold the interpreter's lock while it waits for a core, and then every call waits.
-_NICENESS = 6
-
 
 class ModelLoader:
-    """Loads bundles for serving."""
+    """Loads bundles for serving; to be used from any thread but the event loop's.
 
-    def __init__(self, settings: ServerSettings):
+    Args:
+        event_loop: the loop that answers calls.
+        memory: the memory that requests may take.
+        engine_command: starts an engine process.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        event_loop: EventLoop,
+        memory: MemoryBudget,
+        engine_command: Sequence[str] = ENGINE_COMMAND,
+    ):
         self._settings = settings
+        self._event_loop = event_loop
+        self._memory = memory
+        self._engine_command = engine_command
+        self._opening: EnginePool | None = None
 
-    def open(self, path: Path, name: str | None = None, throttle: Throttle | None = None) -> ServedModel:
-        """Verify, compile and warm up one version.
+    def open(self, path: Path, name: str | None = None, throttle_ratio: float = 0.0) -> ServedModel:
+        """Load one version.
 
         Args:
             name: the model's name for callers, with the folder's name as the version; None takes both from the bundle.
-            throttle: slows loading down in favour of calls that are served meanwhile.
+            throttle_ratio: slows loading down in favour of calls that are served meanwhile: pauses between its steps,
+                times the length of a step.
         Raises:
             BundleError: the bundle is missing or damaged.
-            EngineError: the engine cannot run it.
+            EngineError: the engine cannot run it, or `stop` was called.
         """
-        settings = self._settings
-        throttle = throttle or Throttle()
-        # These threads end with the loading, because a lowered priority cannot be raised again. Objects that live on
-        # (the engine with its threads, the batchers) are made by the calling thread and keep its priority.
-        with ThreadPoolExecutor(1, "loader", lower_thread_priority, (_NICENESS if throttle.is_active else 0,)) as pool:
-            bundle = pool.submit(_read, path, throttle).result()
-            engine = open_engine(
-                path, settings.engine, settings.precision, settings.engine_threads, many_callers=True, throttle=throttle
-            )
-            pipeline = Pipeline(Predictor(bundle, engine), settings)
-            try:
-                pool.submit(pipeline.warm_up, throttle).result()
-            except BaseException:
-                pipeline.close()
-                raise
+        pool = EnginePool(path, self._settings, self._event_loop, self._memory, self._engine_command)
+        self._opening = pool
+        try:
+            pool.open(throttle_ratio)
+        finally:
+            self._opening = None
         if name is None:
-            return ServedModel(bundle.name, bundle.version, pipeline)
-        return ServedModel(name, path.name, pipeline)
+            return ServedModel(pool.description.name, pool.description.version, pool)
+        return ServedModel(name, path.name, pool)
 
-
-def _read(path: Path, throttle: Throttle) -> Bundle:
-    bundle = load_bundle(path, throttle)
-    _ = bundle.preprocessor  # read now, on this thread
-    return bundle
+    def stop(self) -> None:
+        """End what is being loaded in another thread."""
+        opening = self._opening
+        if opening is not None:
+            opening.close()

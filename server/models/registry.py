@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from model.predictor import Predictor
 from server.errors import RequestError, UnknownModelError, shortened
-from server.inference.pipeline import Pipeline
+from server.inference.engine_pool import EnginePool
 
 _CLOSE_TIMEOUT_S = 10.0
 
@@ -20,12 +19,12 @@ class ServedModel:
 
     name: str
     version: str
-    pipeline: Pipeline
+    pool: EnginePool
 
     @property
-    def predictor(self) -> Predictor:
-        """The predictor in use; replaced when its engine is restarted."""
-        return self.pipeline.predictor
+    def engine(self) -> str:
+        """The name of its engine."""
+        return self.pool.description.engine
 
 
 @dataclass(frozen=True)
@@ -119,12 +118,12 @@ class ModelRegistry:
         self._refusals = tuple(refusals)
 
     def close(self) -> None:
-        """Stop all pipelines and free the engines, even while calls run."""
+        """End the engine processes of all models, even while calls run."""
         with self._lock:
             models = [*self, *self._retired]
             self._models, self._retired = {}, set()
         for model in models:
-            model.pipeline.close()
+            model.pool.close()
         for closer in self._closers:
             closer.join(_CLOSE_TIMEOUT_S)
 
@@ -149,6 +148,6 @@ class ModelRegistry:
         for model in [model for model in self._retired if not self._num_leases[model]]:
             self._retired.discard(model)
             del self._num_leases[model]
-            closer = threading.Thread(target=model.pipeline.close, name=f"close-{model.name}", daemon=True)
+            closer = threading.Thread(target=model.pool.close, name=f"close-{model.name}", daemon=True)
             self._closers = [*(other for other in self._closers if other.is_alive()), closer]
             closer.start()

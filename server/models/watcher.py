@@ -8,7 +8,6 @@ from pathlib import Path
 
 from model.bundle_files import FILES
 from model.errors import AisleError, BundleError
-from model.machine.throttle import Throttle
 from server.models.folder import Fingerprint, FolderScan, VersionFolder, fingerprint, scan_models, version_key
 from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry, ServedModel, VersionState
@@ -103,6 +102,7 @@ class ModelWatcher:
     def stop(self) -> None:
         """Stop polling; return when a version that is being loaded has been closed."""
         self._stop_requested.set()
+        self._loader.stop()
         if self._thread is not None:
             self._thread.join()
 
@@ -147,7 +147,7 @@ class ModelWatcher:
                 break
         if self._stop_requested.is_set():
             for model in set(wanted).difference(loaded.values()):
-                model.pipeline.close()
+                model.pool.close()
         elif wanted != list(loaded.values()):
             self._publish(name, wanted, bool(found))
 
@@ -181,9 +181,11 @@ class ModelWatcher:
         """Load a version; return None when it cannot be served, or changed while it was read."""
         try:
             manifest = (folder.path / FILES.manifest).read_bytes()
-            throttle = Throttle(0.0 if self._thread is None else self._throttle_ratio, self._stop_requested)
-            model = self._loader.open(folder.path, folder.name, throttle)
+            throttle_ratio = 0.0 if self._thread is None else self._throttle_ratio
+            model = self._loader.open(folder.path, folder.name, throttle_ratio)
         except Exception as error:  # an error of one version must not affect the others
+            if self._stop_requested.is_set():
+                return None
             self._refused[folder.path] = _Refused(folder, error)
             _log.error(
                 "refused %s %s: %s; it is tried again when its files change",
@@ -193,7 +195,7 @@ class ModelWatcher:
             )
             return None
         if fingerprint(folder.path) != folder.fingerprint:
-            model.pipeline.close()
+            model.pool.close()
             return None
         self._refused.pop(folder.path, None)
         self._opened[folder.path] = _Opened(folder.fingerprint, manifest)
@@ -208,7 +210,7 @@ class ModelWatcher:
         if not wanted:
             _log.warning("%s is gone from %s and no longer served", name, self._models_dir)
         elif not served or served[0] is not wanted[0]:
-            _log.info("serving %s %s with %s", name, wanted[0].version, wanted[0].predictor.engine.name)
+            _log.info("serving %s %s with %s", name, wanted[0].version, wanted[0].engine)
         if self._thread is not None and len(names) == 1 and not served:
             several = ", ".join(self._registry.names)
             _log.warning("there are several models now, calls that name none of them are refused: %s", several)

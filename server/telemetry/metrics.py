@@ -5,11 +5,7 @@ from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
-from model.prediction.answers import Prediction
-from model.taxonomy import SEPARATOR
-from proto.aisle.v1 import classifier_pb2
-from server.errors import status_reason
-from server.inference.pipeline import RequestResult
+from server.inference.request_run import RequestResult
 from server.models.registry import ServedModel
 
 #: Most first-level categories of a model with a time series of their own; each takes memory here and in Prometheus.
@@ -60,13 +56,10 @@ class Metrics:
         """Count a request that ended without an answer."""
         self._rejections.labels(reason).inc()
 
-    def observe(
-        self, model: ServedModel, result: RequestResult, response: classifier_pb2.ClassifyResponse, total_s: float
-    ) -> None:
+    def observe(self, model: ServedModel, result: RequestResult, total_s: float) -> None:
         """Record an answered request.
 
         Args:
-            response: the response that its caller receives.
             total_s: time from the message to the answer, seconds.
         """
         metrics = self._model_metrics.get(model)
@@ -74,7 +67,7 @@ class Metrics:
             with self._lock:
                 metrics = self._model_metrics.setdefault(model, _ModelMetrics(self, model))
                 self._scrapes_since_loaded[model.name, model.version] = 0
-        metrics.observe(result, response, total_s)
+        metrics.observe(result, total_s)
 
     def forget_unloaded(self, loaded: set[tuple[str, str]]) -> None:
         """Drop the time series of unloaded versions, after a scrape has read their last values; called once per scrape.
@@ -108,34 +101,20 @@ class _ModelMetrics:
         self._needs_review = metrics.products.labels(*labels, "needs_review")
         self._failed = metrics.products.labels(*labels, "error")
         self._product_errors = metrics.product_errors
-        first_level = model.predictor.bundle.taxonomy.levels[0][:MAX_CATEGORIES]
-        self._categories = {category: metrics.categories.labels(*labels, category) for category in first_level}
+        categories = model.pool.description.categories
         self._other = metrics.categories.labels(*labels, OTHER)
+        self._categories = [metrics.categories.labels(*labels, category) for category in categories[:MAX_CATEGORIES]]
 
-    def observe(self, result: RequestResult, response: classifier_pb2.ClassifyResponse, total_s: float) -> None:
+    def observe(self, result: RequestResult, total_s: float) -> None:
         if result.decode_s:
             self._decode.observe(result.decode_s)
         self._queue.observe(result.queue_s)
         self._inference.observe(result.inference_s)
         self._request.observe(total_s)
-        num_needs_review = num_failed = 0
-        counts: dict[str, int] = {}
-        for outcome in result.outcomes:
-            if isinstance(outcome, Prediction):
-                num_needs_review += outcome.needs_review
-                category = outcome.categories[0].category.partition(SEPARATOR)[0]
-                counts[category] = counts.get(category, 0) + 1
-            else:
-                num_failed += 1
-        self._needs_review.inc(num_needs_review)
-        self._accepted.inc(len(result.outcomes) - num_failed - num_needs_review)
-        for category, count in counts.items():
-            self._categories.get(category, self._other).inc(count)
-        if num_failed:
-            self._count_errors(response, num_failed)
-
-    def _count_errors(self, response: classifier_pb2.ClassifyResponse, num_failed: int) -> None:
-        self._failed.inc(num_failed)
-        for classification in response.classifications:
-            if classification.HasField("error"):
-                self._product_errors.labels(*self._labels, status_reason(classification.error)).inc()
+        self._needs_review.inc(result.num_needs_review)
+        self._accepted.inc(result.num_accepted)
+        for number, count in result.category_counts.items():
+            (self._categories[number] if number < MAX_CATEGORIES else self._other).inc(count)
+        for reason, count in result.error_counts.items():
+            self._failed.inc(count)
+            self._product_errors.labels(*self._labels, reason).inc(count)

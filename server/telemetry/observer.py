@@ -12,7 +12,6 @@ from grpc_status import rpc_status
 
 from model.errors import SettingsError
 from proto.aisle.v1 import classifier_pb2
-from server.calls.malformed import catch_decode_error
 from server.errors import Rejection, request_status, status_reason
 from server.telemetry.metrics import Metrics
 
@@ -56,7 +55,7 @@ class CallObserver(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Wrap the handler of a call; a malformed message reaches it as an error object."""
+        """Wrap the handler of a call."""
         method = _METHODS.get(handler_call_details.method, "")
         rejection: Rejection | None = None
         for check in self._admission_checks:
@@ -79,8 +78,6 @@ class CallObserver(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(reject)  # a stream, because it starts before a message is read
 
     def _observing(self, handler: Any, method: str) -> Any:
-        if method:
-            handler = handler._replace(request_deserializer=catch_decode_error(handler.request_deserializer))
         if handler.unary_unary:
             return handler._replace(unary_unary=self._observing_unary(handler.unary_unary, method))
         if handler.unary_stream:

@@ -7,7 +7,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from server.calls.call import Calls
-from server.inference.batcher import Batcher
 from server.models.registry import ModelRegistry, ServedModel
 from server.telemetry.metrics import Metrics
 
@@ -30,6 +29,7 @@ class ServerCollector(Collector):
         yield self._model_info(models)
         yield self._model_states()
         yield _model_up(models)
+        yield _engine_processes(models)
         yield _queue_items(models)
         yield _batch_items(models)
         yield _image_cache_bytes(models)
@@ -38,7 +38,7 @@ class ServerCollector(Collector):
     def _model_info(self, models: list[ServedModel]) -> GaugeMetricFamily:
         family = GaugeMetricFamily("aisle_model_info", "Loaded versions; always 1", labels=(*_MODEL, "engine"))
         for model in models:
-            family.add_metric((model.name, model.version, model.predictor.engine.name), 1)
+            family.add_metric((model.name, model.version, model.engine), 1)
         return family
 
     def _model_states(self) -> GaugeMetricFamily:
@@ -53,36 +53,43 @@ class ServerCollector(Collector):
 def _model_up(models: list[ServedModel]) -> GaugeMetricFamily:
     family = GaugeMetricFamily("aisle_model_up", "0 while an engine is down and being restarted, else 1", labels=_MODEL)
     for model in models:
-        family.add_metric((model.name, model.version), model.pipeline.is_serving)
+        family.add_metric((model.name, model.version), model.pool.is_serving)
+    return family
+
+
+def _engine_processes(models: list[ServedModel]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("aisle_engine_processes", "Engine processes that answer", labels=_MODEL)
+    for model in models:
+        family.add_metric((model.name, model.version), len(model.pool.process_ids))
     return family
 
 
 def _queue_items(models: list[ServedModel]) -> GaugeMetricFamily:
     family = GaugeMetricFamily("aisle_queue_items", "Products that wait for an engine", labels=(*_MODEL, "lane"))
     for model in models:
-        for lane in _lanes(model):
-            family.add_metric((model.name, model.version, lane.name), lane.num_queued)
+        for lane in (model.pool.scheduler.texts, model.pool.scheduler.pictures):
+            family.add_metric((model.name, model.version, lane.name), lane.items)
     return family
 
 
 def _batch_items(models: list[ServedModel]) -> HistogramMetricFamily:
     family = HistogramMetricFamily("aisle_batch_items", "Products of a batch", labels=(*_MODEL, "lane"))
     for model in models:
-        for lane in _lanes(model):
-            num_batches, num_items = lane.times.totals()
+        for lane, batches in (("text", model.pool.text_batches), ("picture", model.pool.picture_batches)):
+            num_batches, num_items = batches.totals()
             count = 0
             buckets = []
-            for limit, batches in num_batches.items():
-                count += batches
+            for limit, number in num_batches.items():
+                count += number
                 buckets.append((f"{limit:.1f}", count))
-            family.add_metric((model.name, model.version, lane.name), [*buckets, ("+Inf", count)], num_items)
+            family.add_metric((model.name, model.version, lane), [*buckets, ("+Inf", count)], num_items)
     return family
 
 
 def _image_cache_bytes(models: list[ServedModel]) -> GaugeMetricFamily:
     family = GaugeMetricFamily("aisle_image_cache_bytes", "Picture features kept, bytes", labels=_MODEL)
     for model in models:
-        family.add_metric((model.name, model.version), model.pipeline.lanes.feature_cache.num_bytes)
+        family.add_metric((model.name, model.version), model.pool.feature_cache.num_bytes)
     return family
 
 
@@ -91,10 +98,6 @@ def _image_cache_lookups(models: list[ServedModel]) -> CounterMetricFamily:
         "aisle_image_cache_lookups", "Pictures looked up in the cache, by outcome", labels=(*_MODEL, "outcome")
     )
     for model in models:
-        for outcome, count in model.pipeline.lanes.feature_cache.counts.items():
+        for outcome, count in model.pool.feature_cache.counts.items():
             family.add_metric((model.name, model.version, outcome), count)
     return family
-
-
-def _lanes(model: ServedModel) -> tuple[Batcher, Batcher]:
-    return model.pipeline.lanes.text, model.pipeline.lanes.picture

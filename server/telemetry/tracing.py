@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from server.inference.pipeline import RequestResult
+from server.inference.request_run import RequestResult
 
 _TIMEOUT_S = 5.0
 

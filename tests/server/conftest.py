@@ -10,6 +10,7 @@ import grpc
 import pytest
 from PIL import Image
 
+from benchmarks.resilience.faulty_engine import engine_command
 from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer
 from server.settings import ServerSettings
@@ -18,7 +19,7 @@ from tests.server.support import HeldEngine, add_version, open_channel
 
 @pytest.fixture(scope="module")
 def server(toy_bundle: Path) -> Iterator[AisleServer]:
-    server = AisleServer(ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino"))
+    server = AisleServer(ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", engine_processes=1))
     server.start()
     yield server
     server.stop(grace_s=5)
@@ -37,13 +38,21 @@ def stub(channel: grpc.Channel) -> classifier_pb2_grpc.ProductClassifierStub:
 
 @pytest.fixture
 def settings(toy_bundle: Path) -> ServerSettings:
-    return ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", engine_threads=1)
+    return ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", engine_processes=1)
 
 
 @pytest.fixture
-def fresh_server(settings: ServerSettings) -> Iterator[AisleServer]:
+def engine_faults(tmp_path: Path) -> Path:
+    """A folder for the faults of `fresh_server`'s engine processes; see `benchmarks.resilience.faulty_engine`."""
+    folder = tmp_path / "faults"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def fresh_server(settings: ServerSettings, engine_faults: Path) -> Iterator[AisleServer]:
     """A server for one test, which may stop or break it; a test file may override `settings`."""
-    server = AisleServer(settings)
+    server = AisleServer(settings, engine_command(engine_faults))
     server.start()
     yield server
     server.stop(grace_s=0)
@@ -61,9 +70,9 @@ def fresh_stub(fresh_channel: grpc.Channel) -> classifier_pb2_grpc.ProductClassi
 
 
 @pytest.fixture
-def held(fresh_server: AisleServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldEngine]:
-    """The engine of `fresh_server`, held until it is released."""
-    held = HeldEngine(fresh_server, monkeypatch)
+def held(fresh_server: AisleServer, engine_faults: Path) -> Iterator[HeldEngine]:  # noqa: ARG001
+    """The engine process of `fresh_server`, held until it is released."""
+    held = HeldEngine(engine_faults)
     yield held
     held.release()
 
@@ -93,7 +102,7 @@ def watch_settings(tmp_path: Path) -> ServerSettings:
     """Settings with small batches, because each version warms up all batch sizes."""
     return ServerSettings(
         models=tmp_path / "models", host="127.0.0.1", port=0, engine="openvino", model_poll_s=0.02,
-        max_batch_items=4, max_batch_images=2,
+        max_batch_items=4, max_batch_images=2, engine_processes=1,
     )  # fmt: skip
 
 

@@ -7,10 +7,8 @@ import threading
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
-import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from prometheus_client import Metric
@@ -111,29 +109,24 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 class HeldEngine:
-    """Holds a server's classifier before each run until `release`; counts the rows it ran.
+    """Holds the engine processes of a server before each batch until `release`.
 
     Args:
-        server: it must have a single engine thread; otherwise two batches are held at a time.
+        folder: see `benchmarks.resilience.faulty_engine`.
     """
 
-    def __init__(self, server: AisleServer, monkeypatch: pytest.MonkeyPatch):
-        self.batch_sizes: list[int] = []
-        self.entered = threading.Semaphore(0)
-        self._released = threading.Event()
-        engine = next(iter(server.models)).predictor.engine
-        classify = engine.classify
+    def __init__(self, folder: Path):
+        self._hold, self._batches = folder / "hold", folder / "batches"
+        self._hold.touch()
+        self._batches.write_text("")
 
-        def held(features: dict[str, Any], all_heads: bool) -> dict[str, Any]:
-            self.batch_sizes.append(len(features["presence"]))
-            self.entered.release()
-            assert self._released.wait(20)
-            return classify(features, all_heads)
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Sizes of the batches that were begun."""
+        return [int(line) for line in self._batches.read_text().split()]
 
-        monkeypatch.setattr(engine, "classify", held)
-
-    def wait_until_busy(self) -> None:
-        assert self.entered.acquire(timeout=20)
+    def wait_until_busy(self, num_batches: int = 1) -> None:
+        wait_for(lambda: len(self.batch_sizes) >= num_batches)
 
     def release(self) -> None:
-        self._released.set()
+        self._hold.unlink(missing_ok=True)

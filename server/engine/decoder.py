@@ -1,4 +1,4 @@
-"""Decodes the pictures of a batch to pixels."""
+"""Decodes the pictures of a frame to pixels."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +10,9 @@ from model.product import Product
 
 
 class Decoder:
-    """Decodes pictures on the thread that runs the batch, or on a thread pool.
+    """Decodes pictures on the thread that answers the frame, or on a thread pool.
 
-    Where the encoder runs on the same cores the batch's own thread is fastest (measured); a GPU needs all cores.
+    Where the encoder runs on the same cores the frame's own thread is fastest (measured); a GPU needs all cores.
 
     Args:
         decode: returns the pixels of a product's picture; None for a product without one.
@@ -23,10 +23,19 @@ class Decoder:
         self._decode_one = decode
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="decoder") if num_threads > 1 else None
 
-    def decode(self, products: Sequence[Product]) -> list[np.ndarray | PictureError | None]:
-        """Decode each product's picture, in order; a broken one yields a PictureError of its own."""
-        map_all = self._pool.map if self._pool else map
-        return list(map_all(self._pixels, products))
+    def decode(
+        self, products: Sequence[Product], on_decoded: Callable[[], None] = lambda: None
+    ) -> list[np.ndarray | PictureError | None]:
+        """Decode each product's picture, in order; a broken one yields a PictureError of its own.
+
+        Args:
+            on_decoded: called after each picture.
+        """
+        pixels = []
+        for found in (self._pool.map if self._pool else map)(self._pixels, products):
+            pixels.append(found)
+            on_decoded()
+        return pixels
 
     def close(self) -> None:
         """Cancel queued pictures; does not wait for those being decoded."""

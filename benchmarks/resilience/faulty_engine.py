@@ -1,0 +1,108 @@
+"""An engine process that fails as files in a folder say; started in the place of `server.engine`.
+
+    python -m benchmarks.resilience.faulty_engine FOLDER CONNECTION PROGRESS
+
+FOLDER/fault: "raises" fails with every batch, "hangs" never ends one, "exits" ends the thread; for processes that were
+started before the file was written only, so that one started in their place works. FOLDER/hold: every batch waits
+until the file is gone. FOLDER/deadly: SHA-256 of pictures, one a line, whose decoding ends the process with a
+segmentation fault. FOLDER/batches: the size of each batch is written here, one a line.
+"""
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.features import Features
+from model.predictor import Predictor
+from model.product import Product
+from server.engine.__main__ import main
+from server.engine.worker import end_process
+
+_POLL_S = 0.005
+
+
+class Faults:
+    """The faults that a folder's files ask for.
+
+    Args:
+        folder: may lack any of the files.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._started_s = time.time()
+
+    def before_batch(self, num_items: int) -> None:
+        """Fail or wait, before a batch is classified."""
+        with (self._folder / "batches").open("a") as file:
+            file.write(f"{num_items}\n")
+        while (self._folder / "hold").exists():
+            time.sleep(_POLL_S)
+        fault = self._fault()
+        while fault == "hangs":  # for ever, as a driver may
+            time.sleep(_POLL_S)
+        if fault == "exits":
+            raise SystemExit("the thread ends")
+        if fault == "raises":
+            raise RuntimeError("the device is lost")
+
+    def before_picture(self, image: bytes | None) -> None:
+        """End the process, before one of the deadly pictures is decoded."""
+        deadly = self._read("deadly").split()
+        if deadly and image and hashlib.sha256(image).hexdigest() in deadly:
+            os.kill(os.getpid(), signal.SIGSEGV)
+
+    def _fault(self) -> str:
+        file = self._folder / "fault"
+        return self._read("fault").strip() if file.exists() and file.stat().st_mtime > self._started_s else ""
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self._folder / name).read_text()
+        except FileNotFoundError:
+            return ""
+
+
+class FaultyPredictor(Predictor):
+    """A predictor that fails when its faults say so.
+
+    Attributes:
+        faults: shared by all.
+    """
+
+    faults: Faults
+
+    def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
+        """Classify, unless there is a fault."""
+        self.faults.before_batch(len(features["presence"]))
+        return super().classify(features, all_heads)
+
+    def decode(self, product: Product) -> np.ndarray | None:
+        """Decode, unless the picture is deadly."""
+        self.faults.before_picture(product.image)
+        return super().decode(product)
+
+
+def engine_command(folder: Path) -> tuple[str, ...]:
+    """The command that starts such a process, for `server.app.AisleServer`."""
+    return (sys.executable, "-m", __name__, str(folder))
+
+
+def _run(folder: str, *numbers: str) -> None:
+    import server.engine.worker as worker
+
+    FaultyPredictor.faults = Faults(Path(folder))
+    changed: Any = worker
+    changed.Predictor = FaultyPredictor
+    main(*map(int, numbers))
+    end_process(0)
+
+
+if __name__ == "__main__":
+    _run(*sys.argv[1:])

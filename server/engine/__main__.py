@@ -1,0 +1,42 @@
+"""The command `python -m server.engine`, an engine process; only the server starts it.
+
+Arguments: the numbers of two inherited files, the connection to the server and the memory of `Progress`. The first
+frame holds an `EngineConfig`. The process ends when the server closes the connection.
+"""
+
+import signal
+import socket
+import sys
+
+if __name__ == "__main__":  # before the imports: signals to the whole group are the server's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+from server.engine.config import EngineConfig
+from server.engine.frames import receive
+from server.engine.progress import Progress
+from server.engine.worker import Worker, end_process
+from server.telemetry.logs import configure_logging
+
+
+def main(connection_number: int, progress_number: int) -> None:
+    """Load a bundle and answer frames."""
+    with socket.socket(fileno=connection_number) as connection:
+        first = receive(connection)
+        if first is None:
+            return
+        config = EngineConfig.from_json(first.header)
+        configure_logging(config.log_format)
+        worker = Worker(connection, Progress(progress_number), config)
+        try:
+            worker.load()
+            worker.run()
+        except OSError:  # the server is gone
+            return
+        except BaseException as error:  # whatever an engine raises
+            worker.end(error)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:3]))
+    end_process(0)

@@ -1,0 +1,379 @@
+"""The engine processes of one model: gives them the parts of requests, and starts anew those that end."""
+
+import asyncio
+import dataclasses
+import itertools
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from google.rpc import status_pb2
+
+from model.errors import EngineError
+from model.machine.cores import usable_cores
+from server.engine.config import EngineConfig
+from server.engine.frames import Frame
+from server.errors import EngineDownError, RequestStatusError, StoppingError
+from server.event_loop import EventLoop
+from server.inference.backoff import Backoff
+from server.inference.batch_sizes import BatchSizes
+from server.inference.engine_process import ENGINE_COMMAND, EngineProcess, ModelDescription, SentFrame
+from server.inference.feature_cache import FeatureCache
+from server.inference.memory_budget import MemoryBudget
+from server.inference.part import Part, PartAnswer, cut_around, single_parts
+from server.inference.poison import PoisonedProducts, refusal
+from server.inference.scheduler import FrameLimits, Scheduler
+from server.settings import DEFAULT_TOP_K, ServerSettings
+
+#: Times that a part is given to another process because the one before failed with whatever it was given.
+_MAX_RETURNS = 2
+#: Processes that a product may end before it is refused.
+_MAX_CRASHES = 2
+
+_log = logging.getLogger("aisle.server")
+
+
+class EnginePool:
+    """The engine processes of one bundle and the queue in front of them.
+
+    Everything but `open`, `close` and what the attributes say runs on the event loop.
+
+    Args:
+        memory: of the whole server; see `MemoryBudget`.
+        command: starts an engine process.
+    Attributes:
+        description: what the processes have loaded, after `open`.
+        scheduler: the queue.
+        feature_cache: features of the pictures encoded here.
+        text_batches, picture_batches: sizes of the batches so far.
+        is_closed: True after `close`.
+    """
+
+    description: ModelDescription
+
+    def __init__(
+        self,
+        path: Path,
+        settings: ServerSettings,
+        event_loop: EventLoop,
+        memory: MemoryBudget,
+        command: Sequence[str] = ENGINE_COMMAND,
+    ):
+        self.scheduler = Scheduler(settings, memory)
+        self.feature_cache = FeatureCache(settings.image_cache_bytes)
+        self.text_batches = BatchSizes(settings.max_batch_items)
+        self.is_closed = False
+        self._path = path
+        self._settings = settings
+        self._event_loop = event_loop
+        self._command = command
+        self._poisoned = PoisonedProducts()
+        self._ready: list[EngineProcess] = []
+        self._starting: set[EngineProcess] = set()
+        self._backoff = Backoff()
+        self._restarts: set[asyncio.Task[None]] = set()
+        self._has_failed_restart = False
+        self._is_dispatch_due = False
+        self._numbers = itertools.count(1)
+        self._num_processes = 1
+
+    def open(self, throttle_ratio: float = 0.0) -> None:
+        """Start the processes and wait until all have loaded the bundle; to be called from another thread.
+
+        Args:
+            throttle_ratio: slows loading down in favour of calls that are served meanwhile; see `EngineConfig`.
+        Raises:
+            BundleError: the bundle is missing or damaged.
+            EngineError: the engine cannot run it.
+        """
+        try:
+            self._event_loop.run(self._open(throttle_ratio))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the processes; what still waits ends with StoppingError. To be called from another thread."""
+        self._event_loop.run(self._close())
+
+    @property
+    def is_serving(self) -> bool:
+        """True while a process answers; False while all are being started anew, and after `close`."""
+        return bool(self._ready) and not self.is_closed
+
+    @property
+    def process_ids(self) -> list[int]:
+        """The numbers of the processes that answer."""
+        return [process.pid for process in self._ready]
+
+    def wait_s(self) -> float:
+        """The expected time until everything in flight and in the queue is answered, seconds; 0 while one is idle."""
+        if any(not process.in_flight for process in self._ready):
+            return 0.0
+        in_flight_s = sum(process.expected_s for process in self._ready)
+        return (in_flight_s + self.scheduler.queued_s) / (len(self._ready) or 1)
+
+    def submit(self, parts: Sequence[Part]) -> None:
+        """Queue the parts of one request; their owners are told what becomes of them.
+
+        Raises:
+            QueueFullError: the queue has no room for them.
+            StoppingError: the pool is closed.
+            EngineDownError: no process can be started.
+        """
+        if self.is_closed:
+            raise _stopping()
+        if not self._ready and self._has_failed_restart:
+            raise _down()
+        self.scheduler.submit(parts, self.wait_s())
+        self._schedule_dispatch()
+
+    def answer_s(self, parts: Sequence[Part]) -> float:
+        """The expected time of parts once it is their turn, seconds."""
+        return sum(map(self.scheduler.costs.seconds, parts)) / (len(self._ready) or 1)
+
+    @property
+    def has_poisoned(self) -> bool:
+        """True once a product has ended two processes."""
+        return bool(self._poisoned)
+
+    def is_poisoned(self, part: Part) -> bool:
+        """True for a part with a product that ended two processes."""
+        return any(map(self._poisoned.holds, part.products()))
+
+    def withdraw(self, part: Part) -> None:
+        """Forget a part that nobody waits for any more; one that is being answered is answered for nothing."""
+        self.scheduler.withdraw(part)
+
+    def watch(self, seconds: float) -> None:
+        """End processes that hang; to be called periodically.
+
+        Args:
+            seconds: time since the last call.
+        """
+        for process in list(self._ready):
+            if reason := process.watch(seconds, self._settings.engine_timeout_s):
+                _log.error("engine process %d of %s %s; it is ended", process.pid, self._path, reason)
+                process.kill()
+
+    async def _open(self, throttle_ratio: float) -> None:
+        settings = self._settings
+        self._config = EngineConfig(
+            bundle=str(self._path),
+            engine=settings.engine,
+            precision=settings.precision,
+            threads=settings.engine_threads,
+            decode_threads=settings.decode_threads,
+            max_batch_items=settings.max_batch_items,
+            max_batch_images=settings.max_batch_images,
+            default_top_k=min(DEFAULT_TOP_K, settings.max_top_k),
+            max_text_chars=settings.max_text_chars,
+            max_image_pixels=settings.max_image_pixels,
+            with_features=settings.image_cache_bytes > 0,
+            throttle_ratio=throttle_ratio,
+            log_format=settings.log_format,
+        )
+        self.description = await self._start_process()
+        # The others take the engine that the first one chose, and those that replace them load at full speed.
+        self._config = dataclasses.replace(self._config, engine=self.description.engine)
+        self.picture_batches = BatchSizes(self.description.max_images)
+        self._num_processes = settings.engine_processes or (usable_cores() if self.description.device == "CPU" else 1)
+        await asyncio.gather(*(self._start_process() for _ in range(self._num_processes - 1)))
+        self._config = dataclasses.replace(self._config, throttle_ratio=0.0)
+
+    async def _start_process(self) -> ModelDescription:
+        process = EngineProcess(self._config, self._command, self._on_frame, self._on_end)
+        self._starting.add(process)
+        try:
+            description = await process.start()
+        finally:
+            self._starting.discard(process)
+        if self.is_closed:
+            await process.close()
+            raise EngineError("the server stopped while the bundle was being loaded")
+        self._ready.append(process)
+        self._schedule_dispatch()
+        return description
+
+    async def _close(self) -> None:
+        self.is_closed = True
+        for restart in self._restarts:
+            restart.cancel()
+        for process in self._starting:
+            process.kill()
+        processes, self._ready = self._ready, []
+        waiting = self.scheduler.withdraw_all()
+        for process in processes:
+            for frame in process.in_flight.values():
+                waiting += frame.parts
+        for part in waiting:
+            part.fail(_stopping())
+        await asyncio.gather(*self._restarts, *(process.close() for process in processes), return_exceptions=True)
+
+    def _schedule_dispatch(self) -> None:
+        """Fill idle processes once the loop has taken all messages that are there, so that they go together."""
+        if not self._is_dispatch_due:
+            self._is_dispatch_due = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        self._is_dispatch_due = False
+        if delay_s := self.scheduler.due_in_s(self._settings.max_batch_items):
+            asyncio.get_running_loop().call_later(delay_s, self._schedule_dispatch)
+            return
+        while any(self._give_frame(process) for process in sorted(self._ready, key=lambda p: len(p.in_flight))):
+            pass
+
+    def _give_frame(self, process: EngineProcess) -> bool:
+        """Send the next parts to a process; return False when it has enough, or nothing waits that it may have."""
+        is_for_suspects = process is self._quarantine()
+        most = 1 if is_for_suspects else self.description.num_threads + 1
+        if len(process.in_flight) >= most or process.has_large:
+            return False
+        is_busy = len(process.in_flight) >= self.description.num_threads
+        if is_busy and not self.scheduler.has_full_frame(self._settings.max_batch_items, self.description.max_images):
+            return False  # while it is busy, its next batch fills
+        num_large = sum(other.has_large for other in self._ready)
+        limits = FrameLimits(
+            max_items=self._settings.max_batch_items,
+            max_images=self.description.max_images,
+            may_be_large=num_large < max(1, len(self._ready) - 1),  # one process is left for the others
+            may_be_suspect=is_for_suspects,
+        )
+        parts = self.scheduler.take(limits)
+        if not parts:
+            return False
+        for part in parts:
+            part.number = next(self._numbers)
+        for batches, count in (
+            (self.text_batches, sum(part.num_texts for part in parts)),
+            (self.picture_batches, sum(part.num_pictures for part in parts)),
+        ):
+            if count:
+                batches.add(count)
+        process.send(parts)
+        return True
+
+    def _quarantine(self) -> EngineProcess | None:
+        """The process that is given suspects, one at a time; None while there are none, or no process to go on."""
+        is_alone = len(self._ready) == 1 < self._num_processes
+        return self._ready[-1] if self._ready and self.scheduler.has_suspects and not is_alone else None
+
+    def _on_frame(self, _process: EngineProcess, sent: SentFrame, reply: Frame) -> None:
+        """Hand the answers of a frame to the owners of its parts."""
+        decode_s, inference_s = reply.header["decode_s"], reply.header["inference_s"]
+        now_s = time.perf_counter()
+        bodies = iter(reply.bodies)
+        for part, answered in zip(sent.parts, reply.header["parts"], strict=True):
+            self.scheduler.release_memory(part)
+            content = next(bodies)
+            features = {index: next(bodies) for index in answered["features"]}
+            if answered["is_failed"]:
+                part.fail(RequestStatusError(status_pb2.Status.FromString(content)))
+            elif answered["large"]:
+                self._admit_large(part, answered["large"])
+            else:
+                queue_s = max(0.0, now_s - part.submitted_s - decode_s - inference_s)
+                part.answer(_part_answer(answered, content, features, (queue_s, decode_s, inference_s)))
+        answered_parts = [part for part, one in zip(sent.parts, reply.header["parts"], strict=True) if not one["large"]]
+        if answered_parts:
+            self.scheduler.costs.add(answered_parts, decode_s, inference_s)
+        self._schedule_dispatch()
+
+    def _admit_large(self, part: Part, large: Sequence[Sequence[int]]) -> None:
+        """Queue a part again, of which some pictures turned out to be large: each of these alone, with its cost."""
+        loads = {index: (num_pixels, decode_bytes) for index, num_pixels, decode_bytes in large}
+        if error := part.owner.check_pixels(sum(num_pixels for num_pixels, _ in loads.values())):
+            part.fail(error)
+        if part.is_over:
+            return
+        parts = cut_around(part, loads)
+        part.replace(parts)
+        for smaller in parts:
+            self.scheduler.enqueue(smaller)
+
+    def _on_end(self, process: EngineProcess) -> None:
+        """Give the parts of a process that has ended to others, and start another one."""
+        if process in self._ready:
+            self._ready.remove(process)
+        for part in process.parts():
+            self.scheduler.release_memory(part)
+        if self.is_closed:
+            return
+        _log.error("engine process %d of %s has ended%s", process.pid, self._path, process.reason())
+        current = process.current_frame() if process.is_suspicious else None
+        for frame in process.in_flight.values():
+            for part in frame.parts:
+                if frame is current:
+                    self._suspect(part)
+                else:
+                    self._return(part, has_failed=bool(process.fault_text))
+        restart = asyncio.get_running_loop().create_task(self._restart())
+        self._restarts.add(restart)
+        restart.add_done_callback(self._restarts.discard)
+        self._schedule_dispatch()
+
+    def _suspect(self, part: Part) -> None:
+        """Try the products of a part that a process ended with one by one; refuse one that was alone twice."""
+        if part.is_over:
+            return
+        part.num_crashes += 1
+        if part.num_products == 1 and part.num_crashes >= _MAX_CRASHES:
+            product = part.products()[0]
+            self._poisoned.add(product)
+            _log.error("refused a product from now on that ended %d engine processes", part.num_crashes)
+            part.answer(refusal(part, product))
+            return
+        parts = single_parts(part)
+        part.replace(parts)
+        for single in parts:
+            self.scheduler.suspect(single)
+
+    def _return(self, part: Part, has_failed: bool) -> None:
+        """Queue a part again that is not to blame for the end of its process."""
+        part.num_returns += has_failed
+        if part.num_returns > _MAX_RETURNS:
+            part.fail(_down())
+        elif not part.is_over:
+            self.scheduler.requeue(part)
+
+    async def _restart(self) -> None:
+        """Start a process in the place of one that ended, with backoff, until it works or the pool is closed."""
+        while not self.is_closed:
+            await asyncio.sleep(self._backoff.next_delay_s())
+            try:
+                await self._start_process()
+            except Exception:  # whatever an engine raises
+                _log.exception("an engine process of %s cannot be started yet", self._path)
+                self._has_failed_restart = True
+                if not self._ready:
+                    for part in self.scheduler.withdraw_all():
+                        part.fail(_down())
+            else:
+                self._has_failed_restart = False
+                _log.info("an engine process of %s is back", self._path)
+                return
+
+
+def _part_answer(
+    answered: dict[str, Any], content: bytes, features: dict[int, bytes], times_s: tuple[float, float, float]
+) -> PartAnswer:
+    return PartAnswer(
+        content,
+        *times_s,
+        num_accepted=answered["accepted"],
+        num_needs_review=answered["needs_review"],
+        category_counts={int(number): count for number, count in answered["categories"].items()},
+        error_counts=answered["errors"],
+        features=features,
+    )
+
+
+def _stopping() -> StoppingError:
+    return StoppingError("the server stopped before the answer was ready; send the request to another one")
+
+
+def _down() -> EngineDownError:
+    return EngineDownError("the engine has failed and is being restarted; send the request again")

@@ -1,0 +1,108 @@
+"""A queue that gives each caller, and each call of a caller, an equal share of the engine's time."""
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+@dataclass(order=True)
+class _Flow(Generic[Item]):
+    """What waits under one key; `start_s` is the virtual time from which its next item is due."""
+
+    start_s: float
+    sequence: int
+    key: Hashable = field(compare=False)
+    items: deque[tuple[Item, float]] = field(default_factory=deque, compare=False)
+
+
+class _FairFlows(Generic[Item]):
+    """Start-time fair queueing (Goyal, Vin and Cheng 1996): the flow that has had the least time comes next."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+        self._sequence = itertools.count()
+        self._waiting: list[_Flow[Item]] = []
+        self._flows: dict[Hashable, _Flow[Item]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def push(self, key: Hashable, item: Item, cost_s: float) -> None:
+        flow = self._flows.get(key)
+        if flow is None:
+            flow = self._flows[key] = _Flow(self._now_s, next(self._sequence), key)
+        flow.items.append((item, cost_s))
+        if len(flow.items) == 1:
+            flow.start_s = max(flow.start_s, self._now_s)
+            heapq.heappush(self._waiting, flow)
+
+    def first(self) -> Item:
+        return self._waiting[0].items[0][0]
+
+    def pop(self) -> Item:
+        flow = self._waiting[0]
+        item, cost_s = flow.items.popleft()
+        self._now_s = flow.start_s
+        flow.start_s += cost_s
+        flow.sequence = next(self._sequence)
+        if flow.items:
+            heapq.heapreplace(self._waiting, flow)
+        else:
+            heapq.heappop(self._waiting)
+            self._forget()
+        return item
+
+    def _forget(self) -> None:
+        """Drop idle flows that have no more time behind them than a new one, once there are many."""
+        if len(self._flows) > 2 * len(self._waiting) + 64:
+            self._flows = {key: flow for key, flow in self._flows.items() if flow.items or flow.start_s > self._now_s}
+
+
+class FairQueue(Generic[Item]):
+    """Items by caller and call: first each caller has its turn, then each call of that caller.
+
+    So neither a caller with many calls nor a call with many items delays others by more than their number. Not
+    thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._callers: _FairFlows[Hashable] = _FairFlows()
+        self._calls: dict[Hashable, _FairFlows[Item]] = {}
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def num_callers(self) -> int:
+        """Callers that something waits for."""
+        return len(self._calls)
+
+    def push(self, caller: Hashable, call: Hashable, item: Item, cost_s: float) -> None:
+        """Add an item.
+
+        Args:
+            cost_s: the engine's time that it is expected to take, seconds.
+        """
+        self._callers.push(caller, caller, cost_s)
+        self._calls.setdefault(caller, _FairFlows()).push(call, item, cost_s)
+        self._length += 1
+
+    def first(self) -> Item:
+        """The item that `pop` takes next; the queue must not be empty."""
+        return self._calls[self._callers.first()].first()
+
+    def pop(self) -> Item:
+        """Take the item whose caller and call have had the least time."""
+        caller = self._callers.pop()
+        calls = self._calls[caller]
+        item = calls.pop()
+        if not calls:
+            del self._calls[caller]
+        self._length -= 1
+        return item

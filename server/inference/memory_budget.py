@@ -1,0 +1,36 @@
+"""The memory that requests may take, in all: messages in flight, queued parts and the pixels of large pictures."""
+
+import threading
+
+
+class MemoryBudget:
+    """Counts reserved bytes up to a limit. Thread-safe.
+
+    An empty budget grants one reservation of any size, because it would be refused for ever otherwise.
+
+    Args:
+        max_bytes: most bytes reserved at a time.
+    """
+
+    def __init__(self, max_bytes: int):
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._reserved: int = 0
+
+    @property
+    def reserved_bytes(self) -> int:
+        """Bytes reserved now."""
+        return self._reserved
+
+    def reserve(self, num_bytes: int) -> bool:
+        """Reserve bytes; return False when they do not fit."""
+        with self._lock:
+            fits = not self._reserved or self._reserved + num_bytes <= self.max_bytes
+            if fits:
+                self._reserved += num_bytes
+            return fits
+
+    def release(self, num_bytes: int) -> None:
+        """Give reserved bytes back."""
+        with self._lock:
+            self._reserved -= num_bytes
