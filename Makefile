@@ -35,11 +35,11 @@ demo: proto ## set up, make the demo catalog, train, serve, classify, print, sto
 test: $(DEV_STAMP) proto ## set up, run every test (ARGS="..." goes to pytest)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-proto: $(RUN_STAMP) ## build the stubs of proto/aisle/v1/*.proto
-	@$(BIN)/python -m proto.generate
+proto: $(RUN_STAMP) ## build the stubs of proto/aisle/v1/*.proto into aisle_client/
+	@$(BIN)/python -m contract.generate
 
 proto-check: $(DEV_STAMP) ## buf lint, breaking changes since the release, Java and Go where their protoc plugins are
-	$(BIN)/python -m proto.check
+	$(BIN)/python -m contract.check
 
 lint: $(DEV_STAMP) proto proto-check ## ruff check, ruff format --check, mypy, proto-check
 	$(BIN)/ruff check .
@@ -96,7 +96,7 @@ image: ## IMAGE=NAME: the container of the CPU server, see deploy/
 
 clean: ## remove what was built; models/, runs/ and .venv/ stay
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache
-	rm -f proto/aisle/v1/*_pb2*.py proto/aisle/v1/*_pb2*.pyi
+	find aisle_client -name '*_pb2*' -delete
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # A stamp is newer than the requirements it was made from, so installing runs again only when they change.
@@ -107,7 +107,7 @@ $(RUN_STAMP): requirements.txt requirements-server.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing $< into $(VENV) (the first time this downloads about 1 GB)"
 	@$(PIP_INSTALL) -r $<
-	@rm -f proto/aisle/v1/*_pb2*.py proto/aisle/v1/*_pb2*.pyi
+	@find aisle_client -name '*_pb2*' -delete
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt $(RUN_STAMP)

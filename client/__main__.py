@@ -5,6 +5,7 @@ import sys
 import tyro
 from rich.console import Console
 
+from aisle_client.errors import ClientError
 from client.commands import ClassifyCommand, GetModelCommand, classify, get_model
 from client.health import HealthCommand, health
 from client.load.command import load_test
@@ -17,7 +18,7 @@ def main() -> int:
     console = Console()
     try:
         _run(console)
-    except AisleError as error:
+    except (AisleError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -9,11 +9,10 @@ from types import TracebackType
 from rich.table import Table
 from rich.text import Text
 
+from aisle_client.errors import InputError
+from aisle_client.prediction import Failure, Prediction
 from client.catalog import CatalogItem
-from client.errors import InputError
 from client.evidence import evidence_text
-from client.messages import Failure
-from model.prediction.answers import Prediction
 from model.taxonomy import normalize_path
 
 _COLUMNS = ("product_id", "category", "category_id", "probability", "accepted", "needs_review", "error", "truth")

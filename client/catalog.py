@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
 
+from aisle_client.errors import InputError
 from catalog.cache_dir import default_cache_dir
 from catalog.pictures.source import PictureSource
 from catalog.rows import CatalogRow, read_catalog
-from client.errors import InputError
 from model.errors import CatalogError, PictureError
 from model.product import Product
 

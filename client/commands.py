@@ -12,14 +12,15 @@ import tyro
 from rich.console import Console
 from typing_extensions import Doc
 
+from aisle_client.channel import Security
+from aisle_client.client import AisleClient
+from aisle_client.errors import InputError
+from aisle_client.messages import MAX_PRODUCTS_PER_REQUEST
+from aisle_client.prediction import Failure
+from aisle_client.retry import NO_RETRY, RetryPolicy
 from catalog.columns import parse_columns
 from client.answers import Answer, AnswerFile, Score, answer_table
 from client.catalog import CatalogItem, read_image, read_items
-from client.channel import Security
-from client.client import AisleClient
-from client.errors import InputError
-from client.messages import MAX_PRODUCTS_PER_REQUEST, Failure
-from client.retry import NO_RETRY, RetryPolicy
 from model.product import FIELD_SPECS, TEXT_FIELDS, Product
 
 if TYPE_CHECKING:

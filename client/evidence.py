@@ -1,7 +1,6 @@
 """The evidence for an answer as text: the answer of each field's head, and the support of the name's words."""
 
-from client.messages import Failure
-from model.prediction.answers import Prediction
+from aisle_client.prediction import Failure, Prediction
 
 _NUM_WORDS = 6
 

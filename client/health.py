@@ -8,8 +8,8 @@ import tyro
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 
-from client.channel import Security, open_channel
-from client.errors import CallError, call_error
+from aisle_client.channel import Security, open_channel
+from aisle_client.errors import CallError, call_error
 
 
 @dataclass(frozen=True)

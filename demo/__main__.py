@@ -6,6 +6,7 @@ import sys
 import tyro
 from rich.console import Console
 
+from aisle_client.errors import ClientError
 from demo.steps import DemoSettings, run_demo
 from model.errors import AisleError
 
@@ -20,7 +21,7 @@ def main() -> int:
         signal.signal(number, _exit_on_signal)  # unwinds the stack, so that no server keeps running
     try:
         run_demo(settings, console)
-    except (AisleError, ValueError, OSError) as error:
+    except (AisleError, ClientError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aisle_client.client import AisleClient
+from aisle_client.prediction import Prediction
 from client.catalog import CatalogItem
-from client.client import AisleClient
 from demo.child import DemoError
-from model.prediction.answers import Prediction
 from model.product import FIELD_SPECS, FIELDS, Product
 
 #: Subsets of fields, from a single one to all.

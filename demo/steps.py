@@ -13,9 +13,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 from rich.progress import track
 
+from aisle_client.client import AisleClient
 from catalog.columns import COLUMNS
 from client.catalog import CatalogItem, read_items
-from client.client import AisleClient
 from demo.answers import COMBINATIONS, ask
 from demo.catalog import compose_products, write_catalog
 from demo.child import Child
@@ -55,7 +55,7 @@ def run_demo(settings: DemoSettings, console: Console) -> None:
     """Run all steps.
 
     Raises:
-        AisleError: a step failed; no process is left running.
+        AisleError, ClientError: a step failed; no process is left running.
     """
     began = time.monotonic()
     with _step(console, "1/5  Generate a Korean shop's catalog"):

@@ -12,8 +12,9 @@ import numpy as np
 class FieldSpec:
     """One input field; any product may lack it.
 
-    To add a text field, add its entry to FIELD_SPECS, its attribute to `Product` and its field to the contract in
-    `proto/`: tokenizer, network, linear SVM, catalog, command lines and reports follow.
+    To add a text field, add its entry to FIELD_SPECS, its attribute to `Product`, its field to the contract in `proto/`
+    and its name to `aisle_client/product.py`: tokenizer, network, linear SVM, catalog, command lines and reports
+    follow.
 
     Args:
         name: in settings, arrays, heads and reports.

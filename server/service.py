@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 from google.protobuf.message import DecodeError
 
-from proto.aisle.v1 import classifier_pb2
+from aisle_client.v1 import classifier_pb2
 from server.calls.call import Call, Calls
 from server.calls.request import Question, check_request, parse_request, parse_stream_request
 from server.calls.response import classify_response, model_response, stream_answer, stream_error

@@ -11,13 +11,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 #: A folder to those it may import; benchmarks, demo and tests may import anything.
 PLAN: dict[str, set[str]] = {
-    "proto": set(),
+    "aisle_client": set(),
+    "contract": set(),
     "tokenizer": set(),
     "model": {"tokenizer"},
     "catalog": {"model", "tokenizer"},
     "training": {"catalog", "model", "tokenizer"},
-    "client": {"catalog", "model", "tokenizer", "proto"},
-    "server": {"training", "catalog", "model", "tokenizer", "proto"},
+    "client": {"catalog", "model", "tokenizer", "aisle_client"},
+    "server": {"training", "catalog", "model", "tokenizer", "aisle_client"},
 }
 #: Rooms of `training` and `model` in the order of their floors; a room may import those before it.
 FLOORS = {

@@ -16,12 +16,12 @@ import grpc
 import numpy as np
 import tyro
 
+from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 from model.bundle.bundle import load_bundle
 from model.bundle_files import FILES
 from model.engines.engine import Precision
 from model.features import Features
 from model.predictor import Predictor
-from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 from server.calls.request import parse_product
 
 _MAX_TEXT_CHARS = 10_000

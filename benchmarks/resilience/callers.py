@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import grpc
 
+from aisle_client.channel import PLAIN_TEXT, open_channel
+from aisle_client.errors import CallError, call_error
+from aisle_client.messages import product_message
+from aisle_client.retry import Attempts, RetryPolicy
+from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 from benchmarks.resilience.expected_answers import TOP_K, ExpectedAnswers
 from benchmarks.resilience.process import OWN_CONNECTION
-from client.channel import PLAIN_TEXT, open_channel
-from client.errors import CallError, call_error
-from client.messages import product_message
-from client.retry import Attempts, RetryPolicy
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
 #: Retries for long enough to survive the restart of a server.
 _RETRY = RetryPolicy(max_retries=100, max_delay_s=0.5)

@@ -5,14 +5,15 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from aisle_client import prediction as served
+from aisle_client.errors import InputError
+from aisle_client.messages import read_response
+from aisle_client.v1 import classifier_pb2
 from client.catalog import read_items
-from client.errors import InputError
-from client.messages import Failure, read_response
 from model.errors import AisleError
 from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2
 
 TOP_K = 5
 _TOLERANCE = 1e-5
@@ -58,9 +59,9 @@ class ExpectedAnswers:
         return ""
 
 
-def _mismatch(answer: Prediction | Failure, expected: Prediction | AisleError) -> str:
-    if isinstance(answer, Failure) or isinstance(expected, AisleError):
-        is_same = isinstance(answer, Failure) and isinstance(expected, AisleError)
+def _mismatch(answer: served.Prediction | served.Failure, expected: Prediction | AisleError) -> str:
+    if isinstance(answer, served.Failure) or isinstance(expected, AisleError):
+        is_same = isinstance(answer, served.Failure) and isinstance(expected, AisleError)
         return "" if is_same else f"expected {expected}, found {answer}"
     probabilities = {scored.category: scored.probability for scored in expected.categories}
     best = [scored.probability for scored in expected.categories[:TOP_K]]

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import grpc
 
+from aisle_client.channel import PLAIN_TEXT, open_channel
+from aisle_client.messages import product_message
+from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 from benchmarks.resilience.callers import Callers
 from benchmarks.resilience.expected_answers import TOP_K
 from benchmarks.resilience.process import OWN_CONNECTION, ServerProcess
 from benchmarks.resilience.proxy import Proxy
 from benchmarks.resilience.versions import copy_in_place, grow_disk, size_bytes, write_version
-from client.channel import PLAIN_TEXT, open_channel
-from client.messages import product_message
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
 _SLOW_BYTES_PER_S = 8_000
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

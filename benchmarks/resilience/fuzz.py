@@ -16,15 +16,15 @@ import grpc
 import tyro
 from tqdm import tqdm
 
+from aisle_client.messages import product_message
+from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 from benchmarks.resilience.checks import Check, report_checks
 from benchmarks.resilience.expected_answers import TOP_K, ExpectedAnswers, read_products
 from benchmarks.resilience.mutations import Mutator
 from benchmarks.resilience.parse_process import ParseProcess, growth_mib
 from benchmarks.resilience.process import OWN_CONNECTION, ServerProcess
 from benchmarks.resilience.served_cases import BAR_FORMAT, ServedCases
-from client.messages import product_message
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from client.messages import product_message
+from aisle_client.messages import product_message
+from aisle_client.v1 import classifier_pb2
 from model.product import TEXT_COLUMNS, Product
-from proto.aisle.v1 import classifier_pb2
 
 #: Boundary values of the types that store lengths, tags and sizes of pictures.
 _EDGES = (

@@ -23,19 +23,19 @@ import grpc
 import numpy as np
 import tyro
 
+from aisle_client.channel import PLAIN_TEXT
+from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 from benchmarks.resilience.checks import Check, report_checks
 from benchmarks.resilience.expected_answers import TOP_K, ExpectedAnswers, read_products
 from benchmarks.resilience.process import OWN_CONNECTION, ServerProcess
 from benchmarks.resilience.soak import CheckedOutcomes
 from benchmarks.resilience.versions import write_version
 from client.catalog import CatalogItem
-from client.channel import PLAIN_TEXT
 from client.load.arrivals import poisson_arrivals
 from client.load.generator import LoadGenerator, grpc_connection
 from client.load.mix import Mix
 from client.load.progress import Progress
 from model.machine.cores import usable_cores
-from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
 _NEW_VERSION = "2"
 _POLL_S = 0.05

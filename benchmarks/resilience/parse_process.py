@@ -13,13 +13,13 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
+from aisle_client.v1 import classifier_pb2
 from benchmarks.resilience.mutations import Mutator
 from benchmarks.resilience.process import usage_of
 from model.bundle.bundle import load_bundle
 from model.errors import PictureError, ProductError
 from model.preprocessor import Preprocessor
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2
 from server.calls.request import parse_request
 from server.errors import RequestError
 from server.settings import ServerSettings

@@ -13,7 +13,7 @@ from types import TracebackType
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from client.channel import CHANNEL_OPTIONS
+from aisle_client.channel import CHANNEL_OPTIONS
 
 #: Connections are not shared between channels, so that each caller has its own.
 OWN_CONNECTION = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))

@@ -8,9 +8,9 @@ from google.protobuf import wrappers_pb2
 from google.rpc import code_pb2
 from tqdm import tqdm
 
+from aisle_client.v1 import classifier_pb2
 from benchmarks.resilience.mutations import Mutator
 from benchmarks.resilience.process import OWN_CONNECTION, ServerProcess
-from proto.aisle.v1 import classifier_pb2
 
 BAR_FORMAT = "{desc:12} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"
 _SERVICE = "/aisle.v1.ProductClassifier"

@@ -18,18 +18,18 @@ import grpc
 import numpy as np
 import tyro
 
+from aisle_client.channel import PLAIN_TEXT
+from aisle_client.v1 import classifier_pb2
 from benchmarks.resilience.checks import Check, report_checks
 from benchmarks.resilience.expected_answers import TOP_K, ExpectedAnswers, read_products
 from benchmarks.resilience.process import ServerProcess, Usage
 from client.catalog import CatalogItem
-from client.channel import PLAIN_TEXT
 from client.load.arrivals import poisson_arrivals
 from client.load.generator import LoadGenerator, grpc_connection
 from client.load.mix import Mix
 from client.load.outcomes import Outcomes
 from client.load.progress import Progress
 from client.load.summary import Summary, summarize
-from proto.aisle.v1 import classifier_pb2
 
 _SAMPLE_S = 1.0
 

@@ -14,13 +14,13 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
+from aisle_client.channel import PLAIN_TEXT
+from aisle_client.messages import product_message
+from aisle_client.v1 import classifier_pb2
 from benchmarks.peers.batch_classifier import TOP_K
-from client.channel import PLAIN_TEXT
 from client.load.generator import Ask, grpc_connection
-from client.messages import product_message
+from contract.generate import run_protoc
 from model.product import TEXT_COLUMNS, Product
-from proto.aisle.v1 import classifier_pb2
-from proto.generate import run_protoc
 
 
 def _messages_of(source: Path) -> dict[str, type[Message]]:

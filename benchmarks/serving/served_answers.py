@@ -16,9 +16,9 @@ import numpy as np
 import tyro
 from rich.console import Console
 
+from aisle_client.client import AisleClient
+from aisle_client.prediction import Failure
 from client.catalog import read_items
-from client.client import AisleClient
-from client.messages import Failure
 from server.app import AisleServer
 from server.settings import ServerSettings
 

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from aisle_client.client import AisleClient
+from aisle_client.errors import InputError
+from aisle_client.retry import NO_RETRY
+from aisle_client.v1 import classifier_pb2
 from catalog.columns import parse_columns
 from client.catalog import read_items
-from client.client import AisleClient
-from client.errors import InputError
 from client.load.arrivals import poisson_arrivals
 from client.load.generator import LoadGenerator, grpc_connection
 from client.load.mix import Mix
@@ -23,8 +25,6 @@ from client.load.plot import draw_curve
 from client.load.progress import Progress
 from client.load.settings import LoadTestCommand
 from client.load.summary import Summary, curve_table, summarize, summary_lines, summary_table
-from client.retry import NO_RETRY
-from proto.aisle.v1 import classifier_pb2
 
 
 def load_test(command: LoadTestCommand, console: Console) -> None:

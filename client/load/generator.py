@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
-from client.channel import Security, open_async_channel
+from aisle_client.channel import Security, open_async_channel
 from client.load.outcomes import Outcomes
 from client.load.progress import Progress
 

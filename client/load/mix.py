@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from aisle_client.errors import InputError
+from aisle_client.messages import product_message
+from aisle_client.v1 import classifier_pb2
 from client.catalog import CatalogItem
-from client.errors import InputError
-from client.messages import product_message
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2
 
 
 class Mix:

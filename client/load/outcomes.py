@@ -7,7 +7,7 @@ from typing import NamedTuple
 import grpc
 import numpy as np
 
-from proto.aisle.v1 import classifier_pb2
+from aisle_client.v1 import classifier_pb2
 
 _CODES = list(grpc.StatusCode)
 _NUMBERS = {code: number for number, code in enumerate(_CODES)}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from client.errors import InputError
+from aisle_client.errors import InputError
 from client.load.summary import Summary
 
 _CURVES = ("p50", "p95", "p99")

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from client.channel import Security
-from client.errors import InputError
+from aisle_client.channel import Security
+from aisle_client.errors import InputError
 
 
 @dataclass(frozen=True)

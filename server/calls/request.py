@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
 
+from aisle_client.v1 import classifier_pb2
 from model.prediction.word_support import MAX_WORDS
 from model.product import TEXT_COLUMNS
-from proto.aisle.v1 import classifier_pb2
 from server.calls.undecodable_text import parse_without_bad_texts, stream_request_with_bad_texts
 from server.errors import RequestError
 from server.settings import DEFAULT_TOP_K, ServerSettings

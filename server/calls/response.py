@@ -2,7 +2,7 @@
 
 from google.rpc import status_pb2
 
-from proto.aisle.v1 import classifier_pb2
+from aisle_client.v1 import classifier_pb2
 from server.inference.request_run import RequestResult
 from server.models.registry import ServedModel
 from server.settings import ServerSettings

@@ -10,7 +10,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from proto.aisle.v1 import classifier_pb2
+from aisle_client.v1 import classifier_pb2
 from server.errors import NOT_UTF8, RequestError, malformed_error
 
 _PACKAGE = "aisle.bytes.v1"

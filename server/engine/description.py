@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from aisle_client.v1 import classifier_pb2
 from model.bundle.bundle import Bundle
 from model.engines.engine import MEASURED_PRECISION
 from model.predictor import Predictor
-from proto.aisle.v1 import classifier_pb2
 
 
 def model_response(predictor: Predictor, max_image_pixels: int) -> classifier_pb2.GetModelResponse:

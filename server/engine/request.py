@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aisle_client.v1 import classifier_pb2
 from model.product import TEXT_COLUMNS, Product
-from proto.aisle.v1 import classifier_pb2
 from server.errors import NOT_UTF8, FieldError
 
 _TEXTS = ("product_id", *TEXT_COLUMNS)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from aisle_client.v1 import classifier_pb2
 from model.prediction.answers import Prediction, ScoredCategory
 from model.taxonomy import SEPARATOR
-from proto.aisle.v1 import classifier_pb2
 from server.errors import product_status
 
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import cv2
 
+from aisle_client.v1 import classifier_pb2
 from model.bundle.bundle import load_bundle
 from model.engines.engine_choice import open_engine
 from model.errors import AisleError
@@ -19,7 +20,6 @@ from model.machine.cores import usable_cores
 from model.machine.thread_priority import lower_thread_priority
 from model.machine.throttle import Throttle
 from model.predictor import Predictor
-from proto.aisle.v1 import classifier_pb2
 from server.engine.answerer import Answerer, FrameReply
 from server.engine.config import EngineConfig
 from server.engine.decoder import Decoder

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aisle_client.v1 import classifier_pb2
 from model.engines.engine import EngineName, Precision
 from model.errors import AisleError, BundleError, EngineError
-from proto.aisle.v1 import classifier_pb2
 from server.engine.config import EngineConfig
 from server.engine.frames import Frame, FrameReader, pack
 from server.engine.progress import Progress

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from proto.aisle.v1 import classifier_pb2
+from aisle_client.v1 import classifier_pb2
 from server.calls.request import count_chars
 
 _MAX_PRODUCTS = 64

@@ -4,7 +4,7 @@ import hashlib
 
 from cachetools import LRUCache
 
-from proto.aisle.v1 import classifier_pb2
+from aisle_client.v1 import classifier_pb2
 from server.errors import PoisonedProductError, product_status, status_reason
 from server.inference.part import Part, PartAnswer
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from proto.aisle.v1 import classifier_pb2
+from aisle_client.v1 import classifier_pb2
 from server.calls.call import Call
 from server.calls.request import Question
 from server.errors import RequestError, WaitTooLongError

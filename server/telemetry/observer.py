@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import grpc
 from grpc_status import rpc_status
 
+from aisle_client.v1 import classifier_pb2
 from model.errors import SettingsError
-from proto.aisle.v1 import classifier_pb2
 from server.errors import Rejection, request_status, status_reason
 from server.telemetry.metrics import Metrics
 

@@ -9,15 +9,15 @@ import grpc
 import pytest
 from google.rpc import code_pb2
 
+from aisle_client.messages import product_message
+from aisle_client.v1 import classifier_pb2 as pb
 from benchmarks.resilience.expected_answers import read_products
 from benchmarks.resilience.fuzz import Options, save_cases
 from benchmarks.resilience.mutations import Mutator
 from benchmarks.resilience.parse_process import ParseProcess, growth_mib, outcome
 from benchmarks.resilience.served_cases import status_fault
-from client.messages import product_message
 from model.bundle.bundle import load_bundle
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2 as pb
 from server.settings import ServerSettings
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import grpc
 import pytest
 
+from aisle_client.messages import product_message
+from aisle_client.v1 import classifier_pb2 as pb
 from benchmarks.resilience.expected_answers import ExpectedAnswers, read_products
 from benchmarks.resilience.process import Usage
 from benchmarks.resilience.soak import CheckedOutcomes, Options, checks, slope_per_min
 from client.load.summary import summarize
-from client.messages import product_message
 from model.prediction.answers import Prediction
 from model.predictor import Predictor
-from proto.aisle.v1 import classifier_pb2 as pb
 
 SHORT = ["--search-s", "1", "--warmup-s", "1", "--duration-s", "3", "--concurrency", "4", "--limit", "12"]
 

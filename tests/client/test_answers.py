@@ -1,22 +1,20 @@
 import csv
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 
+from aisle_client.errors import InputError
+from aisle_client.prediction import Failure, Prediction, ScoredCategory
 from client.answers import Answer, AnswerFile, Score, answer_table
 from client.catalog import CatalogItem
-from client.errors import InputError
-from client.messages import Failure
-from model.prediction.answers import Prediction, ScoredCategory
 from model.product import Product
 
 LEAF = ScoredCategory("A>B", "b7", 0.9)
 
 
 def answered(truth: str, accepted: ScoredCategory | None, needs_review: bool, name: str = "mouse") -> Answer:
-    prediction = Prediction("1", (LEAF,), accepted, needs_review, {}, np.zeros(0, np.float32))
+    prediction = Prediction("1", (LEAF,), accepted, needs_review, {}, ())
     return Answer(CatalogItem(Product("1", name), truth, ""), prediction)
 
 
@@ -47,7 +45,7 @@ def test_an_answer_is_right_by_path_or_by_id(answer: Answer, is_right: bool):
 def test_another_spelling_of_the_truth_is_right(truth: str, is_right: bool):
     """The labels of the file are in NFD with odd spaces; '>' names no category, and equals no missing id."""
     for leaf in (ScoredCategory("가>B C", "가 1", 0.9), ScoredCategory("가>B C", "", 0.9)):
-        prediction = Prediction("1", (leaf,), None, True, {}, np.zeros(0, np.float32))
+        prediction = Prediction("1", (leaf,), None, True, {}, ())
         answer = Answer(CatalogItem(Product("1", "mouse"), truth, ""), prediction)
         assert answer.is_right is (is_right and (leaf.category_id != "" or ">" in truth))
 

@@ -7,8 +7,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from aisle_client.errors import InputError
 from client.catalog import CatalogItem, read_items
-from client.errors import InputError
 from model.product import Product
 
 ROOT = Path(__file__).parents[2]

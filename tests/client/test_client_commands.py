@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from aisle_client.errors import InputError
 from client.commands import ClassifyCommand, GetModelCommand, ProductTexts, classify, get_model
-from client.errors import InputError
 from server.app import AisleServer
 
 
@@ -156,7 +156,7 @@ def test_a_wrong_command_line_is_one_sentence(arguments: list[str], code: int, m
 
 def test_the_client_imports_nothing_heavy():
     program = (
-        "import sys, client.__main__, client.async_client\n"
+        "import sys, client.__main__, aisle_client.async_client\n"
         "heavy = {'tensorflow', 'keras', 'matplotlib', 'openvino', 'server', 'training', 'tokenizer.tokenizer',"
         " 'gensim'}\n"
         "print(sorted(heavy & set(sys.modules)))"

@@ -1,15 +1,12 @@
 """The evidence of an answer as text."""
 
-import numpy as np
-
+from aisle_client.prediction import Failure, Prediction, ScoredCategory, WordSupport
 from client.evidence import evidence_text
-from client.messages import Failure
-from model.prediction.answers import Prediction, ScoredCategory, WordSupport
 
 
 def prediction(heads: dict[str, ScoredCategory], words: tuple[WordSupport, ...] = ()) -> Prediction:
     best = ScoredCategory("A>x", "", 0.9)
-    return Prediction("1", (best,), None, True, heads, np.zeros(0, np.float32), words)
+    return Prediction("1", (best,), None, True, heads, (), words)
 
 
 def test_a_line_for_each_field_and_one_for_the_words() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from client.errors import CallError, InputError
+from aisle_client.errors import CallError, InputError
 from client.load.command import load_test
 from client.load.settings import LoadTestCommand
 from server.app import AisleServer

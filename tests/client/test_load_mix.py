@@ -3,11 +3,11 @@ import itertools
 import numpy as np
 import pytest
 
+from aisle_client.errors import InputError
+from aisle_client.v1 import classifier_pb2 as pb
 from client.catalog import CatalogItem
-from client.errors import InputError
 from client.load.mix import Mix
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2 as pb
 
 HEAD = pb.ClassifyRequest(model="shop", top_k=3)
 WITH_PICTURE = CatalogItem(Product("p", "shirt", image=b"\xff\xd8"), "", "")

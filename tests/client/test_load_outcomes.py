@@ -1,9 +1,9 @@
 import grpc
 import pytest
 
+from aisle_client.v1 import classifier_pb2 as pb
 from client.load.outcomes import Outcomes
 from client.load.summary import summarize
-from proto.aisle.v1 import classifier_pb2 as pb
 
 
 def answer(queue_ms: float, num_failed: int = 0) -> bytes:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from client.errors import InputError
+from aisle_client.errors import InputError
 from client.load.settings import LoadTestCommand
 
 CATALOG = Path("catalog.csv")

@@ -6,15 +6,14 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
 import pytest
 from rich.console import Console
 
+from aisle_client.prediction import Prediction, ScoredCategory
 from demo.answers import COMBINATIONS, AnsweredProduct, accuracy, keep_fields
 from demo.child import Child, DemoError
 from demo.steps import CONFIG
 from demo.tables import accuracy_table, answers_table, choose_examples, contract_sentence
-from model.prediction.answers import Prediction, ScoredCategory
 from model.product import FIELDS, Product
 from model.settings import load_settings
 
@@ -25,7 +24,7 @@ PRODUCT = Product("D1", "[무료배송] 머그컵", "주방 > 컵", "키친온",
 def answered(category: str, truth: str, needs_review: bool = False, accepted: str | None = None) -> AnsweredProduct:
     best = ScoredCategory(category, "", 0.75)
     node = None if accepted is None else ScoredCategory(accepted, "", 0.9)
-    return AnsweredProduct(PRODUCT, truth, Prediction("D1", (best,), node, needs_review, {}, np.zeros(2, np.float32)))
+    return AnsweredProduct(PRODUCT, truth, Prediction("D1", (best,), node, needs_review, {}, ()))
 
 
 @pytest.fixture

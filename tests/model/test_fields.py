@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aisle_client.messages import product_message
+from aisle_client.v1 import classifier_pb2
 from catalog.rows import presence_flags, read_catalog
 from client.commands import ClassifyCommand
-from client.messages import product_message
 from model.errors import ProductError
 from model.preprocessor import Preprocessor
 from model.product import FIELD_SPECS, FIELDS, TEXT_FIELDS, FieldSpec, Product, field_words
 from model.settings import FieldSettings, ImageSettings, Settings, settings_from_dict, settings_to_dict, text_fields
-from proto.aisle.v1 import classifier_pb2
 from server.calls.request import parse_product
 from tests.conftest import TOY_SETTINGS, write_catalog
 from tokenizer.settings import TokenizerSettings

@@ -10,8 +10,8 @@ import grpc
 import pytest
 from PIL import Image
 
+from aisle_client.v1 import classifier_pb2_grpc
 from benchmarks.resilience.faulty_engine import engine_command
-from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer
 from server.settings import ServerSettings
 from tests.server.support import HeldEngine, add_version, open_channel
@@ -19,7 +19,9 @@ from tests.server.support import HeldEngine, add_version, open_channel
 
 @pytest.fixture(scope="module")
 def server(toy_bundle: Path) -> Iterator[AisleServer]:
-    server = AisleServer(ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", engine_processes=1))
+    server = AisleServer(
+        ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", engine_processes=1)
+    )
     server.start()
     yield server
     server.stop(grace_s=5)

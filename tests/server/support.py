@@ -14,9 +14,9 @@ from grpc_status import rpc_status
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from aisle_client.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2_grpc
 from model.bundle_files import FILES
-from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import AisleServer
 from server.models.registry import ModelRegistry
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from proto.aisle.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2 as pb
 from server.app import AisleServer
 from server.settings import ServerSettings
 from tests.server.support import Stub, ask, named, scrape

@@ -13,8 +13,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
+from aisle_client.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2_grpc
 from server.app import AisleServer
 from tests.server.support import HeldEngine, open_channel
 

@@ -13,8 +13,9 @@ from google.protobuf import text_format
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from PIL import Image
+from server.inference.pipeline import Pipeline
 
-from proto.aisle.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2 as pb
 from server.app import AisleServer
 from server.errors import (
     DOMAIN,
@@ -29,7 +30,6 @@ from server.errors import (
     product_status,
     request_status,
 )
-from server.inference.pipeline import Pipeline
 from tests.server.support import Stub, ask, named, violations
 
 #: Patterns of internals: stack traces, source files, folders, addresses, names of exceptions.

@@ -9,9 +9,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from aisle_client.v1 import classifier_pb2 as pb
 from model.bundle_files import FILES
 from model.errors import BundleError
-from proto.aisle.v1 import classifier_pb2 as pb
 from server.app import SERVICE_NAME, AisleServer
 from server.settings import ServerSettings
 from tests.server.support import HeldEngine, Stub, add_version, ask, damage, named, open_channel, serving, wait_for

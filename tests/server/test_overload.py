@@ -11,9 +11,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from aisle_client.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2_grpc
 from model.engines.engine import Engine
-from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import SERVICE_NAME, AisleServer
 from server.settings import ServerSettings
 from tests.server.support import Stub, named, open_channel, retry_delay_s, wait_for

@@ -8,11 +8,11 @@ import pytest
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
+from aisle_client.v1 import classifier_pb2 as pb
 from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import Product
 from model.sub_tree import find_sub_tree
-from proto.aisle.v1 import classifier_pb2 as pb
 from server.app import AisleServer
 from tests.server.support import Stub, ask, named, violations
 

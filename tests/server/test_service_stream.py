@@ -4,7 +4,7 @@ import grpc
 import pytest
 from google.rpc import code_pb2
 
-from proto.aisle.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2 as pb
 from tests.server.support import Stub, ask, named, violations
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import grpc
 
-from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
+from aisle_client.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2_grpc
 
 ONE_PRODUCT = pb.ClassifyRequest(products=[{"product_name": "red shirt"}])
 _NUM_CALLERS = 4

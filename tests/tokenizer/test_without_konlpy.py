@@ -28,7 +28,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 
-from client.client import AisleClient
+from aisle_client.client import AisleClient
 from model.product import Product
 from server.app import AisleServer
 from server.settings import ServerSettings

@@ -14,8 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
-from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
+from aisle_client.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2_grpc
 from server.app import AisleServer
 from server.calls.auth import TokenFile
 from server.calls.credentials import CredentialsError

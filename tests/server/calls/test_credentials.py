@@ -5,8 +5,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
+from aisle_client.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2_grpc
 from server.app import AisleServer
 from server.calls.credentials import CredentialsError, TlsFiles, server_credentials
 from server.settings import ServerSettings

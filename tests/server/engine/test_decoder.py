@@ -2,10 +2,10 @@ import threading
 
 import numpy as np
 import pytest
+from server.inference.decoder import Decoder
 
 from model.errors import PictureError
 from model.product import Product
-from server.inference.decoder import Decoder
 
 PRODUCTS = [Product("1", image=b"\x05"), Product("2", image=b""), Product("3", image=b"\x07"), Product("4")]
 

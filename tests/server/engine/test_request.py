@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aisle_client.v1 import classifier_pb2 as pb
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2 as pb
 from server.calls.request import parse_product, parse_request
 from server.errors import FieldError, RequestError
 from server.settings import ServerSettings

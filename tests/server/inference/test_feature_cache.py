@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from proto.aisle.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2 as pb
 from server.inference.feature_cache import FeatureCache
 from server.settings import ServerSettings
 

@@ -9,15 +9,15 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from server.inference.lanes import Item, Lanes
 
+from aisle_client.v1 import classifier_pb2 as pb
 from model.engines.engine import Engine
 from model.features import Features
 from model.predictor import Predictor
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2 as pb
 from server.app import SERVICE_NAME, AisleServer
 from server.errors import EngineDownError
-from server.inference.lanes import Item, Lanes
 from server.inference.supervisor import Backoff
 from server.settings import ServerSettings
 from tests.server.support import Stub, ask, named, wait_for

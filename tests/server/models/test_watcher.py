@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server.inference.pipeline import Pipeline
 
 from model.bundle_files import FILES
-from server.inference.pipeline import Pipeline
 from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry, VersionState
 from server.models.watcher import ModelWatcher

@@ -7,12 +7,12 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-
-from model.prediction.answers import Prediction, ScoredCategory
-from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
-from server.app import AisleServer, ListenError
 from server.inference.pipeline import RequestResult
+
+from aisle_client.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2_grpc
+from model.prediction.answers import Prediction, ScoredCategory
+from server.app import AisleServer, ListenError
 from server.settings import ServerSettings
 from server.telemetry.metrics import MAX_CATEGORIES, OTHER, Metrics
 from tests.server.support import (

@@ -11,12 +11,12 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-from model.errors import SettingsError
-from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
-from server.app import AisleServer
 from server.inference.pipeline import RequestResult
+
+from aisle_client.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2_grpc
+from model.errors import SettingsError
+from server.app import AisleServer
 from server.settings import ServerSettings
 from server.telemetry.observer import open_tracing
 from server.telemetry.tracing import Tracing

@@ -1,4 +1,4 @@
-"""Checks the contract and its compatibility with the last release: `python -m proto.check`.
+"""Checks the contract and its compatibility with the last release: `python -m contract.check`.
 
 The contract has to pass buf's lint, to break no client of the last release (proto/released.binpb), and to compile for
 Java and Go where their protoc plugins are on the PATH. Needs no network.
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proto.generate import ROOT, build_image, run_protoc
+from contract.generate import ROOT, build_image, contract_sources, run_protoc
 
 RELEASED = Path("proto/released.binpb")
 CONFIG = Path("proto/buf.yaml")
@@ -82,7 +82,7 @@ def _compile(root: Path, language: Language, out: Path) -> str:
     if missing:
         return f"{language.name}: skipped, {' and '.join(missing)} not on the PATH"
     out.mkdir()
-    sources = [str(path.relative_to(root / "proto")) for path in sorted((root / "proto").rglob("*.proto"))]
+    sources = [str(path.relative_to(root / "proto")) for path in contract_sources(root)]
     flags = []
     for plugin in language.plugins:
         generator = plugin.removeprefix("protoc-gen-")
@@ -98,7 +98,7 @@ def _compile(root: Path, language: Language, out: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m proto.check", description="Check the contract.")
+    parser = argparse.ArgumentParser(prog="python -m contract.check", description="Check the contract.")
     parser.add_argument("--release", action="store_true", help=f"store it as the released one, {RELEASED}, instead")
     if parser.parse_args(arguments).release:
         print(f"wrote {release().relative_to(ROOT)}")

@@ -4,12 +4,10 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from google.rpc import code_pb2
-
-from model.prediction.answers import Prediction, ScoredCategory, WordSupport
-from model.product import TEXT_COLUMNS, Product
-from proto.aisle.v1 import classifier_pb2
+from aisle_client.errors import status_code
+from aisle_client.prediction import Failure, Prediction, ScoredCategory, WordSupport
+from aisle_client.product import TEXTS, ProductLike
+from aisle_client.v1 import classifier_pb2
 
 MAX_PRODUCTS_PER_REQUEST = 512
 #: Larger requests gain nothing and are slow to be sent again.
@@ -37,19 +35,6 @@ def request_limits(model: classifier_pb2.GetModelResponse) -> RequestLimits:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """One product that has no prediction; its neighbours have theirs.
-
-    Args:
-        code: name of the gRPC status code, "INVALID_ARGUMENT" where the product is at fault.
-    """
-
-    product_id: str
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
 class ClassifyOptions:
     """Options of a question about products; see `ClassifyRequest` in the contract."""
 
@@ -62,18 +47,18 @@ class ClassifyOptions:
     include_words: bool = False
 
 
-def product_message(product: Product) -> classifier_pb2.Product:
+def product_message(product: ProductLike) -> classifier_pb2.Product:
     """A product as it goes over the wire."""
-    texts = {column: getattr(product, column) for column in TEXT_COLUMNS}
+    texts = {name: getattr(product, name) for name in TEXTS}
     message = classifier_pb2.Product(product_id=product.product_id, **texts)
     if product.image_features is not None:
-        message.image_features.values.extend(product.image_features.tolist())
+        message.image_features.values.extend(product.image_features)
     elif product.image is not None:
         message.image = product.image
     return message
 
 
-def has_many(products: Iterable[Product]) -> tuple[bool, Iterator[Product]]:
+def has_many(products: Iterable[ProductLike]) -> tuple[bool, Iterator[ProductLike]]:
     """True if there is more than one product, and all of them."""
     products = iter(products)
     first = list(itertools.islice(products, 2))
@@ -81,7 +66,7 @@ def has_many(products: Iterable[Product]) -> tuple[bool, Iterator[Product]]:
 
 
 def classify_requests(
-    products: Iterable[Product], options: ClassifyOptions, limits: RequestLimits
+    products: Iterable[ProductLike], options: ClassifyOptions, limits: RequestLimits
 ) -> Iterator[classifier_pb2.ClassifyRequest]:
     """Requests that hold all products in order, each small enough for the server; none for no products."""
     request = _empty_request(options)
@@ -118,7 +103,7 @@ def _empty_request(options: ClassifyOptions) -> classifier_pb2.ClassifyRequest:
 
 def _read_classification(message: classifier_pb2.Classification) -> Prediction | Failure:
     if message.WhichOneof("outcome") != "prediction":
-        return Failure(message.product_id, code_pb2.Code.Name(message.error.code), message.error.message)
+        return Failure(message.product_id, status_code(message.error).name, message.error.message)
     prediction = message.prediction
     return Prediction(
         product_id=message.product_id,
@@ -126,7 +111,7 @@ def _read_classification(message: classifier_pb2.Classification) -> Prediction |
         accepted=_read_category(prediction.accepted) if prediction.HasField("accepted") else None,
         needs_review=prediction.needs_review,
         heads={answer.head: _read_category(answer.category) for answer in prediction.heads},
-        embedding=np.array(prediction.embedding, dtype=np.float32),
+        embedding=tuple(prediction.embedding),
         words=tuple(WordSupport(word.word, word.support, word.probability_without) for word in prediction.words),
     )
 

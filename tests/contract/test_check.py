@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proto.check import RELEASED, CheckError, check, release
-from proto.generate import ROOT
+from contract.check import RELEASED, CheckError, check, release
+from contract.generate import ROOT
 
 CONTRACT = Path("proto/aisle/v1/classifier.proto")
 

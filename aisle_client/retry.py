@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from client.errors import CallError
+from aisle_client.errors import CallError
 
 
 @dataclass(frozen=True)

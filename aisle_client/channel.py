@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from client.errors import InputError
+from aisle_client.errors import InputError
 
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),

@@ -7,11 +7,11 @@ import grpc
 import numpy as np
 import pytest
 
-from client.async_client import AsyncAisleClient
-from client.client import AisleClient
-from client.errors import CallError
-from client.messages import Failure
-from client.retry import NO_RETRY
+from aisle_client.async_client import AsyncAisleClient
+from aisle_client.client import AisleClient
+from aisle_client.errors import CallError
+from aisle_client.prediction import Failure
+from aisle_client.retry import NO_RETRY
 from model.prediction.answers import Prediction
 from model.product import Product
 from server.app import AisleServer

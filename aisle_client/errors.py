@@ -1,23 +1,30 @@
 """Errors of the client.
 
-AisleError
+ClientError
 ├── CallError      the server rejected a request or could not be reached
 └── InputError     a file or flag given to the client cannot be used
 """
 
+import contextlib
 from collections.abc import Iterable
+from typing import cast
 
 import grpc
 from google.protobuf import any_pb2
-from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
+from google.protobuf.message import DecodeError
 
-from model.errors import AisleError
+from aisle_client.google_rpc import error_details_pb2, status_pb2
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+#: Where a status with details travels, see gRPC's "Richer error model".
+_DETAILS_KEY = "grpc-status-details-bin"
 
 
-class CallError(AisleError):
+class ClientError(Exception):
+    """Any error that the client raises on purpose."""
+
+
+class CallError(ClientError):
     """A call failed as a whole.
 
     Attributes:
@@ -35,19 +42,33 @@ class CallError(AisleError):
         self.retry_after_s = retry_after_s
 
 
-class InputError(AisleError):
+class InputError(ClientError):
     """A file or flag given to the client cannot be used."""
 
 
 def call_error(error: grpc.RpcError, target: str) -> CallError:
     """Convert an error that grpc raised to one with a clear message."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    return _call_error(error.code(), error.details() or "no details", target, status.details if status else ())
+    return _call_error(error.code(), error.details() or "no details", target, _details(error))
 
 
 def status_error(status: status_pb2.Status, target: str) -> CallError:
     """Convert the status of one message of a stream to an error."""
-    return _call_error(_CODES[status.code], status.message, target, status.details)
+    return _call_error(status_code(status), status.message, target, status.details)
+
+
+def status_code(status: status_pb2.Status) -> grpc.StatusCode:
+    """Return the code of a status; UNKNOWN for one that this version of gRPC has no name for."""
+    return _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+
+
+def _details(error: grpc.RpcError) -> Iterable[any_pb2.Any]:
+    """Return the details that the server sent; none where a proxy on the way has spoilt them."""
+    metadata = cast("Iterable[tuple[str, bytes]]", error.trailing_metadata() or ())
+    for key, value in metadata:
+        if key == _DETAILS_KEY:
+            with contextlib.suppress(DecodeError):
+                return status_pb2.Status.FromString(value).details
+    return ()
 
 
 def _call_error(code: grpc.StatusCode, details: str, target: str, packed: Iterable[any_pb2.Any]) -> CallError:

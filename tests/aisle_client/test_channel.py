@@ -9,12 +9,12 @@ import grpc
 import pytest
 from rich.console import Console
 
-from client.async_client import AsyncAisleClient
-from client.channel import Security, is_loopback, open_channel
-from client.client import AisleClient
-from client.errors import CallError, InputError
+from aisle_client.async_client import AsyncAisleClient
+from aisle_client.channel import Security, is_loopback, open_channel
+from aisle_client.client import AisleClient
+from aisle_client.errors import CallError, InputError
+from aisle_client.retry import NO_RETRY
 from client.health import HealthCommand, health
-from client.retry import NO_RETRY
 from model.product import Product
 from server.app import AisleServer
 from server.settings import ServerSettings

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from proto.generate import ROOT, generate
+from contract.generate import ROOT, generate
 
 CONTRACT = Path("proto/aisle/v1/classifier.proto")
+STUBS = Path("aisle_client/v1")
 
 
 @pytest.fixture
@@ -19,45 +20,69 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_stubs_import_by_their_place_in_the_repository(root: Path):
+def test_stubs_import_from_our_package(root: Path):
     assert generate(root) == [root / CONTRACT]
-    stub = (root / CONTRACT).with_name("classifier_pb2_grpc.py").read_text()
-    assert "from proto.aisle.v1 import classifier_pb2" in stub
-    assert "class ClassifyRequest" in (root / CONTRACT).with_name("classifier_pb2.pyi").read_text()
+    stub = (root / STUBS / "classifier_pb2_grpc.py").read_text()
+    assert "from aisle_client.v1 import classifier_pb2" in stub
+    messages = (root / STUBS / "classifier_pb2.py").read_text()
+    assert "from aisle_client.google_rpc import status_pb2" in messages
+    assert "class ClassifyRequest" in (root / STUBS / "classifier_pb2.pyi").read_text()
+
+
+def test_the_stubs_keep_the_contract_s_own_names():
+    """Other languages, and tools that ask the server by reflection, know the file by them."""
+    from aisle_client.v1 import classifier_pb2
+
+    assert classifier_pb2.DESCRIPTOR.name == "aisle/v1/classifier.proto"
+    assert classifier_pb2.Product.DESCRIPTOR.full_name == "aisle.v1.Product"
+    assert classifier_pb2.Product.__module__ == "aisle_client.v1.classifier_pb2"
+
+
+def test_no_folder_of_ours_hides_a_library(tmp_path: Path):
+    """From the repository's root, `import proto` is proto-plus where it is installed, as under every Google library."""
+    (tmp_path / "proto").mkdir()
+    (tmp_path / "proto/__init__.py").write_text("VERSION = 'proto-plus'")
+    command = [sys.executable, "-c", "import proto; print(proto.VERSION)"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "proto-plus\n", done.stderr
 
 
 def test_generate_runs_only_when_the_contract_is_newer(root: Path):
     generate(root)
     assert generate(root) == []
-    newer = (root / CONTRACT).with_name("classifier_pb2.py").stat().st_mtime + 10
+    newer = (root / STUBS / "classifier_pb2.py").stat().st_mtime + 10
     os.utime(root / CONTRACT, (newer, newer))
     assert generate(root) == [root / CONTRACT]
 
 
-def test_a_missing_stub_is_built_again(root: Path):
+@pytest.mark.parametrize("stub", ["v1/classifier_pb2.pyi", "google_rpc/copies/error_details_pb2.py"])
+def test_a_missing_stub_is_built_again(root: Path, stub: str):
     generate(root)
-    (root / CONTRACT).with_name("classifier_pb2.pyi").unlink()
+    (root / "aisle_client" / stub).unlink()
     assert generate(root) == [root / CONTRACT]
 
 
 def test_a_broken_contract_is_refused_by_name(root: Path, capfd: pytest.CaptureFixture):
     (root / CONTRACT).write_text('syntax = "proto3"; message Broken { string a = 1 }')
-    with pytest.raises(RuntimeError, match=r"protoc refused proto/aisle/v1/classifier\.proto"):
+    with pytest.raises(RuntimeError, match=r"protoc refused aisle/v1/classifier\.proto"):
         generate(root)
     assert 'Expected ";"' in capfd.readouterr().err
 
 
 def test_importing_without_stubs_says_what_to_run(root: Path):
-    for package in ("proto", "proto/aisle", "proto/aisle/v1"):
+    for package in ("aisle_client", "aisle_client/v1"):
+        (root / package).mkdir()
         shutil.copy(ROOT / package / "__init__.py", root / package / "__init__.py")
-    command = [sys.executable, "-c", "from proto.aisle.v1 import classifier_pb2"]
+    command = [sys.executable, "-c", "from aisle_client.v1 import classifier_pb2"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert "the gRPC stubs are not built; run python -m proto.generate" in done.stderr
+    assert "the gRPC stubs are not built; run python -m contract.generate" in done.stderr
 
 
 def test_core_numbers_of_the_contract_stay():
     """Clients are written against these names and numbers."""
-    from proto.aisle.v1 import classifier_pb2
+    from aisle_client.v1 import classifier_pb2
 
     expected = {
         "Product": [

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import grpc
 
-from client.errors import CallError, InputError, status_error
-from client.messages import Failure, RequestLimits, read_response
-from model.prediction.answers import Prediction
-from model.product import Product
-from proto.aisle.v1 import classifier_pb2
+from aisle_client.errors import CallError, InputError, status_error
+from aisle_client.messages import RequestLimits, read_response
+from aisle_client.prediction import Failure, Prediction
+from aisle_client.product import ProductLike
+from aisle_client.v1 import classifier_pb2
 
 #: Small enough that answers flow, large enough for full batches of the engine.
 _PRODUCTS_PER_MESSAGE = 64
@@ -101,7 +101,7 @@ def bulk_limits(limits: RequestLimits) -> RequestLimits:
     return replace(limits, max_products=min(limits.max_products, _PRODUCTS_PER_MESSAGE))
 
 
-def products_after(products: Iterable[Product], product_id: str) -> Iterator[Product]:
+def products_after(products: Iterable[ProductLike], product_id: str) -> Iterator[ProductLike]:
     """Yield the products after the first one with `product_id`; all of them for ''.
 
     Raises:

@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 import pytest
 
-from client.async_client import AsyncAisleClient
-from client.client import AisleClient
-from client.errors import CallError, InputError
-from client.retry import RetryPolicy
-from model.prediction.answers import Prediction
+from aisle_client.async_client import AsyncAisleClient
+from aisle_client.client import AisleClient
+from aisle_client.errors import CallError, InputError
+from aisle_client.prediction import Prediction
+from aisle_client.retry import RetryPolicy
 from model.product import Product
 from server.app import AisleServer
 from server.models.registry import ModelRegistry

@@ -3,8 +3,8 @@ import time
 import grpc
 import pytest
 
-from client.errors import CallError
-from client.retry import NO_RETRY, Attempts, RetryPolicy
+from aisle_client.errors import CallError
+from aisle_client.retry import NO_RETRY, Attempts, RetryPolicy
 
 
 def error(code: grpc.StatusCode, retry_after_s: float | None = None) -> CallError:

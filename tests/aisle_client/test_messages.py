@@ -1,7 +1,7 @@
 import numpy as np
 from google.rpc import code_pb2
 
-from client.messages import (
+from aisle_client.messages import (
     MAX_REQUEST_BYTES,
     ClassifyOptions,
     Failure,
@@ -11,9 +11,9 @@ from client.messages import (
     read_response,
     request_limits,
 )
-from model.prediction.answers import ScoredCategory
+from aisle_client.prediction import ScoredCategory
+from aisle_client.v1 import classifier_pb2 as pb
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2 as pb
 
 OPTIONS = ClassifyOptions("shop", "3", 7, include_evidence=True, include_embedding=False)
 
@@ -91,7 +91,7 @@ def test_a_response_becomes_predictions_and_failures_in_order():
     assert prediction.accepted == ScoredCategory("A", "", 0.875)
     assert prediction.needs_review
     assert prediction.heads == {"name": ScoredCategory("A>C", "", 0)}
-    assert prediction.embedding.tolist() == np.array([0.6, 0.8], np.float32).tolist()
+    assert prediction.embedding == tuple(np.array([0.6, 0.8], np.float32).tolist())
     assert failure == Failure("2", "INVALID_ARGUMENT", "every field is empty")
 
 

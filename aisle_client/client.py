@@ -8,22 +8,21 @@ from typing import TypeVar
 
 import grpc
 
-from client.bulk import Bulk, bulk_limits, products_after
-from client.channel import PLAIN_TEXT, Security, open_channel
-from client.errors import CallError, call_error
-from client.messages import (
+from aisle_client.bulk import Bulk, bulk_limits, products_after
+from aisle_client.channel import PLAIN_TEXT, Security, open_channel
+from aisle_client.errors import CallError, call_error
+from aisle_client.messages import (
     ClassifyOptions,
-    Failure,
     RequestLimits,
     classify_requests,
     has_many,
     read_response,
     request_limits,
 )
-from client.retry import DEFAULT_RETRY, Attempts, RetryPolicy
-from model.prediction.answers import Prediction
-from model.product import Product
-from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
+from aisle_client.prediction import Failure, Prediction
+from aisle_client.product import ProductLike
+from aisle_client.retry import DEFAULT_RETRY, Attempts, RetryPolicy
+from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -61,7 +60,7 @@ class AisleClient:
 
     def classify(  # noqa: PLR0913  options by name, each with a default
         self,
-        products: Iterable[Product],
+        products: Iterable[ProductLike],
         top_k: int = 0,
         *,
         model: str = "",
@@ -95,7 +94,7 @@ class AisleClient:
 
     def classify_stream(
         self,
-        products: Iterable[Product],
+        products: Iterable[ProductLike],
         top_k: int = 0,
         *,
         model: str = "",

@@ -8,22 +8,21 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from client.bulk import Bulk, bulk_limits, products_after
-from client.channel import PLAIN_TEXT, Security, open_async_channel
-from client.errors import CallError, call_error
-from client.messages import (
+from aisle_client.bulk import Bulk, bulk_limits, products_after
+from aisle_client.channel import PLAIN_TEXT, Security, open_async_channel
+from aisle_client.errors import CallError, call_error
+from aisle_client.messages import (
     ClassifyOptions,
-    Failure,
     RequestLimits,
     classify_requests,
     has_many,
     read_response,
     request_limits,
 )
-from client.retry import DEFAULT_RETRY, Attempts, RetryPolicy
-from model.prediction.answers import Prediction
-from model.product import Product
-from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
+from aisle_client.prediction import Failure, Prediction
+from aisle_client.product import ProductLike
+from aisle_client.retry import DEFAULT_RETRY, Attempts, RetryPolicy
+from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 
 #: The error text of grpc.aio for a connection that breaks while sending a message; the server never sends this.
 _LOST_WHILE_SENDING = "Internal error from Core"
@@ -49,7 +48,7 @@ class AsyncAisleClient:
 
     async def classify(  # noqa: PLR0913  as in `AisleClient`
         self,
-        products: Iterable[Product],
+        products: Iterable[ProductLike],
         top_k: int = 0,
         *,
         model: str = "",
@@ -72,7 +71,7 @@ class AsyncAisleClient:
 
     async def classify_stream(
         self,
-        products: Iterable[Product],
+        products: Iterable[ProductLike],
         top_k: int = 0,
         *,
         model: str = "",
