@@ -87,8 +87,6 @@ def _compile(root: Path, language: Language, out: Path) -> str:
     for plugin in language.plugins:
         generator = plugin.removeprefix("protoc-gen-")
         flags += [f"--plugin={plugin}={shutil.which(plugin)}", f"--{generator}_out={out}"]
-        if language.name == "Go":  # Go needs a package name; any will do to compile
-            flags += [f"--{generator}_opt=M{source}=example.com/{Path(source).parent}" for source in sources]
     try:
         run_protoc(root / "proto", [*flags, *sources])
     except RuntimeError as error:

@@ -89,6 +89,12 @@ def test_the_contract_is_compiled_where_the_plugins_are(root: Path, plugins: Pat
     assert check(root)[2:] == ["Java: compiles to 1 files", "Go: compiles to 2 files"]
 
 
+def test_a_contract_without_a_go_package_is_refused(root: Path):
+    edit(root, 'option go_package = "aisle/v1;aislev1";\n', "")
+    with pytest.raises(CheckError, match="go_package"):
+        check(root)
+
+
 def test_what_a_plugin_refuses_fails_the_check(root: Path, plugins: Path, capfd: pytest.CaptureFixture[str]):
     install(plugins, "protoc-gen-grpc-java", error="no Java for you")
     with pytest.raises(CheckError, match=r"Java: protoc refused aisle/v1/classifier\.proto"):

@@ -38,6 +38,14 @@ def test_the_stubs_keep_the_contract_s_own_names():
     assert classifier_pb2.Product.__module__ == "aisle_client.v1.classifier_pb2"
 
 
+def test_stubs_of_go_and_java_have_a_package_and_a_class_each():
+    from aisle_client.v1 import classifier_pb2
+
+    options = classifier_pb2.DESCRIPTOR.GetOptions()
+    assert (options.go_package, options.java_package) == ("aisle/v1;aislev1", "aisle.v1")
+    assert options.java_multiple_files
+
+
 def test_no_folder_of_ours_hides_a_library(tmp_path: Path):
     """From the repository's root, `import proto` is proto-plus where it is installed, as under every Google library."""
     (tmp_path / "proto").mkdir()
