@@ -24,7 +24,7 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto proto-check lint format train tune serve load-test bench-serving bench-accuracy peers soak chaos overload fuzz image clean
+.PHONY: help demo test proto proto-check client-wheel lint format train tune serve load-test bench-serving bench-accuracy peers soak chaos overload fuzz image clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ proto: $(RUN_STAMP) ## build the stubs of proto/aisle/v1/*.proto into aisle_clie
 
 proto-check: $(DEV_STAMP) ## buf lint, breaking changes since the release, Java and Go where their protoc plugins are
 	$(BIN)/python -m contract.check
+
+client-wheel: $(RUN_STAMP) ## the client alone as a wheel in dist/, for other projects (pip install ./client does the same)
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist ./client
+	@ls dist/aisle_client-*.whl
 
 lint: $(DEV_STAMP) proto proto-check ## ruff check, ruff format --check, mypy, proto-check
 	$(BIN)/ruff check .
@@ -95,7 +99,7 @@ image: ## IMAGE=NAME: the container of the CPU server, see deploy/
 	docker build --file deploy/Dockerfile --tag "$(IMAGE)" .
 
 clean: ## remove what was built; models/, runs/ and .venv/ stay
-	rm -rf build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
 	find aisle_client -name '*_pb2*' -delete
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

@@ -4,6 +4,7 @@ They import as `from aisle_client.v1 import classifier_pb2`. protoc itself would
 the folders of the .proto files; `aisle` is nobody's to claim, and `google.rpc` belongs to googleapis-common-protos.
 """
 
+import argparse
 import importlib.resources
 import importlib.util
 import re
@@ -133,8 +134,15 @@ def run_protoc(include: Path, arguments: Sequence[str]) -> None:
         raise RuntimeError(f"protoc refused {sources}; see its message above")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m contract.generate", description="Build the stubs of the contract.")
+    parser.add_argument("--out", type=Path, help="folder to build aisle_client/ into, instead of here")
+    out = parser.parse_args(arguments).out
+    if out is not None:
+        build_stubs(ROOT, out)
+        print(f"built the stubs into {out}")
+        return
     print(
         "\n".join(f"built the stubs of {source.relative_to(ROOT)}" for source in generate()) or "stubs are up to date"
     )
