@@ -70,19 +70,20 @@ def build_stubs(root: Path, folder: Path) -> None:
             stub.write_text(_in_our_packages(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def build_image(path: Path, root: Path = ROOT, *, with_comments: bool = True) -> None:
-    """Write the contract as a descriptor set, imports included, for `buf lint` and `buf breaking`.
+def build_image(path: Path, root: Path = ROOT, *, with_comments: bool = True, with_error_details: bool = False) -> None:
+    """Write the contract as a descriptor set, imports included, for buf and for the stubs of other languages.
 
     Args:
         with_comments: keep comments and source positions, so that lint can name lines.
+        with_error_details: add google/rpc/error_details.proto, which callers read RetryInfo with.
     Raises:
         RuntimeError: protoc refused a file; its own message is on stderr.
     """
-    flags = [f"--descriptor_set_out={path}", "--include_imports"]
+    flags = [f"--descriptor_set_out={path.resolve()}", "--include_imports"]
     if with_comments:
         flags.append("--include_source_info")
     sources = [str(source.relative_to(root / "proto")) for source in contract_sources(root)]
-    run_protoc(root / "proto", [*flags, *sources])
+    run_protoc(root / "proto", [*flags, *sources, *(_GOOGLE_SOURCES if with_error_details else ())])
 
 
 def contract_sources(root: Path) -> list[Path]:
@@ -138,14 +139,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m contract.generate", description="Build the stubs of the contract.")
     parser.add_argument("--out", type=Path, help="folder to build aisle_client/ into, instead of here")
-    out = parser.parse_args(arguments).out
-    if out is not None:
-        build_stubs(ROOT, out)
-        print(f"built the stubs into {out}")
-        return
-    print(
-        "\n".join(f"built the stubs of {source.relative_to(ROOT)}" for source in generate()) or "stubs are up to date"
-    )
+    parser.add_argument("--descriptors", type=Path, help="write the contract to this file, for other languages")
+    options = parser.parse_args(arguments)
+    if options.descriptors is not None:
+        build_image(options.descriptors, with_error_details=True)
+        print(f"wrote {options.descriptors}")
+    elif options.out is not None:
+        build_stubs(ROOT, options.out)
+        print(f"built the stubs into {options.out}")
+    else:
+        built = [f"built the stubs of {source.relative_to(ROOT)}" for source in generate()]
+        print("\n".join(built) or "stubs are up to date")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from google.protobuf import descriptor_pb2
 
-from contract.generate import ROOT, generate
+from contract.generate import ROOT, build_image, generate
 
 CONTRACT = Path("proto/aisle/v1/classifier.proto")
 STUBS = Path("aisle_client/v1")
@@ -44,6 +45,13 @@ def test_stubs_of_go_and_java_have_a_package_and_a_class_each():
     options = classifier_pb2.DESCRIPTOR.GetOptions()
     assert (options.go_package, options.java_package) == ("aisle/v1;aislev1", "aisle.v1")
     assert options.java_multiple_files
+
+
+def test_the_descriptors_hold_all_that_a_caller_needs(tmp_path: Path):
+    build_image(tmp_path / "aisle.binpb", with_error_details=True)
+    files = descriptor_pb2.FileDescriptorSet.FromString((tmp_path / "aisle.binpb").read_bytes()).file
+    names = {f"{file.package}.{message.name}" for file in files for message in file.message_type}
+    assert {"aisle.v1.ClassifyRequest", "google.rpc.Status", "google.rpc.RetryInfo", "google.rpc.BadRequest"} <= names
 
 
 def test_no_folder_of_ours_hides_a_library(tmp_path: Path):
