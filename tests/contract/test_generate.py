@@ -39,6 +39,13 @@ def test_the_stubs_keep_the_contract_s_own_names():
     assert classifier_pb2.Product.__module__ == "aisle_client.v1.classifier_pb2"
 
 
+def test_messages_alone_load_no_grpc():
+    """Processes that read requests and serve nobody start quicker and smaller without it."""
+    program = "import sys; from aisle_client.v1 import classifier_pb2; print('grpc' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_stubs_of_go_and_java_have_a_package_and_a_class_each():
     from aisle_client.v1 import classifier_pb2
 
