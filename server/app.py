@@ -9,7 +9,6 @@ import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 from model.errors import AisleError
 from server.calls.auth import token_checks
 from server.calls.credentials import server_credentials

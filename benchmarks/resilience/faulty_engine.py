@@ -95,7 +95,7 @@ def engine_command(folder: Path) -> tuple[str, ...]:
 
 
 def _run(folder: str, *numbers: str) -> None:
-    import server.engine.worker as worker
+    from server.engine import worker
 
     FaultyPredictor.faults = Faults(Path(folder))
     changed: Any = worker

@@ -72,7 +72,7 @@ def fresh_stub(fresh_channel: grpc.Channel) -> classifier_pb2_grpc.ProductClassi
 
 
 @pytest.fixture
-def held(fresh_server: AisleServer, engine_faults: Path) -> Iterator[HeldEngine]:  # noqa: ARG001
+def held(fresh_server: AisleServer, engine_faults: Path) -> Iterator[HeldEngine]:
     """The engine process of `fresh_server`, held until it is released."""
     held = HeldEngine(engine_faults)
     yield held
