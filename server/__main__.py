@@ -24,6 +24,7 @@ import gc  # noqa: E402
 import tyro  # noqa: E402
 
 from model.errors import AisleError  # noqa: E402
+from model.machine.memory import return_freed_memory  # noqa: E402
 from server.app import AisleServer  # noqa: E402
 from server.settings import ServerSettings  # noqa: E402
 from server.telemetry.logs import configure_logging  # noqa: E402
@@ -33,6 +34,7 @@ def main() -> None:
     """Parse the flags, serve, and drain on a signal."""
     settings = tyro.cli(ServerSettings, prog="python -m server")
     configure_logging(settings.log_format)
+    return_freed_memory()
     if _stop_requested.is_set():
         return
     server = AisleServer(settings)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +17,7 @@ from server.calls.health import Health
 from server.calls.load_shedding import LoadShedder
 from server.event_loop import EventLoop
 from server.inference.engine_process import ENGINE_COMMAND
-from server.inference.memory_budget import MemoryBudget
+from server.inference.memory_budget import MemoryBudget, free_memory_bytes
 from server.inference.supervisor import Supervisor
 from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry
@@ -76,12 +77,16 @@ class AisleServer:
         self._metrics = Metrics()
         self.models = ModelRegistry()
         self._event_loop = EventLoop("rpc")
-        self._memory = MemoryBudget(settings.max_memory_bytes or 1 << 30)
+        self._memory = MemoryBudget(settings.max_memory_bytes)
         try:
             self._watcher = self._load_models()
         except BaseException:
             self._event_loop.close()
             raise
+        if not settings.max_memory_bytes:
+            engines = [number for model in self.models for number in model.pool.process_ids]
+            self._memory.max_bytes = free_memory_bytes([os.getpid(), *engines])
+        _log.info("requests may take %d MiB of memory", self._memory.max_bytes >> 20)
         self._service = ProductClassifier(
             self.models, settings, self._event_loop, self._memory, self._metrics, self._tracing
         )

@@ -89,7 +89,7 @@ class ServerSettings:
     """Most categories a product may ask for."""
     max_text_chars: int = 10_000
     """Longest text of a product, characters."""
-    max_request_chars: int = 4_000_000
+    max_request_chars: int = 50_000_000
     """Most characters of all texts of a request; with include_words each word of a name counts the name once more."""
     max_image_pixels: int = 0
     """Most pixels of a picture; 0 leaves it to the bundle, which says 50,000,000 by default."""

@@ -12,6 +12,7 @@ if __name__ == "__main__":  # before the imports: signals to the whole group are
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
+from model.machine.memory import return_freed_memory
 from server.engine.config import EngineConfig
 from server.engine.frames import receive
 from server.engine.progress import Progress
@@ -27,6 +28,7 @@ def main(connection_number: int, progress_number: int) -> None:
             return
         config = EngineConfig.from_json(first.header)
         configure_logging(config.log_format)
+        return_freed_memory()
         worker = Worker(connection, Progress(progress_number), config)
         try:
             worker.load()

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from model.bundle.bundle import load_bundle
 from model.engines.engine_choice import open_engine
 from model.errors import AisleError
 from model.machine.cores import usable_cores
+from model.machine.memory import trim_memory
 from model.machine.thread_priority import lower_thread_priority
 from model.machine.throttle import Throttle
 from model.predictor import Predictor
@@ -33,6 +35,8 @@ _LOADING_NICENESS = 6
 #: Pictures of a batch that the engine does best with on a CPU are few; a frame holds some runs of the encoder.
 _ENCODER_RUNS = 2
 
+#: After a frame of more bytes freed memory is given back.
+_LARGE_BYTES = 1024 * 1024
 _FAULT_STATUS = 70  # EX_SOFTWARE of sysexits.h
 
 _log = logging.getLogger("aisle.engine")
@@ -51,6 +55,7 @@ class Worker:
         self._config = config
         self._receiving = threading.Lock()
         self._sending = threading.Lock()
+        self._trimmed_s = 0.0
 
     def load(self) -> None:
         """Open the bundle and its engine, warm up, and tell the server what was loaded.
@@ -135,6 +140,15 @@ class Worker:
             reply = self._answerer.answer(parts)
             self._send(_reply_frame(frame.header["number"], reply))
             self._progress.step()
+            if sum(map(len, frame.bodies)) > _LARGE_BYTES or any(part.may_be_large for part in parts):
+                self._trim_memory()
+
+    def _trim_memory(self) -> None:
+        """Give freed memory back, at most once a second, because it takes milliseconds."""
+        now_s = time.monotonic()
+        if now_s - self._trimmed_s > 1:
+            self._trimmed_s = now_s
+            trim_memory()
 
     def _part(self, described: list[Any], content: bytes) -> PartRequest:
         number, first_index, may_be_large, not_utf8 = described

@@ -1,6 +1,14 @@
 """The memory that requests may take, in all: messages in flight, queued parts and the pixels of large pictures."""
 
 import threading
+from collections.abc import Iterable
+
+from model.machine.memory import memory_limit_bytes, resident_bytes
+
+#: Of the memory that the loaded models leave; the rest is for what is not counted: buffers of connections, answers, the
+#: engines' own.
+_SHARE = 0.6
+_MIN_BYTES = 64 * 1024 * 1024
 
 
 class MemoryBudget:
@@ -34,3 +42,13 @@ class MemoryBudget:
         """Give reserved bytes back."""
         with self._lock:
             self._reserved -= num_bytes
+
+
+def free_memory_bytes(process_ids: Iterable[int]) -> int:
+    """The memory that requests may take by default, bytes: a share of what the container or machine has left.
+
+    Args:
+        process_ids: of the processes whose memory is taken already.
+    """
+    used = sum(map(resident_bytes, process_ids))
+    return max(_MIN_BYTES, int((memory_limit_bytes() - used) * _SHARE))
