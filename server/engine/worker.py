@@ -2,12 +2,12 @@
 
 import contextlib
 import dataclasses
+import gc
 import logging
 import os
 import socket
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -37,6 +37,7 @@ _ENCODER_RUNS = 2
 
 #: After a frame of more bytes freed memory is given back.
 _LARGE_BYTES = 1024 * 1024
+_TRIM_DELAY_S = 1.0
 _FAULT_STATUS = 70  # EX_SOFTWARE of sysexits.h
 
 _log = logging.getLogger("aisle.engine")
@@ -55,7 +56,7 @@ class Worker:
         self._config = config
         self._receiving = threading.Lock()
         self._sending = threading.Lock()
-        self._trimmed_s = 0.0
+        self._trimming: threading.Timer | None = None
 
     def load(self) -> None:
         """Open the bundle and its engine, warm up, and tell the server what was loaded.
@@ -70,6 +71,8 @@ class Worker:
         # A thread of its own, because a lowered priority cannot be raised again.
         with ThreadPoolExecutor(1, initializer=lower_thread_priority, initargs=(niceness,)) as pool:
             pool.submit(self._load, throttle).result()
+        gc.collect()
+        gc.freeze()  # what was loaded stays
         self._send(self._description())
 
     def run(self) -> None:
@@ -130,25 +133,30 @@ class Worker:
         return Frame({"loaded": header}, [response.SerializeToString()])
 
     def _answer_frames(self) -> None:
-        while True:
-            with self._receiving:
-                frame = receive(self._connection)
-            if frame is None:
-                return
-            self._progress.begin_frame(frame.header["number"])
-            parts = [self._part(*described) for described in zip(frame.header["parts"], frame.bodies, strict=True)]
-            reply = self._answerer.answer(parts)
-            self._send(_reply_frame(frame.header["number"], reply))
-            self._progress.step()
-            if sum(map(len, frame.bodies)) > _LARGE_BYTES or any(part.may_be_large for part in parts):
-                self._trim_memory()
+        while self._answer_frame():
+            pass
 
-    def _trim_memory(self) -> None:
-        """Give freed memory back, at most once a second, because it takes milliseconds."""
-        now_s = time.monotonic()
-        if now_s - self._trimmed_s > 1:
-            self._trimmed_s = now_s
-            trim_memory()
+    def _answer_frame(self) -> bool:
+        """Answer the next frame; False when there are no more. A function of its own, so that nothing of it stays."""
+        with self._receiving:
+            frame = receive(self._connection)
+        if frame is None:
+            return False
+        self._progress.begin_frame(frame.header["number"])
+        parts = [self._part(*described) for described in zip(frame.header["parts"], frame.bodies, strict=True)]
+        reply = self._answerer.answer(parts)
+        self._send(_reply_frame(frame.header["number"], reply))
+        self._progress.step()
+        if sum(map(len, frame.bodies)) > _LARGE_BYTES or any(part.may_be_large for part in parts):
+            self._trim_later()
+        return True
+
+    def _trim_later(self) -> None:
+        """Give freed memory back in a while, once for all large frames until then, because it takes milliseconds."""
+        if self._trimming is None or not self._trimming.is_alive():
+            self._trimming = threading.Timer(_TRIM_DELAY_S, _trim)
+            self._trimming.daemon = True
+            self._trimming.start()
 
     def _part(self, described: list[Any], content: bytes) -> PartRequest:
         number, first_index, may_be_large, not_utf8 = described
@@ -181,6 +189,11 @@ def _reply_frame(number: int, reply: FrameReply) -> Frame:
         )
     header = {"number": number, "decode_s": reply.decode_s, "inference_s": reply.inference_s, "parts": parts}
     return Frame(header, bodies)
+
+
+def _trim() -> None:
+    gc.collect()  # errors of broken pictures hold them in circles
+    trim_memory()
 
 
 def end_process(status: int) -> NoReturn:

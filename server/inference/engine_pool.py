@@ -108,12 +108,12 @@ class EnginePool:
         """The numbers of the processes that answer."""
         return [process.pid for process in self._ready]
 
-    def wait_s(self) -> float:
-        """The expected time until everything in flight and in the queue is answered, seconds; 0 while one is idle."""
+    def wait_s(self, caller: str, parts: Sequence[Part]) -> float:
+        """The expected time before a new request is answered, without its own, seconds; 0 while a process is idle."""
         if any(not process.in_flight for process in self._ready):
             return 0.0
         in_flight_s = sum(process.expected_s for process in self._ready)
-        return (in_flight_s + self.scheduler.queued_s) / (len(self._ready) or 1)
+        return (in_flight_s + self.scheduler.wait_s(caller, parts)) / (len(self._ready) or 1)
 
     def submit(self, parts: Sequence[Part]) -> None:
         """Queue the parts of one request; their owners are told what becomes of them.
@@ -127,7 +127,7 @@ class EnginePool:
             raise _stopping()
         if not self._ready and self._has_failed_restart:
             raise _down()
-        self.scheduler.submit(parts, self.wait_s())
+        self.scheduler.submit(parts, self.wait_s(parts[0].caller, parts))
         self._schedule_dispatch()
 
     def answer_s(self, parts: Sequence[Part]) -> float:

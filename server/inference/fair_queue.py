@@ -27,16 +27,19 @@ class _FairFlows(Generic[Item]):
         self._now_s = 0.0
         self._sequence = itertools.count()
         self._waiting: list[_Flow[Item]] = []
+        self.cost_s = 0.0
         self._flows: dict[Hashable, _Flow[Item]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
 
     def push(self, key: Hashable, item: Item, cost_s: float) -> None:
         flow = self._flows.get(key)
         if flow is None:
             flow = self._flows[key] = _Flow(self._now_s, next(self._sequence), key)
         flow.items.append((item, cost_s))
+        self.cost_s += cost_s
         if len(flow.items) == 1:
             flow.start_s = max(flow.start_s, self._now_s)
             heapq.heappush(self._waiting, flow)
@@ -47,6 +50,7 @@ class _FairFlows(Generic[Item]):
     def pop(self) -> Item:
         flow = self._waiting[0]
         item, cost_s = flow.items.popleft()
+        self.cost_s -= cost_s
         self._now_s = flow.start_s
         flow.start_s += cost_s
         flow.sequence = next(self._sequence)
@@ -83,6 +87,18 @@ class FairQueue(Generic[Item]):
         """Callers that something waits for."""
         return len(self._calls)
 
+    def wait_s(self, caller: Hashable, cost_s: float) -> float:
+        """The expected time before a new call of a caller is through, without its own, if one engine takes all.
+
+        Args:
+            cost_s: expected time of the call itself, seconds.
+        """
+        own = self._calls.get(caller)
+        own_s = min(own.cost_s, own.num_waiting * cost_s) if own else 0.0
+        others_s = self._callers.cost_s - (own.cost_s if own else 0.0)
+        num_others = self.num_callers - (own is not None)
+        return own_s + min(others_s, num_others * (own_s + cost_s))
+
     def push(self, caller: Hashable, call: Hashable, item: Item, cost_s: float) -> None:
         """Add an item.
 
@@ -102,7 +118,7 @@ class FairQueue(Generic[Item]):
         caller = self._callers.pop()
         calls = self._calls[caller]
         item = calls.pop()
-        if not calls:
+        if not calls.num_waiting:
             del self._calls[caller]
         self._length -= 1
         return item

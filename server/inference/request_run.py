@@ -175,7 +175,7 @@ class RequestRun:
 
         A request that need not wait is always run, whatever the estimate: its time corrects the next estimate.
         """
-        wait_s = self._pool.wait_s()
+        wait_s = self._pool.wait_s(self._caller, parts)
         if not wait_s:
             return
         answer_s = wait_s + self._pool.answer_s(parts)

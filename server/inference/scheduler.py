@@ -69,6 +69,11 @@ class Scheduler:
         """The expected time of what waits on one engine process, seconds."""
         return self._queued_s
 
+    def wait_s(self, caller: str, parts: Sequence[Part]) -> float:
+        """The expected time that others have before a new request is through, on one engine process, seconds."""
+        cost_s = sum(map(self.costs.seconds, parts))
+        return self._usual.queue.wait_s(caller, cost_s)
+
     @property
     def has_suspects(self) -> bool:
         """True while parts wait that an engine process ended with."""
