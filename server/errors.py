@@ -134,6 +134,32 @@ class WaitTooLongError(OverloadError):
     reason = "WAIT_TOO_LONG"
 
 
+class TooManyStreamsError(OverloadError):
+    """The limit of open streams is reached."""
+
+    reason = "TOO_MANY_STREAMS"
+
+
+class TooManyWatchesError(OverloadError):
+    """The limit of open watches is reached."""
+
+    reason = "TOO_MANY_WATCHES"
+
+
+class TooManyArrivingError(OverloadError):
+    """The limit of requests whose message is arriving is reached, and this one has waited longest."""
+
+    reason = "TOO_MANY_ARRIVING"
+
+
+class IdleError(AisleError):
+    """A caller has kept a call open for too long without sending anything."""
+
+
+class UnknownMethodError(AisleError):
+    """A call of a method that no service of this server has."""
+
+
 class DeadlineExceededError(AisleError):
     """The deadline passed while the request waited in a queue."""
 
@@ -154,12 +180,14 @@ class BatchError(AisleError):
     """An engine returned another number of results than items, or tried to end its thread."""
 
 
-#: Code and reason of errors whose details are all in their text.
-_CODES: dict[type[AisleError], tuple[int, str]] = {
-    DeadlineExceededError: (code_pb2.DEADLINE_EXCEEDED, "TOO_LATE"),
-    UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "INVALID_TOKEN"),
-    StoppingError: (code_pb2.UNAVAILABLE, "STOPPING"),
-    EngineDownError: (code_pb2.UNAVAILABLE, "ENGINE_DOWN"),
+#: Code, reason and, where asking again helps, the delay before that (seconds) of errors that say all in their text.
+_CODES: dict[type[AisleError], tuple[int, str, float | None]] = {
+    DeadlineExceededError: (code_pb2.DEADLINE_EXCEEDED, "TOO_LATE", None),
+    UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "INVALID_TOKEN", None),
+    UnknownMethodError: (code_pb2.UNIMPLEMENTED, "UNKNOWN_METHOD", None),
+    StoppingError: (code_pb2.UNAVAILABLE, "STOPPING", _MIN_RETRY_AFTER_S),  # another server can answer at once
+    EngineDownError: (code_pb2.UNAVAILABLE, "ENGINE_DOWN", 1.0),
+    IdleError: (code_pb2.UNAVAILABLE, "IDLE", _MIN_RETRY_AFTER_S),
 }
 
 
@@ -184,9 +212,10 @@ def request_status(error: Exception) -> status_pb2.Status:
             return _status(code_pb2.INVALID_ARGUMENT, str(error), "INVALID_REQUEST", _bad_request(error.violations))
         case OverloadError():
             return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), error.reason, _retry_info(error.retry_after_s))
-        case DeadlineExceededError() | UnauthenticatedError() | StoppingError() | EngineDownError():
-            code, reason = _CODES[type(error)]
-            return _status(code, str(error), reason)
+        case AisleError() if type(error) in _CODES:
+            code, reason, retry_after_s = _CODES[type(error)]
+            details = [] if retry_after_s is None else [_retry_info(retry_after_s)]
+            return _status(code, str(error), reason, *details)
     return _internal(error)
 
 

@@ -9,11 +9,16 @@ from server.errors import (
     DeadlineExceededError,
     EngineDownError,
     FieldError,
+    IdleError,
     QueueFullError,
     RequestError,
     StoppingError,
+    TooManyArrivingError,
     TooManyCallsError,
+    TooManyStreamsError,
+    TooManyWatchesError,
     UnauthenticatedError,
+    UnknownMethodError,
     UnknownModelError,
     WaitTooLongError,
     product_status,
@@ -45,6 +50,11 @@ def violations(status: status_pb2.Status) -> list[tuple[str, str]]:
         (WaitTooLongError("long", 1.0), code_pb2.RESOURCE_EXHAUSTED, "WAIT_TOO_LONG"),
         (DeadlineExceededError("late"), code_pb2.DEADLINE_EXCEEDED, "TOO_LATE"),
         (UnauthenticatedError("no token"), code_pb2.UNAUTHENTICATED, "INVALID_TOKEN"),
+        (TooManyStreamsError("many", 1.0), code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),
+        (TooManyWatchesError("many", 1.0), code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHES"),
+        (TooManyArrivingError("many", 1.0), code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_ARRIVING"),
+        (UnknownMethodError("no method"), code_pb2.UNIMPLEMENTED, "UNKNOWN_METHOD"),
+        (IdleError("silent"), code_pb2.UNAVAILABLE, "IDLE"),
         (StoppingError("stopping"), code_pb2.UNAVAILABLE, "STOPPING"),
         (EngineDownError("down"), code_pb2.UNAVAILABLE, "ENGINE_DOWN"),
         (EngineError("secret"), code_pb2.INTERNAL, "INTERNAL"),
@@ -61,6 +71,13 @@ def test_an_overload_error_has_a_retry_delay(retry_after_s: float, expected_ms: 
     retry_info = error_details_pb2.RetryInfo()
     assert request_status(QueueFullError("full", retry_after_s)).details[1].Unpack(retry_info)
     assert retry_info.retry_delay.ToMilliseconds() == expected_ms
+
+
+@pytest.mark.parametrize("error", [StoppingError("stopping"), EngineDownError("down"), IdleError("silent")])
+def test_an_unavailable_server_has_a_retry_delay(error: Exception):
+    retry_info = error_details_pb2.RetryInfo()
+    assert request_status(error).details[1].Unpack(retry_info)
+    assert retry_info.retry_delay.ToMilliseconds() >= 100
 
 
 def test_a_request_error_names_every_field():
