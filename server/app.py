@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from model.errors import AisleError
 from server.calls.auth import token_checks
 from server.calls.credentials import server_credentials
 from server.calls.health import Health
 from server.calls.load_shedding import LoadShedder
+from server.calls.open_calls import OpenCalls
+from server.calls.reflection import add_reflection
+from server.connections import connection_options
 from server.event_loop import EventLoop
 from server.inference.engine_process import ENGINE_COMMAND
 from server.inference.memory_budget import MemoryBudget, free_memory_bytes
@@ -26,12 +28,9 @@ from server.service import SERVICE_NAME, ProductClassifier
 from server.settings import ServerSettings
 from server.telemetry.metrics import Metrics
 from server.telemetry.metrics_port import MetricsPort
+from server.telemetry.observed_call import Instruments
 from server.telemetry.observer import AdmissionCheck, CallObserver, open_tracing
 from server.telemetry.scrape import ServerCollector
-
-#: RPCs beside the calls that are answered: those whose message is still arriving, which nothing else counts, those
-#: being rejected, and health watches. Above this grpc rejects calls itself, because partial messages take memory, too.
-_EXTRA_RPCS = 256
 
 _CLOSE_GRACE_S = 2.0  # for the last statuses to reach their callers
 
@@ -90,7 +89,8 @@ class AisleServer:
         self._service = ProductClassifier(
             self.models, settings, self._event_loop, self._memory, self._metrics, self._tracing
         )
-        collector = ServerCollector(self._metrics, self.models, self._service.calls)
+        self._open_calls = OpenCalls(settings)
+        collector = ServerCollector(self._metrics, self.models, self._service.calls, self._open_calls)
         self._metrics.registry.register(collector)
         self._metrics_server: MetricsPort | None = None
         self._health = Health(_health_names(self.models.names), self._event_loop)
@@ -177,18 +177,12 @@ class AisleServer:
     async def _listen(self) -> grpc.aio.Server:
         settings = self.settings
         admission_checks: list[AdmissionCheck] = [*self._token_checks, LoadShedder(self._service.calls, SERVICE_NAME)]
-        server = grpc.aio.server(
-            interceptors=[CallObserver(self._metrics, self._tracing, admission_checks)],
-            options=[
-                ("grpc.max_receive_message_length", settings.max_message_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),  # otherwise a second server would share the port silently
-            ],
-            maximum_concurrent_rpcs=settings.max_concurrent_rpcs + _EXTRA_RPCS,
-        )
+        instruments = Instruments(self._metrics, self._tracing)
+        observer = CallObserver(instruments, admission_checks, self._open_calls, settings.access_log)
+        server = grpc.aio.server(interceptors=[observer], options=connection_options(settings))
         server.add_generic_rpc_handlers((self._service.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        add_reflection(server, (SERVICE_NAME, health.SERVICE_NAME))
         address = _address(settings.host, settings.port)
         try:
             if self._credentials is None:
@@ -198,6 +192,7 @@ class AisleServer:
         except RuntimeError as error:
             raise ListenError(f"cannot listen on {address}: {error}; choose another --port or --host") from error
         await server.start()
+        self._open_calls.start()
         return server
 
     async def _stop_listening(self) -> None:
@@ -206,6 +201,7 @@ class AisleServer:
         await calls.hold_rejections()
         stopping = asyncio.create_task(self._server.stop(_CLOSE_GRACE_S))
         await asyncio.sleep(0)  # from here on grpc accepts no more calls
+        self._open_calls.close()
         calls.release_rejections()
         await stopping
 

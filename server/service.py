@@ -22,6 +22,7 @@ from server.inference.memory_budget import MemoryBudget
 from server.inference.request_run import RequestRun
 from server.models.registry import ModelRegistry
 from server.settings import ServerSettings
+from server.telemetry.access_log import count_products
 from server.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:  # opentelemetry need not be installed
@@ -96,14 +97,17 @@ class ProductClassifier:
 
         async def answer(content: bytes) -> bytes:
             try:
-                return stream_answer(await self._classify(parse_stream_request(content), call, context.peer()))
+                with self.calls.message_place():
+                    return stream_answer(await self._classify(parse_stream_request(content), call, context.peer()))
             except Exception as error:
                 status = request_status(error)
                 self._metrics.count_rejection(status_reason(status))
                 return stream_error(status)
 
         try:
-            async for response in answer_in_order(contents, answer, self._settings.stream_window, self._stopping):
+            async for response in answer_in_order(
+                contents, answer, self._settings.stream_window, self._stopping, self._settings.stream_idle_s
+            ):
                 yield response
         finally:
             self.calls.end(call)
@@ -155,6 +159,7 @@ class ProductClassifier:
         else:
             question = parse_request(content)
         message = question.message
+        count_products(len(message.products))
         with self._models.lease(message.model, message.model_version) as model:
             check_request(question, self._settings)
             run = RequestRun(model.pool, question, call, caller, self._settings.max_request_pixels)

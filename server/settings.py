@@ -12,6 +12,9 @@ DEFAULT_TOP_K = 5
 
 _AT_LEAST_ONE = (
     "max_concurrent_rpcs",
+    "max_open_streams",
+    "max_watches",
+    "max_arriving_requests",
     "max_message_bytes",
     "max_products_per_request",
     "max_top_k",
@@ -31,6 +34,13 @@ _AT_LEAST_ZERO = (
     "max_image_pixels",
     "max_memory_bytes",
     "max_queue_delay_ms",
+    "stream_idle_s",
+    "message_timeout_s",
+    "keepalive_s",
+    "min_ping_interval_s",
+    "max_connection_idle_s",
+    "max_connection_age_s",
+    "max_connection_age_grace_s",
     "image_cache_bytes",
     "drain_delay_s",
     "grace_s",
@@ -79,8 +89,38 @@ class ServerSettings:
     """Threads of each process that decode pictures; 0 means the engine's own thread on a CPU, one per core for a
     GPU."""
     max_concurrent_rpcs: int = 1024
-    """Most calls in flight; more are rejected with RESOURCE_EXHAUSTED. While many are in flight, so are those that
-    would take more than half of the time that callers' deadlines allow."""
+    """Most calls, and messages of streams, being answered at a time; more are rejected with RESOURCE_EXHAUSTED. While
+    many are in flight, so are those that would take more than half of the time that callers' deadlines allow."""
+    max_open_streams: int = 4096
+    """Most streams of ClassifyStream open; more are rejected. A stream takes a place of --max-concurrent-rpcs for each
+    of its messages that is being answered, and none while it is silent."""
+    max_watches: int = 4096
+    """Most health watches and reflection streams open; more are rejected."""
+    max_arriving_requests: int = 4096
+    """Most requests whose message is still arriving; when one more comes, the one that has waited longest is
+    rejected."""
+    message_timeout_s: float = 120.0
+    """Longest time for the message of a request to arrive, seconds; after it the call ends with UNAVAILABLE. 0 waits
+    for ever."""
+    stream_idle_s: float = 3600.0
+    """Longest time for which a stream may send nothing, seconds; after it the stream ends with UNAVAILABLE. 0 lets it
+    be silent for ever."""
+    keepalive_s: float = 20.0
+    """Time without a word on a connection after which the server asks whether the caller is still there, seconds; 0
+    never asks."""
+    keepalive_timeout_s: float = 20.0
+    """Time for the caller to answer that, seconds; after it the connection is closed, and its calls count as left."""
+    min_ping_interval_s: float = 5.0
+    """Least time between keepalive pings of a caller, with or without calls in flight, seconds; a caller that asks more
+    often is disconnected with ENHANCE_YOUR_CALM."""
+    max_connection_idle_s: float = 0.0
+    """Longest time of a connection without calls, seconds; then it is closed, and opened again by the caller's library
+    when needed. 0 keeps it."""
+    max_connection_age_s: float = 0.0
+    """Age of a connection, with 10 % of chance in it, at which the caller's library is told to open another one, so
+    that load spreads to new servers, seconds; 0 keeps it."""
+    max_connection_age_grace_s: float = 60.0
+    """Time for the calls of such a connection to end, seconds; after it they end with UNAVAILABLE. 0 waits for all."""
     max_message_bytes: int = 64 * 1024 * 1024
     """Largest request message, bytes."""
     max_products_per_request: int = 512
@@ -130,6 +170,8 @@ class ServerSettings:
     opentelemetry-sdk and opentelemetry-exporter-otlp-proto-grpc."""
     log_format: LogFormat = "text"
     """Format of log lines: text, or one JSON object each."""
+    access_log: bool = False
+    """Log a line for each call that has ended: method, code, time, products, peer and the caller's x-request-id."""
 
     def __post_init__(self) -> None:
         if (self.models is None) == (self.bundle is None):
@@ -138,8 +180,9 @@ class ServerSettings:
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{_flag(name)}: expected 1 or more, found {getattr(self, name)}")
-        if self.engine_timeout_s <= 0:
-            raise SettingsError(f"--engine-timeout-s: expected more than 0, found {self.engine_timeout_s}")
+        for name in ("engine_timeout_s", "keepalive_timeout_s"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"{_flag(name)}: expected more than 0, found {getattr(self, name)}")
         for name in _AT_LEAST_ZERO:
             if getattr(self, name) < 0:
                 raise SettingsError(f"{_flag(name)}: expected 0 or more, found {getattr(self, name)}")

@@ -3,6 +3,8 @@
 import asyncio
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import grpc
@@ -56,10 +58,13 @@ class Call:
 
 
 class Calls:
-    """Counts the calls in flight and rejects those over the limit.
+    """Counts the calls being answered and rejects those over the limit.
+
+    A unary call takes a place from its message to its answer, a stream one for each of its messages that is being
+    answered; a silent stream takes none.
 
     Args:
-        max_calls: most calls in flight.
+        max_calls: most places.
         concurrency_limit: a further limit by the time that calls take; streams are long-lived and do not count there.
     """
 
@@ -68,6 +73,7 @@ class Calls:
         self._concurrency_limit = concurrency_limit or ConcurrencyLimit()
         self._event_loop = event_loop
         self._calls: set[Call] = set()
+        self._num_places = 0
         self._is_closed = False
         self._num_rejected = 0
         self._none_left = asyncio.Event()
@@ -91,26 +97,43 @@ class Calls:
         call = Call(math.inf if left_s is None else time.perf_counter() + left_s, self._event_loop, is_stream)
         self._calls.add(call)
         if not is_stream:
+            self._num_places += 1
             self._concurrency_limit.begin(left_s)
         return call
+
+    @contextmanager
+    def message_place(self) -> Iterator[None]:
+        """Take a place for one message of a stream during a `with`.
+
+        Raises:
+            TooManyCallsError: all places are taken.
+        """
+        if self._num_places >= self._max_calls:
+            raise self.too_many_calls_error()
+        self._num_places += 1
+        try:
+            yield
+        finally:
+            self._num_places -= 1
 
     def end(self, call: Call) -> None:
         """Stop counting a call that has ended."""
         self._calls.discard(call)
         if not call.is_stream:
+            self._num_places -= 1
             self._concurrency_limit.end(call.is_answered)
         if not self._calls:
             self._none_left.set()
 
     @property
     def num_in_flight(self) -> int:
-        """Number of calls being answered; may be read from any thread."""
-        return len(self._calls)
+        """Number of calls, and of messages of streams, being answered; may be read from any thread."""
+        return self._num_places
 
     @property
     def is_full(self) -> bool:
         """True when a new call would exceed the limit; False after `close`, which rejects calls for another reason."""
-        return (len(self._calls) >= self._max_calls or self._concurrency_limit.is_full) and not self._is_closed
+        return (self._num_places >= self._max_calls or self._concurrency_limit.is_full) and not self._is_closed
 
     def too_many_calls_error(self) -> TooManyCallsError:
         """Return the error for a call over the limit."""

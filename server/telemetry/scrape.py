@@ -7,6 +7,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from server.calls.call import Calls
+from server.calls.open_calls import OpenCalls
 from server.models.registry import ModelRegistry, ServedModel
 from server.telemetry.metrics import Metrics
 
@@ -16,16 +17,18 @@ _MODEL = ("model", "version")
 class ServerCollector(Collector):
     """Collects metrics from the server's own state, at no cost for calls."""
 
-    def __init__(self, metrics: Metrics, models: ModelRegistry, calls: Calls):
+    def __init__(self, metrics: Metrics, models: ModelRegistry, calls: Calls, open_calls: OpenCalls):
         self._metrics = metrics
         self._models = models
         self._calls = calls
+        self._open_calls = open_calls
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families, in order."""
         models = list(self._models)
         self._metrics.forget_unloaded({(model.name, model.version) for model in models})
         yield GaugeMetricFamily("aisle_calls_in_flight", "Calls being answered", value=self._calls.num_in_flight)
+        yield self._open_calls_by_kind()
         yield self._model_info(models)
         yield self._model_states()
         yield _model_up(models)
@@ -34,6 +37,13 @@ class ServerCollector(Collector):
         yield _batch_items(models)
         yield _image_cache_bytes(models)
         yield _image_cache_lookups(models)
+
+    def _open_calls_by_kind(self) -> GaugeMetricFamily:
+        text = "Open calls that may be silent: streams, watches, and requests whose message is arriving"
+        family = GaugeMetricFamily("aisle_open_calls", text, labels=("kind",))
+        for kind, count in self._open_calls.counts.items():
+            family.add_metric((kind,), count)
+        return family
 
     def _model_info(self, models: list[ServedModel]) -> GaugeMetricFamily:
         family = GaugeMetricFamily("aisle_model_info", "Loaded versions; always 1", labels=(*_MODEL, "engine"))

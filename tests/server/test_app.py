@@ -8,8 +8,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from aisle_client.v1 import classifier_pb2 as pb
 from aisle_client.v1 import classifier_pb2_grpc
@@ -62,12 +63,42 @@ def test_an_ipv6_address_is_listened_on(settings: ServerSettings, host: str, cap
     assert f"listening on [::1]:{server.port}" in caplog.text
 
 
-def test_reflection_lists_the_services(channel: grpc.Channel):
-    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    request = reflection_pb2.ServerReflectionRequest(list_services="")
-    [response] = stub.ServerReflectionInfo(iter([request]), timeout=30)
+def reflect(channel: grpc.Channel, version: str, **request: str) -> reflection_pb2.ServerReflectionResponse:
+    """Ask reflection; both versions have the same messages, so that the stubs of one read the other's."""
+    ask = channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    [response] = ask(iter([reflection_pb2.ServerReflectionRequest(**request)]), timeout=30)
+    return response
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_lists_the_services(channel: grpc.Channel, version: str):
+    response = reflect(channel, version, list_services="")
     names = {service.name for service in response.list_services_response.service}
-    assert names == {SERVICE_NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+    assert names == {
+        SERVICE_NAME,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_describes_itself_and_the_service(channel: grpc.Channel, version: str):
+    """A tool that lists the services asks for the descriptor of each."""
+    for service in (SERVICE_NAME, f"grpc.reflection.{version}.ServerReflection"):
+        response = reflect(channel, version, file_containing_symbol=service)
+        files = [
+            descriptor_pb2.FileDescriptorProto.FromString(content)
+            for content in response.file_descriptor_response.file_descriptor_proto
+        ]
+        assert service in {f"{file.package}.{found.name}" for file in files for found in file.service}
+        types = {f".{file.package}.{message.name}" for file in files for message in file.message_type}
+        methods = [method for file in files for found in file.service for method in found.method]
+        assert {method.input_type for method in methods} | {method.output_type for method in methods} <= types
 
 
 def test_a_full_queue_is_resource_exhausted_and_queued_requests_are_answered(

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +75,6 @@ def engine(tight_server: AisleServer) -> Engine:
     return next(iter(tight_server.models)).predictor.engine
 
 
-def _endless() -> Iterator[bytes]:
-    while True:
-        time.sleep(0.05)
-        yield b""
-
-
 def later(stub: Stub, *products: pb.Product, timeout_s: float = 30) -> Any:
     return stub.Classify.future(pb.ClassifyRequest(products=products), timeout=timeout_s)
 
@@ -129,15 +122,21 @@ def test_a_call_over_the_limit_is_rejected_at_once_and_health_still_answers(
 
 
 def test_a_call_over_the_limit_is_rejected_before_its_message_is_read(
-    tight_server: AisleServer, tight_channel: grpc.Channel
+    engine: Engine,
+    tight_server: AisleServer,
+    tight_channel: grpc.Channel,
+    tight_stub: Stub,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    held = [tight_channel.stream_stream(f"{SERVICE}/ClassifyStream")(_endless()) for _ in range(5)]
+    slow = SlowProgram(engine.classify)
+    monkeypatch.setattr(engine, "classify", slow)
+    held = [later(tight_stub, named(f"{i}")) for i in range(5)]
     wait_for(lambda: tight_server._service.calls.num_in_flight == 5)
     malformed = tight_channel.unary_unary(f"{SERVICE}/Classify").future(b"\xff" * 9, timeout=20)
     assert malformed.code() == grpc.StatusCode.RESOURCE_EXHAUSTED  # not INVALID_ARGUMENT
     assert retry_delay_s(malformed) > 0
-    for stream in held:
-        stream.cancel()
+    slow.release()
+    assert [len(call.result(30).classifications) for call in held] == [1] * 5
     wait_for(lambda: tight_server._service.calls.num_in_flight == 0)
     read = tight_channel.unary_unary(f"{SERVICE}/Classify").future(b"\xff" * 9, timeout=20)
     assert read.code() == grpc.StatusCode.INVALID_ARGUMENT
@@ -173,35 +172,3 @@ def test_queue_room_of_pictures_is_released_whatever_their_outcome(
     wait_for(lambda: lane.num_queued == 0)
     slow.release()
     assert [len(call.result(30).classifications) for call in running] == [1, 1, 1]
-
-
-def test_calls_whose_message_never_arrives_are_bounded(settings: ServerSettings, monkeypatch: pytest.MonkeyPatch):
-    """The service does not count such calls, because its count starts when a message has arrived."""
-    monkeypatch.setattr("server.app._EXTRA_RPCS", 1)
-    server = AisleServer(replace(settings, max_concurrent_rpcs=1))
-    server.start()
-    with open_channel(server) as channel:
-        silent = channel.stream_unary(f"{SERVICE}/Classify")
-        is_over = threading.Event()
-        calls = [silent.future(_nothing_until(is_over), timeout=60) for _ in range(3)]
-        wait_for(lambda: any(call.done() for call in calls))
-        rejected = next(call for call in calls if call.done())
-        assert rejected.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        for call in calls:
-            call.cancel()
-        wait_for(lambda: _is_answered(channel))
-        is_over.set()
-    server.stop(grace_s=0)
-
-
-def _is_answered(channel: grpc.Channel) -> bool:
-    try:
-        classifier_pb2_grpc.ProductClassifierStub(channel).GetModel(pb.GetModelRequest(), timeout=30)
-    except grpc.RpcError:
-        return False
-    return True
-
-
-def _nothing_until(is_over: threading.Event) -> Iterator[bytes]:
-    is_over.wait(60)
-    yield from ()

@@ -106,8 +106,8 @@ def test_rejections_are_held_while_the_connections_close(event_loop: EventLoop):
     event_loop.run(hold())
 
 
-def test_streams_do_not_count_in_the_concurrency_limit(event_loop: EventLoop):
-    """Streams are long-lived, so that their number says nothing about the time of a call."""
+def test_streams_take_no_place_but_for_messages_being_answered(event_loop: EventLoop):
+    """They do not count in the concurrency limit, either: they are long-lived, which says nothing about time."""
     limit = ConcurrencyLimit()
 
     async def begin() -> list[int]:
@@ -115,11 +115,13 @@ def test_streams_do_not_count_in_the_concurrency_limit(event_loop: EventLoop):
         streams = [await calls.begin(Context(), is_stream=True) for _ in range(50)]
         call = await calls.begin(Context())
         counts = [limit._num_in_flight, calls.num_in_flight]
+        with calls.message_place():
+            counts.append(calls.num_in_flight)
         for one in (*streams, call):
             calls.end(one)
-        return [*counts, limit._num_in_flight]
+        return [*counts, limit._num_in_flight, calls.num_in_flight]
 
-    assert event_loop.run(begin()) == [1, 51, 0]
+    assert event_loop.run(begin()) == [1, 1, 2, 0, 0]
 
 
 def test_the_concurrency_limit_rejects_calls_below_the_most_calls(event_loop: EventLoop):

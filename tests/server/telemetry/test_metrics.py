@@ -224,7 +224,7 @@ def test_calls_without_a_token_are_counted_and_unknown_methods_are_not(toy_bundl
             assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
     found = {key[1:]: value for key, value in values(scrape(server)).items() if key[0] == "aisle_calls_total"}
     assert found == {("UNAUTHENTICATED", "Classify"): 1, ("UNAUTHENTICATED", "ClassifyStream"): 1}
-    assert values(scrape(server))["aisle_rejections_total", "INVALID_TOKEN"] == 2
+    assert values(scrape(server))["aisle_rejections_total", "INVALID_TOKEN"] == 4
     server.stop(grace_s=5)
 
 

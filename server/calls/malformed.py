@@ -1,0 +1,28 @@
+"""Malformed requests: they are rejected in the handler, because grpc never frees a call whose deserializer raises."""
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from server.errors import RequestError
+
+Deserializer = Callable[[bytes], Any]
+
+
+def catch_decode_error(deserialize: Deserializer) -> Deserializer:
+    """Wrap a deserializer so that it returns its DecodeError instead of raising it."""
+
+    def read(content: bytes) -> Any:
+        try:
+            return deserialize(content)
+        except DecodeError as error:
+            return error.with_traceback(None)
+
+    return read
+
+
+def reject_malformed(message: Any) -> None:
+    """Raise RequestError when `catch_decode_error` returned an error in place of a message."""
+    if isinstance(message, DecodeError):
+        raise RequestError([("request", "expected a message of aisle.v1, found malformed bytes")])
