@@ -86,6 +86,7 @@ soak: proto ## BUNDLE=DIR CATALOG=FILE: 10 minutes at 70 % load: constant memory
 chaos: proto ## BUNDLE=DIR CATALOG=FILE: inject faults into a server: no wrong answer, none lost, quick recovery
 	@test -n "$(CATALOG)" || { echo "expected make chaos CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
 	$(BIN)/python -m benchmarks.resilience.chaos --bundle "$(BUNDLE)" --catalog "$(CATALOG)" $(ARGS)
+	$(BIN)/python -m benchmarks.resilience.held_open --bundle "$(BUNDLE)" --catalog "$(CATALOG)"
 
 overload: proto ## BUNDLE=DIR CATALOG=FILE: 5 times the highest load, then a new version under load: goodput and latency
 	@test -n "$(CATALOG)" || { echo "expected make overload CATALOG=FILE [BUNDLE=DIR]" >&2; exit 2; }
