@@ -21,15 +21,15 @@ from typing import Any
 import grpc
 import numpy as np
 import tyro
+from client.channel import PLAIN_TEXT, open_channel
+from client.messages import product_message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 from benchmarks.resilience.checks import Check, report_checks
 from benchmarks.resilience.expected_answers import TOP_K, ExpectedAnswers, read_products
 from benchmarks.resilience.process import OWN_CONNECTION, ServerProcess
 from benchmarks.resilience.raw_http2 import EMPTY_MESSAGE, END_STREAM, HALF_MESSAGE, RawConnections
-from client.channel import PLAIN_TEXT, open_channel
-from client.messages import product_message
-from proto.aisle.v1 import classifier_pb2, classifier_pb2_grpc
 
 _SERVICE = "/aisle.v1.ProductClassifier"
 _OPEN_TIMEOUT_S = 60.0
