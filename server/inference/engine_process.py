@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from aisle_client.v1 import classifier_pb2
 from model.engines.engine import EngineName, Precision
@@ -93,6 +93,8 @@ class EngineProcess(asyncio.Protocol):
         self._reader = FrameReader()
         self._num_frames = 0
         self._loaded: asyncio.Future[ModelDescription] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.Transport | None = None
+        self._has_started = False
         self._has_ended = asyncio.Event()
         self.fault_text = ""
         self.is_suspicious = True
@@ -108,17 +110,19 @@ class EngineProcess(asyncio.Protocol):
         self._progress = Progress.create()
         own, others = socket.socketpair()
         with others:
-            self._process = await asyncio.to_thread(self._spawn, others)
+            # On the loop, for it takes 2 ms, and nobody can cancel the start before the process is known.
+            self._process = self._spawn(others)
         own.setblocking(False)
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_unix_connection(lambda: self, sock=own)
-        self._send(Frame(self._config.to_json()))
         try:
-            return await self._loaded
+            await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=own)
+            self._send(Frame(self._config.to_json()))
+            description = await self._loaded
         except BaseException:
             self.kill()
             await self.close()
             raise
+        self._has_started = True
+        return description
 
     @property
     def pid(self) -> int:
@@ -182,13 +186,18 @@ class EngineProcess(asyncio.Protocol):
 
     def kill(self) -> None:
         """End the process at once."""
-        with contextlib.suppress(ProcessLookupError, AttributeError):  # it has ended, or was never started
+        with contextlib.suppress(ProcessLookupError):  # it has ended
             self._process.kill()
 
     async def close(self) -> None:
         """End the process once it has answered what it has, and wait for that; a hanging one is killed."""
-        self._transport.close()
+        if self._transport is not None:  # otherwise the start was cancelled, and asyncio closes it
+            self._transport.close()
         await self._has_ended.wait()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Learn that frames can be sent."""
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Take a piece of the process's frames."""
@@ -211,9 +220,9 @@ class EngineProcess(asyncio.Protocol):
         except subprocess.TimeoutExpired:
             self.kill()
             await asyncio.to_thread(self._process.wait)
-        if self._loaded.done():
+        if self._has_started:
             self._on_end(self)
-        else:
+        elif not self._loaded.done():
             text = f"the engine process ended{self.reason()} before it had loaded the bundle"
             self._loaded.set_exception(EngineError(text))
         self._progress.close()
@@ -236,6 +245,7 @@ class EngineProcess(asyncio.Protocol):
         )
 
     def _send(self, frame: Frame) -> None:
+        assert self._transport is not None
         self._transport.write(pack(frame))
 
     def _is_stopped(self) -> bool:
