@@ -3,8 +3,8 @@
     python -m benchmarks.resilience.faulty_engine FOLDER CONNECTION PROGRESS
 
 FOLDER/fault: "raises" fails with every batch, "hangs" never ends one, "exits" ends the thread; for processes that were
-started before the file was written only, so that one started in their place works. FOLDER/hold: every batch waits
-until the file is gone. FOLDER/deadly: SHA-256 of pictures, one a line, whose decoding ends the process with a
+started before the file was written only, so that one started in their place works. FOLDER/hold: every batch of these
+waits until the file is gone. FOLDER/deadly: SHA-256 of pictures, one a line, whose decoding ends the process with a
 segmentation fault. FOLDER/batches: the size of each batch is written here, one a line.
 """
 
@@ -42,7 +42,7 @@ class Faults:
         """Fail or wait, before a batch is classified."""
         with (self._folder / "batches").open("a") as file:
             file.write(f"{num_items}\n")
-        while (self._folder / "hold").exists():
+        while self._is_new("hold"):
             time.sleep(_POLL_S)
         fault = self._fault()
         while fault == "hangs":  # for ever, as a driver may
@@ -59,8 +59,14 @@ class Faults:
             os.kill(os.getpid(), signal.SIGSEGV)
 
     def _fault(self) -> str:
-        file = self._folder / "fault"
-        return self._read("fault").strip() if file.exists() and file.stat().st_mtime > self._started_s else ""
+        return self._read("fault").strip() if self._is_new("fault") else ""
+
+    def _is_new(self, name: str) -> bool:
+        """True for a file that was written after the start of this process."""
+        try:
+            return (self._folder / name).stat().st_mtime > self._started_s
+        except FileNotFoundError:
+            return False
 
     def _read(self, name: str) -> str:
         try:

@@ -12,19 +12,24 @@ from PIL import Image
 
 from aisle_client.v1 import classifier_pb2_grpc
 from benchmarks.resilience.faulty_engine import engine_command
+from model.predictor import Predictor
 from server.app import AisleServer
 from server.settings import ServerSettings
-from tests.server.support import HeldEngine, add_version, open_channel
+from tests.server.support import HeldEngine, add_version, open_channel, toy_settings
 
 
 @pytest.fixture(scope="module")
 def server(toy_bundle: Path) -> Iterator[AisleServer]:
-    server = AisleServer(
-        ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", engine_processes=1)
-    )
+    server = AisleServer(toy_settings(toy_bundle))
     server.start()
     yield server
     server.stop(grace_s=5)
+
+
+@pytest.fixture(scope="session")
+def predictor(toy_bundle: Path) -> Predictor:
+    """The toy bundle in this process, which says what the right answers are."""
+    return Predictor.open(toy_bundle, "openvino")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def stub(channel: grpc.Channel) -> classifier_pb2_grpc.ProductClassifierStub:
 
 @pytest.fixture
 def settings(toy_bundle: Path) -> ServerSettings:
-    return ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", engine_processes=1)
+    return toy_settings(toy_bundle)
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import math
 import shutil
 import threading
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -18,13 +21,25 @@ from aisle_client.v1 import classifier_pb2 as pb
 from aisle_client.v1 import classifier_pb2_grpc
 from model.bundle_files import FILES
 from server.app import AisleServer
+from server.calls.call import Call
+from server.calls.request import parse_request
+from server.event_loop import EventLoop
+from server.inference.engine_pool import EnginePool
+from server.inference.request_run import RequestRun
 from server.models.registry import ModelRegistry
+from server.settings import ServerSettings
 
 Stub = classifier_pb2_grpc.ProductClassifierStub
 
 
 def ask(stub: Stub, *products: pb.Product, **options) -> pb.ClassifyResponse:
     return stub.Classify(pb.ClassifyRequest(products=products, **options), timeout=30)
+
+
+def toy_settings(bundle: Path, /, **changes: Any) -> ServerSettings:
+    """Settings of a server on a free port with one engine process."""
+    settings = ServerSettings(bundle=bundle, host="127.0.0.1", port=0, engine="openvino", engine_processes=1)
+    return replace(settings, **changes)
 
 
 def named(name: str) -> pb.Product:
@@ -61,12 +76,12 @@ def add_version(bundle: Path, version: Path, metrics: dict[str, float] | None = 
     """Copy a bundle to models/<name>/<version>/ as training does: to a temporary folder, then renamed.
 
     Args:
-        metrics: replace the bundle's metrics, to distinguish two copies.
+        metrics: come beside the bundle's own, to distinguish two copies.
     """
     temporary = version.with_name(f".{version.name}.tmp")
     shutil.copytree(bundle, temporary)
     if metrics is not None:
-        text = json.dumps(metrics)
+        text = json.dumps({**json.loads((temporary / FILES.metrics).read_text()), **metrics})
         (temporary / FILES.metrics).write_text(text)
         manifest = json.loads((temporary / FILES.manifest).read_text())
         manifest["files"][FILES.metrics] = hashlib.sha256(text.encode()).hexdigest()
@@ -108,6 +123,32 @@ def wait_for(condition: Callable[[], bool]) -> None:
     raise AssertionError("the condition never came true")
 
 
+def is_running(pid: int) -> bool:
+    """False for a process that has ended, even if nobody has waited for it yet."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"
+
+
+def engine_processes(server: AisleServer) -> list[int]:
+    """Numbers of the engine processes of a server's only model that answer."""
+    [model] = server.models
+    return model.pool.process_ids
+
+
+def answered_by(pool: EnginePool, event_loop: EventLoop, request: pb.ClassifyRequest) -> pb.ClassifyResponse:
+    """Have an engine pool answer a request without a server."""
+
+    async def answer() -> bytes:
+        question = parse_request(request.SerializeToString())
+        run = RequestRun(pool, question, Call(math.inf, event_loop), "caller", max_pixels=10**10)
+        return (await run.answer()).content
+
+    return pb.ClassifyResponse.FromString(event_loop.run(answer()))
+
+
 class HeldEngine:
     """Holds the engine processes of a server before each batch until `release`.
 
@@ -117,13 +158,17 @@ class HeldEngine:
 
     def __init__(self, folder: Path):
         self._hold, self._batches = folder / "hold", folder / "batches"
-        self._hold.touch()
-        self._batches.write_text("")
+        self.hold()
 
     @property
     def batch_sizes(self) -> list[int]:
         """Sizes of the batches that were begun."""
         return [int(line) for line in self._batches.read_text().split()]
+
+    def hold(self) -> None:
+        """Hold the batches that begin from now on."""
+        self._batches.write_text("")
+        self._hold.touch()
 
     def wait_until_busy(self, num_batches: int = 1) -> None:
         wait_for(lambda: len(self.batch_sizes) >= num_batches)

@@ -16,7 +16,7 @@ from aisle_client.v1 import classifier_pb2 as pb
 from aisle_client.v1 import classifier_pb2_grpc
 from server.app import SERVICE_NAME, AisleServer, ListenError
 from server.settings import ServerSettings
-from tests.server.support import HeldEngine, open_channel, retry_delay_s, wait_for
+from tests.server.support import HeldEngine, open_channel, retry_delay_s, toy_settings, wait_for
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 ONE_PRODUCT = pb.ClassifyRequest(products=[{"product_name": "red shirt"}])
@@ -24,16 +24,7 @@ ONE_PRODUCT = pb.ClassifyRequest(products=[{"product_name": "red shirt"}])
 
 @pytest.fixture
 def settings(toy_bundle: Path) -> ServerSettings:
-    return ServerSettings(
-        bundle=toy_bundle,
-        host="127.0.0.1",
-        port=0,
-        engine="openvino",
-        engine_threads=1,
-        max_products_per_request=2,
-        max_queue_items=2,
-        max_queue_images=2,
-    )
+    return toy_settings(toy_bundle, max_products_per_request=2, max_queue_items=2, max_queue_images=2)
 
 
 def test_health_has_a_status_for_the_server_the_service_and_each_model(server: AisleServer, channel: grpc.Channel):
@@ -126,14 +117,14 @@ def test_nothing_is_computed_for_a_cancelled_call(
     stub = classifier_pb2_grpc.ProductClassifierStub(fresh_channel)
     first = stub.Classify.future(ONE_PRODUCT, timeout=30)
     held.wait_until_busy()
-    lane = next(iter(fresh_server.models)).pipeline.lanes.text
+    queue = next(iter(fresh_server.models)).pool.scheduler.texts
     left = stub.Classify.future(pb.ClassifyRequest(products=[{"product_name": "a"}] * 2), timeout=30)
-    wait_for(lambda: lane.num_queued == 2)
+    wait_for(lambda: queue.items == 2)
     left.cancel()
-    wait_for(lambda: lane.num_queued == 0)
+    wait_for(lambda: queue.items == 0)
     expired = stub.Classify.future(pb.ClassifyRequest(products=[{"product_name": "a"}] * 2), timeout=0.2)
     assert expired.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    wait_for(lambda: lane.num_queued == 0)
+    wait_for(lambda: queue.items == 0)
     held.release()
     assert len(first.result(30).classifications) == 1
     assert held.batch_sizes == [1]

@@ -2,10 +2,8 @@
 
 import gc
 import io
-import itertools
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import grpc
 import pytest
@@ -13,10 +11,8 @@ from google.protobuf import text_format
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from PIL import Image
-from server.inference.pipeline import Pipeline
 
 from aisle_client.v1 import classifier_pb2 as pb
-from server.app import AisleServer
 from server.errors import (
     DOMAIN,
     DeadlineExceededError,
@@ -30,6 +26,7 @@ from server.errors import (
     product_status,
     request_status,
 )
+from server.inference.request_run import RequestRun
 from tests.server.support import Stub, ask, named, violations
 
 #: Patterns of internals: stack traces, source files, folders, addresses, names of exceptions.
@@ -123,33 +120,12 @@ def test_broken_pictures_reveal_nothing_of_the_decoding_libraries(stub: Stub, br
         assert checked(status).code == code_pb2.INVALID_ARGUMENT
 
 
-@pytest.mark.parametrize("program", ["classify", "encode_images"])
-def test_an_engine_error_is_internal_with_a_number_to_quote(
-    server: AisleServer, stub: Stub, jpeg: bytes, program: str, monkeypatch: pytest.MonkeyPatch
-):
-    engine = next(iter(server.models)).predictor.engine
-    run, fails = getattr(engine, program), itertools.cycle([True, False])
-
-    def fail_once(*inputs: Any) -> Any:
-        if next(fails):
-            raise ZeroDivisionError(SECRET)
-        return run(*inputs)  # the run of the good item, with which the server tests the engine
-
-    monkeypatch.setattr(engine, program, fail_once)
-    request = pb.ClassifyRequest(products=[pb.Product(image=jpeg)])
-    [answer] = stub.ClassifyStream(iter([pb.ClassifyStreamRequest(request=request)]), timeout=30)
-    for response in (stub.Classify(request, timeout=30), answer.response):
-        status = checked(response.classifications[0].error)
-        assert status.code == code_pb2.INTERNAL
-    assert re.search(r"internal error [0-9a-f]{8} in its log$", status.message)
-
-
 def test_any_other_error_is_internal_too(stub: Stub, monkeypatch: pytest.MonkeyPatch):
     def fail(*_arguments: object) -> object:
         raise OSError(2, SECRET, "/etc/secret")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Pipeline, "answer", fail)
+        patch.setattr(RequestRun, "answer", fail)
         assert failed(lambda: ask(stub, named("shirt"))).code == code_pb2.INTERNAL
     with monkeypatch.context() as patch:
         patch.setattr("server.service.model_response", fail)

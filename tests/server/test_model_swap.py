@@ -10,20 +10,33 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from aisle_client.v1 import classifier_pb2 as pb
+from benchmarks.resilience.faulty_engine import engine_command
 from model.bundle_files import FILES
 from model.errors import BundleError
 from server.app import SERVICE_NAME, AisleServer
 from server.settings import ServerSettings
-from tests.server.support import HeldEngine, Stub, add_version, ask, damage, named, open_channel, serving, wait_for
+from tests.server.support import (
+    HeldEngine,
+    Stub,
+    add_version,
+    ask,
+    damage,
+    is_running,
+    named,
+    open_channel,
+    serving,
+    wait_for,
+)
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 @pytest.fixture
-def watching_server(watch_settings: ServerSettings, models: Path) -> Iterator[AisleServer]:
+def watching_server(watch_settings: ServerSettings, models: Path, engine_faults: Path) -> Iterator[AisleServer]:
     # An engine is held here while a version is loaded, which may take long on a busy machine.
-    server = AisleServer(dataclasses.replace(watch_settings, engine_timeout_s=60.0))
+    settings = dataclasses.replace(watch_settings, engine_timeout_s=60.0)
+    server = AisleServer(settings, engine_command(engine_faults))
     server.start()
     yield server
     server.stop(grace_s=5)
@@ -70,27 +83,21 @@ def test_no_call_fails_during_swaps_and_versions_only_move_forward(
 
 
 def test_a_call_in_flight_ends_on_the_version_it_began_with(
-    watching_server: AisleServer,
-    watching_channel: grpc.Channel,
-    models: Path,
-    toy_bundle: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    watching_server: AisleServer, watching_channel: grpc.Channel, models: Path, toy_bundle: Path, engine_faults: Path
 ):
     stub = Stub(watching_channel)
-    old = next(iter(watching_server.models)).pipeline
-    is_closed, close = threading.Event(), old.close
-    monkeypatch.setattr(old, "close", lambda: (close(), is_closed.set()))
-    held = HeldEngine(watching_server, monkeypatch)
+    [old] = next(iter(watching_server.models)).pool.process_ids
+    held = HeldEngine(engine_faults)
     running = stub.Classify.future(pb.ClassifyRequest(products=[named("red shirt")]), timeout=30)
     held.wait_until_busy()
     add_version(toy_bundle, models / "shop/2")
     wait_for(lambda: serving(watching_server.models) == {"shop": "2"})
     assert ask(stub, named("red shirt")).model_version == "2"
-    assert not is_closed.is_set()
+    assert is_running(old)
     held.release()
     assert running.result(30).model_version == "1"
     assert running.result(30).classifications[0].HasField("prediction")
-    assert is_closed.wait(20)
+    wait_for(lambda: not is_running(old))
     assert ask(stub, named("red shirt")).model_version == "2"
 
 

@@ -1,8 +1,6 @@
 """A real server under overload: calls that are rejected, and calls that are not."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,102 +9,58 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from aisle_client.v1 import classifier_pb2 as pb
-from aisle_client.v1 import classifier_pb2_grpc
-from model.engines.engine import Engine
 from server.app import SERVICE_NAME, AisleServer
 from server.settings import ServerSettings
-from tests.server.support import Stub, named, open_channel, retry_delay_s, wait_for
+from tests.server.support import HeldEngine, Stub, named, open_channel, retry_delay_s, toy_settings, wait_for
 
 FIRST_RUN_S = 0.5
 SERVICE = f"/{SERVICE_NAME}"
 
 
-class SlowProgram:
-    """One program of an engine: slow at first, then held until `release`."""
-
-    def __init__(self, run: Callable[[Any], Any]):
-        self.entered = threading.Semaphore(0)
-        self._run = run
-        self._is_first = True
-        self._released = threading.Event()
-
-    def __call__(self, *inputs: Any) -> Any:
-        if self._is_first:
-            self._is_first = False
-            time.sleep(FIRST_RUN_S)
-        else:
-            self.entered.release()
-            assert self._released.wait(20)
-        return self._run(*inputs)
-
-    def wait_until_busy(self) -> None:
-        assert self.entered.acquire(timeout=20)
-
-    def release(self) -> None:
-        self._released.set()
-
-
 @pytest.fixture
-def tight_server(toy_bundle: Path) -> Iterator[AisleServer]:
-    """A server with one product per batch and five calls in flight."""
-    settings = ServerSettings(
-        bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", max_batch_items=1, max_batch_images=1,
-        engine_threads=1, max_concurrent_rpcs=5,
-    )  # fmt: skip
-    server = AisleServer(settings)
-    server.start()
-    yield server
-    server.stop(grace_s=0)
-
-
-@pytest.fixture
-def tight_channel(tight_server: AisleServer) -> Iterator[grpc.Channel]:
-    with open_channel(tight_server) as channel:
-        yield channel
-
-
-@pytest.fixture
-def tight_stub(tight_channel: grpc.Channel) -> Stub:
-    return classifier_pb2_grpc.ProductClassifierStub(tight_channel)
-
-
-@pytest.fixture
-def engine(tight_server: AisleServer) -> Engine:
-    return next(iter(tight_server.models)).predictor.engine
+def settings(toy_bundle: Path) -> ServerSettings:
+    """One product a batch and five calls in flight."""
+    return toy_settings(toy_bundle, max_batch_items=1, max_batch_images=1, max_concurrent_rpcs=5)
 
 
 def later(stub: Stub, *products: pb.Product, timeout_s: float = 30) -> Any:
     return stub.Classify.future(pb.ClassifyRequest(products=products), timeout=timeout_s)
 
 
+def answer_slowly(held: HeldEngine, stub: Stub, *products: pb.Product) -> None:
+    """Have a request answered in FIRST_RUN_S or longer, and hold the next one."""
+    slow = later(stub, *products)
+    held.wait_until_busy()
+    time.sleep(FIRST_RUN_S)
+    held.release()
+    assert slow.result(30)
+    held.hold()
+
+
 def test_a_request_that_would_wait_past_its_deadline_is_rejected_at_once(
-    engine: Engine, tight_server: AisleServer, tight_stub: Stub, monkeypatch: pytest.MonkeyPatch
+    held: HeldEngine, fresh_server: AisleServer, fresh_stub: Stub
 ):
-    slow = SlowProgram(engine.classify)
-    monkeypatch.setattr(engine, "classify", slow)
-    assert later(tight_stub, named("first")).result(30)
-    calls = [later(tight_stub, named("running"))]
-    slow.wait_until_busy()
-    calls.append(later(tight_stub, named("a"), named("b")))
-    lane = next(iter(tight_server.models)).pipeline.lanes.text
-    wait_for(lambda: lane.num_queued == 2)  # two batches of FIRST_RUN_S
-    hurried = later(tight_stub, named("hurried"), timeout_s=FIRST_RUN_S)
+    answer_slowly(held, fresh_stub, named("first"))
+    calls = [later(fresh_stub, named("running"))]
+    held.wait_until_busy()
+    calls.append(later(fresh_stub, named("a"), named("b")))
+    pool = next(iter(fresh_server.models)).pool
+    wait_for(lambda: pool.wait_s() > 2.5 * FIRST_RUN_S)  # three products, each of FIRST_RUN_S
+    hurried = later(fresh_stub, named("hurried"), timeout_s=FIRST_RUN_S)
     assert hurried.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "s, most of it waiting, the deadline is in 0." in hurried.details()
-    assert retry_delay_s(hurried) >= 2 * FIRST_RUN_S
-    calls.append(later(tight_stub, named("patient")))
-    slow.release()
+    assert retry_delay_s(hurried) >= 2.5 * FIRST_RUN_S
+    calls.append(later(fresh_stub, named("patient")))
+    held.release()
     assert [len(call.result(30).classifications) for call in calls] == [1, 2, 1]
 
 
 def test_a_call_over_the_limit_is_rejected_at_once_and_health_still_answers(
-    engine: Engine, tight_channel: grpc.Channel, tight_stub: Stub, monkeypatch: pytest.MonkeyPatch
+    held: HeldEngine, fresh_channel: grpc.Channel, fresh_stub: Stub
 ):
-    slow = SlowProgram(engine.classify)
-    monkeypatch.setattr(engine, "classify", slow)
-    assert later(tight_stub, named("first")).result(30)
-    calls = [later(tight_stub, named(f"{i}")) for i in range(6)]
-    slow.wait_until_busy()
+    answer_slowly(held, fresh_stub, named("first"))
+    calls = [later(fresh_stub, named(f"{i}")) for i in range(6)]
+    held.wait_until_busy()
     wait_for(lambda: any(call.done() for call in calls))
     [rejected] = [call for call in calls if call.done()]
     assert rejected.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -115,60 +69,59 @@ def test_a_call_over_the_limit_is_rejected_at_once_and_health_still_answers(
         in rejected.details()
     )
     assert retry_delay_s(rejected) > 0
-    health = health_pb2_grpc.HealthStub(tight_channel)
+    health = health_pb2_grpc.HealthStub(fresh_channel)
     assert health.Check(health_pb2.HealthCheckRequest(), timeout=30).status == health_pb2.HealthCheckResponse.SERVING
-    slow.release()
+    held.release()
     assert [len(call.result(30).classifications) for call in calls if call is not rejected] == [1] * 5
 
 
 def test_a_call_over_the_limit_is_rejected_before_its_message_is_read(
-    engine: Engine,
-    tight_server: AisleServer,
-    tight_channel: grpc.Channel,
-    tight_stub: Stub,
-    monkeypatch: pytest.MonkeyPatch,
+    fresh_server: AisleServer, held: HeldEngine, fresh_channel: grpc.Channel, fresh_stub: Stub
 ):
-    slow = SlowProgram(engine.classify)
-    monkeypatch.setattr(engine, "classify", slow)
-    held = [later(tight_stub, named(f"{i}")) for i in range(5)]
-    wait_for(lambda: tight_server._service.calls.num_in_flight == 5)
-    malformed = tight_channel.unary_unary(f"{SERVICE}/Classify").future(b"\xff" * 9, timeout=20)
+    waiting = [later(fresh_stub, named(f"{i}")) for i in range(5)]
+    wait_for(lambda: fresh_server._service.calls.num_in_flight == 5)
+    malformed = fresh_channel.unary_unary(f"{SERVICE}/Classify").future(b"\xff" * 9, timeout=20)
     assert malformed.code() == grpc.StatusCode.RESOURCE_EXHAUSTED  # not INVALID_ARGUMENT
     assert retry_delay_s(malformed) > 0
-    slow.release()
-    assert [len(call.result(30).classifications) for call in held] == [1] * 5
-    wait_for(lambda: tight_server._service.calls.num_in_flight == 0)
-    read = tight_channel.unary_unary(f"{SERVICE}/Classify").future(b"\xff" * 9, timeout=20)
+    held.release()
+    assert [len(call.result(30).classifications) for call in waiting] == [1] * 5
+    wait_for(lambda: fresh_server._service.calls.num_in_flight == 0)
+    read = fresh_channel.unary_unary(f"{SERVICE}/Classify").future(b"\xff" * 9, timeout=20)
     assert read.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_texts_do_not_wait_for_pictures(engine: Engine, tight_stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch):
-    slow = SlowProgram(engine.encode_images)
-    monkeypatch.setattr(engine, "encode_images", slow)
-    assert later(tight_stub, pb.Product(image=jpeg)).result(30)
-    picture = later(tight_stub, pb.Product(image=jpeg), pb.Product(product_name="shoe", image=jpeg), named("bag"))
-    slow.wait_until_busy()
-    assert len(later(tight_stub, named("shirt"), timeout_s=20).result().classifications) == 1
-    assert not picture.done()
-    slow.release()
-    outcomes = [classification.WhichOneof("outcome") for classification in picture.result(30).classifications]
-    assert outcomes == ["prediction"] * 3
+def test_texts_wait_for_the_picture_in_the_engine_only(
+    held: HeldEngine, fresh_server: AisleServer, fresh_stub: Stub, jpeg: bytes
+):
+    """The pictures that wait, and those of other callers, come after them."""
+    ended: list[str] = []
+    pictures = later(fresh_stub, *[pb.Product(image=jpeg)] * 20)
+    pictures.add_done_callback(lambda _: ended.append("pictures"))
+    held.wait_until_busy()
+    with open_channel(fresh_server) as channel:
+        text = later(Stub(channel), named("shirt"))
+        text.add_done_callback(lambda _: ended.append("text"))
+        wait_for(lambda: next(iter(fresh_server.models)).pool.scheduler.texts.items == 1)
+        held.release()
+        assert len(text.result(30).classifications) == 1
+        outcomes = [classification.WhichOneof("outcome") for classification in pictures.result(30).classifications]
+        assert outcomes == ["prediction"] * 20
+        wait_for(lambda: len(ended) == 2)
+    assert ended == ["text", "pictures"]
 
 
 def test_queue_room_of_pictures_is_released_whatever_their_outcome(
-    tight_server: AisleServer, engine: Engine, tight_stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+    fresh_server: AisleServer, held: HeldEngine, fresh_stub: Stub, jpeg: bytes
 ):
-    lane = next(iter(tight_server.models)).pipeline.lanes.picture
-    slow = SlowProgram(engine.encode_images)
-    monkeypatch.setattr(engine, "encode_images", slow)
+    queue = next(iter(fresh_server.models)).pool.scheduler.pictures
     broken = jpeg[: len(jpeg) // 2]
-    assert later(tight_stub, pb.Product(image=jpeg), pb.Product(image=broken)).result(30)
-    running = [later(tight_stub, pb.Product(image=jpeg)) for _ in range(3)]
-    for _ in running:
-        slow.wait_until_busy()
-    left = later(tight_stub, pb.Product(image=jpeg), pb.Product(image=jpeg))
-    wait_for(lambda: lane.num_queued == 2)
+    running = [later(fresh_stub, pb.Product(image=jpeg), pb.Product(image=broken))]
+    held.wait_until_busy()
+    running += [later(fresh_stub, pb.Product(image=jpeg)) for _ in range(2)]
+    left = later(fresh_stub, pb.Product(image=jpeg), pb.Product(image=jpeg))
+    wait_for(lambda: queue.items > 2)
     left.cancel()
-    wait_for(lambda: lane.num_queued == 0)
-    slow.release()
-    assert [len(call.result(30).classifications) for call in running] == [1, 1, 1]
+    wait_for(lambda: queue.items <= 2)
+    held.release()
+    assert [len(call.result(30).classifications) for call in running] == [2, 1, 1]
+    wait_for(lambda: (queue.items, queue.num_bytes) == (0, 0))

@@ -1,6 +1,7 @@
 import random
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -14,13 +15,10 @@ from model.predictor import Predictor
 from model.product import Product
 from model.sub_tree import find_sub_tree
 from server.app import AisleServer
+from server.settings import ServerSettings
 from tests.server.support import Stub, ask, named, violations
 
 TEXTS = ["red shirt", "검은 구두", "leather bag 3.5kg", "x", "blue SHIRT!! ", "white shoe\0\u200b", "💼"]
-
-
-def predictor_of(server: AisleServer) -> Predictor:
-    return next(iter(server.models)).predictor
 
 
 def same_prediction(message: pb.Prediction, expected: Prediction) -> bool:
@@ -36,7 +34,7 @@ def same_prediction(message: pb.Prediction, expected: Prediction) -> bool:
     )
 
 
-def test_answers_are_the_predictors_own_in_the_order_of_the_request(server: AisleServer, stub: Stub, jpeg: bytes):
+def test_answers_are_the_predictors_own_in_the_order_of_the_request(predictor: Predictor, stub: Stub, jpeg: bytes):
     products = [Product(f"{i}", text, brand="acme") for i, text in enumerate(TEXTS) if any(map(str.isalnum, text))]
     products.append(Product("picture", image=jpeg))
     products.append(Product("all", "red shirt", "clothes > shirts", "acme", "maker", image=jpeg))
@@ -52,7 +50,7 @@ def test_answers_are_the_predictors_own_in_the_order_of_the_request(server: Aisl
         for product in products
     ]
     response = ask(stub, *messages, top_k=2)
-    expected = predictor_of(server).predict(products, top_k=2)
+    expected = predictor.predict(products, top_k=2)
     assert [c.product_id for c in response.classifications] == [product.product_id for product in products]
     for classification, prediction in zip(response.classifications, expected, strict=True):
         assert isinstance(prediction, Prediction)
@@ -71,8 +69,8 @@ def test_the_response_names_the_model_and_its_timings(server: AisleServer, stub:
     assert ask(stub, named("shirt")).timings.decode_ms == 0
 
 
-def test_top_k_leaves_come_best_first_and_five_by_default(server: AisleServer, stub: Stub):
-    num_leaves = predictor_of(server).bundle.taxonomy.num_leaves
+def test_top_k_leaves_come_best_first_and_five_by_default(predictor: Predictor, stub: Stub):
+    num_leaves = predictor.bundle.taxonomy.num_leaves
     for top_k, expected in ((1, 1), (0, min(5, num_leaves)), (100, min(100, num_leaves))):
         [classification] = ask(stub, named("red shirt"), top_k=top_k).classifications
         probabilities = [category.probability for category in classification.prediction.categories]
@@ -81,7 +79,7 @@ def test_top_k_leaves_come_best_first_and_five_by_default(server: AisleServer, s
         assert sum(probabilities) <= 1 + 1e-6
 
 
-def test_evidence_and_embedding_come_on_request_only(server: AisleServer, stub: Stub, jpeg: bytes):
+def test_evidence_and_embedding_come_on_request_only(predictor: Predictor, stub: Stub, jpeg: bytes):
     product = pb.Product(product_name="red shirt", image=jpeg)
     plain = ask(stub, product).classifications[0].prediction
     assert (len(plain.heads), len(plain.embedding)) == (0, 0)
@@ -91,11 +89,11 @@ def test_evidence_and_embedding_come_on_request_only(server: AisleServer, stub: 
     assert np.linalg.norm(full.embedding) == pytest.approx(1, abs=1e-4)
 
 
-def test_a_mask_keeps_answers_in_its_sub_tree(server: AisleServer, stub: Stub, jpeg: bytes):
+def test_a_mask_keeps_answers_in_its_sub_tree(predictor: Predictor, stub: Stub, jpeg: bytes):
     products = [named("노트북"), pb.Product(image=jpeg), pb.Product()]
     found = ask(stub, *products, mask_parent=unicodedata.normalize("NFD", " 의류\u200b > ")).classifications
-    sub_tree = find_sub_tree(predictor_of(server).bundle.taxonomy, "의류")
-    expected = predictor_of(server).predict([Product("", "노트북"), Product("", image=jpeg)], sub_tree=sub_tree)
+    sub_tree = find_sub_tree(predictor.bundle.taxonomy, "의류")
+    expected = predictor.predict([Product("", "노트북"), Product("", image=jpeg)], sub_tree=sub_tree)
     for classification, one in zip(found[:2], expected, strict=True):
         assert isinstance(one, Prediction)
         prediction = classification.prediction
@@ -115,11 +113,11 @@ def test_an_unknown_mask_is_reported_with_similar_categories(stub: Stub):
     assert "'의류>상의'" in status.message
 
 
-def test_words_come_on_request_only(server: AisleServer, stub: Stub):
+def test_words_come_on_request_only(predictor: Predictor, stub: Stub):
     product = named("게이밍 laptop 무료배송")
     assert not ask(stub, product, include_evidence=True).classifications[0].prediction.words
     words = ask(stub, product, named("laptop"), include_words=True).classifications
-    [expected] = predictor_of(server).predict([Product("", product.product_name)], with_words=True)
+    [expected] = predictor.predict([Product("", product.product_name)], with_words=True)
     assert isinstance(expected, Prediction)
     assert [word.word for word in words[0].prediction.words] == [word.word for word in expected.words]
     for word, one in zip(words[0].prediction.words, expected.words, strict=True):
@@ -128,8 +126,7 @@ def test_words_come_on_request_only(server: AisleServer, stub: Stub):
     assert not words[1].prediction.words
 
 
-def test_picture_features_are_answered_like_the_picture(server: AisleServer, stub: Stub, jpeg: bytes):
-    predictor = predictor_of(server)
+def test_picture_features_are_answered_like_the_picture(predictor: Predictor, stub: Stub, jpeg: bytes):
     pixels = predictor.decode(Product("", image=jpeg))
     assert pixels is not None
     features = pb.ImageFeatures(values=predictor.encode_images(pixels[None])[0])
@@ -243,55 +240,8 @@ def test_a_product_alone_equals_the_product_in_any_batch_under_stress(stub: Stub
         assert all(pool.map(caller, range(96)))
 
 
-def test_an_engine_error_is_internal_and_reveals_nothing(
-    server: AisleServer, stub: Stub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    engine = predictor_of(server).engine
-    classify, faults = engine.classify, [RuntimeError("/secret/path")]
-
-    def faulty_once(features: dict, all_heads: bool) -> dict:
-        if faults:
-            raise faults.pop()
-        return classify(features, all_heads)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "classify", faulty_once)
-        error = ask(stub, named("shirt")).classifications[0].error
-    assert error.code == code_pb2.INTERNAL
-    assert "see internal error" in error.message
-    assert "secret" not in str(error)
-    assert "/secret/path" in caplog.text
-    assert ask(stub, named("shirt")).classifications[0].HasField("prediction")
-
-
-def test_an_engine_error_with_one_product_affects_no_other(
-    server: AisleServer, stub: Stub, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
-):
-    predictor = predictor_of(server)
-    encode_images, text_features = predictor.engine.encode_images, predictor.preprocessor.text_features
-
-    def poisoned_encoder(images: np.ndarray) -> np.ndarray:
-        if images.any():  # the blank picture with which the server tests the engine is answered
-            raise RuntimeError("not this picture")
-        return encode_images(images)
-
-    def poisoned_texts(products: list[Product]) -> dict:
-        if any(product.product_name == "poison" for product in products):
-            raise RuntimeError("cannot read this")
-        return text_features(products)
-
-    monkeypatch.setattr(predictor.engine, "encode_images", poisoned_encoder)
-    monkeypatch.setattr(predictor.preprocessor, "text_features", poisoned_texts)
-    response = ask(stub, named("shirt"), named("poison"), pb.Product(product_name="shoe", image=jpeg), named("bag"))
-    outcomes = [classification.WhichOneof("outcome") for classification in response.classifications]
-    assert outcomes == ["prediction", "error", "error", "prediction"]
-    assert {c.error.code for c in response.classifications[1:3]} == {code_pb2.INTERNAL}
-    monkeypatch.setattr(predictor.engine, "encode_images", encode_images)
-    assert ask(stub, pb.Product(image=jpeg)).classifications[0].HasField("prediction")
-
-
-def test_get_model_describes_the_bundle(server: AisleServer, stub: Stub):
-    bundle = predictor_of(server).bundle
+def test_get_model_describes_the_bundle(predictor: Predictor, stub: Stub, toy_bundle: Path):
+    bundle = predictor.bundle
     response = stub.GetModel(pb.GetModelRequest(), timeout=30)
     assert (response.model, response.model_version, response.engine) == (bundle.name, bundle.version, "openvino")
     assert response.taxonomy.num_leaves == bundle.taxonomy.num_leaves
@@ -314,31 +264,17 @@ def test_get_model_describes_the_bundle(server: AisleServer, stub: Stub):
     assert [list(entry.fields) for entry in contract.field_sets] == [
         entry["fields"] for entry in bundle.metrics["field_combinations"]
     ]
-    limits = response.limits
-    assert (limits.max_products, limits.max_top_k, limits.max_text_chars) == (512, 100, 10_000)
-    assert limits.max_image_bytes == bundle.settings.image.max_image_bytes
-
-
-def test_get_model_tells_what_was_measured_in_the_engine_s_precision(
-    server: AisleServer, stub: Stub, monkeypatch: pytest.MonkeyPatch
-):
-    predictor = predictor_of(server)
-    kept = {"num_accepted": 40, "accepted_precision": 0.975, "precision_interval": [0.868, 0.999], "is_kept": False}
-    measured = {"count": 45, **kept, "depths": [kept] * 3}
-    monkeypatch.setitem(predictor.bundle.metrics, "contract_by_precision", {"int8": measured})
-    monkeypatch.setattr(predictor.engine, "precision", "int8")
-    in_int8 = stub.GetModel(pb.GetModelRequest(), timeout=30).precision_contract
-    assert in_int8.unproven == ""
-    assert (in_int8.accepted.num_accepted, in_int8.accepted.precision, in_int8.accepted.is_kept) == (40, 0.975, False)
-    assert (in_int8.accepted.interval_low, in_int8.accepted.interval_high) == (0.868, 0.999)
-    assert [depth.accepted.num_accepted for depth in in_int8.depths] == [40, 40, 40]
-    monkeypatch.setattr(predictor.engine, "precision", "bfloat16")
-    in_bfloat16 = stub.GetModel(pb.GetModelRequest(), timeout=30).precision_contract
-    assert in_bfloat16.unproven == (
-        "measured in float32, and this engine computes in bfloat16; run `training evaluate --precision bfloat16` on"
-        " labelled products to see whether it is kept"
+    settings, image = ServerSettings(bundle=toy_bundle), bundle.settings.image
+    assert response.limits == pb.Limits(
+        max_products=512,
+        max_top_k=100,
+        max_text_chars=10_000,
+        max_image_bytes=image.max_image_bytes,
+        max_request_bytes=settings.max_message_bytes,
+        max_image_pixels=image.max_image_pixels,
+        max_request_chars=settings.max_request_chars,
+        max_request_pixels=settings.max_request_pixels,
     )
-    assert not in_bfloat16.HasField("accepted")
 
 
 def test_get_model_of_an_unknown_model_is_not_found(stub: Stub):

@@ -2,10 +2,10 @@ import threading
 
 import numpy as np
 import pytest
-from server.inference.decoder import Decoder
 
 from model.errors import PictureError
 from model.product import Product
+from server.engine.decoder import Decoder
 
 PRODUCTS = [Product("1", image=b"\x05"), Product("2", image=b""), Product("3", image=b"\x07"), Product("4")]
 
@@ -23,6 +23,15 @@ def test_pictures_come_back_in_order_and_a_broken_one_as_its_error(num_threads: 
     assert (first, third, none) == (np.array([5], np.uint8), np.array([7], np.uint8), None)
     assert isinstance(broken, PictureError)
     assert str(broken) == "no bytes"
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_every_picture_is_reported_as_it_is_decoded(num_threads: int):
+    seen: list[int] = []
+    decoder = Decoder(lambda _: None, num_threads)
+    decoder.decode(PRODUCTS, lambda: seen.append(len(seen)))
+    decoder.close()
+    assert seen == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("num_threads", "is_own"), [(1, True), (2, False)])

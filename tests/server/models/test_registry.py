@@ -7,8 +7,8 @@ from server.errors import RequestError
 from server.models.registry import ModelRegistry, ServedModel, VersionState
 
 
-class CountedPipeline:
-    """A stand-in for a pipeline that records when it is closed."""
+class CountedPool:
+    """A stand-in for an engine pool that records when it is closed."""
 
     def __init__(self) -> None:
         self.closed = threading.Event()
@@ -19,11 +19,11 @@ class CountedPipeline:
 
 
 def served(name: str, version: str) -> ServedModel:
-    return ServedModel(name, version, cast(Any, CountedPipeline()))
+    return ServedModel(name, version, cast(Any, CountedPool()))
 
 
 def closed(model: ServedModel) -> threading.Event:
-    return cast(CountedPipeline, model.pipeline).closed
+    return cast(CountedPool, model.pool).closed
 
 
 def leased(registry: ModelRegistry, name: str, version: str) -> ServedModel:

@@ -1,32 +1,55 @@
 import logging
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server.inference.pipeline import Pipeline
 
+from aisle_client.v1 import classifier_pb2 as pb
 from model.bundle_files import FILES
+from server.event_loop import EventLoop
+from server.inference.engine_pool import EnginePool
+from server.inference.engine_process import ENGINE_COMMAND
+from server.inference.memory_budget import MemoryBudget
 from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry, VersionState
 from server.models.watcher import ModelWatcher
 from server.settings import ServerSettings
-from tests.server.support import add_version, damage, serving, wait_for
+from tests.server.support import add_version, answered_by, damage, named, serving, wait_for
+
+
+@pytest.fixture(scope="module")
+def event_loop() -> Iterator[EventLoop]:
+    event_loop = EventLoop("test")
+    yield event_loop
+    event_loop.close()
 
 
 @pytest.fixture
-def registry() -> Iterator[ModelRegistry]:
+def registry(event_loop: EventLoop) -> Iterator[ModelRegistry]:  # it outlives the models
     registry = ModelRegistry()
     yield registry
     registry.close()
 
 
 @pytest.fixture
-def watcher(watch_settings: ServerSettings, models: Path, registry: ModelRegistry) -> ModelWatcher:
+def command() -> list[str]:
+    """Starts an engine process; a test may change it in place."""
+    return list(ENGINE_COMMAND)
+
+
+@pytest.fixture
+def loader(watch_settings: ServerSettings, event_loop: EventLoop, command: list[str]) -> ModelLoader:
+    return ModelLoader(watch_settings, event_loop, MemoryBudget(1 << 30), command)
+
+
+@pytest.fixture
+def watcher(loader: ModelLoader, models: Path, registry: ModelRegistry) -> ModelWatcher:
     """A watcher that has loaded version 1; the tests call `poll` themselves."""
-    watcher = ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=1)
+    watcher = ModelWatcher(models, loader, registry, num_versions=1)
     watcher.load()
     return watcher
 
@@ -114,7 +137,7 @@ def test_a_version_written_again_is_loaded_again(
     shutil.rmtree(models / "shop/1")
     add_version(toy_bundle, models / "shop/1", metrics={"retrained": 1})
     _poll(watcher, 2)
-    assert next(iter(registry)).predictor.bundle.metrics == {"retrained": 1}
+    assert next(iter(registry)).pool.description.response.metrics["retrained"] == 1
     damage(models / "shop/1")  # the manifest is the one it was loaded with, so nothing is loaded
     _poll(watcher, 3)
     assert registry.states == [VersionState("shop", "1", "serving")]
@@ -122,10 +145,10 @@ def test_a_version_written_again_is_loaded_again(
 
 
 def test_as_many_versions_stay_loaded_as_the_settings_say(
-    watch_settings: ServerSettings, models: Path, toy_bundle: Path, registry: ModelRegistry
+    loader: ModelLoader, models: Path, toy_bundle: Path, registry: ModelRegistry
 ):
     add_version(toy_bundle, models / "shop/2")
-    watcher = ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=2)
+    watcher = ModelWatcher(models, loader, registry, num_versions=2)
     watcher.load()
     kept = registry.loaded("shop")[0]
     add_version(toy_bundle, models / "shop/3")
@@ -169,31 +192,34 @@ def test_served_versions_stay_while_the_disk_is_missing(
     assert serving(registry) == {"shop": "2"}
 
 
-def test_overwritten_files_do_not_affect_answers(watcher: ModelWatcher, registry: ModelRegistry, models: Path):
+def test_overwritten_files_do_not_affect_answers(
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, event_loop: EventLoop, jpeg: bytes
+):
     """A full disk truncates files; an engine that still read from them would crash the process."""
     for file in (models / "shop/1").rglob("*"):
         if file.is_file():
             os.truncate(file, 0)
     _poll(watcher, 3)
     assert serving(registry) == {"shop": "1"}
-    next(iter(registry)).pipeline.warm_up()
+    request = pb.ClassifyRequest(products=[named("red shirt"), pb.Product(image=jpeg)])
+    answers = answered_by(next(iter(registry)).pool, event_loop, request).classifications
+    assert [answer.WhichOneof("outcome") for answer in answers] == ["prediction"] * 2
 
 
 def test_any_error_while_loading_refuses_the_version(
-    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+    watcher: ModelWatcher, registry: ModelRegistry, models: Path, toy_bundle: Path, command: list[str]
 ):
-    def fail(*_arguments: object, **_options: object) -> None:
-        raise MemoryError("no room for the weights")
-
     add_version(toy_bundle, models / "shop/2")
     add_version(toy_bundle, models / "mall/1")
-    monkeypatch.setattr("server.models.loader.load_bundle", fail)
+    command[:] = [sys.executable, "-c", "raise MemoryError('no room for the weights')"]
     _poll(watcher, 2)
     assert {(state.name, state.version, state.state) for state in registry.states} == {
         ("shop", "1", "serving"),
         ("shop", "2", "refused"),
         ("mall", "1", "refused"),
     }
+    reasons = {state.reason for state in registry.states if state.state == "refused"}
+    assert reasons == {"the engine process ended with status 1 before it had loaded the bundle"}
 
 
 def test_a_version_that_changes_while_it_is_read_is_not_served(
@@ -202,10 +228,8 @@ def test_a_version_that_changes_while_it_is_read_is_not_served(
     add_version(toy_bundle, models / "shop/2")
     watcher.poll()
     with monkeypatch.context() as patch:
-        warm_up = Pipeline.warm_up
-        patch.setattr(
-            Pipeline, "warm_up", lambda pipeline, throttle: (warm_up(pipeline, throttle), damage(models / "shop/2"))
-        )
+        open_pool = EnginePool.open
+        patch.setattr(EnginePool, "open", lambda pool, ratio: (open_pool(pool, ratio), damage(models / "shop/2")))
         watcher.poll()
     assert registry.states == [VersionState("shop", "1", "serving")]
     _poll(watcher, 2)
@@ -213,14 +237,14 @@ def test_a_version_that_changes_while_it_is_read_is_not_served(
 
 
 def test_a_stop_does_not_wait_for_the_pauses_of_a_version_that_arrives(
-    watch_settings: ServerSettings, registry: ModelRegistry, models: Path, toy_bundle: Path
+    loader: ModelLoader, registry: ModelRegistry, models: Path, toy_bundle: Path
 ):
     hours = 1e6
-    watcher = ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=1, throttle_ratio=hours)
+    watcher = ModelWatcher(models, loader, registry, num_versions=1, throttle_ratio=hours)
     watcher.load()
     watcher.start(0.01, lambda names: None)
     add_version(toy_bundle, models / "shop/2")
-    wait_for(lambda: any(thread.name.startswith("loader") for thread in threading.enumerate()))
+    wait_for(lambda: loader._opening is not None and bool(loader._opening._starting))
     stopping = threading.Thread(target=watcher.stop, daemon=True)
     stopping.start()
     stopping.join(60)
@@ -229,11 +253,11 @@ def test_a_stop_does_not_wait_for_the_pauses_of_a_version_that_arrives(
 
 
 def test_a_start_loads_the_newest_valid_version(
-    watch_settings: ServerSettings, models: Path, toy_bundle: Path, registry: ModelRegistry
+    loader: ModelLoader, models: Path, toy_bundle: Path, registry: ModelRegistry
 ):
     add_version(toy_bundle, models / "shop/2")
     damage(models / "shop/2")
-    ModelWatcher(models, ModelLoader(watch_settings), registry, num_versions=1).load()
+    ModelWatcher(models, loader, registry, num_versions=1).load()
     assert [(state.version, state.state) for state in registry.states] == [("1", "serving"), ("2", "refused")]
 
 

@@ -1,18 +1,18 @@
 """The metrics of a real server, compared with the requests it was sent."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import numpy as np
 import pytest
-from server.inference.pipeline import RequestResult
 
 from aisle_client.v1 import classifier_pb2 as pb
 from aisle_client.v1 import classifier_pb2_grpc
-from model.prediction.answers import Prediction, ScoredCategory
+from benchmarks.resilience.faulty_engine import engine_command
 from server.app import AisleServer, ListenError
+from server.inference.request_run import RequestResult
 from server.settings import ServerSettings
 from server.telemetry.metrics import MAX_CATEGORIES, OTHER, Metrics
 from tests.server.support import (
@@ -24,6 +24,7 @@ from tests.server.support import (
     named,
     open_channel,
     scrape,
+    toy_settings,
     values,
     wait_for,
 )
@@ -46,18 +47,16 @@ class Growth:
 
 
 @pytest.fixture(scope="module")
-def server(toy_bundle: Path) -> Iterator[AisleServer]:
+def engine_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("faults")
+
+
+@pytest.fixture(scope="module")
+def server(toy_bundle: Path, engine_folder: Path) -> Iterator[AisleServer]:
     """Knows its model as `toy` 1, for a folder of models gives the names."""
-    settings = ServerSettings(
-        models=toy_bundle.parent.parent,
-        host="127.0.0.1",
-        port=0,
-        engine="openvino",
-        engine_threads=1,
-        metrics_port=0,
-        model_poll_s=0,
-    )
-    server = AisleServer(settings)
+    models = toy_bundle.parent.parent
+    settings = toy_settings(toy_bundle, bundle=None, models=models, metrics_port=0, model_poll_s=0)
+    server = AisleServer(settings, engine_command(engine_folder))
     server.start()
     yield server
     server.stop(grace_s=5)
@@ -122,10 +121,8 @@ def test_calls_are_counted_by_code_and_rejections_by_reason(stub: Stub, growth: 
     }
 
 
-def test_a_cancelled_call_is_counted_as_cancelled(
-    server: AisleServer, stub: Stub, growth: Growth, monkeypatch: pytest.MonkeyPatch
-):
-    held = HeldEngine(server, monkeypatch)
+def test_a_cancelled_call_is_counted_as_cancelled(stub: Stub, growth: Growth, engine_folder: Path):
+    held = HeldEngine(engine_folder)
     call = stub.Classify.future(pb.ClassifyRequest(products=[named("a")]), timeout=30)
     held.wait_until_busy()
     call.cancel()
@@ -135,10 +132,8 @@ def test_a_cancelled_call_is_counted_as_cancelled(
     ask(stub, named("a"))  # wait for the held batch, so that the next test does not count it
 
 
-def test_batches_and_queues_are_read_at_each_scrape(
-    server: AisleServer, stub: Stub, growth: Growth, monkeypatch: pytest.MonkeyPatch
-):
-    held = HeldEngine(server, monkeypatch)
+def test_batches_and_queues_are_read_at_each_scrape(stub: Stub, growth: Growth, engine_folder: Path):
+    held = HeldEngine(engine_folder)
     first = stub.Classify.future(pb.ClassifyRequest(products=[named("a")]), timeout=30)
     held.wait_until_busy()
     second = stub.Classify.future(pb.ClassifyRequest(products=[named("a")] * 3), timeout=30)
@@ -158,10 +153,10 @@ def test_batches_and_queues_are_read_at_each_scrape(
 
 
 def test_versions_and_their_states_follow_the_folder(
-    models: Path, toy_bundle: Path, watch_settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+    models: Path, toy_bundle: Path, watch_settings: ServerSettings, engine_faults: Path
 ):
     damage(add_version(toy_bundle, models / "shop/2"))
-    server = AisleServer(dataclasses.replace(watch_settings, metrics_port=0))
+    server = AisleServer(dataclasses.replace(watch_settings, metrics_port=0), engine_command(engine_faults))
     server.start()
     with open_channel(server) as channel:
         stub = classifier_pb2_grpc.ProductClassifierStub(channel)
@@ -174,8 +169,7 @@ def test_versions_and_their_states_follow_the_folder(
         found = values(scrape(server))
         assert found["aisle_model_info", "openvino", "shop", "3"] == 1
         assert found["aisle_model_up", "shop", "3"] == 1
-        monkeypatch.setattr(type(server.models.loaded("shop")[0].pipeline), "is_serving", False)
-        assert values(scrape(server))["aisle_model_up", "shop", "3"] == 0
+        assert found["aisle_engine_processes", "shop", "3"] == 1
         assert found["aisle_request_duration_seconds_count", "shop", "3"] == 1
         wait_for(lambda: ("aisle_request_duration_seconds_count", "shop", "1") not in values(scrape(server)))
         assert ("aisle_products_total", "shop", "accepted", "1") not in values(scrape(server))
@@ -185,7 +179,7 @@ def test_versions_and_their_states_follow_the_folder(
 def test_the_series_of_an_unloaded_version_stay_for_one_more_scrape(server: AisleServer):
     [model] = server.models
     metrics = Metrics()
-    metrics.observe(model, RequestResult([], 0.0, 0.0, 0.0), pb.ClassifyResponse(), 0.1)
+    metrics.observe(model, RequestResult(), 0.1)
     count = ("aisle_request_duration_seconds_count", {"model": "toy", "version": "1"})
     for loaded, expected in (({TOY}, 1), (set(), 1), ({TOY}, 1), (set(), 1), (set(), None)):
         metrics.forget_unloaded(loaded)
@@ -194,28 +188,21 @@ def test_the_series_of_an_unloaded_version_stay_for_one_more_scrape(server: Aisl
 
 def test_categories_beyond_the_limit_share_a_series(server: AisleServer, monkeypatch: pytest.MonkeyPatch):
     [model] = server.models
-    taxonomy = model.predictor.bundle.taxonomy
-    names = tuple(f"category {i}" for i in range(MAX_CATEGORIES + 1))
-    monkeypatch.setattr(taxonomy, "levels", (names,))
+    names = tuple(f"category {i}" for i in range(MAX_CATEGORIES + 2))
+    monkeypatch.setattr(model.pool, "description", dataclasses.replace(model.pool.description, categories=names))
     metrics = Metrics()
-    outcomes: list[Prediction | Exception] = [
-        Prediction("", (ScoredCategory(f"{name}>leaf", "", 1.0),), None, False, {}, np.zeros(1)) for name in names
-    ]
-    metrics.observe(model, RequestResult(outcomes, 0.0, 0.0, 0.0), pb.ClassifyResponse(), 0.1)
+    metrics.observe(model, RequestResult(category_counts=Counter(range(len(names)))), 0.1)
     labels = {"model": "toy", "version": "1"}
     found = metrics.registry.get_sample_value
     assert found("aisle_answered_categories_total", {**labels, "category": "category 199"}) == 1
     assert found("aisle_answered_categories_total", {**labels, "category": "category 200"}) is None
-    assert found("aisle_answered_categories_total", {**labels, "category": OTHER}) == 1
+    assert found("aisle_answered_categories_total", {**labels, "category": OTHER}) == 2
 
 
 def test_calls_without_a_token_are_counted_and_unknown_methods_are_not(toy_bundle: Path, tmp_path: Path):
     token_file = tmp_path / "tokens"
     token_file.write_text(TOKEN)
-    settings = ServerSettings(
-        bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", metrics_port=0, token_file=token_file
-    )
-    server = AisleServer(settings)
+    server = AisleServer(toy_settings(toy_bundle, metrics_port=0, token_file=token_file))
     server.start()
     with open_channel(server) as channel:
         for method in ("Classify", "ClassifyStream", "Made", "Up"):
@@ -229,17 +216,13 @@ def test_calls_without_a_token_are_counted_and_unknown_methods_are_not(toy_bundl
 
 
 def test_a_metrics_port_in_use_is_an_error(server: AisleServer, toy_bundle: Path):
-    settings = ServerSettings(
-        bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", metrics_port=server.metrics_port
-    )
     message = f"cannot listen on 127.0.0.1:{server.metrics_port} for metrics: .*; choose another --metrics-port"
     with pytest.raises(ListenError, match=message):
-        AisleServer(settings).start()
+        AisleServer(toy_settings(toy_bundle, metrics_port=server.metrics_port)).start()
 
 
 def test_a_stopped_server_frees_the_metrics_port(toy_bundle: Path):
-    settings = ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", metrics_port=0)
-    server = AisleServer(settings)
+    server = AisleServer(toy_settings(toy_bundle, metrics_port=0))
     server.start()
     assert values(scrape(server))
     server.stop(grace_s=5)

@@ -11,16 +11,15 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from server.inference.pipeline import RequestResult
 
 from aisle_client.v1 import classifier_pb2 as pb
 from aisle_client.v1 import classifier_pb2_grpc
 from model.errors import SettingsError
 from server.app import AisleServer
-from server.settings import ServerSettings
+from server.inference.request_run import RequestResult
 from server.telemetry.observer import open_tracing
 from server.telemetry.tracing import Tracing
-from tests.server.support import named, open_channel
+from tests.server.support import named, open_channel, toy_settings
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 METADATA = (("traceparent", f"00-{TRACE}-{PARENT}-01"), ("authorization", "Bearer secret-0123456789"))
@@ -48,10 +47,7 @@ def collector(toy_bundle: Path, jpeg: bytes) -> Collector:
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, receiver)
     port = receiver.add_insecure_port("127.0.0.1:0")
     receiver.start()
-    settings = ServerSettings(
-        bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", otlp_endpoint=f"http://127.0.0.1:{port}"
-    )
-    server = AisleServer(settings)
+    server = AisleServer(toy_settings(toy_bundle, otlp_endpoint=f"http://127.0.0.1:{port}"))
     server.start()
     with open_channel(server) as channel:
         stub = classifier_pb2_grpc.ProductClassifierStub(channel)
@@ -132,7 +128,7 @@ def test_a_server_error_marks_the_span_as_an_error(exporter: InMemorySpanExporte
 def test_a_current_span_is_the_parent_of_spans_that_begin_within(exporter: InMemorySpanExporter):
     tracing = Tracing(exporter)
     call = tracing.begin("service", "Method", [])
-    result = RequestResult([], 0.0, 0.0, 0.001)
+    result = RequestResult(inference_s=0.001)
 
     async def add_phases() -> None:
         tracing.add_phases(result, 0.002)

@@ -1,0 +1,100 @@
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aisle_client.v1 import classifier_pb2 as pb
+from model.machine.throttle import Throttle
+from server.engine import worker as engine_worker
+from server.engine.config import EngineConfig
+from server.engine.frames import Frame, pack, receive
+from server.engine.progress import Progress
+from server.engine.worker import Worker
+from tests.server.support import named
+
+
+class CountingThrottle(Throttle):
+    """A throttle that counts its pauses."""
+
+    count = 0
+
+    def pause(self) -> None:
+        CountingThrottle.count += 1
+        super().pause()
+
+
+@pytest.fixture
+def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
+    own, others = socket.socketpair()
+    with own, others:
+        yield own, others
+
+
+def config_of(bundle: Path, throttle_ratio: float = 0.0) -> EngineConfig:
+    return EngineConfig(
+        bundle=str(bundle),
+        engine="openvino",
+        precision="float32",
+        threads=1,
+        decode_threads=0,
+        max_batch_items=2,
+        max_batch_images=2,
+        default_top_k=2,
+        max_text_chars=100,
+        max_image_pixels=1_000_000,
+        with_features=False,
+        throttle_ratio=throttle_ratio,
+        log_format="text",
+    )
+
+
+def test_settings_arrive_as_they_were_sent():
+    config = config_of(Path("/models/shop/1"))
+    assert EngineConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.01])
+def test_loading_beside_calls_is_throttled_and_has_a_lower_priority(
+    ratio: float, toy_bundle: Path, sockets, monkeypatch: pytest.MonkeyPatch
+):
+    priorities: list[int] = []
+    monkeypatch.setattr(engine_worker, "lower_thread_priority", priorities.append)
+    monkeypatch.setattr(engine_worker, "Throttle", CountingThrottle)
+    monkeypatch.setattr(CountingThrottle, "count", 0)
+    Worker(sockets[1], Progress.create(), config_of(toy_bundle, ratio)).load()
+    assert CountingThrottle.count > 5  # files, programs, batches
+    assert (priorities[0] > 0) == (ratio > 0)
+
+
+def test_a_process_tells_what_it_loaded_and_answers_frames_until_the_server_is_gone(
+    toy_bundle: Path, sockets, jpeg: bytes
+):
+    own, others = sockets
+    progress = Progress.create()
+    worker = Worker(others, progress, config_of(toy_bundle))
+    worker.load()
+    loaded = receive(own)
+    assert loaded is not None
+    assert (loaded.header["loaded"]["engine"], loaded.header["loaded"]["max_images"]) == ("openvino", 2)
+    assert pb.GetModelResponse.FromString(loaded.bodies[0]).limits.max_image_pixels == 1_000_000
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    request = pb.ClassifyRequest(products=[named("shirt"), pb.Product(image=jpeg), pb.Product(maker="x" * 101)])
+    parts = [[11, 4, False, {}], [12, 0, False, {"1": "brand"}]]
+    own.sendall(pack(Frame({"number": 7, "parts": parts}, [request.SerializeToString()] * 2)))
+    reply = receive(own)
+    assert reply is not None
+    assert (reply.header["number"], [part["number"] for part in reply.header["parts"]]) == (7, [11, 12])
+    first, second = map(pb.ClassifyResponse.FromString, reply.bodies)
+    assert [c.WhichOneof("outcome") for c in first.classifications] == ["prediction", "prediction", "error"]
+    assert [len(c.prediction.categories) for c in first.classifications] == [2, 2, 0]
+    assert [c.WhichOneof("outcome") for c in second.classifications] == ["prediction", "error", "error"]
+    assert "products[6].maker" in str(first.classifications[2].error)
+    assert "products[1].brand" in str(second.classifications[1].error)
+    assert progress.read()[1] == 7
+    own.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    progress.close()
