@@ -36,6 +36,11 @@ def ask(stub: Stub, *products: pb.Product, **options) -> pb.ClassifyResponse:
     return stub.Classify(pb.ClassifyRequest(products=products, **options), timeout=30)
 
 
+def later(stub: Stub, *products: pb.Product, timeout_s: float = 30, **options: Any) -> Any:
+    """Send a request; return its future."""
+    return stub.Classify.future(pb.ClassifyRequest(products=products, **options), timeout=timeout_s)
+
+
 def toy_settings(bundle: Path, /, **changes: Any) -> ServerSettings:
     """Settings of a server on a free port with one engine process."""
     settings = ServerSettings(bundle=bundle, host="127.0.0.1", port=0, engine="openvino", engine_processes=1)

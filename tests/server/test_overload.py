@@ -2,7 +2,6 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -11,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from aisle_client.v1 import classifier_pb2 as pb
 from server.app import SERVICE_NAME, AisleServer
 from server.settings import ServerSettings
-from tests.server.support import HeldEngine, Stub, named, open_channel, retry_delay_s, toy_settings, wait_for
+from tests.server.support import HeldEngine, Stub, later, named, open_channel, retry_delay_s, toy_settings, wait_for
 
 FIRST_RUN_S = 0.5
 SERVICE = f"/{SERVICE_NAME}"
@@ -21,10 +20,6 @@ SERVICE = f"/{SERVICE_NAME}"
 def settings(toy_bundle: Path) -> ServerSettings:
     """One product a batch and five calls in flight."""
     return toy_settings(toy_bundle, max_batch_items=1, max_batch_images=1, max_concurrent_rpcs=5)
-
-
-def later(stub: Stub, *products: pb.Product, timeout_s: float = 30) -> Any:
-    return stub.Classify.future(pb.ClassifyRequest(products=products), timeout=timeout_s)
 
 
 def answer_slowly(held: HeldEngine, stub: Stub, *products: pb.Product) -> None:

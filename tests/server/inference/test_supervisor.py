@@ -1,62 +1,32 @@
-"""A real server whose engine fails or hangs: health shows it, and the engine is restarted."""
+"""A real server whose engine process fails or hangs: health shows it, and another one takes its place."""
 
+import os
 import shutil
-import threading
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from server.inference.lanes import Item, Lanes
 
 from aisle_client.v1 import classifier_pb2 as pb
-from model.engines.engine import Engine
-from model.features import Features
-from model.predictor import Predictor
-from model.product import Product
 from server.app import SERVICE_NAME, AisleServer
-from server.errors import EngineDownError
-from server.inference.supervisor import Backoff
 from server.settings import ServerSettings
-from tests.server.support import Stub, ask, named, wait_for
+from tests.server.support import (
+    HeldEngine,
+    Stub,
+    ask,
+    engine_processes,
+    is_running,
+    later,
+    named,
+    toy_settings,
+    wait_for,
+)
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-class FaultyEngine:
-    """An engine that raises or hangs for any input, while `fault` is set."""
-
-    def __init__(self, engine: Engine):
-        self.name = engine.name
-        self.device = engine.device
-        self.num_streams = engine.num_streams
-        self.max_images = engine.max_images
-        self.raises = False
-        self.hangs = threading.Event()
-        self.released = threading.Event()
-        self.entered = threading.Semaphore(0)
-        self._engine = engine
-
-    def encode_images(self, images: np.ndarray) -> np.ndarray:
-        self._fail()
-        return self._engine.encode_images(images)
-
-    def classify(self, features: Features, all_heads: bool = True) -> dict[str, np.ndarray]:
-        self._fail()
-        return self._engine.classify(features, all_heads)
-
-    def close(self) -> None:
-        self._engine.close()
-
-    def _fail(self) -> None:
-        if self.hangs.is_set():
-            self.entered.release()
-            assert self.released.wait(60)
-        if self.raises:
-            raise RuntimeError("the device is lost")
 
 
 @pytest.fixture
@@ -67,18 +37,7 @@ def bundle(toy_bundle: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(bundle: Path) -> ServerSettings:
-    return ServerSettings(
-        bundle=bundle, host="127.0.0.1", port=0, engine="openvino", engine_threads=1, engine_timeout_s=0.5
-    )
-
-
-@pytest.fixture
-def engine(fresh_server: AisleServer) -> Iterator[FaultyEngine]:
-    """A faulty engine in place of the served model's own."""
-    predictor = next(iter(fresh_server.models)).predictor
-    engine = predictor.engine = FaultyEngine(predictor.engine)
-    yield engine
-    engine.released.set()
+    return toy_settings(bundle, engine_timeout_s=1.0, max_batch_items=4, max_batch_images=2)
 
 
 @pytest.fixture
@@ -92,56 +51,42 @@ def watches(fresh_server: AisleServer, fresh_channel: grpc.Channel) -> list[Iter
     return watches
 
 
-def later(stub: Stub, *products: pb.Product) -> grpc.Future:
-    return stub.Classify.future(pb.ClassifyRequest(products=products), timeout=30)
+def set_fault(engine_faults: Path, fault: str) -> None:
+    """Make the engine processes that run now fail; see `benchmarks.resilience.faulty_engine`."""
+    (engine_faults / "fault").write_text(fault)
 
 
-@pytest.mark.parametrize("product", [named("shirt"), "picture"], ids=["text", "picture"])
-def test_an_engine_that_fails_with_everything_is_replaced(
-    product, jpeg: bytes, engine: FaultyEngine, fresh_stub: Stub, watches, request: pytest.FixtureRequest
+@pytest.mark.parametrize("fault", ["raises", "exits", "hangs"])
+@pytest.mark.parametrize("kind", ["text", "picture"])
+def test_calls_to_an_engine_that_fails_are_answered_by_the_one_in_its_place(
+    fault: str, kind: str, jpeg: bytes, engine_faults: Path, fresh_server: AisleServer, fresh_stub: Stub, watches
 ):
-    lane = request.node.callspec.id
-    engine.raises = True
-    with pytest.raises(grpc.RpcError) as caught:
-        ask(fresh_stub, pb.Product(image=jpeg) if product == "picture" else product)
-    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert caught.value.details() == f"the {lane} engine has failed and is being restarted; send the request again"
+    [failing] = engine_processes(fresh_server)
+    set_fault(engine_faults, fault)
+    product = pb.Product(product_name="shirt", image=jpeg if kind == "picture" else b"")
+    calls = [later(fresh_stub, product, named("shoe")) for _ in range(3)]
     assert [next(watch).status for watch in watches] == [NOT_SERVING, NOT_SERVING]
     assert [next(watch).status for watch in watches] == [SERVING, SERVING]
-    products = [named("shirt"), pb.Product(image=jpeg)]
-    assert all(c.HasField("prediction") for c in ask(fresh_stub, *products).classifications)
+    for call in calls:
+        outcomes = [c.WhichOneof("outcome") for c in call.result(60).classifications]
+        assert outcomes == ["prediction", "prediction"]
+    [replacement] = engine_processes(fresh_server)
+    assert replacement != failing
+    assert not is_running(failing)
 
 
-def test_an_engine_that_hangs_is_replaced_and_its_requests_are_unavailable(
-    engine: FaultyEngine, fresh_stub: Stub, fresh_server: AisleServer, watches
-):
-    model = next(iter(fresh_server.models))
-    engine.hangs.set()
-    calls = [later(fresh_stub, named("running"))]
-    assert engine.entered.acquire(timeout=20)
-    calls.append(later(fresh_stub, named("waiting")))
-    assert {call.code() for call in calls} == {grpc.StatusCode.UNAVAILABLE}
-    assert {call.details() for call in calls} == {
-        "the text engine hangs and is being restarted; send the request again"
-    }
-    assert [next(watch).status for watch in watches] == [NOT_SERVING, NOT_SERVING]
-    assert [next(watch).status for watch in watches] == [SERVING, SERVING]
-    assert ask(fresh_stub, named("shirt")).classifications[0].HasField("prediction")
-    assert model.predictor.engine is not engine
-    engine.released.set()  # late results of the old engine are dropped
-    assert ask(fresh_stub, named("shirt")).classifications[0].HasField("prediction")
-
-
-def test_an_engine_that_cannot_be_opened_is_tried_again(
-    bundle: Path, engine: FaultyEngine, fresh_stub: Stub, watches, caplog: pytest.LogCaptureFixture
+def test_a_process_that_cannot_be_started_is_tried_again(
+    bundle: Path, engine_faults: Path, fresh_stub: Stub, watches, caplog: pytest.LogCaptureFixture
 ):
     [program] = bundle.glob("openvino/classifier.bin")
     good = program.read_bytes()
     program.write_bytes(good[:-1])
-    engine.raises = True
-    with pytest.raises(grpc.RpcError):
+    set_fault(engine_faults, "raises")
+    with pytest.raises(grpc.RpcError) as caught:
         ask(fresh_stub, named("shirt"))
-    wait_for(lambda: caplog.text.count("cannot be opened yet") >= 2)
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert caught.value.details() == "the engine has failed and is being restarted; send the request again"
+    wait_for(lambda: caplog.text.count("cannot be started yet") >= 2)
     assert [next(watch).status for watch in watches] == [NOT_SERVING, NOT_SERVING]
     with pytest.raises(grpc.RpcError) as caught:
         ask(fresh_stub, named("shirt"))
@@ -151,41 +96,34 @@ def test_an_engine_that_cannot_be_opened_is_tried_again(
     assert ask(fresh_stub, named("shirt")).classifications[0].HasField("prediction")
 
 
-def test_a_server_stops_although_its_engine_is_down(bundle: Path, fresh_server: AisleServer, fresh_stub: Stub, watches):
-    predictor = next(iter(fresh_server.models)).predictor
-    engine = predictor.engine = FaultyEngine(predictor.engine)
+def test_each_failed_start_is_followed_by_one_attempt(
+    bundle: Path, fresh_server: AisleServer, watches, caplog: pytest.LogCaptureFixture
+):
     (bundle / "manifest.json").unlink()
-    engine.raises = True
-    with pytest.raises(grpc.RpcError):
-        ask(fresh_stub, named("shirt"))
+    os.kill(engine_processes(fresh_server)[0], signal.SIGKILL)
+    wait_for(lambda: caplog.text.count("cannot be started yet") >= 3)
+    assert len(next(iter(fresh_server.models)).pool._restarts) == 1
+    assert next(watches[0]).status == NOT_SERVING
+
+
+def test_a_server_stops_although_its_engine_is_down(bundle: Path, fresh_server: AisleServer, watches):
+    (bundle / "manifest.json").unlink()
+    os.kill(engine_processes(fresh_server)[0], signal.SIGKILL)
     assert next(watches[0]).status == NOT_SERVING
     fresh_server.stop(grace_s=5)
 
 
-def test_the_time_of_a_batch_is_the_sum_of_polls(bundle: Path, settings: ServerSettings):
-    """A process that was paused and continues must not take its engines for hanging."""
-    predictor = Predictor.open(bundle, "openvino")
-    engine = predictor.engine = FaultyEngine(predictor.engine)
-    lanes = Lanes(predictor, settings)
-    assert lanes.watch(1000) is None  # idle
-    engine.hangs.set()
-    future = lanes.text.submit([Item(Product("", product_name="shirt"), top_k=1, all_heads=False)], num_bytes=10)
-    assert engine.entered.acquire(timeout=10)
-    assert [lanes.watch(0.2) for _ in range(3)] == [None, None, None]  # seen for 0, 0.2 and 0.4 s
-    fault = lanes.watch(0.2)
-    assert isinstance(fault, EngineDownError)
-    assert str(fault) == "the text engine hangs and is being restarted; send the request again"
-    assert future.exception(10) is fault
-    engine.released.set()
-    lanes.close()
-
-
-def test_delays_between_attempts_grow_and_reset_after_a_time_without_failures():
-    now_s = 0.0
-    backoff = Backoff(lambda: now_s)
-    delays_s = [backoff.next_delay_s() for _ in range(9)]
-    assert delays_s == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
-    now_s = 89.0
-    assert backoff.next_delay_s() == 30.0
-    now_s = 89.0 + 30.0 + 60.0
-    assert backoff.next_delay_s() == 0.0
+def test_a_process_that_is_held_up_less_than_the_timeout_is_kept(
+    held: HeldEngine, fresh_server: AisleServer, fresh_stub: Stub
+):
+    """The time of a frame is the sum of polls: a process that was paused and continues is not taken for hanging."""
+    [model] = fresh_server.models
+    fresh_server._supervisor.stop()
+    [process] = model.pool._ready
+    running = later(fresh_stub, named("shirt"))
+    held.wait_until_busy()
+    reasons = [process.watch(0.4, 1.0) for _ in range(4)]  # the first one sees the step that began the frame
+    assert reasons == ["", "", "", "made no progress for 1.2 s"]
+    held.release()
+    assert running.result(30).classifications[0].HasField("prediction")
+    assert [process.watch(1000.0, 1.0) for _ in range(3)] == ["", "", ""]  # idle
