@@ -24,7 +24,7 @@ class _FairFlows(Generic[Item]):
     """Start-time fair queueing (Goyal, Vin and Cheng 1996): the flow that has had the least time comes next."""
 
     def __init__(self) -> None:
-        self._now_s = 0.0
+        self._now_s = self._end_s = 0.0
         self._sequence = itertools.count()
         self._waiting: list[_Flow[Item]] = []
         self.cost_s = 0.0
@@ -53,6 +53,7 @@ class _FairFlows(Generic[Item]):
         self.cost_s -= cost_s
         self._now_s = flow.start_s
         flow.start_s += cost_s
+        self._end_s = max(self._end_s, flow.start_s)
         flow.sequence = next(self._sequence)
         if flow.items:
             heapq.heapreplace(self._waiting, flow)
@@ -62,8 +63,11 @@ class _FairFlows(Generic[Item]):
         return item
 
     def _forget(self) -> None:
-        """Drop idle flows that have no more time behind them than a new one, once there are many."""
-        if len(self._flows) > 2 * len(self._waiting) + 64:
+        """Drop idle flows that have no more time behind them than a new one: all, or some once there are many."""
+        if not self._waiting:
+            self._now_s = self._end_s
+            self._flows.clear()
+        elif len(self._flows) > 2 * len(self._waiting) + 64:
             self._flows = {key: flow for key, flow in self._flows.items() if flow.items or flow.start_s > self._now_s}
 
 
