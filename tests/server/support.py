@@ -4,9 +4,11 @@ import hashlib
 import json
 import math
 import shutil
+import struct
 import threading
 import urllib.request
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from server.calls.call import Call
 from server.calls.request import parse_request
 from server.event_loop import EventLoop
 from server.inference.engine_pool import EnginePool
+from server.inference.part import Part, PartAnswer
 from server.inference.request_run import RequestRun
 from server.models.registry import ModelRegistry
 from server.settings import ServerSettings
@@ -152,6 +155,56 @@ def answered_by(pool: EnginePool, event_loop: EventLoop, request: pb.ClassifyReq
         return (await run.answer()).content
 
     return pb.ClassifyResponse.FromString(event_loop.run(answer()))
+
+
+def png(width: int, height: int) -> bytes:
+    """A black PNG of a few KB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packed = zlib.compressobj(1)
+    row = bytes(1 + 3 * width)
+    body = b"".join(packed.compress(row) for _ in range(height)) + packed.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+class RecordingOwner:
+    """Records what becomes of its parts; see `server.inference.part.PartOwner`."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[Part, PartAnswer]] = []
+        self.errors: list[tuple[Part, Exception]] = []
+        self.cuts: list[tuple[Part, list[Part]]] = []
+
+    def on_answer(self, part: Part, answer: PartAnswer) -> None:
+        self.answers.append((part, answer))
+
+    def on_error(self, part: Part, error: Exception) -> None:
+        self.errors.append((part, error))
+
+    def on_cut(self, part: Part, parts: Sequence[Part]) -> None:
+        self.cuts.append((part, list(parts)))
+
+    def check_pixels(self, num_pixels: int) -> Exception | None:
+        return None
+
+
+def part_of(products: Sequence[pb.Product] = (), owner: RecordingOwner | None = None, **values: Any) -> Part:
+    """A part with these products; any of its values can be set."""
+    defaults: dict[str, Any] = {
+        "content": pb.ClassifyRequest(products=products).SerializeToString(),
+        "first_index": 0,
+        "num_products": len(products) or 1,
+        "num_pictures": sum(bool(product.image) for product in products),
+        "num_chars": 0,
+        "not_utf8": {},
+        "caller": "caller",
+        "call": "call",
+        "deadline_s": math.inf,
+    }
+    return Part(owner or RecordingOwner(), **{**defaults, **values})
 
 
 class HeldEngine:
