@@ -1,4 +1,4 @@
-from proto.aisle.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2 as pb
 from server.errors import status_reason
 from server.inference.poison import PoisonedProducts, refusal
 from tests.server.support import part_of, violations
