@@ -52,6 +52,7 @@ class ObservedCall:
         self._method = method
         self._context = context
         self._span: CallSpan | None = None
+        self._is_compressed = False
         self.has_message = False
         if instruments.tracing and method:
             self._span = instruments.tracing.begin(SERVICE.full_name, method, context.invocation_metadata())
@@ -61,10 +62,16 @@ class ObservedCall:
                 context.set_trailing_metadata(((REQUEST_ID, wishes.request_id),))
             if wishes.accepts_gzip:
                 context.set_compression(grpc.Compression.Gzip)
+                self._is_compressed = True
 
     def as_current(self) -> AbstractContextManager[Any]:
         """Make its span the parent of spans that begin within the `with`."""
         return self._span.as_current() if self._span else nullcontext()
+
+    async def send_compression(self) -> None:
+        """Send the headers of an answer that is compressed; with a single answer grpc would not name its encoding."""
+        if self._is_compressed:
+            await self._context.send_initial_metadata(())
 
     async def fail(self, error: BaseException) -> None:
         """End the call with the status of an error; a call that the caller cancelled gets none."""

@@ -108,6 +108,7 @@ class CallObserver(grpc.aio.ServerInterceptor):
                 reject_malformed(request)
                 with observed.as_current():
                     response = await behaviour(request, context)
+                await observed.send_compression()
             except BaseException as error:
                 await observed.fail(error)
                 raise
