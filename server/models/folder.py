@@ -1,5 +1,6 @@
 """Scans a folder of models/<name>/<version>/."""
 
+import errno
 import os
 import re
 from dataclasses import dataclass, field
@@ -31,7 +32,8 @@ class FolderScan:
 
     Args:
         versions: by model name, the newest first.
-        unreadable: the reason by folder; the state of a model in it is unknown.
+        unreadable: the reason by folder; the state of a model in it is unknown. Links that lead back to themselves
+            are listed, too.
     """
 
     versions: dict[str, list[VersionFolder]] = field(default_factory=dict)
@@ -77,10 +79,21 @@ def _stat(file: Path) -> tuple[int, ...]:
 def _folders(parent: Path, scan: FolderScan) -> list[Path]:
     try:
         with os.scandir(parent) as entries:
-            return [parent / entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]
+            return [parent / entry.name for entry in entries if entry.name[0] != "." and _is_folder(entry, scan)]
     except OSError as error:
         scan.unreadable[parent] = error.strerror or str(error)
         return []
+
+
+def _is_folder(entry: os.DirEntry[str], scan: FolderScan) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        # A link that leads back to itself can be no version, and says nothing about those beside it.
+        scan.unreadable[Path(entry.path)] = error.strerror or str(error)
+        return False
 
 
 def _may_have_manifest(path: Path) -> bool:

@@ -40,11 +40,24 @@ def test_an_unreadable_folder_is_reported_and_does_not_count_as_empty(tmp_path: 
     missing = tmp_path / "missing"
     assert scan_models(missing).unreadable == {missing: "No such file or directory"}
     (tmp_path / "shop").mkdir()
-    (tmp_path / "shop/1").symlink_to("1")
+    (tmp_path / "shop/1").symlink_to("x" * 300)
     add_manifest(tmp_path, "mall/1")
     scan = scan_models(tmp_path)
-    assert list(scan.unreadable) == [tmp_path / "shop"]
+    assert scan.unreadable == {tmp_path / "shop": "File name too long"}
     assert list(scan.versions) == ["mall"]
+
+
+def test_a_link_that_leads_back_to_itself_hides_nothing_beside_it(tmp_path: Path):
+    good = add_manifest(tmp_path, "shop/1")
+    loops = [tmp_path / name for name in ("loop", "shop/2")]
+    for loop in loops:
+        loop.symlink_to(loop.name)
+    (good / "loop.bin").symlink_to("loop.bin")
+    (good / "up").symlink_to("..")
+    scan = scan_models(tmp_path)
+    assert versions(tmp_path) == {"shop": ["1"]}
+    assert scan.unreadable == dict.fromkeys(loops, "Too many levels of symbolic links")
+    assert len(scan.versions["shop"][0].fingerprint) == 2  # the manifest and loop.bin
 
 
 def test_a_fingerprint_changes_only_with_the_files(tmp_path: Path):
