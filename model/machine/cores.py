@@ -16,7 +16,7 @@ def usable_cores(root: Path = _ROOT) -> int:
     Every pool of threads or processes takes its size from here.
 
     Args:
-        root: folder with `proc/self/cgroup` and `sys/fs/cgroup`; they may be absent.
+        root: folder with `proc/self/cgroup`, `proc/self/mountinfo` and `sys/fs/cgroup`; they may be absent.
     """
     return max(1, round(min([len(_affinity()), *_quotas(root)])))
 

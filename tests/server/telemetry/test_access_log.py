@@ -10,9 +10,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from aisle_client.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2_grpc
 from benchmarks.resilience.proxy import Proxy
-from proto.aisle.v1 import classifier_pb2 as pb
-from proto.aisle.v1 import classifier_pb2_grpc
 from server.app import SERVICE_NAME, AisleServer
 from server.calls.call_metadata import CallMetadata, current_metadata, read_metadata
 from server.settings import ServerSettings
