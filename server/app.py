@@ -167,7 +167,7 @@ class AisleServer:
         if port is None:
             return
         try:
-            self._metrics_server = MetricsPort(self._metrics.registry, host, port)
+            self._metrics_server = MetricsPort(self._metrics.registry, host, port, lambda: _address(host, self.port))
         except OSError as error:
             text = f"cannot listen on {host}:{port} for metrics: {error}; choose another --metrics-port or --host"
             raise ListenError(text) from error

@@ -1,6 +1,7 @@
 """The metrics of a real server, compared with the requests it was sent."""
 
 import dataclasses
+import http.client
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,6 +214,18 @@ def test_calls_without_a_token_are_counted_and_unknown_methods_are_not(toy_bundl
     assert found == {("UNAUTHENTICATED", "Classify"): 1, ("UNAUTHENTICATED", "ClassifyStream"): 1}
     assert values(scrape(server))["aisle_rejections_total", "INVALID_TOKEN"] == 4
     server.stop(grace_s=5)
+
+
+@pytest.mark.parametrize(("path", "code"), [("/", 200), ("/v1/classify", 404), ("/metricsx", 404), ("/?a=b", 200)])
+def test_other_paths_say_what_the_port_is_and_where_grpc_is(server: AisleServer, path: str, code: int):
+    connection = http.client.HTTPConnection("127.0.0.1", server.metrics_port, timeout=30)
+    connection.request("GET", path)
+    reply = connection.getresponse()
+    text = reply.read().decode()
+    connection.close()
+    assert reply.status == code
+    assert text.startswith("This port of Aisle serves metrics to Prometheus: GET /metrics. Products are classified by")
+    assert f" on 127.0.0.1:{server.port}: " in text
 
 
 def test_a_metrics_port_in_use_is_an_error(server: AisleServer, toy_bundle: Path):
