@@ -48,6 +48,7 @@ class EnginePool:
         scheduler: the queue.
         feature_cache: features of the pictures encoded here.
         text_batches, picture_batches: sizes of the batches so far.
+        max_products: most products of a part.
         is_closed: True after `close`.
     """
 
@@ -64,6 +65,7 @@ class EnginePool:
         self.scheduler = Scheduler(settings, memory)
         self.feature_cache = FeatureCache(settings.image_cache_bytes)
         self.text_batches = BatchSizes(settings.max_batch_items)
+        self.max_products = settings.max_batch_items
         self.is_closed = False
         self._path = path
         self._settings = settings

@@ -127,12 +127,12 @@ class Part:
 
 
 def cut_request(
-    message: classifier_pb2.ClassifyRequest, max_pictures: int, reads_pictures: bool
+    message: classifier_pb2.ClassifyRequest, max_products: int, max_pictures: int, reads_pictures: bool
 ) -> Iterator[tuple[int, int, int, int]]:
     """Cut a request into parts of some milliseconds each.
 
     Args:
-        max_pictures: most products with a picture in one part.
+        max_products, max_pictures: most products, and most with a picture, in one part.
         reads_pictures: whether the model reads pictures.
     Yields:
         first and last position (exclusive) of consecutive products, and the number of their pictures and characters.
@@ -143,7 +143,7 @@ def cut_request(
         chars = count_chars(product, message.include_words)
         size = len(product.image)
         is_full = (
-            i - start >= _MAX_PRODUCTS
+            i - start >= min(max_products, _MAX_PRODUCTS)
             or num_pictures + has_picture > max_pictures
             or num_chars + chars > _MAX_CHARS
             or num_bytes + size > _MAX_BYTES

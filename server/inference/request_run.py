@@ -125,7 +125,8 @@ class RequestRun:
         message, content = self._with_cached_features(question.message), question.content
         if message is not question.message:
             content = message.SerializeToString()
-        ranges = list(cut_request(message, description.max_images, description.reads_pictures))
+        max_products, max_pictures = self._pool.max_products, description.max_images
+        ranges = list(cut_request(message, max_products, max_pictures, description.reads_pictures))
         return [
             Part(
                 self,
