@@ -105,6 +105,13 @@ def test_texts_wait_for_the_picture_in_the_engine_only(
     assert ended == ["text", "pictures"]
 
 
+def test_larger_requests_are_split_into_batches(held: HeldEngine, fresh_stub: Stub):
+    request = later(fresh_stub, *map(named, "abc"))
+    held.release()
+    assert [c.product_id for c in request.result(30).classifications] == ["id of a", "id of b", "id of c"]
+    assert held.batch_sizes == [1, 1, 1]
+
+
 def test_queue_room_of_pictures_is_released_whatever_their_outcome(
     fresh_server: AisleServer, held: HeldEngine, fresh_stub: Stub, jpeg: bytes
 ):
