@@ -2,7 +2,7 @@
 
 import pytest
 
-from proto.aisle.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2 as pb
 from server.calls.request import parse_request, parse_stream_request
 from server.errors import RequestError
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from google.rpc import code_pb2, status_pb2
 
+from aisle_client.v1 import classifier_pb2 as pb
 from model.machine.throttle import Throttle
 from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2 as pb
 from server.engine.answerer import Answerer, EngineFaultError, PartReply
 from server.engine.decoder import Decoder
 from server.engine.progress import Progress

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proto.aisle.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2 as pb
 from server.calls.request import count_chars
 from server.inference.part import cut_around, cut_request, single_parts, sub_request
 from tests.server.support import RecordingOwner, part_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proto.aisle.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2 as pb
 from server.errors import DeadlineExceededError, QueueFullError
 from server.inference.memory_budget import MemoryBudget
 from server.inference.part import Part
