@@ -89,7 +89,7 @@ class AisleServer:
         self._service = ProductClassifier(
             self.models, settings, self._event_loop, self._memory, self._metrics, self._tracing
         )
-        self._open_calls = OpenCalls(settings)
+        self._open_calls = OpenCalls(settings, self._memory)
         collector = ServerCollector(self._metrics, self.models, self._service.calls, self._open_calls)
         self._metrics.registry.register(collector)
         self._metrics_server: MetricsPort | None = None
@@ -156,6 +156,7 @@ class AisleServer:
         if self._watcher is not None:
             self._watcher.stop()
         self.models.close()
+        self._service.close()
         self._event_loop.close()
         if self._metrics_server is not None:
             self._metrics_server.close()

@@ -36,7 +36,6 @@ NOT_UTF8 = "expected UTF-8, found bytes that are not; encode the text again"
 
 _log = logging.getLogger("aisle.server")
 _MAX_ECHO_CHARS = 100
-_RETRY_AFTER_S = 1.0
 _MIN_RETRY_AFTER_S = 0.1  # a shorter delay would bring rejected callers back before anything has changed
 
 
@@ -111,21 +110,9 @@ class TooManyCallsError(OverloadError):
 
 
 class MemoryFullError(OverloadError):
-    """The memory that requests may take has no room for this one.
-
-    Args:
-        num_bytes: what it takes.
-        max_bytes: what all may take together.
-    """
+    """The memory that requests may take has no room for this one."""
 
     reason = "MEMORY_FULL"
-
-    def __init__(self, num_bytes: int, max_bytes: int):
-        text = (
-            f"the requests in flight leave no room for {num_bytes} bytes more in the {max_bytes} that they may take;"
-            " wait and send the request again"
-        )
-        super().__init__(text, _RETRY_AFTER_S)
 
 
 class WaitTooLongError(OverloadError):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -13,12 +15,12 @@ from google.protobuf.message import DecodeError
 from aisle_client.v1 import classifier_pb2
 from model.machine.memory import trim_memory
 from server.calls.call import Call, Calls
-from server.calls.request import Question, check_request, parse_request, parse_stream_request
+from server.calls.request import check_request, parse_request, parse_stream_request
 from server.calls.response import classify_response, model_response, stream_answer, stream_error
 from server.calls.stream import answer_in_order
 from server.errors import MemoryFullError, malformed_error, request_status, status_reason
 from server.event_loop import EventLoop
-from server.inference.memory_budget import MemoryBudget
+from server.inference.memory_budget import MemoryBudget, MemoryUse
 from server.inference.request_run import RequestRun
 from server.models.registry import ModelRegistry
 from server.settings import ServerSettings
@@ -28,11 +30,14 @@ from server.telemetry.metrics import Metrics
 if TYPE_CHECKING:  # opentelemetry need not be installed
     from server.telemetry.tracing import Tracing
 
+T = TypeVar("T")
+
 SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].full_name
 
 #: Larger requests are parsed and cut on a thread, so that they do not block the event loop.
 _LARGE_BYTES = 1024 * 1024
 _TRIM_DELAY_S = 1.0
+_RETRY_AFTER_S = 1.0
 #: A request is in memory as it came, parsed, and cut into parts.
 _COPIES = 3
 
@@ -65,6 +70,7 @@ class ProductClassifier:
         self._metrics = metrics
         self._tracing = tracing
         self._stopping = asyncio.Event()
+        self._large_requests = ThreadPoolExecutor(1, thread_name_prefix="large-request")  # one copy at a time
         self._trimming: asyncio.TimerHandle | None = None
         self.calls = Calls(settings.max_concurrent_rpcs, event_loop)
 
@@ -136,14 +142,19 @@ class ProductClassifier:
         self._stopping.set()
         return await self.calls.close(grace_s)
 
+    def close(self) -> None:
+        """Stop the threads; to be called after the last call has ended."""
+        self._large_requests.shutdown(cancel_futures=True)
+
     async def _classify(self, content: bytes, call: Call, caller: str) -> bytes:
         num_bytes = _COPIES * len(content)
-        if not self._memory.reserve(num_bytes):
-            raise MemoryFullError(num_bytes, self._memory.max_bytes)
+        if not self._memory.reserve(MemoryUse.MESSAGES, num_bytes):
+            text = f"the requests in flight leave no room for {num_bytes} of {self._memory.max_bytes} bytes"
+            raise MemoryFullError(f"{text}; wait and send the request again", _RETRY_AFTER_S)
         try:
             return await self._answer(content, call, caller)
         finally:
-            self._memory.release(num_bytes)
+            self._memory.release(MemoryUse.MESSAGES, num_bytes)
             if len(content) > _LARGE_BYTES and self._trimming is None:
                 self._trimming = asyncio.get_running_loop().call_later(_TRIM_DELAY_S, self._trim_memory)
 
@@ -154,18 +165,23 @@ class ProductClassifier:
 
     async def _answer(self, content: bytes, call: Call, caller: str) -> bytes:
         started_s = time.perf_counter()
-        if len(content) > _LARGE_BYTES:
-            question: Question = await asyncio.to_thread(parse_request, content)
-        else:
-            question = parse_request(content)
+        question = await self._offload(len(content), partial(parse_request, content))
         message = question.message
         count_products(len(message.products))
         with self._models.lease(message.model, message.model_version) as model:
             check_request(question, self._settings)
-            run = RequestRun(model.pool, question, call, caller, self._settings.max_request_pixels)
+            run = RequestRun(model.pool, call, caller, self._settings.max_request_pixels)
+            await self._offload(len(content), partial(run.cut, question))
+            del question, message  # while a large request waits, its parts are enough
             result = await run.answer()
             total_s = time.perf_counter() - started_s
             self._metrics.observe(model, result, total_s)
             if self._tracing:
                 self._tracing.add_phases(result, total_s)
             return classify_response(model, result, total_s)
+
+    async def _offload(self, num_bytes: int, function: Callable[[], T]) -> T:
+        """Run a function and return its result; for a large request on a thread beside the event loop."""
+        if num_bytes <= _LARGE_BYTES:
+            return function()
+        return await asyncio.get_running_loop().run_in_executor(self._large_requests, function)

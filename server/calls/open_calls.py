@@ -1,6 +1,7 @@
 """Open calls that nothing is computed for: silent streams, watches, and requests whose message is still arriving."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from typing import Any
 
 import grpc
 
+from model.machine.memory import resident_bytes
 from server.errors import (
     IdleError,
+    MemoryFullError,
     OverloadError,
     RequestError,
     StoppingError,
@@ -18,10 +21,13 @@ from server.errors import (
     TooManyStreamsError,
     TooManyWatchesError,
 )
+from server.inference.memory_budget import MemoryBudget, MemoryUse
 from server.settings import ServerSettings
 
 _RETRY_AFTER_S = 1.0
 _MAX_SWEEP_S = 1.0
+_GUARD_S = 0.05  # some 50 MB arrive meanwhile on a quick network
+_NO_MEMORY = "the messages that are arriving take more memory than there is; wait and send the request again"
 #: grpc reports the end of a call right after the end of its messages, where it or the caller has ended the call.
 _END_OF_CALL_S = 0.01
 
@@ -42,10 +48,13 @@ class OpenCalls:
     Runs on the event loop.
     """
 
-    def __init__(self, settings: ServerSettings):
+    def __init__(self, settings: ServerSettings, memory: MemoryBudget):
+        self._memory = memory
+        self._least_bytes = resident_bytes()
         self._max_streams = settings.max_open_streams
         self._max_watches = settings.max_watches
         self._max_arriving = settings.max_arriving_requests
+        self._max_message_bytes = settings.max_message_bytes
         self._message_timeout_s = settings.message_timeout_s
         self._held: Counter[OpenKind] = Counter()
         self._arriving: dict[asyncio.Task[Any], float] = {}  # begin of each, the oldest first
@@ -53,7 +62,9 @@ class OpenCalls:
         self._is_closed = False
 
     def start(self) -> None:
-        """Begin to give up messages that take longer than `message_timeout_s`."""
+        """Begin to give up messages that take longer than `message_timeout_s`, or more memory than there is."""
+        self._least_bytes = resident_bytes()
+        self._guard_memory()
         if self._message_timeout_s:
             self._sweep()
 
@@ -129,6 +140,19 @@ class OpenCalls:
             text = f"the message did not arrive within {self._message_timeout_s:g} s; send the request again"
             self._give_up(task, IdleError(text))
         loop.call_later(min(self._message_timeout_s / 2, _MAX_SWEEP_S), self._sweep)
+
+    def _guard_memory(self) -> None:
+        """Give up messages, the longest arriving first, while this process has more memory than messages may take.
+
+        What has arrived of a message is in the buffers of grpc, which tells neither how much nor how much is to come.
+        """
+        if self._arriving:
+            taken = self._memory.reserved_bytes[MemoryUse.PICTURES]
+            excess_bytes = resident_bytes() - self._least_bytes - (self._memory.max_bytes - taken)
+            count = math.ceil(excess_bytes / self._max_message_bytes)
+            for task in list(self._arriving)[: max(0, count)]:
+                self._give_up(task, MemoryFullError(_NO_MEMORY, _RETRY_AFTER_S))
+        asyncio.get_running_loop().call_later(_GUARD_S, self._guard_memory)
 
     def _give_up(self, task: "asyncio.Task[Any]", error: Exception) -> None:
         del self._arriving[task]

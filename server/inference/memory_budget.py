@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from enum import StrEnum
 
 from model.machine.memory import memory_limit_bytes, resident_bytes
 
@@ -9,6 +10,13 @@ from model.machine.memory import memory_limit_bytes, resident_bytes
 #: engines' own.
 _SHARE = 0.6
 _MIN_BYTES = 64 * 1024 * 1024
+
+
+class MemoryUse(StrEnum):
+    """What memory is reserved for."""
+
+    MESSAGES = "messages"  # in the process that talks to callers
+    PICTURES = "pictures"  # large ones, decoded in engine processes
 
 
 class MemoryBudget:
@@ -23,25 +31,26 @@ class MemoryBudget:
     def __init__(self, max_bytes: int):
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._reserved: int = 0
+        self._reserved: dict[MemoryUse, int] = dict.fromkeys(MemoryUse, 0)
 
     @property
-    def reserved_bytes(self) -> int:
-        """Bytes reserved now."""
-        return self._reserved
+    def reserved_bytes(self) -> dict[MemoryUse, int]:
+        """Bytes reserved now, by what for."""
+        return dict(self._reserved)
 
-    def reserve(self, num_bytes: int) -> bool:
+    def reserve(self, use: MemoryUse, num_bytes: int) -> bool:
         """Reserve bytes; return False when they do not fit."""
         with self._lock:
-            fits = not self._reserved or self._reserved + num_bytes <= self.max_bytes
+            reserved = sum(self._reserved.values())
+            fits = not reserved or reserved + num_bytes <= self.max_bytes
             if fits:
-                self._reserved += num_bytes
+                self._reserved[use] += num_bytes
             return fits
 
-    def release(self, num_bytes: int) -> None:
+    def release(self, use: MemoryUse, num_bytes: int) -> None:
         """Give reserved bytes back."""
         with self._lock:
-            self._reserved -= num_bytes
+            self._reserved[use] -= num_bytes
 
 
 def free_memory_bytes(process_ids: Iterable[int]) -> int:

@@ -47,19 +47,43 @@ class RequestRun:
         max_pixels: most pixels of its large pictures together.
     """
 
-    def __init__(self, pool: EnginePool, question: Question, call: Call, caller: str, max_pixels: int):
+    def __init__(self, pool: EnginePool, call: Call, caller: str, max_pixels: int):
         self._pool = pool
-        self._question = question
         self._call = call
         self._caller = caller
         self._max_pixels = self._pixels_left = max_pixels
+        self._parts: list[Part] = []
         self._open: set[Part] = set()
         self._contents: dict[int, bytes] = {}
         self._result = RequestResult()
         self._finished: asyncio.Future[None]
 
+    def cut(self, question: Question) -> None:
+        """Cut the request into parts; it is not needed afterwards."""
+        description = self._pool.description
+        message, content = self._with_cached_features(question.message), question.content
+        if message is not question.message:
+            content = message.SerializeToString()
+        max_products, max_pictures = self._pool.max_products, description.max_images
+        ranges = list(cut_request(message, max_products, max_pictures, description.reads_pictures))
+        self._parts = [
+            Part(
+                self,
+                content if len(ranges) == 1 else sub_request(message, start, stop),
+                start,
+                stop - start,
+                num_pictures,
+                num_chars,
+                {i - start: name for i, name in question.not_utf8.items() if start <= i < stop},
+                self._caller,
+                self._call,
+                self._call.deadline_s,
+            )
+            for start, stop, num_pictures, num_chars in ranges
+        ]
+
     async def answer(self) -> RequestResult:
-        """Answer the products of the request.
+        """Answer the products of the request, after `cut`.
 
         Raises:
             RequestError: the model has no category `mask_parent`, or there are too many pixels.
@@ -69,12 +93,13 @@ class RequestRun:
             StoppingError: the call was aborted.
             asyncio.CancelledError: the caller cancelled.
         """
-        parts = self._parts()
+        parts, self._parts = self._parts, []
         self._check_wait(parts)
         self._finished = self._call.create_future()
         self._open = set(parts)
         try:
             self._submit(parts)
+            del parts  # those that are answered go one by one
             await self._finished
         except BaseException:
             for part in self._open:
@@ -119,29 +144,6 @@ class RequestRun:
         found = self._max_pixels - self._pixels_left
         description = f"expected pictures of at most {self._max_pixels} pixels together, found {found} or more"
         return RequestError([("products", f"{description}; split the request, or send smaller pictures")])
-
-    def _parts(self) -> list[Part]:
-        description, question = self._pool.description, self._question
-        message, content = self._with_cached_features(question.message), question.content
-        if message is not question.message:
-            content = message.SerializeToString()
-        max_products, max_pictures = self._pool.max_products, description.max_images
-        ranges = list(cut_request(message, max_products, max_pictures, description.reads_pictures))
-        return [
-            Part(
-                self,
-                content if len(ranges) == 1 else sub_request(message, start, stop),
-                start,
-                stop - start,
-                num_pictures,
-                num_chars,
-                {i - start: name for i, name in question.not_utf8.items() if start <= i < stop},
-                self._caller,
-                self._call,
-                self._call.deadline_s,
-            )
-            for start, stop, num_pictures, num_chars in ranges
-        ]
 
     def _submit(self, parts: Sequence[Part]) -> None:
         """Queue the parts; products that ended engine processes before are refused instead."""

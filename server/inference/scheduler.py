@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from server.errors import DeadlineExceededError
 from server.inference.cost_model import CostModel
 from server.inference.fair_queue import FairQueue
-from server.inference.memory_budget import MemoryBudget
+from server.inference.memory_budget import MemoryBudget, MemoryUse
 from server.inference.part import Part
 from server.inference.queue_limits import QueueLimits
 from server.settings import ServerSettings
 
 #: Expected time of a frame: longer ones keep others waiting, shorter ones leave batches small.
 _FRAME_S = 0.016
+_FRAME_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,14 @@ class Scheduler:
             return [large]
         parts: list[Part] = []
         num_items = num_images = 0
-        seconds = 0.0
+        num_bytes, seconds = 0, 0.0
         while part := self._first_usual():
+            num_bytes += len(part.content)
             num_items += part.num_texts
             num_images += part.num_pictures
             seconds += part.cost_s
-            is_full = num_items > limits.max_items or num_images > limits.max_images or seconds > _FRAME_S
+            is_long = seconds > _FRAME_S or num_bytes > _FRAME_BYTES
+            is_full = is_long or num_items > limits.max_items or num_images > limits.max_images
             if parts and is_full:
                 break
             parts.append(self._pop_usual())
@@ -166,7 +169,7 @@ class Scheduler:
     def release_memory(self, part: Part) -> None:
         """Give back the memory that a large picture was decoded in."""
         if part.is_large:
-            self._memory.release(part.decode_bytes)
+            self._memory.release(MemoryUse.PICTURES, part.decode_bytes)
 
     def _take_large(self) -> Part | None:
         """The next large part, when its callers have had no more time than the others and there is memory."""
@@ -174,7 +177,9 @@ class Scheduler:
         while len(lane.queue) and not self._is_wanted(lane.queue.first()):
             self._leave(lane.queue.pop())
         is_their_turn = lane.used_s <= self._usual.used_s or self._first_usual() is None
-        if not len(lane.queue) or not is_their_turn or not self._memory.reserve(lane.queue.first().decode_bytes):
+        if not len(lane.queue) or not is_their_turn:
+            return None
+        if not self._memory.reserve(MemoryUse.PICTURES, lane.queue.first().decode_bytes):
             return None
         lane.charge(lane.queue.first())
         part = lane.queue.pop()

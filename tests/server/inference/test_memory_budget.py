@@ -1,27 +1,35 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from server.inference.memory_budget import MemoryBudget
+from server.inference.memory_budget import MemoryBudget, MemoryUse
+
+MESSAGES, PICTURES = MemoryUse.MESSAGES, MemoryUse.PICTURES
+
+
+def reserved(memory: MemoryBudget) -> int:
+    return sum(memory.reserved_bytes.values())
 
 
 def test_what_does_not_fit_is_not_reserved():
     memory = MemoryBudget(100)
-    assert memory.reserve(60)
-    assert not memory.reserve(41)
-    assert memory.reserved_bytes == 60
-    assert memory.reserve(40)
-    memory.release(60)
-    assert memory.reserve(60)
-    assert memory.reserved_bytes == 100
+    assert memory.reserve(MESSAGES, 60)
+    assert not memory.reserve(MESSAGES, 41)
+    assert reserved(memory) == 60
+    assert not memory.reserve(PICTURES, 41)
+    assert memory.reserve(PICTURES, 40)
+    assert memory.reserved_bytes == {MESSAGES: 60, PICTURES: 40}
+    memory.release(MESSAGES, 60)
+    assert memory.reserve(MESSAGES, 60)
+    assert reserved(memory) == 100
 
 
 def test_an_empty_budget_grants_one_reservation_of_any_size():
     """It would be refused for ever otherwise."""
     memory = MemoryBudget(100)
-    assert memory.reserve(1000)
-    assert not memory.reserve(1)
-    memory.release(1000)
-    assert memory.reserve(1)
+    assert memory.reserve(MESSAGES, 1000)
+    assert not memory.reserve(MESSAGES, 1)
+    memory.release(MESSAGES, 1000)
+    assert memory.reserve(MESSAGES, 1)
 
 
 def test_threads_never_have_more_than_the_budget():
@@ -31,11 +39,11 @@ def test_threads_never_have_more_than_the_budget():
         chance, most = random.Random(seed), 0
         for _ in range(2000):
             num_bytes = chance.randrange(400)
-            if memory.reserve(num_bytes):
-                most = max(most, memory.reserved_bytes)
-                memory.release(num_bytes)
+            if memory.reserve(MESSAGES, num_bytes):
+                most = max(most, reserved(memory))
+                memory.release(MESSAGES, num_bytes)
         return most
 
     with ThreadPoolExecutor(8) as pool:
         assert max(pool.map(borrow, range(8))) <= 1000
-    assert memory.reserved_bytes == 0
+    assert reserved(memory) == 0

@@ -7,7 +7,7 @@ import pytest
 
 from aisle_client.v1 import classifier_pb2 as pb
 from server.errors import DeadlineExceededError, QueueFullError
-from server.inference.memory_budget import MemoryBudget
+from server.inference.memory_budget import MemoryBudget, MemoryUse
 from server.inference.part import Part
 from server.inference.scheduler import FrameLimits, Scheduler
 from server.settings import ServerSettings
@@ -163,7 +163,7 @@ def test_a_large_picture_goes_alone_and_waits_for_memory(scheduler: Scheduler, m
     first, second, small = submit(scheduler, large(60), large(50), large(40))
     [usual] = submit(scheduler, text())
     assert scheduler.take(LIMITS) == [first]
-    assert memory.reserved_bytes == 60
+    assert memory.reserved_bytes[MemoryUse.PICTURES] == 60
     assert scheduler.take(LIMITS) == [usual]
     assert scheduler.take(LIMITS) == []  # the second one keeps its place before the small one
     scheduler.release_memory(first)
@@ -171,14 +171,14 @@ def test_a_large_picture_goes_alone_and_waits_for_memory(scheduler: Scheduler, m
     assert scheduler.take(LIMITS) == [small]
     for part in (second, small, usual):
         scheduler.release_memory(part)
-    assert memory.reserved_bytes == 0
+    assert memory.reserved_bytes[MemoryUse.PICTURES] == 0
     assert is_empty(scheduler)
 
 
 def test_a_large_picture_is_not_given_to_whom_may_not_have_it(scheduler: Scheduler, memory: MemoryBudget):
     [one] = submit(scheduler, large())
     assert scheduler.take(dataclasses.replace(LIMITS, may_be_large=False)) == []
-    assert memory.reserved_bytes == 0
+    assert memory.reserved_bytes[MemoryUse.PICTURES] == 0
     assert scheduler.take(LIMITS) == [one]
 
 
@@ -186,7 +186,7 @@ def test_a_withdrawn_large_picture_takes_no_memory(scheduler: Scheduler, memory:
     left, stayed = submit(scheduler, large(), large())
     scheduler.withdraw(left)
     assert scheduler.take(LIMITS) == [stayed]
-    assert memory.reserved_bytes == 60
+    assert memory.reserved_bytes[MemoryUse.PICTURES] == 60
 
 
 @pytest.mark.parametrize("seed", range(5))
