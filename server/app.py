@@ -21,6 +21,7 @@ from server.event_loop import EventLoop
 from server.inference.engine_process import ENGINE_COMMAND
 from server.inference.memory_budget import MemoryBudget, free_memory_bytes
 from server.inference.supervisor import Supervisor
+from server.memory_trim import MemoryTrim
 from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry
 from server.models.watcher import ModelWatcher
@@ -194,6 +195,7 @@ class AisleServer:
             raise ListenError(f"cannot listen on {address}: {error}; choose another --port or --host") from error
         await server.start()
         self._open_calls.start()
+        MemoryTrim(self._memory).start()
         return server
 
     async def _stop_listening(self) -> None:

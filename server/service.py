@@ -13,7 +13,6 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from aisle_client.v1 import classifier_pb2
-from model.machine.memory import trim_memory
 from server.calls.call import Call, Calls
 from server.calls.request import check_request, parse_request, parse_stream_request
 from server.calls.response import classify_response, model_response, stream_answer, stream_error
@@ -36,7 +35,6 @@ SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].f
 
 #: Larger requests are parsed and cut on a thread, so that they do not block the event loop.
 _LARGE_BYTES = 1024 * 1024
-_TRIM_DELAY_S = 1.0
 _RETRY_AFTER_S = 1.0
 #: A request is in memory as it came, parsed, and cut into parts.
 _COPIES = 3
@@ -71,7 +69,6 @@ class ProductClassifier:
         self._tracing = tracing
         self._stopping = asyncio.Event()
         self._large_requests = ThreadPoolExecutor(1, thread_name_prefix="large-request")  # one copy at a time
-        self._trimming: asyncio.TimerHandle | None = None
         self.calls = Calls(settings.max_concurrent_rpcs, event_loop)
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -155,13 +152,6 @@ class ProductClassifier:
             return await self._answer(content, call, caller)
         finally:
             self._memory.release(MemoryUse.MESSAGES, num_bytes)
-            if len(content) > _LARGE_BYTES and self._trimming is None:
-                self._trimming = asyncio.get_running_loop().call_later(_TRIM_DELAY_S, self._trim_memory)
-
-    def _trim_memory(self) -> None:
-        """Give memory back that large messages have left free."""
-        self._trimming = None
-        asyncio.get_running_loop().run_in_executor(None, trim_memory)
 
     async def _answer(self, content: bytes, call: Call, caller: str) -> bytes:
         started_s = time.perf_counter()

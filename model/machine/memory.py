@@ -20,6 +20,17 @@ _RETURNED_BLOCK_BYTES = 1 << 20
 _MAX_ARENAS = 2
 
 
+class _MallocInfo(ctypes.Structure):
+    """`struct mallinfo2` of glibc 2.33: bytes in use in its heaps (uordblks) and in mapped blocks (hblkhd)."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
 def memory_limit_bytes(root: Path = _ROOT) -> int:
     """Bytes of memory beyond which this process is killed: the machine's, cut by the limits of its control groups.
 
@@ -44,6 +55,19 @@ def resident_bytes(pid: int | None = None) -> int:
     if not listed.strip():
         raise ProcessLookupError(f"expected a running process, found none with id {pid}")
     return int(listed) * 1024
+
+
+def allocated_bytes() -> int:
+    """Bytes that this process has allocated and not freed: of glibc's allocator, without Python's small objects.
+
+    Of another C library, or an old glibc, the resident bytes, which hold freed ones as well.
+    """
+    library = _glibc()
+    if library is None or not hasattr(library, "mallinfo2"):
+        return resident_bytes()
+    library.mallinfo2.restype = _MallocInfo
+    info = library.mallinfo2()
+    return int(info.uordblks + info.hblkhd)
 
 
 def return_freed_memory() -> None:
