@@ -28,3 +28,5 @@ class BundleFiles:
 
 
 FILES = BundleFiles()
+#: An ONNX program's weights lie beside it, in a file of its name with this behind.
+ONNX_WEIGHTS_SUFFIX = ".data"

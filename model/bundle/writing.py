@@ -39,7 +39,7 @@ def write_bundle(
     """Write a bundle to `path`, which appears only when it is whole; an older bundle there is replaced.
 
     Args:
-        write_programs: writes the Keras and OpenVINO programs into the folder it is given.
+        write_programs: writes the Keras, OpenVINO and ONNX programs into the folder it is given.
     Raises:
         BundleError: `path` holds something that is no bundle, or the disk refused a write.
     """

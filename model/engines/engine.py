@@ -62,6 +62,10 @@ class Program(Protocol):
         """Inputs and outputs by name, (B, ...) each."""
         ...
 
+    def row_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Inputs by name: type in NumPy's words, shape of a row."""
+        ...
+
 
 @dataclass(frozen=True)
 class Programs:
@@ -81,6 +85,9 @@ class Programs:
 class ProgramEngine:
     """Engine over two loaded programs."""
 
+    name: str
+    precision: Precision
+    device: str
     num_streams = 1
     max_images = 16
 
@@ -108,6 +115,19 @@ class ProgramEngine:
         joint = None if all_heads else programs.joint_classifier
         return (joint or programs.classifier).run(features)
 
+    def examples(self, num_rows: int) -> tuple[Features, np.ndarray | None]:
+        """Classifier inputs and pictures to try an engine with; None for a bundle without a picture branch.
+
+        Ids are 0 and 1, which every table has, presence flags either, other numbers between 0 and 1, pictures noise.
+
+        Raises:
+            EngineError: the engine is closed.
+        """
+        programs = self._opened()
+        features = _examples(programs.classifier, num_rows)
+        encoder = programs.image_encoder
+        return features, None if encoder is None else _examples(encoder, num_rows)["images"]
+
     def close(self) -> None:
         """Drop the programs; a call under way ends as usual."""
         self._programs = None
@@ -117,3 +137,14 @@ class ProgramEngine:
         if programs is None:
             raise EngineError("this engine is closed; open the bundle again")
         return programs
+
+
+def _examples(program: Program, num_rows: int) -> dict[str, np.ndarray]:
+    random, inputs = np.random.default_rng(0), {}
+    for name, (dtype, row_shape) in program.row_shapes().items():
+        shape = (num_rows, *row_shape)
+        if dtype == "float32" and name != "presence":
+            inputs[name] = random.random(shape, dtype=np.float32)
+        else:
+            inputs[name] = random.integers(0, 256 if dtype == "uint8" else 2, shape).astype(dtype)
+    return inputs

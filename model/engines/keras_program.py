@@ -60,6 +60,10 @@ class KerasProgram:
                 parts.append(self._start({name: padded(rows, size) for name, rows in part.items()}))
         return {name: np.concatenate([np.asarray(part[name]) for part in parts])[:count] for name in parts[0]}
 
+    def row_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Inputs by name: type in NumPy's words, shape of a row."""
+        return {tensor.name: (tensor.dtype, tuple(tensor.shape[1:])) for tensor in self._model.inputs}
+
 
 def set_precision(program: keras.Model, precision: Precision) -> None:
     """Change the arithmetic of every layer but the last ones, which hand out float32.

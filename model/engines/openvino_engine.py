@@ -117,6 +117,16 @@ class OpenVinoProgram:
         self._idle_requests.append(request)
         return outputs
 
+    def row_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Inputs by name: type in NumPy's words, shape of a row."""
+        return {
+            given.any_name: (
+                given.element_type.to_dtype().name,
+                tuple(dimension.get_length() for dimension in list(given.partial_shape)[1:]),
+            )
+            for given in self._compiled.inputs
+        }
+
 
 def read_program(path: Path) -> openvino.Model:
     """A program to compile, once or more often.
@@ -145,6 +155,7 @@ class _ByBatchSize:
 
     def __init__(self, small: OpenVinoProgram, large: OpenVinoProgram, most: int):
         self._small, self._large, self._most = small, large, most
+        self.row_shapes = small.row_shapes
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Inputs and outputs by name, (B, ...) each."""
@@ -192,8 +203,10 @@ class OpenVinoEngine(ProgramEngine):
         # few rows are done before a second thread has woken, which then costs more than the rest.
         few = OpenVinoProgram(classifier, *how, threads, _JOINT_OUTPUTS)
         throttle.pause()
-        many = OpenVinoProgram(classifier, *how, outputs=_JOINT_OUTPUTS)
-        throttle.pause()
+        many = few
+        if threads > 1:
+            many = OpenVinoProgram(classifier, *how, outputs=_JOINT_OUTPUTS)
+            throttle.pause()
         with_heads = OpenVinoProgram(classifier, *how)
         throttle.pause()
         image_encoder: OpenVinoProgram | None = None

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from model.bundle.bundle import Bundle, load_bundle
-from model.bundle_files import FILES
+from model.bundle.manifest import write_manifest
+from model.bundle_files import FILES, ONNX_WEIGHTS_SUFFIX
 from model.engines import engine_choice, keras_program, openvino_engine
 from model.engines.engine import Engine, EngineName, Precision
 from model.engines.engine_choice import open_engine
@@ -24,7 +25,6 @@ from model.engines.openvino_engine import OpenVinoEngine, OpenVinoProgram, proce
 from model.errors import EngineError
 from model.features import Features
 from model.product import Product
-from training.commands.command_line import main
 
 needs_bfloat16 = pytest.mark.skipif("BF16" not in processor_capabilities(), reason="a processor without bfloat16")
 #: Engine, precision, and how far from OpenVINO in float32 its outputs and picture features may be, relative to the
@@ -60,19 +60,18 @@ def reference(toy_bundle: Path) -> Engine:
     return open_engine(toy_bundle, "openvino")
 
 
-@pytest.fixture(scope="module")
-def onnx_bundle(toy_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy bundle with ONNX programs beside the others."""
-    out = tmp_path_factory.mktemp("onnx") / "2"
-    assert main(["export-onnx", "--bundle", str(toy_bundle), "--out", str(out)]) == 0
-    return out
+def without_onnx(bundle: Path, folder: Path) -> Path:
+    """Copy a bundle as it is where the packages for ONNX were missing."""
+    copied = shutil.copytree(bundle, folder / "1", ignore=shutil.ignore_patterns("onnx", FILES.manifest))
+    write_manifest(copied)
+    return copied
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def opened(onnx_bundle: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Engine, float, float]]:
+def opened(toy_bundle: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Engine, float, float]]:
     """An engine and its tolerances of outputs and picture features; closed at the end, it refuses."""
     name, precision, of_outputs, of_features = request.param
-    engine = open_engine(onnx_bundle, name, precision)
+    engine = open_engine(toy_bundle, name, precision)
     assert (engine.name, engine.precision) == (name, precision)
     yield engine, of_outputs, of_features
     engine.close()
@@ -164,22 +163,25 @@ def test_precision_follows_the_processor(toy_bundle: Path, monkeypatch: pytest.M
         open_engine(toy_bundle, "keras", threads=2)
 
 
-def test_auto_takes_openvino_and_falls_back_to_keras(
-    toy_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_auto_takes_openvino_and_falls_back_to_onnx_and_keras(
+    toy_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "aisle.engine")
     monkeypatch.setattr(engine_choice, "has_nvidia_driver", lambda: False)
     assert open_engine(toy_bundle, threads=1).name == "openvino"
     monkeypatch.delitem(sys.modules, "model.engines.openvino_engine")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    assert open_engine(toy_bundle).name == "keras"
+    assert open_engine(toy_bundle).name == "onnx"
+    assert open_engine(without_onnx(toy_bundle, tmp_path)).name == "keras"
     with pytest.raises(EngineError, match=r"engine openvino is not installed .*; run pip install openvino or choose"):
         open_engine(toy_bundle, "openvino")
     messages = [record.getMessage() for record in caplog.records]
-    openvino = "engine openvino in float32 on CPU: no NVIDIA driver here, and OpenVINO is quickest on a CPU"
+    openvino = "engine openvino in float32 on CPU: no NVIDIA driver here, OpenVINO is there"
     assert messages[0] == openvino
-    assert messages[1].startswith("engine keras in float32 on CPU: no NVIDIA driver here, and OpenVINO is missing (")
-    assert len(messages) == 2
+    assert messages[1].startswith("engine onnx in float32 on CPU: no NVIDIA driver here, OpenVINO is missing (")
+    assert messages[1].endswith("), ONNX Runtime is there")
+    assert messages[2].startswith("engine keras in float32 on CPU: no NVIDIA driver here, OpenVINO is missing (")
+    assert len(messages) == 3
 
 
 def test_auto_asks_keras_for_a_gpu(
@@ -196,26 +198,24 @@ def test_auto_asks_keras_for_a_gpu(
     assert open_engine(toy_bundle).name == "openvino"
     messages = [record.getMessage().partition(": ")[2] for record in caplog.records]
     assert messages[0] == "Keras sees a GPU through tensorflow"
-    assert messages[1] == "Keras sees no GPU, and OpenVINO is quickest on a CPU"
+    assert messages[1] == "Keras sees no GPU, OpenVINO is there"
     assert messages[2].startswith("Keras cannot look for the GPU (")
 
 
-def test_onnx_says_what_it_lacks(
-    toy_bundle: Path, onnx_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_onnx_says_what_it_lacks(toy_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineError, match=r"expected onnx/classifier.onnx in bundle .*, found none; write a bundle"):
-        open_engine(toy_bundle, "onnx")
+        open_engine(without_onnx(toy_bundle, tmp_path), "onnx")
     with pytest.raises(EngineError, match="expected precision auto or float32 with engine onnx, found bfloat16"):
-        open_engine(onnx_bundle, "onnx", "bfloat16")
-    assert open_engine(onnx_bundle, "onnx", "auto", threads=1).device == "CPU"
+        open_engine(toy_bundle, "onnx", "bfloat16")
+    assert open_engine(toy_bundle, "onnx", "auto", threads=1).device == "CPU"
     (tmp_path / "broken.onnx").write_bytes(b"no program")
     with pytest.raises(EngineError, match=r"ONNX Runtime cannot run .*broken.onnx: "):
         OnnxProgram(tmp_path / "broken.onnx")
     monkeypatch.delitem(sys.modules, "model.engines.onnx_engine")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(EngineError, match=r"engine onnx is not installed .*; run pip install onnxruntime or choose"):
-        open_engine(onnx_bundle, "onnx")
-    with pytest.raises(EngineError, match=r"the ONNX export is checked with ONNX Runtime .*; pip install onnxruntime"):
+        open_engine(toy_bundle, "onnx")
+    with pytest.raises(EngineError, match=r"ONNX programs need onnxruntime; run pip install onnxruntime"):
         write_onnx_programs(tmp_path)
 
 
@@ -256,9 +256,9 @@ def test_a_bundle_without_pictures_says_so(toy_bundle: Path, tmp_path: Path, fea
 
 @pytest.mark.parametrize("name", ["openvino", "onnx"])
 def test_many_callers_get_a_stream_each_and_the_same_answers(
-    name: EngineName, onnx_bundle: Path, reference: Engine, features: Features
+    name: EngineName, toy_bundle: Path, reference: Engine, features: Features
 ) -> None:
-    engine = open_engine(onnx_bundle, name, threads=3, many_callers=True)
+    engine = open_engine(toy_bundle, name, threads=3, many_callers=True)
     assert (engine.num_streams, reference.num_streams) == (3, 1)
     expected = reference.classify(features)
     with ThreadPoolExecutor(4) as pool:
@@ -272,3 +272,36 @@ def test_the_formula_s_heads_alone_are_those_among_all(reference: Engine, featur
     assert sorted(alone) == ["embedding", "linear_logits", "network_logits"]
     for name, values in alone.items():
         assert_same(values, among_all[name], 1e-6)
+
+
+def test_one_thread_runs_both_sizes_of_batch_on_one_program(toy_bundle: Path, features: Features) -> None:
+    """A second compilation for one thread would be the first again, and its memory."""
+    engine = OpenVinoEngine(toy_bundle, threads=1)
+    joint = engine._opened().joint_classifier
+    assert joint._small is joint._large
+    many = {name: np.repeat(values[:1], 40, axis=0) for name, values in features.items()}
+    logits = engine.classify(many, all_heads=False)["network_logits"]
+    np.testing.assert_allclose(logits, np.repeat(logits[:1], 40, axis=0), atol=1e-5)
+
+
+def test_mapped_weights_answer_as_copied_ones(toy_bundle: Path, features: Features) -> None:
+    copied, mapped = open_engine(toy_bundle, "onnx"), open_engine(toy_bundle, "onnx", threads=1, map_weights=True)
+    for name, values in copied.classify(features).items():
+        assert_same(mapped.classify(features)[name], values, 1e-6)
+    assert_same(mapped.encode_images(images(3)), copied.encode_images(images(3)), 1e-6)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads a process' pages from Linux")
+@pytest.mark.parametrize("map_weights", [False, True])
+def test_weights_are_pages_of_their_file_only_when_asked_for(map_weights: bool, toy_bundle: Path) -> None:
+    """A file that is cut off while its pages are in use kills the process."""
+    engine = open_engine(toy_bundle, "onnx", threads=1, map_weights=map_weights)
+    mapped = f"{toy_bundle / FILES.onnx_classifier}{ONNX_WEIGHTS_SUFFIX}" in Path("/proc/self/maps").read_text()
+    engine.close()
+    assert mapped == map_weights
+
+
+def test_a_bundle_behind_a_link_can_be_mapped(toy_bundle: Path, tmp_path: Path, features: Features) -> None:
+    (tmp_path / "linked").symlink_to(toy_bundle, target_is_directory=True)
+    engine = open_engine(tmp_path / "linked", "onnx", map_weights=True)
+    assert len(engine.classify(features)["network_logits"]) == len(NAMES)
