@@ -77,7 +77,8 @@ class ServerSettings:
     token_file: Path | None = None
     """File of bearer tokens, one a line; calls need one of them, health checks do not. Read again when it changes."""
     engine: EngineName = "auto"
-    """Inference engine; auto takes Keras where it finds a GPU, else OpenVINO."""
+    """Inference engine; auto takes Keras where it finds a GPU, else the quicker one of OpenVINO and ONNX Runtime, as
+    measured for a second with the bundle."""
     precision: Precision = "float32"
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it: quicker, and picture
     features differ by some percent from those that the model was calibrated on."""
@@ -85,6 +86,9 @@ class ServerSettings:
     """Processes that answer, each with an engine of its own; 0 means one per core on a CPU, one for a GPU."""
     engine_threads: int = 1
     """Threads of each process's engine on a CPU; more make a single request quicker, and all together slower."""
+    map_weights: bool = False
+    """Let ONNX Runtime's processes share the pages of the bundle's files in place of a copy each. A file that is cut
+    off while it is served then ends them: put new versions beside old ones, never in their place."""
     decode_threads: int = 0
     """Threads of each process that decode pictures; 0 means the engine's own thread on a CPU, one per core for a
     GPU."""

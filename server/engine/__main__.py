@@ -1,7 +1,8 @@
 """The command `python -m server.engine`, an engine process; only the server starts it.
 
 Arguments: the numbers of two inherited files, the connection to the server and the memory of `Progress`. The first
-frame holds an `EngineConfig`. The process ends when the server closes the connection.
+frame holds an `EngineConfig`. The process ends when the server closes the connection, or at once after it has said
+which engine "auto" is: measuring leaves more libraries in memory than serving needs.
 """
 
 import signal
@@ -37,6 +38,9 @@ def main(connection_number: int, progress_number: int) -> None:
         lower_thread_priority(_NICENESS)
         worker = Worker(connection, Progress(progress_number), config)
         try:
+            if config.engine == "auto":
+                worker.choose_engine()
+                return
             worker.load()
             worker.run()
         except OSError:  # the server is gone

@@ -13,7 +13,10 @@ class EngineConfig:
     """The bundle that an engine process serves, and how.
 
     Args:
+        engine: "auto" only asks which engine it is.
+        engine_reason: why that engine was chosen, for the log.
         threads: of the engine on a CPU.
+        map_weights: see `model.engines.engine_choice.open_engine`.
         decode_threads: that decode the pictures of a frame; 0 means the engine's own thread on a CPU, one per core
             for a GPU.
         default_top_k: categories of a prediction where the request says 0.
@@ -25,8 +28,10 @@ class EngineConfig:
 
     bundle: str
     engine: EngineName
+    engine_reason: str
     precision: Precision
     threads: int
+    map_weights: bool
     decode_threads: int
     max_batch_items: int
     max_batch_images: int

@@ -15,7 +15,7 @@ import cv2
 
 from aisle_client.v1 import classifier_pb2
 from model.bundle.bundle import load_bundle
-from model.engines.engine_choice import open_engine
+from model.engines.engine_choice import EngineChoice, choose_engine, open_engine
 from model.errors import AisleError
 from model.machine.cores import usable_cores
 from model.machine.memory import trim_memory
@@ -57,6 +57,17 @@ class Worker:
         self._receiving = threading.Lock()
         self._sending = threading.Lock()
         self._trimming: threading.Timer | None = None
+
+    def choose_engine(self) -> None:
+        """Tell the server which engine suits this machine and bundle; measuring takes a second.
+
+        Raises:
+            EngineError: an engine cannot open the bundle.
+            OSError: the server is gone.
+        """
+        config = self._config
+        choice = choose_engine(config.path, config.precision, config.threads)
+        self._send(Frame({"chosen": {"name": choice.name, "reason": choice.reason}}))
 
     def load(self) -> None:
         """Open the bundle and its engine, warm up, and tell the server what was loaded.
@@ -102,7 +113,15 @@ class Worker:
     def _load(self, throttle: Throttle) -> None:
         config = self._config
         bundle = load_bundle(config.path, throttle)
-        engine = open_engine(config.path, config.engine, config.precision, config.threads, throttle=throttle)
+        choice = EngineChoice(config.engine, config.engine_reason)
+        engine = open_engine(
+            config.path,
+            choice,
+            config.precision,
+            config.threads,
+            throttle=throttle,
+            map_weights=config.map_weights,
+        )
         is_on_cpu = engine.device == "CPU"
         if is_on_cpu:
             cv2.setNumThreads(config.threads)

@@ -11,6 +11,7 @@ from typing import Any
 
 from google.rpc import status_pb2
 
+from model.engines.engine_choice import EngineChoice
 from model.errors import EngineError
 from model.machine.cores import usable_cores
 from server.engine.config import EngineConfig
@@ -165,8 +166,10 @@ class EnginePool:
         self._config = EngineConfig(
             bundle=str(self._path),
             engine=settings.engine,
+            engine_reason="asked for",
             precision=settings.precision,
             threads=settings.engine_threads,
+            map_weights=settings.map_weights,
             decode_threads=settings.decode_threads,
             max_batch_items=settings.max_batch_items,
             max_batch_images=settings.max_batch_images,
@@ -177,13 +180,23 @@ class EnginePool:
             throttle_ratio=throttle_ratio,
             log_format=settings.log_format,
         )
+        if settings.engine == "auto":
+            choice = await self._choose_engine()
+            self._config = dataclasses.replace(self._config, engine=choice.name, engine_reason=choice.reason)
         self.description = await self._start_process()
-        # The others take the engine that the first one chose, and those that replace them load at full speed.
-        self._config = dataclasses.replace(self._config, engine=self.description.engine)
         self.picture_batches = BatchSizes(self.description.max_images)
         self._num_processes = settings.engine_processes or (usable_cores() if self.description.device == "CPU" else 1)
         await asyncio.gather(*(self._start_process() for _ in range(self._num_processes - 1)))
+        # Those that replace them load at full speed.
         self._config = dataclasses.replace(self._config, throttle_ratio=0.0)
+
+    async def _choose_engine(self) -> EngineChoice:
+        process = EngineProcess(self._config, self._command, self._on_frame, self._on_end)
+        self._starting.add(process)
+        try:
+            return await process.choose_engine()
+        finally:
+            self._starting.discard(process)
 
     async def _start_process(self) -> ModelDescription:
         process = EngineProcess(self._config, self._command, self._on_frame, self._on_end)

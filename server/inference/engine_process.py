@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from aisle_client.v1 import classifier_pb2
 from model.engines.engine import EngineName, Precision
+from model.engines.engine_choice import EngineChoice
 from model.errors import AisleError, BundleError, EngineError
 from server.engine.config import EngineConfig
 from server.engine.frames import Frame, FrameReader, pack
@@ -92,7 +93,7 @@ class EngineProcess(asyncio.Protocol):
         self._on_end = on_end
         self._reader = FrameReader()
         self._num_frames = 0
-        self._loaded: asyncio.Future[ModelDescription] = asyncio.get_running_loop().create_future()
+        self._replied: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.Transport | None = None
         self._has_started = False
         self._has_ended = asyncio.Event()
@@ -107,6 +108,21 @@ class EngineProcess(asyncio.Protocol):
             BundleError: the bundle is missing or damaged.
             EngineError: the engine cannot run it, or the process ended.
         """
+        description = _description(await self._first_reply())
+        self._has_started = True
+        return description
+
+    async def choose_engine(self) -> EngineChoice:
+        """Start a process that says which engine "auto" is, and ends.
+
+        Raises:
+            EngineError: an engine cannot open the bundle, or the process ended before.
+        """
+        reply = await self._first_reply()
+        await self._has_ended.wait()
+        return EngineChoice(**reply.header["chosen"])
+
+    async def _first_reply(self) -> Frame:
         self._progress = Progress.create()
         own, others = socket.socketpair()
         with others:
@@ -116,13 +132,11 @@ class EngineProcess(asyncio.Protocol):
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=own)
             self._send(Frame(self._config.to_json()))
-            description = await self._loaded
+            return await self._replied
         except BaseException:
             self.kill()
             await self.close()
             raise
-        self._has_started = True
-        return description
 
     @property
     def pid(self) -> int:
@@ -202,10 +216,10 @@ class EngineProcess(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take a piece of the process's frames."""
         for frame in self._reader.feed(data):
-            if "loaded" in frame.header:
-                self._loaded.set_result(_description(frame))
-            elif "failed" in frame.header:
+            if "failed" in frame.header:
                 self._fail(**frame.header["failed"])
+            elif not self._replied.done():
+                self._replied.set_result(frame)
             else:
                 self._on_frame(self, self.in_flight.pop(frame.header["number"]), frame)
 
@@ -222,17 +236,17 @@ class EngineProcess(asyncio.Protocol):
             await asyncio.to_thread(self._process.wait)
         if self._has_started:
             self._on_end(self)
-        elif not self._loaded.done():
+        elif not self._replied.done():
             text = f"the engine process ended{self.reason()} before it had loaded the bundle"
-            self._loaded.set_exception(EngineError(text))
+            self._replied.set_exception(EngineError(text))
         self._progress.close()
         self._has_ended.set()
 
     def _fail(self, kind: str, text: str) -> None:
         self.fault_text, self.is_suspicious = text, False
-        if not self._loaded.done():
+        if not self._replied.done():
             error = _ERRORS.get(kind)
-            self._loaded.set_exception(error(text) if error else EngineError(f"the engine process failed: {text}"))
+            self._replied.set_exception(error(text) if error else EngineError(f"the engine process failed: {text}"))
 
     def _spawn(self, connection: socket.socket) -> subprocess.Popen:
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
