@@ -8,21 +8,24 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
-from benchmarks.resilience.faulty_engine import engine_command
-from server.app import AisleServer
-from server.settings import ServerSettings
-from server.telemetry.logs import configure_logging
-
 _FAULTS: dict[signal.Signals, Literal["raises", "hangs"]] = {signal.SIGUSR1: "raises", signal.SIGUSR2: "hangs"}
 _SIGNALS = {*_FAULTS, signal.SIGTERM}
+
+if (
+    __name__ == "__main__"
+):  # before the imports: a signal ends the process if one of their threads takes it
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+import tyro  # noqa: E402
+
+from benchmarks.resilience.faulty_engine import engine_command  # noqa: E402
+from server.app import AisleServer  # noqa: E402
+from server.settings import ServerSettings  # noqa: E402
+from server.telemetry.logs import configure_logging  # noqa: E402
 
 
 def main() -> None:
     """Serve until SIGTERM."""
-    # Blocked before any thread starts, so that all of them are received by sigwait.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     settings = tyro.cli(ServerSettings, prog="python -m benchmarks.resilience.faulty_server")
     configure_logging(settings.log_format)
     with tempfile.TemporaryDirectory() as folder:
