@@ -11,9 +11,7 @@ from typing import Literal
 _FAULTS: dict[signal.Signals, Literal["raises", "hangs"]] = {signal.SIGUSR1: "raises", signal.SIGUSR2: "hangs"}
 _SIGNALS = {*_FAULTS, signal.SIGTERM}
 
-if (
-    __name__ == "__main__"
-):  # before the imports: a signal ends the process if one of their threads takes it
+if __name__ == "__main__":  # before the imports: a signal ends the process if one of their threads takes it
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 import tyro  # noqa: E402

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from prometheus_client import Metric
@@ -22,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from aisle_client.v1 import classifier_pb2 as pb
 from aisle_client.v1 import classifier_pb2_grpc
 from model.bundle_files import FILES
+from model.prediction.answers import Prediction
 from server.app import AisleServer
 from server.calls.call import Call
 from server.calls.request import parse_request
@@ -129,6 +131,25 @@ def wait_for(condition: Callable[[], bool]) -> None:
             return
         threading.Event().wait(0.01)
     raise AssertionError("the condition never came true")
+
+
+def same_prediction(message: pb.Prediction, expected: Prediction) -> bool:
+    names = [category.category for category in message.categories]
+    probabilities = [category.probability for category in message.categories]
+    accepted = message.accepted.category if message.HasField("accepted") else None
+    return (
+        names == [category.category for category in expected.categories]
+        and np.allclose(probabilities, [category.probability for category in expected.categories], atol=1e-5)
+        and accepted == (expected.accepted.category if expected.accepted else None)
+        and message.accepted_depth == (len(accepted.split(">")) if accepted else 0)
+        and message.needs_review == expected.needs_review
+    )
+
+
+def child_processes(pid: int) -> list[int]:
+    """Numbers of the processes that any thread of a process has started."""
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in files for child in file.read_text().split()]
 
 
 def is_running(pid: int) -> bool:

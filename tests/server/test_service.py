@@ -16,22 +16,9 @@ from model.product import Product
 from model.sub_tree import find_sub_tree
 from server.app import AisleServer
 from server.settings import ServerSettings
-from tests.server.support import Stub, ask, named, violations
+from tests.server.support import Stub, ask, named, same_prediction, violations
 
 TEXTS = ["red shirt", "검은 구두", "leather bag 3.5kg", "x", "blue SHIRT!! ", "white shoe\0\u200b", "💼"]
-
-
-def same_prediction(message: pb.Prediction, expected: Prediction) -> bool:
-    names = [category.category for category in message.categories]
-    probabilities = [category.probability for category in message.categories]
-    accepted = message.accepted.category if message.HasField("accepted") else None
-    return (
-        names == [category.category for category in expected.categories]
-        and np.allclose(probabilities, [category.probability for category in expected.categories], atol=1e-5)
-        and accepted == (expected.accepted.category if expected.accepted else None)
-        and message.accepted_depth == (len(accepted.split(">")) if accepted else 0)
-        and message.needs_review == expected.needs_review
-    )
 
 
 def test_answers_are_the_predictors_own_in_the_order_of_the_request(predictor: Predictor, stub: Stub, jpeg: bytes):
