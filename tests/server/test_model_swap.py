@@ -67,7 +67,7 @@ def test_no_call_fails_during_swaps_and_versions_only_move_forward(
     with ThreadPoolExecutor(4) as pool:
         callers = [pool.submit(caller, index) for index in range(4)]
         try:
-            for version in (2, 3, 4):
+            for version in (2, 3):
                 before = list(num_calls)
                 wait_for(lambda before=before: all(now > then for now, then in zip(num_calls, before, strict=True)))
                 add_version(toy_bundle, models / f"shop/{version}")
@@ -79,7 +79,7 @@ def test_no_call_fails_during_swaps_and_versions_only_move_forward(
         for running in callers:
             versions = running.result()
             assert versions == sorted(versions)
-            assert {1, 4} <= set(versions)
+            assert {1, 3} <= set(versions)
 
 
 def test_a_call_in_flight_ends_on_the_version_it_began_with(

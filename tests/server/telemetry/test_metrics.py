@@ -55,12 +55,14 @@ def engine_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(toy_bundle: Path, engine_folder: Path) -> Iterator[AisleServer]:
     """Knows its model as `toy` 1, for a folder of models gives the names."""
-    models = toy_bundle.parent.parent
-    settings = toy_settings(toy_bundle, bundle=None, models=models, metrics_port=0, model_poll_s=0)
-    server = AisleServer(settings, engine_command(engine_folder))
+    server = AisleServer(settings_of(toy_bundle), engine_command(engine_folder))
     server.start()
     yield server
     server.stop(grace_s=5)
+
+
+def settings_of(bundle: Path) -> ServerSettings:
+    return toy_settings(bundle, bundle=None, models=bundle.parent.parent, metrics_port=0, model_poll_s=0)
 
 
 @pytest.fixture
@@ -133,8 +135,14 @@ def test_a_cancelled_call_is_counted_as_cancelled(stub: Stub, growth: Growth, en
     ask(stub, named("a"))  # wait for the held batch, so that the next test does not count it
 
 
-def test_batches_and_queues_are_read_at_each_scrape(stub: Stub, growth: Growth, engine_folder: Path):
-    held = HeldEngine(engine_folder)
+@pytest.fixture
+def settings(toy_bundle: Path) -> ServerSettings:
+    """Of a fresh server, which expects products to be quick, so that they wait for a full batch."""
+    return settings_of(toy_bundle)
+
+
+def test_batches_and_queues_are_read_at_each_scrape(fresh_server: AisleServer, fresh_stub: Stub, engine_faults: Path):
+    growth, held, stub = Growth(fresh_server), HeldEngine(engine_faults), fresh_stub
     first = stub.Classify.future(pb.ClassifyRequest(products=[named("a")]), timeout=30)
     held.wait_until_busy()
     second = stub.Classify.future(pb.ClassifyRequest(products=[named("a")] * 3), timeout=30)
