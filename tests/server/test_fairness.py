@@ -8,11 +8,11 @@ import grpc
 import pytest
 from grpc_status import rpc_status
 
+from aisle_client.v1 import classifier_pb2 as pb
 from benchmarks.resilience.faulty_engine import engine_command
 from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2 as pb
 from server.app import AisleServer
 from server.settings import ServerSettings
 from tests.server.support import (

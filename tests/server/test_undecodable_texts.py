@@ -5,7 +5,7 @@ import pytest
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from proto.aisle.v1 import classifier_pb2 as pb
+from aisle_client.v1 import classifier_pb2 as pb
 from tests.server.support import named, violations
 
 METHOD = "/aisle.v1.ProductClassifier/Classify"
