@@ -22,7 +22,7 @@ def catch_decode_error(deserialize: Deserializer) -> Deserializer:
     return read
 
 
-def reject_malformed(message: Any) -> None:
-    """Raise RequestError when `catch_decode_error` returned an error in place of a message."""
+def reject_malformed(message: Any, package: str = "aisle.v1") -> None:
+    """Raise RequestError when `catch_decode_error` returned an error in place of a message of a package."""
     if isinstance(message, DecodeError):
-        raise RequestError([("request", "expected a message of aisle.v1, found malformed bytes")])
+        raise RequestError([("request", f"expected a message of {package}, found malformed bytes")])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # opentelemetry need not be installed
 
 #: A fixed set, because callers may invent any number of names. Others, such as health checks, are not counted.
 _METHODS = {f"/{SERVICE.full_name}/{method.name}": method.name for method in SERVICE.methods}
+_OTHER_PACKAGES = "grpc"  # of health and reflection
 _UNKNOWN_METHOD = Rejection(
     UnknownMethodError("this server has no such method; server reflection (grpcurl HOST:PORT list) names those it has")
 )
@@ -91,7 +92,7 @@ class CallObserver(grpc.aio.ServerInterceptor):
     def _observing(self, handler: Any, method: str) -> Any:
         """Return a handler that starts before a message is read, too."""
         read = handler.request_deserializer
-        if read is not None and (method or not handler.request_streaming):
+        if read is not None:
             read = catch_decode_error(read)
         if handler.unary_unary:
             behaviour = self._observing_unary(handler.unary_unary, method)
@@ -100,12 +101,14 @@ class CallObserver(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(behaviour, read, handler.response_serializer)
 
     def _observing_unary(self, behaviour: Behaviour, method: str) -> Behaviour:
+        package = SERVICE.file.package if method else _OTHER_PACKAGES
+
         async def answer(_messages: Any, context: Any) -> Any:
             observed = ObservedCall(self._instruments, method, context)
             try:
                 request = await self._open_calls.read(context)
                 observed.has_message = True
-                reject_malformed(request)
+                reject_malformed(request, package)
                 with observed.as_current():
                     response = await behaviour(request, context)
                 await observed.send_compression()
@@ -127,10 +130,11 @@ class CallObserver(grpc.aio.ServerInterceptor):
                 with self._open_calls.hold(kind):
                     if handler.unary_stream:
                         request = await self._open_calls.read(context)
-                        reject_malformed(request)
+                        reject_malformed(request, _OTHER_PACKAGES)
                         responses = handler.unary_stream(request, context)
                     else:
-                        responses = handler.stream_stream(messages, context)
+                        # The service answers a malformed message of a stream itself, and goes on.
+                        responses = handler.stream_stream(messages if method else _well_formed(messages), context)
                     observed.has_message = True
                     while True:  # the span is current only while a response is made: the call may end at any `yield`
                         with observed.as_current():
@@ -148,6 +152,12 @@ class CallObserver(grpc.aio.ServerInterceptor):
             observed.succeed()
 
         return stream
+
+
+async def _well_formed(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for message in messages:
+        reject_malformed(message, _OTHER_PACKAGES)
+        yield message
 
 
 def open_tracing(otlp_endpoint: str | None) -> Tracing | None:

@@ -215,10 +215,14 @@ def test_a_message_over_the_limit_is_counted(fresh_server: AisleServer, fresh_ch
     wait_for(lambda: rejections(fresh_server) == {"NO_MESSAGE": 1})
 
 
-def test_health_with_a_malformed_message_is_invalid(fresh_channel: grpc.Channel):
-    for method in ("Check", "Watch"):
-        call = fresh_channel.unary_stream(f"/grpc.health.v1.Health/{method}")(b"\xff" * 9, timeout=30)
-        assert call.code() == grpc.StatusCode.INVALID_ARGUMENT
+@pytest.mark.parametrize(
+    "method",
+    ["health.v1.Health/Check", "health.v1.Health/Watch", "reflection.v1.ServerReflection/ServerReflectionInfo"],
+)
+def test_a_malformed_message_of_another_service_is_invalid(fresh_channel: grpc.Channel, method: str):
+    call = fresh_channel.unary_stream(f"/grpc.{method}")(b"\xff" * 9, timeout=30)
+    assert call.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert call.details() == "request: expected a message of grpc, found malformed bytes"
 
 
 def test_an_unknown_method_is_refused_with_a_sentence(fresh_server: AisleServer, fresh_channel: grpc.Channel):
