@@ -8,6 +8,8 @@ import grpc
 
 from server.errors import shortened
 
+_MAX_METHOD_CHARS = 100
+
 _log = logging.getLogger("aisle.access")
 
 
@@ -22,7 +24,8 @@ class AccessLine:
 
     def __init__(self, method: str):
         self.num_products = 0
-        self._method = method if method.isascii() and method.isprintable() else shortened(method)
+        is_plain = len(method) <= _MAX_METHOD_CHARS and method.isascii() and method.isprintable()
+        self._method = method if is_plain else shortened(method)
         self._begun_s = time.perf_counter()
 
     def write(self, code: grpc.StatusCode, reason: str, peer: str) -> None:

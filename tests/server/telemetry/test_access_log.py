@@ -77,6 +77,15 @@ def test_streams_health_errors_and_unknown_methods_have_lines(
     assert found[3][1:] == ("UNIMPLEMENTED", "UNKNOWN_METHOD", 0)
 
 
+def test_an_unknown_method_is_shortened_and_quoted(fresh_channel: grpc.Channel, lines: pytest.LogCaptureFixture):
+    for method in ("/a/" + "b" * 1000, "/a/b\u2028c"):
+        with pytest.raises(grpc.RpcError):
+            fresh_channel.unary_unary(method)(b"", timeout=30)
+    found = [line["method"] for line in access(lines, 2)]
+    assert found[0] == repr("/a/" + "b" * 97 + "...")
+    assert "\u2028" not in found[1]
+
+
 @pytest.mark.parametrize("settings", [False], indirect=True)
 def test_there_is_no_access_log_unless_asked_for(fresh_stub: Stub, lines: pytest.LogCaptureFixture):
     fresh_stub.Classify(REQUEST, timeout=30)
