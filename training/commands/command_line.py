@@ -124,7 +124,7 @@ class AddCategoryCommand:
 
 @dataclass(frozen=True)
 class ExportOnnxCommand:
-    """Add ONNX programs to a bundle; serve it with --engine onnx."""
+    """Add ONNX programs to a bundle that was trained where the packages for them were missing."""
 
     bundle: Path
     """Bundle to export."""

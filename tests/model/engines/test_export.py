@@ -1,5 +1,6 @@
-"""The programs of a bundle: Keras files, their OpenVINO export, and the check between them."""
+"""The programs of a bundle: Keras files, their OpenVINO and ONNX exports, and the check between them."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+from model.bundle.bundle import load_bundle
+from model.bundle.manifest import write_manifest
 from model.bundle_files import FILES, ONNX_WEIGHTS_SUFFIX
 from model.engines import export
 from model.engines.engine_choice import open_engine
@@ -17,6 +20,7 @@ from model.settings import FieldSettings, ModelSettings
 from tokenizer.settings import TokenizerSettings
 from tokenizer.text_field import TextField
 from tokenizer.tokenizer import Tokenizer
+from training.commands.command_line import main
 
 NUM_BUCKETS = 4096
 
@@ -111,3 +115,11 @@ def test_a_trained_bundle_holds_all_six_programs(toy_bundle: Path) -> None:
     for engine, names in programs.items():
         assert all((toy_bundle / name).stat().st_size > 1_000 for name in names)
         open_engine(toy_bundle, engine).close()
+
+
+def test_the_command_adds_what_a_bundle_lacks(toy_bundle: Path, tmp_path: Path) -> None:
+    lacking = shutil.copytree(toy_bundle, tmp_path / "1", ignore=shutil.ignore_patterns("onnx", FILES.manifest))
+    write_manifest(lacking)
+    assert main(["export-onnx", "--bundle", str(lacking), "--out", str(tmp_path / "2")]) == 0
+    load_bundle(tmp_path / "2")
+    assert open_engine(tmp_path / "2", "onnx").encode_images(np.zeros((1, 32, 32, 3), np.uint8)).shape == (1, 1280)
