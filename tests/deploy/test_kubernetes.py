@@ -176,9 +176,9 @@ def test_the_pod_has_no_privileges(pod: dict[str, Any], container: dict[str, Any
     assert shared == set()
 
 
-def test_the_engine_has_as_many_threads_as_the_cpu_limit(container: dict[str, Any]):
+def test_there_are_as_many_engine_processes_as_the_cpu_limit(container: dict[str, Any]):
     limit = int(container["resources"]["limits"]["cpu"])
-    assert flags(container).engine_threads == limit
+    assert flags(container).engine_processes == limit
 
 
 def test_every_mount_has_its_volume(pod: dict[str, Any], container: dict[str, Any]):
