@@ -6,6 +6,7 @@ import math
 import shutil
 import struct
 import threading
+import time
 import urllib.request
 import zlib
 from collections.abc import Callable, Sequence
@@ -167,12 +168,14 @@ def engine_processes(server: AisleServer) -> list[int]:
     return model.pool.process_ids
 
 
-def answered_by(pool: EnginePool, event_loop: EventLoop, request: pb.ClassifyRequest) -> pb.ClassifyResponse:
+def answered_by(
+    pool: EnginePool, event_loop: EventLoop, request: pb.ClassifyRequest, timeout_s: float = math.inf
+) -> pb.ClassifyResponse:
     """Have an engine pool answer a request without a server."""
 
     async def answer() -> bytes:
         question = parse_request(request.SerializeToString())
-        run = RequestRun(pool, question, Call(math.inf, event_loop), "caller", max_pixels=10**10)
+        run = RequestRun(pool, question, Call(time.perf_counter() + timeout_s, event_loop), "caller", max_pixels=10**10)
         return (await run.answer()).content
 
     return pb.ClassifyResponse.FromString(event_loop.run(answer()))
