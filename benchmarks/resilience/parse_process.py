@@ -11,16 +11,14 @@ from multiprocessing.queues import Queue
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
-
-from aisle_client.v1 import classifier_pb2
 from benchmarks.resilience.mutations import Mutator
 from benchmarks.resilience.process import usage_of
 from model.bundle.bundle import load_bundle
 from model.errors import PictureError, ProductError
 from model.preprocessor import Preprocessor
 from model.product import Product
-from server.calls.request import parse_request
+from server.calls.request import check_request, parse_request
+from server.engine.request import PartRequest
 from server.errors import RequestError
 from server.settings import ServerSettings
 
@@ -110,15 +108,16 @@ def outcome(content: bytes, preprocessor: Preprocessor, settings: ServerSettings
         Exception: an error that the server would answer with INTERNAL.
     """
     try:
-        request = classifier_pb2.ClassifyRequest.FromString(content)
-    except DecodeError:
+        question = parse_request(content)
+    except RequestError:
         return "malformed"
     try:
-        question = parse_request(request, settings)
+        check_request(question, settings)
     except RequestError:
         return "invalid requests"
+    part = PartRequest(1, 0, question.message, may_be_large=True, not_utf8=question.not_utf8)
     num_invalid = 0
-    for item in question.items:
+    for item in part.items(settings.max_text_chars):
         try:
             if isinstance(item, ProductError):
                 raise item

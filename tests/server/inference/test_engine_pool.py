@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from aisle_client.v1 import classifier_pb2 as pb
 from benchmarks.resilience.faulty_engine import engine_command
 from model.errors import BundleError, EngineError
 from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import Product
-from proto.aisle.v1 import classifier_pb2 as pb
 from server.errors import EngineDownError, StoppingError, WaitTooLongError
 from server.event_loop import EventLoop
 from server.inference.engine_pool import EnginePool

@@ -225,10 +225,12 @@ def test_a_kind_that_was_away_has_no_time_saved_up(scheduler: Scheduler):
     for _ in range(20):
         scheduler.enqueue(large(num_pixels=10_000_000))
         scheduler.enqueue(text(8))
-    kinds = [scheduler.take(LIMITS)[0] for _ in range(4)]
-    for part in kinds:
+    kinds = []
+    for _ in range(4):
+        [part, *_] = scheduler.take(LIMITS)
         scheduler.release_memory(part)
-    assert [part.is_large for part in kinds] == [True, False, False, False]
+        kinds.append(part.is_large)
+    assert kinds == [True, False, False, False]
 
 
 def test_a_batch_is_given_time_to_fill_where_the_settings_say_so(memory: MemoryBudget):
