@@ -31,10 +31,12 @@ _SERVED_BUNDLE: tuple[Fault, ...] = (
     faults.cancellation_storm,
     faults.slow_clients,
     faults.half_closed_connections,
+    faults.kill_engine,
+    faults.stop_engine,
     faults.stop_and_continue,
     faults.kill,
 )
-_ENGINE: tuple[Fault, ...] = (faults.engine_raises, faults.engine_hangs)
+_ENGINE: tuple[Fault, ...] = (faults.engine_raises, faults.engine_hangs, faults.deadly_picture)
 _WATCHED_FOLDER: tuple[Fault, ...] = (faults.reload_under_load, faults.full_disk)
 
 
@@ -98,7 +100,7 @@ class Chaos:
         self._changed_bundle = write_version(options.bundle, scratch / "changed", temperature_factor=2.0)
         self._expected = ExpectedAnswers(options.bundle, self._products)
         self._changed_expected = ExpectedAnswers(self._changed_bundle, self._products)
-        self._bar = tqdm(total=9, bar_format=_FORMAT, disable=None)
+        self._bar = tqdm(total=len((*_SERVED_BUNDLE, *_ENGINE, *_WATCHED_FOLDER)), bar_format=_FORMAT, disable=None)
 
     def run(self) -> list[Result]:
         """Inject all faults and return the results, in order."""

@@ -1,5 +1,6 @@
 """Fault injection into a server under load; each function returns when its fault is over."""
 
+import os
 import random
 import signal
 import socket
@@ -16,6 +17,7 @@ from aisle_client.messages import product_message
 from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 from benchmarks.resilience.callers import Callers
 from benchmarks.resilience.expected_answers import TOP_K
+from benchmarks.resilience.faulty_engine import DEADLY_PICTURE
 from benchmarks.resilience.process import OWN_CONNECTION, ServerProcess
 from benchmarks.resilience.proxy import Proxy
 from benchmarks.resilience.versions import copy_in_place, grow_disk, size_bytes, write_version
@@ -82,6 +84,33 @@ def kill(bed: TestBed) -> FaultWindow:
     since_s = time.monotonic()
     bed.server.start()
     return FaultWindow(since_s, since_s, f"serving after {time.monotonic() - since_s:.1f} s")
+
+
+def kill_engine(bed: TestBed) -> FaultWindow:
+    """Kill one of the engine processes with SIGKILL."""
+    return _replace_engine(bed, signal.SIGKILL)
+
+
+def stop_engine(bed: TestBed) -> FaultWindow:
+    """Stop one of the engine processes with SIGSTOP, for ever."""
+    return _replace_engine(bed, signal.SIGSTOP)
+
+
+def deadly_picture(bed: TestBed) -> FaultWindow:
+    """Send a picture whose decoding ends an engine process, until it is refused; then once more."""
+    began_s = time.monotonic()
+    product = classifier_pb2.Product(image=DEADLY_PICTURE)
+    refused_s: list[float] = []
+    with open_channel(bed.server.target, PLAIN_TEXT, OWN_CONNECTION) as channel:
+        classify = classifier_pb2_grpc.ProductClassifierStub(channel).Classify
+        for _ in range(2):
+            answer = classify(classifier_pb2.ClassifyRequest(products=[product]), timeout=_TIMEOUT_S)
+            found = answer.classifications[0].error.message
+            if "ended two engine processes" not in found:
+                raise SystemExit(f"expected a deadly picture to be refused as such, found {found or 'an answer'}")
+            refused_s.append(time.monotonic() - began_s)
+    note = f"refused after {refused_s[0]:.1f} s, the second time {refused_s[1] - refused_s[0]:.3f} s later"
+    return FaultWindow(began_s, time.monotonic(), note)
 
 
 def stop_and_continue(bed: TestBed) -> FaultWindow:
@@ -196,6 +225,18 @@ def _break_engine(bed: TestBed, number: signal.Signals) -> FaultWindow:
         detected_s.append(time.monotonic() - began_s)
     note = "NOT_SERVING after {:.1f} s, SERVING after {:.1f} s".format(*detected_s)
     return FaultWindow(began_s, time.monotonic(), note)
+
+
+def _replace_engine(bed: TestBed, number: signal.Signals) -> FaultWindow:
+    """Send a signal to an engine process and wait until another one serves in its place."""
+    before = bed.server.engine_processes
+    began_s = time.monotonic()
+    os.kill(before[0], number)
+    while len(set(bed.server.engine_processes) - {before[0]}) < len(before):
+        if time.monotonic() - began_s > _TIMEOUT_S:
+            raise SystemExit(f"no engine process came in the place of one that ended:\n{bed.server.log_tail()}")
+        time.sleep(_POLL_S)
+    return FaultWindow(began_s, time.monotonic(), f"replaced after {time.monotonic() - began_s:.1f} s")
 
 
 def _fill(source: Path, target: Path) -> None:

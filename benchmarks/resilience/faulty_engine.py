@@ -19,11 +19,14 @@ from typing import Any
 import numpy as np
 
 from model.features import Features
+from model.pictures import blank_jpeg
 from model.predictor import Predictor
 from model.product import Product
 from server.engine.__main__ import main
 from server.engine.worker import end_process
 
+#: A picture that `faulty_server` makes deadly.
+DEADLY_PICTURE = blank_jpeg(33)
 _POLL_S = 0.005
 
 
@@ -93,6 +96,12 @@ class FaultyPredictor(Predictor):
         """Decode, unless the picture is deadly."""
         self.faults.before_picture(product.image)
         return super().decode(product)
+
+
+def make_deadly(folder: Path, picture: bytes) -> None:
+    """Have the decoding of a picture end the process."""
+    with (folder / "deadly").open("a") as file:
+        file.write(f"{hashlib.sha256(picture).hexdigest()}\n")
 
 
 def engine_command(folder: Path) -> tuple[str, ...]:

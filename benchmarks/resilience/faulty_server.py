@@ -16,7 +16,7 @@ if __name__ == "__main__":  # before the imports: a signal ends the process if o
 
 import tyro  # noqa: E402
 
-from benchmarks.resilience.faulty_engine import engine_command  # noqa: E402
+from benchmarks.resilience.faulty_engine import DEADLY_PICTURE, engine_command, make_deadly  # noqa: E402
 from server.app import AisleServer  # noqa: E402
 from server.settings import ServerSettings  # noqa: E402
 from server.telemetry.logs import configure_logging  # noqa: E402
@@ -27,6 +27,7 @@ def main() -> None:
     settings = tyro.cli(ServerSettings, prog="python -m benchmarks.resilience.faulty_server")
     configure_logging(settings.log_format)
     with tempfile.TemporaryDirectory() as folder:
+        make_deadly(Path(folder), DEADLY_PICTURE)
         server = AisleServer(settings, engine_command(Path(folder)))
         server.start()
         while (number := signal.Signals(signal.sigwait(_SIGNALS))) in _FAULTS:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Usage:
-    """The resources of a process.
+    """The resources of a process, or of several.
 
     Args:
         rss_mib: resident memory, MiB.
@@ -46,6 +47,15 @@ def usage_of(pid: int) -> Usage:
     fields = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     num_files = sum(1 for _ in (process / "fd").iterdir())
     return Usage(int(fields["VmRSS"].split()[0]) * 1024 / _MIB, int(fields["Threads"]), num_files)
+
+
+def children_of(pid: int) -> list[int]:
+    """The numbers of the processes that a process has started; empty when it is gone."""
+    children: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += map(int, (task / "children").read_text().split())
+    return children
 
 
 class ServerProcess:
@@ -75,8 +85,21 @@ class ServerProcess:
 
     @property
     def usage(self) -> Usage:
-        """The current resources of the process."""
-        return usage_of(self._process.pid)
+        """The current resources of the process and its engine processes together."""
+        usages = [usage_of(self._process.pid)]
+        for pid in self.engine_processes:
+            with suppress(OSError):  # it has just ended
+                usages.append(usage_of(pid))
+        return Usage(
+            sum(usage.rss_mib for usage in usages),
+            sum(usage.num_threads for usage in usages),
+            sum(usage.num_files for usage in usages),
+        )
+
+    @property
+    def engine_processes(self) -> list[int]:
+        """The numbers of its engine processes."""
+        return children_of(self._process.pid)
 
     @property
     def is_running(self) -> bool:

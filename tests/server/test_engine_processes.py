@@ -1,6 +1,5 @@
 """A real server with two engine processes that crash, stop or meet a deadly picture: no call is lost."""
 
-import hashlib
 import io
 import itertools
 import os
@@ -18,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
 from aisle_client.v1 import classifier_pb2 as pb
-from benchmarks.resilience.faulty_engine import engine_command
+from benchmarks.resilience.faulty_engine import engine_command, make_deadly
 from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import Product
@@ -89,12 +88,6 @@ def other_picture(number: int) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (40 + number, 30), (number, 0, 0)).save(file, "JPEG")
     return file.getvalue()
-
-
-def make_deadly(engine_folder: Path, picture: bytes) -> None:
-    """Make the engine processes end at a picture."""
-    with (engine_folder / "deadly").open("a") as file:
-        file.write(hashlib.sha256(picture).hexdigest() + "\n")
 
 
 @contextmanager
