@@ -12,7 +12,7 @@ import pytest
 from aisle_client.messages import product_message
 from aisle_client.v1 import classifier_pb2 as pb
 from benchmarks.resilience.expected_answers import ExpectedAnswers, read_products
-from benchmarks.resilience.process import Usage
+from benchmarks.resilience.process import ServerProcess, Usage, children_of, usage_of
 from benchmarks.resilience.soak import CheckedOutcomes, Options, checks, slope_per_min
 from client.load.summary import summarize
 from model.prediction.answers import Prediction
@@ -39,6 +39,14 @@ def test_a_short_soak(toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_pat
     assert report["soak"]["num_requests"] > 0
     assert report["highest_after_rps"] > 0
     assert all(sample["rss_mib"] > 10 and sample["num_threads"] > 5 for sample in report["usage"])
+
+
+def test_the_resources_of_engine_processes_count(toy_bundle: Path) -> None:
+    with ServerProcess("--bundle", str(toy_bundle), "--engine-processes", "2") as server:
+        front, *engines = map(usage_of, [server._process.pid, *children_of(server._process.pid)])
+        assert len(engines) == 2
+        assert server.usage.rss_mib > front.rss_mib + sum(engine.rss_mib for engine in engines) / 2
+        assert server.usage.num_threads > front.num_threads
 
 
 def test_a_failed_check_ends_with_1_and_a_sentence(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:

@@ -147,12 +147,6 @@ def same_prediction(message: pb.Prediction, expected: Prediction) -> bool:
     )
 
 
-def child_processes(pid: int) -> list[int]:
-    """Numbers of the processes that any thread of a process has started."""
-    files = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for file in files for child in file.read_text().split()]
-
-
 def is_running(pid: int) -> bool:
     """False for a process that has ended, even if nobody has waited for it yet."""
     try:

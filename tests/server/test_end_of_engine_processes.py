@@ -13,7 +13,8 @@ import grpc
 import pytest
 
 from aisle_client.v1 import classifier_pb2 as pb
-from tests.server.support import Stub, ask, child_processes, is_running, later, named, wait_for
+from benchmarks.resilience.process import children_of
+from tests.server.support import Stub, ask, is_running, later, named, wait_for
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def _kept(lines: Iterator[str], log: list[str]) -> Iterator[str]:
 def test_a_server_whose_engines_hang_for_ever_ends_after_its_grace(toy_bundle: Path, fault: signal.Signals):
     flags = ["--grace-s", "0.5", "--engine-timeout-s", "600"]
     with started(toy_bundle, *flags, module="benchmarks.resilience.faulty_server") as (process, address):
-        engines = child_processes(process.pid)
+        engines = children_of(process.pid)
         assert len(engines) == 2
         for pid in [process.pid] if fault == signal.SIGUSR2 else engines:
             os.kill(pid, fault)
@@ -61,7 +62,7 @@ def test_a_server_whose_engines_hang_for_ever_ends_after_its_grace(toy_bundle: P
 
 def test_no_engine_process_outlives_a_killed_server(toy_bundle: Path):
     with started(toy_bundle) as (process, address):
-        engines = child_processes(process.pid)
+        engines = children_of(process.pid)
         assert len(engines) == 2
         with grpc.insecure_channel(address) as channel:
             assert ask(Stub(channel), named("shirt")).classifications[0].HasField("prediction")
@@ -74,7 +75,7 @@ def test_no_engine_process_outlives_a_killed_server(toy_bundle: Path):
 def test_a_signal_to_the_whole_group_drains(toy_bundle: Path, number: signal.Signals):
     """Ctrl-C reaches the engine processes, too; they go on until everything is answered."""
     with started(toy_bundle) as (process, address):
-        engines = child_processes(process.pid)
+        engines = children_of(process.pid)
         with grpc.insecure_channel(address) as channel:
             request = pb.ClassifyRequest(products=[named(f"red shirt {i}") for i in range(200)], include_words=True)
             running = [Stub(channel).Classify.future(request, timeout=60) for _ in range(4)]
