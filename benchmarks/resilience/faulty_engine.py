@@ -5,7 +5,8 @@
 FOLDER/fault: "raises" fails with every batch, "hangs" never ends one, "exits" ends the thread; for processes that were
 started before the file was written only, so that one started in their place works. FOLDER/hold: every batch of these
 waits until the file is gone. FOLDER/deadly: SHA-256 of pictures, one a line, whose decoding ends the process with a
-segmentation fault. FOLDER/batches: the size of each batch is written here, one a line.
+segmentation fault; FOLDER/stuck: of those whose decoding never ends. FOLDER/batches: the size of each batch is written
+here, one a line.
 """
 
 import hashlib
@@ -56,10 +57,12 @@ class Faults:
             raise RuntimeError("the device is lost")
 
     def before_picture(self, image: bytes | None) -> None:
-        """End the process, before one of the deadly pictures is decoded."""
-        deadly = self._read("deadly").split()
-        if deadly and image and hashlib.sha256(image).hexdigest() in deadly:
+        """End the process or stay for ever, before such a picture is decoded."""
+        digest = hashlib.sha256(image or b"").hexdigest()
+        if digest in self._read("deadly").split():
             os.kill(os.getpid(), signal.SIGSEGV)
+        while digest in self._read("stuck").split():
+            time.sleep(_POLL_S)
 
     def _fault(self) -> str:
         return self._read("fault").strip() if self._is_new("fault") else ""

@@ -1,5 +1,6 @@
 """A real server whose engine process fails or hangs: health shows it, and another one takes its place."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from aisle_client.v1 import classifier_pb2 as pb
 from server.app import SERVICE_NAME, AisleServer
+from server.errors import status_reason
 from server.settings import ServerSettings
 from tests.server.support import (
     HeldEngine,
@@ -22,6 +24,7 @@ from tests.server.support import (
     later,
     named,
     toy_settings,
+    violations,
     wait_for,
 )
 
@@ -73,6 +76,20 @@ def test_calls_to_an_engine_that_fails_are_answered_by_the_one_in_its_place(
     [replacement] = engine_processes(fresh_server)
     assert replacement != failing
     assert not is_running(failing)
+
+
+@pytest.mark.parametrize(("file", "end"), [("deadly", "has ended with SIGSEGV"), ("stuck", "made no progress for")])
+def test_a_picture_that_ends_the_only_process_is_refused_and_the_rest_answered(
+    file: str, end: str, jpeg: bytes, engine_faults: Path, fresh_stub: Stub, caplog: pytest.LogCaptureFixture
+):
+    wrong = jpeg + b"wrong"
+    (engine_faults / file).write_text(hashlib.sha256(wrong).hexdigest())
+    products = [named("shirt"), pb.Product(image=jpeg), pb.Product(image=wrong), named("shoe")]
+    first, second, refused, last = ask(fresh_stub, *products).classifications
+    assert [c.WhichOneof("outcome") for c in (first, second, last)] == ["prediction"] * 3
+    assert status_reason(refused.error) == "POISONED_PRODUCT"
+    assert violations(refused.error) == ["products[2]"]
+    assert caplog.text.count(end) == 2
 
 
 def test_a_process_that_cannot_be_started_is_tried_again(
