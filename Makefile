@@ -101,7 +101,7 @@ image: ## IMAGE=NAME: the container of the CPU server, see deploy/
 
 clean: ## remove what was built; models/, runs/ and .venv/ stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
-	find aisle_client -name '*_pb2*' -delete
+	find aisle_client server -name '*_pb2*' -delete
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # A stamp is newer than the requirements it was made from, so installing runs again only when they change.
@@ -112,7 +112,7 @@ $(RUN_STAMP): requirements.txt requirements-server.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing $< into $(VENV) (the first time this downloads about 1 GB)"
 	@$(PIP_INSTALL) -r $<
-	@find aisle_client -name '*_pb2*' -delete
+	@find aisle_client server -name '*_pb2*' -delete
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt $(RUN_STAMP)

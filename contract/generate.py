@@ -1,5 +1,8 @@
 """Builds the Python stubs of the contract into `aisle_client/`: `python -m contract.generate`.
 
+Those of the Open Inference Protocol, which the server answers as well and our client does not speak, go into
+`server/open_inference/`.
+
 They import as `from aisle_client.v1 import classifier_pb2`. protoc itself would put them into packages called like
 the folders of the .proto files; `aisle` is nobody's to claim, and `google.rpc` belongs to googleapis-common-protos.
 """
@@ -16,7 +19,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Package of a .proto file to that of its stubs.
-PACKAGES = {"aisle.v1": "aisle_client.v1", "google.rpc": "aisle_client.google_rpc.copies"}
+PACKAGES = {
+    "aisle.v1": "aisle_client.v1",
+    "google.rpc": "aisle_client.google_rpc.copies",
+    "inference": "server.open_inference",
+}
 #: Package from which other stubs import those of `google.rpc`.
 _GOOGLE_RPC = "aisle_client.google_rpc"
 #: Google's own that the client reads, for callers without googleapis-common-protos.
@@ -37,28 +44,30 @@ def generate(root: Path = ROOT) -> list[Path]:
     """Build the stubs if one is missing or older than its .proto file or this script.
 
     Args:
-        root: the folder that holds `proto/`, and `aisle_client/` for the stubs.
+        root: the folder that holds `proto/`, and `aisle_client/` and `server/` for the stubs.
     Returns:
         The .proto files that were compiled; empty when everything was up to date.
     Raises:
         RuntimeError: protoc refused a file; its own message is on stderr.
     """
-    sources = contract_sources(root)
-    if all(_is_fresh(root / stub, source) for source, stub in _expected_stubs(root)):
+    sources = [*contract_sources(root), *_open_inference_sources(root)]
+    if all(_is_fresh(root / stub, source) for source, stub in _expected_stubs(root, sources)):
         return []
-    build_stubs(root, root)
+    build_stubs(root, root, sources)
     return sources
 
 
-def build_stubs(root: Path, folder: Path) -> None:
-    """Build all stubs into `folder`/aisle_client.
+def build_stubs(root: Path, folder: Path, sources: Sequence[Path] | None = None) -> None:
+    """Build stubs, and those of Google's own that the client reads.
 
     Args:
         root: the folder that holds `proto/`.
+        folder: the stubs go into the packages below it.
+        sources: .proto files; None takes those of the contract, which are what the client needs.
     Raises:
         RuntimeError: protoc refused a file; its own message is on stderr.
     """
-    contract = [str(source.relative_to(root / "proto")) for source in contract_sources(root)]
+    contract = [str(source.relative_to(root / "proto")) for source in sources or contract_sources(root)]
     with tempfile.TemporaryDirectory() as built:
         flags = [f"--python_out={built}", f"--pyi_out={built}"]
         run_protoc(root / "proto", [*flags, *_GOOGLE_SOURCES])
@@ -88,7 +97,11 @@ def build_image(path: Path, root: Path = ROOT, *, with_comments: bool = True, wi
 
 def contract_sources(root: Path) -> list[Path]:
     """Return the .proto files of the contract."""
-    return sorted((root / "proto").rglob("*.proto"))
+    return sorted((root / "proto/aisle").rglob("*.proto"))
+
+
+def _open_inference_sources(root: Path) -> list[Path]:
+    return sorted((root / "proto/inference").glob("*.proto"))
 
 
 def _in_our_packages(stub: str) -> str:
@@ -100,10 +113,10 @@ def _in_our_packages(stub: str) -> str:
     return stub
 
 
-def _expected_stubs(root: Path) -> list[tuple[Path, Path]]:
+def _expected_stubs(root: Path, sources: Sequence[Path]) -> list[tuple[Path, Path]]:
     """Return each stub, relative to the root, with the file that it is made from."""
     expected = []
-    for source in contract_sources(root):
+    for source in sources:
         package = ".".join(source.relative_to(root / "proto").parent.parts)
         folder = Path(*PACKAGES[package].split("."))
         endings = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")

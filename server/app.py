@@ -25,6 +25,7 @@ from server.memory_trim import MemoryTrim
 from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry
 from server.models.watcher import ModelWatcher
+from server.open_inference.service import INFERENCE_SERVICE, OpenInference
 from server.service import SERVICE_NAME, ProductClassifier
 from server.settings import ServerSettings
 from server.telemetry.metrics import Metrics
@@ -178,13 +179,15 @@ class AisleServer:
 
     async def _listen(self) -> grpc.aio.Server:
         settings = self.settings
-        admission_checks: list[AdmissionCheck] = [*self._token_checks, LoadShedder(self._service.calls, SERVICE_NAME)]
+        load_shedder = LoadShedder(self._service.calls, (f"/{SERVICE_NAME}/", f"/{INFERENCE_SERVICE}/ModelInfer"))
+        admission_checks: list[AdmissionCheck] = [*self._token_checks, load_shedder]
         instruments = Instruments(self._metrics, self._tracing)
         observer = CallObserver(instruments, admission_checks, self._open_calls, settings.access_log)
         server = grpc.aio.server(interceptors=[observer], options=connection_options(settings))
-        server.add_generic_rpc_handlers((self._service.handlers(),))
+        open_inference = OpenInference(self._service, self.models, self._health, settings)
+        server.add_generic_rpc_handlers((self._service.handlers(), open_inference.handlers()))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        add_reflection(server, (SERVICE_NAME, health.SERVICE_NAME))
+        add_reflection(server, (SERVICE_NAME, INFERENCE_SERVICE, health.SERVICE_NAME))
         address = _address(settings.host, settings.port)
         try:
             if self._credentials is None:

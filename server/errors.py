@@ -178,9 +178,9 @@ _CODES: dict[type[AisleError], tuple[int, str, float | None]] = {
 }
 
 
-def malformed_error() -> RequestError:
-    """The error for bytes that are no message of the contract."""
-    return RequestError([("request", "expected a message of aisle.v1, found malformed bytes")])
+def malformed_error(package: str = "aisle.v1") -> RequestError:
+    """The error for bytes that are no message of a package."""
+    return RequestError([("request", f"expected a message of {package}, found malformed bytes")])
 
 
 def shortened(text: str) -> str:

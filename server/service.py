@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from aisle_client.v1 import classifier_pb2
 from server.calls.call import Call, Calls
+from server.calls.form import Form
 from server.calls.request import check_request, parse_request, parse_stream_request
 from server.calls.response import classify_response, model_response, stream_answer, stream_error
 from server.calls.stream import answer_in_order
@@ -35,6 +37,8 @@ SERVICE_NAME = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"].f
 
 #: Larger requests are parsed and cut on a thread, so that they do not block the event loop.
 _LARGE_BYTES = 1024 * 1024
+#: The same for messages in another form than the contract's, which take longer to translate.
+_LARGE_FORM_BYTES = 64 * 1024
 _RETRY_AFTER_S = 1.0
 #: A request is in memory as it came, parsed, and cut into parts.
 _COPIES = 3
@@ -92,6 +96,14 @@ class ProductClassifier:
         finally:
             self.calls.end(call)
 
+    async def classify_in_form(self, content: bytes, context: grpc.aio.ServicerContext, form: Form) -> bytes:
+        """Answer a request that came in another form than the contract's, as `classify`, in that form."""
+        with self._message_memory(len(content)):  # it stays in memory until it is answered
+            with self._message_memory((_COPIES - 1) * len(content)):
+                request = await self._offload(len(content), partial(form, content), _LARGE_FORM_BYTES)
+            response = await self.classify(request.content, context)
+            return await self._offload(len(response), partial(request.write, response), _LARGE_FORM_BYTES)
+
     async def classify_stream(
         self, contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[bytes]:
@@ -144,12 +156,16 @@ class ProductClassifier:
         self._large_requests.shutdown(cancel_futures=True)
 
     async def _classify(self, content: bytes, call: Call, caller: str) -> bytes:
-        num_bytes = _COPIES * len(content)
+        with self._message_memory(_COPIES * len(content)):
+            return await self._answer(content, call, caller)
+
+    @contextmanager
+    def _message_memory(self, num_bytes: int) -> Iterator[None]:
         if not self._memory.reserve(MemoryUse.MESSAGES, num_bytes):
             text = f"the requests in flight leave no room for {num_bytes} of {self._memory.max_bytes} bytes"
             raise MemoryFullError(f"{text}; wait and send the request again", _RETRY_AFTER_S)
         try:
-            return await self._answer(content, call, caller)
+            yield
         finally:
             self._memory.release(MemoryUse.MESSAGES, num_bytes)
 
@@ -170,8 +186,8 @@ class ProductClassifier:
                 self._tracing.add_phases(result, total_s)
             return classify_response(model, result, total_s)
 
-    async def _offload(self, num_bytes: int, function: Callable[[], T]) -> T:
+    async def _offload(self, num_bytes: int, function: Callable[[], T], large_bytes: int = _LARGE_BYTES) -> T:
         """Run a function and return its result; for a large request on a thread beside the event loop."""
-        if num_bytes <= _LARGE_BYTES:
+        if num_bytes <= large_bytes:
             return function()
         return await asyncio.get_running_loop().run_in_executor(self._large_requests, function)

@@ -15,7 +15,12 @@ from server.settings import ServerSettings
 
 MIN_TOKEN_CHARS = 16
 #: Methods without authentication: load balancers and probes carry no token.
-_OPEN_METHODS = "/grpc.health.v1.Health/"
+_OPEN_METHODS = (
+    "/grpc.health.v1.Health/",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+    "/inference.GRPCInferenceService/ModelReady",
+)
 _SCHEME = "bearer "
 
 _log = logging.getLogger("aisle.server")

@@ -52,6 +52,10 @@ class Health(health_pb2_grpc.HealthServicer):
             if name in self._statuses:
                 self._set(name, _Response.SERVING if is_serving else _Response.NOT_SERVING)
 
+    def is_serving(self, name: str = "") -> bool:
+        """Return True while a name, or the server, is SERVING; False for an unknown name."""
+        return self._statuses.get(name) == _Response.SERVING
+
     def stop(self) -> None:
         """Set every name to NOT_SERVING permanently."""
         with self._lock:

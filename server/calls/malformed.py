@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from server.errors import RequestError
+from server.errors import malformed_error
 
 Deserializer = Callable[[bytes], Any]
 
@@ -25,4 +25,4 @@ def catch_decode_error(deserialize: Deserializer) -> Deserializer:
 def reject_malformed(message: Any, package: str = "aisle.v1") -> None:
     """Raise RequestError when `catch_decode_error` returned an error in place of a message of a package."""
     if isinstance(message, DecodeError):
-        raise RequestError([("request", f"expected a message of {package}, found malformed bytes")])
+        raise malformed_error(package)

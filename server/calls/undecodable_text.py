@@ -47,7 +47,7 @@ def stream_request_with_bad_texts(content: bytes) -> bytes:
 
 def _parse(name: str, content: bytes) -> Any:
     try:
-        return _bytes_class(name).FromString(content)
+        return bytes_class(name).FromString(content)
     except DecodeError:
         raise malformed_error() from None
 
@@ -67,7 +67,7 @@ def _clear_bad_texts(message: Message) -> list[str]:
 
 
 @cache
-def _bytes_class(name: str) -> type[Message]:
+def bytes_class(name: str) -> type[Message]:
     """The class of a message of the contract, with bytes in the place of every text."""
     file = descriptor_pb2.FileDescriptorProto()
     classifier_pb2.DESCRIPTOR.CopyToProto(file)

@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 from aisle_client.v1 import classifier_pb2
 from server.calls.call_metadata import NO_WISHES, REQUEST_ID, current_metadata
 from server.errors import request_status, status_reason
+from server.open_inference import open_inference_pb2
 from server.telemetry.access_log import current_line
 from server.telemetry.metrics import Metrics
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:  # opentelemetry need not be installed
     from server.telemetry.tracing import CallSpan, Tracing
 
 SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"]
+_INFERENCE = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+#: The methods that are counted, by name, with their services. A fixed set, because callers may invent any number of
+#: names. Others, such as health checks, are not counted.
+COUNTED_METHODS = {method.name: SERVICE.full_name for method in SERVICE.methods} | {"ModelInfer": _INFERENCE.full_name}
 
 #: Reasons of calls that ended without the server's doing; of the other services' calls they are not counted.
 _CALLER_LEFT = "CALLER_LEFT"
@@ -55,7 +60,7 @@ class ObservedCall:
         self._is_compressed = False
         self.has_message = False
         if instruments.tracing and method:
-            self._span = instruments.tracing.begin(SERVICE.full_name, method, context.invocation_metadata())
+            self._span = instruments.tracing.begin(COUNTED_METHODS[method], method, context.invocation_metadata())
         wishes = current_metadata.get()
         if wishes is not NO_WISHES:
             if wishes.request_id:

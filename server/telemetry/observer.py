@@ -13,13 +13,12 @@ from server.calls.malformed import catch_decode_error, reject_malformed
 from server.calls.open_calls import OpenCalls, OpenKind
 from server.errors import Rejection, UnknownMethodError
 from server.telemetry.access_log import AccessLine, current_line
-from server.telemetry.observed_call import SERVICE, Instruments, ObservedCall
+from server.telemetry.observed_call import COUNTED_METHODS, SERVICE, Instruments, ObservedCall
 
 if TYPE_CHECKING:  # opentelemetry need not be installed
     from server.telemetry.tracing import Tracing
 
-#: A fixed set, because callers may invent any number of names. Others, such as health checks, are not counted.
-_METHODS = {f"/{SERVICE.full_name}/{method.name}": method.name for method in SERVICE.methods}
+_METHODS = {f"/{service}/{method}": method for method, service in COUNTED_METHODS.items()}
 _OTHER_PACKAGES = "grpc"  # of health and reflection
 _UNKNOWN_METHOD = Rejection(
     UnknownMethodError("this server has no such method; server reflection (grpcurl HOST:PORT list) names those it has")

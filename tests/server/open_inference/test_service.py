@@ -1,0 +1,388 @@
+"""The Open Inference Protocol of a real server, and that it goes the way of the contract's own calls."""
+
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from aisle_client.v1 import classifier_pb2
+from model.predictor import Predictor
+from model.product import Product
+from server.app import SERVICE_NAME, AisleServer
+from server.open_inference import open_inference_pb2 as pb
+from server.open_inference import open_inference_pb2_grpc
+from server.settings import ServerSettings
+from tests.server.support import HeldEngine, Stub, ask, open_channel, scrape, toy_settings, values, violations, wait_for
+
+TOKEN = "a-token-0123456789"
+AUTHORIZATION = (("authorization", f"Bearer {TOKEN}"),)
+NAMES = ("반팔 티셔츠 무료배송", "", "LG gram 노트북")
+
+InferenceStub = open_inference_pb2_grpc.GRPCInferenceServiceStub
+
+
+@pytest.fixture(scope="module")
+def server(toy_bundle: Path) -> Iterator[AisleServer]:
+    server = AisleServer(toy_settings(toy_bundle, metrics_port=0))
+    server.start()
+    yield server
+    server.stop(grace_s=5)
+
+
+@pytest.fixture(scope="module")
+def inference(channel: grpc.Channel) -> InferenceStub:
+    return InferenceStub(channel)
+
+
+def tensor(name: str, values: Sequence[str | bytes], **changes: Any) -> dict[str, Any]:
+    elements = [value.encode() if isinstance(value, str) else value for value in values]
+    return {
+        "name": name,
+        "datatype": "BYTES",
+        "shape": [len(elements)],
+        "contents": {"bytes_contents": elements},
+        **changes,
+    }
+
+
+def raw(elements: Sequence[str | bytes]) -> bytes:
+    encoded = [element.encode() if isinstance(element, str) else element for element in elements]
+    return b"".join(struct.pack("<I", len(element)) + element for element in encoded)
+
+
+def infer(stub: InferenceStub, *inputs: dict[str, Any], **options: Any) -> pb.ModelInferResponse:
+    return stub.ModelInfer(pb.ModelInferRequest(inputs=inputs, **options), timeout=30)
+
+
+def outputs(response: pb.ModelInferResponse) -> dict[str, tuple[str, list[int], list[Any]]]:
+    """Type, shape and elements of each output."""
+    found = {}
+    for output in response.outputs:
+        [(_, contents)] = output.contents.ListFields() or [(None, [])]
+        elements = [value.decode() if isinstance(value, bytes) else value for value in contents]
+        found[output.name] = (output.datatype, list(output.shape), elements)
+    return found
+
+
+def refusal(stub: InferenceStub, *inputs: dict[str, Any], **options: Any) -> grpc.RpcError:
+    with pytest.raises(grpc.RpcError) as caught:
+        infer(stub, *inputs, **options)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    return caught.value
+
+
+def test_answers_are_those_of_classify(stub: Stub, inference: InferenceStub, jpeg: bytes):
+    expected = ask(
+        stub,
+        classifier_pb2.Product(product_id="a", product_name=NAMES[0], brand="b"),
+        classifier_pb2.Product(product_id="b", image=jpeg, brand="b"),
+        classifier_pb2.Product(product_id="c", product_name=NAMES[2], brand="b"),
+        top_k=2,
+    )
+    response = infer(
+        inference,
+        tensor("product_id", "abc"),
+        tensor("product_name", NAMES, shape=[3, 1]),
+        tensor("image", [b"", jpeg, b""]),
+        tensor("brand", "bbb"),
+        id="request 7",
+        parameters={"top_k": pb.InferParameter(int64_param=2)},
+    )
+    assert (response.model_name, response.model_version, response.id) == (
+        expected.model,
+        expected.model_version,
+        "request 7",
+    )
+    found = outputs(response)
+    predictions = [classification.prediction for classification in expected.classifications]
+    best = [category for prediction in predictions for category in prediction.categories]
+    assert found["category"] == ("BYTES", [3, 2], [category.category for category in best])
+    assert found["category_id"][:2] == ("BYTES", [3, 2])
+    assert found["probability"][:2] == ("FP64", [3, 2])
+    assert np.allclose(found["probability"][2], [category.probability for category in best], atol=1e-5)
+    assert found["accepted"] == ("BYTES", [3], [prediction.accepted.category for prediction in predictions])
+    assert found["accepted_depth"] == ("INT32", [3], [prediction.accepted_depth for prediction in predictions])
+    assert found["needs_review"] == ("BOOL", [3], [prediction.needs_review for prediction in predictions])
+    assert found["error"] == ("BYTES", [3], ["", "", ""])
+
+
+def test_raw_contents_in_are_raw_contents_out(inference: InferenceStub):
+    inline = infer(inference, tensor("product_name", NAMES[::2]))
+    response = infer(
+        inference,
+        {"name": "product_name", "datatype": "BYTES", "shape": [2, 1]},
+        raw_input_contents=[raw(NAMES[::2])],
+    )
+    contents = {
+        output.name: content for output, content in zip(response.outputs, response.raw_output_contents, strict=True)
+    }
+    expected = outputs(inline)
+    assert not any(output.HasField("contents") for output in response.outputs)
+    for name in ("category", "category_id", "accepted", "error"):
+        assert contents[name] == raw(expected[name][2])
+    assert np.allclose(np.frombuffer(contents["probability"], "<f8"), expected["probability"][2], atol=1e-6)
+    assert np.frombuffer(contents["accepted_depth"], "<i4").tolist() == expected["accepted_depth"][2]
+    assert np.frombuffer(contents["needs_review"], "?").tolist() == expected["needs_review"][2]
+
+
+def test_fewer_categories_than_asked_for_are_filled_up(inference: InferenceStub):
+    found = outputs(infer(inference, tensor("product_name", NAMES[:1])))
+    assert found["category"][1] == found["probability"][1] == [1, 5]
+    assert found["category"][2][3:] == ["", ""]
+    assert found["probability"][2][3:] == [0, 0]
+    assert math.isclose(sum(found["probability"][2]), 1, abs_tol=1e-3)
+
+
+def test_outputs_and_a_sub_tree_can_be_chosen(inference: InferenceStub):
+    response = infer(
+        inference,
+        tensor("product_name", NAMES[:1]),
+        parameters={"mask_parent": pb.InferParameter(string_param="의류"), "top_k": pb.InferParameter(uint64_param=3)},
+        outputs=[{"name": "error"}, {"name": "category", "parameters": {"binary_data": {"bool_param": True}}}],
+    )
+    assert [output.name for output in response.outputs] == ["error", "category"]
+    categories = outputs(response)["category"][2]
+    assert categories[2] == ""
+    assert all(category.startswith("의류>") for category in categories[:2])
+
+
+def test_image_features_are_pictures(inference: InferenceStub, predictor: Predictor, jpeg: bytes, stub: Stub):
+    width = stub.GetModel(classifier_pb2.GetModelRequest(), timeout=30).image_feature_dim
+    features = np.random.default_rng(0).random((2, width), np.float32)
+    expected = predictor.predict([Product("", image_features=row) for row in features])
+    inline = {"fp32_contents": features.ravel().tolist()}
+    for contents, raws in (({"contents": inline}, []), ({}, [features.tobytes()])):
+        input_tensor = {"name": "image_features", "datatype": "FP32", "shape": [2, width], **contents}
+        response = infer(inference, input_tensor, raw_input_contents=raws, outputs=[{"name": "probability"}])
+        found = response.raw_output_contents[0] if raws else response.outputs[0].contents.fp64_contents
+        probabilities = np.frombuffer(found, "<f8") if raws else np.array(found)
+        for row, prediction in zip(probabilities.reshape(2, 5), expected, strict=True):
+            assert isinstance(row, np.ndarray)
+            assert np.allclose(row[:3], [category.probability for category in prediction.categories[:3]], atol=1e-4)
+
+
+def test_one_bad_product_fails_none_of_its_neighbours(inference: InferenceStub):
+    response = infer(
+        inference,
+        tensor("product_name", [NAMES[0], "노트북".encode("cp949"), "x" * 10_001, ""]),
+        tensor("image", [b"", b"", b"", b"no picture"]),
+    )
+    found = outputs(response)
+    errors = found["error"][2]
+    assert errors[0] == ""
+    assert errors[1] == "expected UTF-8, found bytes that are not; encode the text again"
+    assert errors[2] == "expected at most 10000 characters, found 10001; cut the text"
+    assert "picture" in errors[3]
+    assert found["needs_review"][2][1:] == [True] * 3
+    assert found["category"][2][5:] == [""] * 15
+    assert found["category"][2][0]
+
+
+NAME = tensor("product_name", ["shirt", "laptop"])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "field", "text"),
+    [
+        ([], {}, "inputs", "expected one or more of product_id, product_name, mall_category, brand, maker,"),
+        ([{**NAME, "name": "title"}], {}, "inputs[0].name", "expected one of product_id, product_name, "),
+        ([{**NAME, "datatype": "INT32"}], {}, "inputs[0].datatype", "expected BYTES, found 'INT32'"),
+        ([{**NAME, "shape": [1, 2]}], {}, "inputs[0].shape", "expected [N] or [N, 1] for N products, found [1, 2]"),
+        ([{**NAME, "shape": []}], {}, "inputs[0].shape", "expected [N] or [N, 1] for N products, found []"),
+        ([{**NAME, "shape": [-1]}], {}, "inputs[0].shape", "expected 1 to 512 products, found -1; split"),
+        ([{**NAME, "shape": [513]}], {}, "inputs[0].shape", "expected 1 to 512 products, found 513; split"),
+        ([{**NAME, "shape": [3]}], {}, "inputs[0].contents", "expected 3 elements of bytes_contents, found 2"),
+        ([NAME, NAME], {}, "inputs[1].name", "expected each input once, found product_name again; leave one out"),
+        (
+            [NAME, tensor("brand", "b")],
+            {},
+            "inputs[1].shape",
+            "expected as many products as 'product_name' has, 2, found 1; send an empty element where",
+        ),
+        (
+            [tensor("image_features", [], datatype="FP32", shape=[2])],
+            {},
+            "inputs[0].shape",
+            "expected [N, F], F numbers for each of N products, found [2]",
+        ),
+        (
+            [tensor("image_features", [], datatype="FP32", shape=[2, 3])],
+            {},
+            "inputs[0].contents",
+            "expected 2 x 3 numbers of FP32, found 0",
+        ),
+        (
+            [
+                tensor("image", ["", ""]),
+                {"name": "image_features", "datatype": "FP32", "shape": [2, 1], "contents": {"fp32_contents": [1, 2]}},
+            ],
+            {},
+            "inputs",
+            "expected image or image_features, found both; send one of them",
+        ),
+        ([NAME], {"raw_input_contents": [b"", b""]}, "raw_input_contents", "expected one for each of 1 inputs or none"),
+        ([NAME], {"raw_input_contents": [raw(["a", "b"])]}, "inputs[0].contents", "expected none beside raw_input_"),
+        (
+            [tensor("brand", "ab", contents=None)],
+            {"raw_input_contents": [raw(["a", "b"])[:-1]]},
+            "inputs[0]",
+            "expected 2 elements, each after its length (4 bytes, little-endian), found 9 bytes that end elsewhere",
+        ),
+        (
+            [{"name": "image_features", "datatype": "FP32", "shape": [1, 1]}],
+            {"raw_input_contents": [b"123"]},
+            "inputs[0]",
+            "expected 4 bytes a number, found 3 bytes; send FP32, little-endian",
+        ),
+        ([NAME], {"outputs": [{"name": "label"}]}, "outputs[0].name", "expected one of category, category_id, "),
+        (
+            [NAME],
+            {"outputs": [{"name": "error", "parameters": {"classification": {"int64_param": 1}}}]},
+            "outputs[0].parameters",
+            "expected no parameters, found 'classification'; leave it out",
+        ),
+        ([NAME], {"parameters": {"top_k": {"string_param": "3"}}}, "parameters.'top_k'", "expected a whole number, "),
+        ([NAME], {"parameters": {"top_k": {"int64_param": 2**40}}}, "parameters.'top_k'", "expected a number of cat"),
+        ([NAME], {"parameters": {"top_k": {"int64_param": 101}}}, "top_k", "expected 1 to 100, or 0 for 5; found 101"),
+        ([NAME], {"parameters": {"topk": {"int64_param": 3}}}, "parameters.'topk'", "expected top_k or mask_parent, "),
+        ([NAME], {"parameters": {"mask_parent": {"string_param": "no"}}}, "mask_parent", "expected a category"),
+    ],
+)
+def test_wrong_tensors_are_named(
+    inference: InferenceStub, inputs: list[dict[str, Any]], options: dict[str, Any], field: str, text: str
+):
+    error = refusal(inference, *inputs, **options)
+    assert f"{field}: {text}" in error.details()
+    status = rpc_status.from_call(error)
+    assert status is not None
+    assert field in violations(status)
+
+
+def test_every_wrong_tensor_is_named_at_once(inference: InferenceStub):
+    error = refusal(inference, {**NAME, "name": "title"}, {**NAME, "shape": [9]}, outputs=[{"name": "label"}])
+    for field in ("outputs[0].name", "inputs[0].name", "inputs[1].shape"):
+        assert f"{field}: " in error.details()
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelReady", "ModelMetadata", "ServerLive"])
+def test_malformed_bytes_are_an_invalid_request(channel: grpc.Channel, method: str):
+    with pytest.raises(
+        grpc.RpcError, match="request: expected a message of inference, found malformed bytes"
+    ) as caught:
+        channel.unary_unary(f"/inference.GRPCInferenceService/{method}")(b"\xff\xff\xff", timeout=30)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_an_unknown_model_is_not_found(inference: InferenceStub, server: AisleServer):
+    [name] = server.models.names
+    for options in ({"model_name": "no"}, {"model_name": name, "model_version": "no"}):
+        with pytest.raises(grpc.RpcError, match=r"expected .*, found 'no'") as caught:
+            infer(inference, NAME, **options)
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    with pytest.raises(grpc.RpcError, match=f"expected one of {name}, found 'no'") as caught:
+        inference.ModelMetadata(pb.ModelMetadataRequest(name="no"), timeout=30)
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_the_server_and_its_model_describe_themselves(inference: InferenceStub, server: AisleServer, stub: Stub):
+    [model] = server.models
+    assert inference.ServerLive(pb.ServerLiveRequest(), timeout=30).live
+    assert inference.ServerMetadata(pb.ServerMetadataRequest(), timeout=30).name == "aisle"
+    metadata = inference.ModelMetadata(pb.ModelMetadataRequest(name=model.name), timeout=30)
+    width = stub.GetModel(classifier_pb2.GetModelRequest(), timeout=30).image_feature_dim
+    assert (metadata.name, list(metadata.versions), metadata.platform) == (
+        model.name,
+        [model.version],
+        "aisle_openvino",
+    )
+    found = {tensor.name: (tensor.datatype, list(tensor.shape)) for tensor in metadata.inputs}
+    assert found["product_id"] == found["product_name"] == found["image"] == ("BYTES", [-1, 1])
+    assert found["image_features"] == ("FP32", [-1, width])
+    assert {tensor.name: list(tensor.shape) for tensor in metadata.outputs}["category"] == [-1, -1]
+    config = inference.ModelConfig(pb.ModelConfigRequest(name=model.name), timeout=30).config
+    assert config.max_batch_size == 512
+    assert [entry.name for entry in config.input] == [tensor.name for tensor in metadata.inputs]
+    assert all(entry.optional for entry in config.input)
+
+
+def test_a_model_is_ready_as_its_health_says(inference: InferenceStub, server: AisleServer):
+    [model] = server.models
+
+    def ready(name: str = "", version: str = "") -> bool:
+        return inference.ModelReady(pb.ModelReadyRequest(name=name, version=version), timeout=30).ready
+
+    assert ready()
+    assert ready(model.name)
+    assert ready(model.name, model.version)
+    assert not ready(model.name, "no")
+    assert not ready("no")
+    server._health.set_serving(f"{SERVICE_NAME}/{model.name}", False)
+    assert not ready(model.name)
+    server._health.set_serving("", False)
+    assert not inference.ServerReady(pb.ServerReadyRequest(), timeout=30).ready
+    server._health.serve()
+    assert ready(model.name)
+    assert inference.ServerReady(pb.ServerReadyRequest(), timeout=30).ready
+
+
+def test_calls_are_counted_by_name_and_outcome(inference: InferenceStub, server: AisleServer):
+    def counted() -> list[float]:
+        found = values(scrape(server))
+        codes = ("OK", "INVALID_ARGUMENT")
+        calls = [found.get(("aisle_calls_total", code, "ModelInfer"), 0) for code in codes]
+        return [*calls, found.get(("aisle_rejections_total", "INVALID_REQUEST"), 0)]
+
+    before = counted()
+    infer(inference, NAME)
+    refusal(inference)
+    assert [after - earlier for after, earlier in zip(counted(), before, strict=True)] == [1, 1, 1]
+
+
+@pytest.fixture
+def settings(settings: ServerSettings, tmp_path: Path) -> ServerSettings:
+    """Of a server with a token and a single place."""
+    token_file = tmp_path / "tokens"
+    token_file.write_text(TOKEN)
+    return replace(settings, token_file=token_file, max_concurrent_rpcs=1)
+
+
+def test_tokens_and_places_count_here_too(fresh_server: AisleServer, fresh_stub: Stub, held: HeldEngine):
+    with open_channel(fresh_server) as channel:
+        stub = InferenceStub(channel)
+        request = pb.ModelInferRequest(inputs=[NAME])
+        with pytest.raises(grpc.RpcError, match="expected the metadata 'authorization: Bearer TOKEN', found none"):
+            stub.ModelInfer(request, timeout=30)
+        with pytest.raises(grpc.RpcError, match="expected the metadata 'authorization: Bearer TOKEN', found none"):
+            stub.ModelMetadata(pb.ModelMetadataRequest(), timeout=30)
+        first = stub.ModelInfer.future(request, timeout=30, metadata=AUTHORIZATION)
+        held.wait_until_busy()
+        with pytest.raises(grpc.RpcError, match="the server is at its limit of calls in flight") as caught:
+            stub.ModelInfer(request, timeout=30, metadata=AUTHORIZATION)
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        retry_info = error_details_pb2.RetryInfo()
+        status = rpc_status.from_call(caught.value)
+        assert status is not None
+        assert any(detail.Unpack(retry_info) for detail in status.details)
+        assert stub.ModelReady(pb.ModelReadyRequest(), timeout=30).ready  # without a token or a place
+        held.release()
+        assert len(first.result().outputs) == 7
+
+
+def test_a_message_without_memory_is_refused(fresh_server: AisleServer):
+    fresh_server._memory.max_bytes = 1000
+    fresh_server._memory.reserve(next(iter(fresh_server._memory.reserved_bytes)), 900)
+    with open_channel(fresh_server) as channel:
+        with pytest.raises(grpc.RpcError, match="leave no room for") as caught:
+            InferenceStub(channel).ModelInfer(
+                pb.ModelInferRequest(inputs=[tensor("product_name", ["x" * 200])]), timeout=30, metadata=AUTHORIZATION
+            )
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    wait_for(lambda: sum(fresh_server._memory.reserved_bytes.values()) == 900)
