@@ -1,23 +1,27 @@
 """Builds, starts and stops the gRPC server."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 
 from model.errors import AisleError
 from server.calls.auth import token_checks
-from server.calls.credentials import server_credentials
+from server.calls.credentials import server_credentials, tls_files
 from server.calls.health import Health
 from server.calls.load_shedding import LoadShedder
 from server.calls.open_calls import OpenCalls
 from server.calls.reflection import add_reflection
 from server.connections import connection_options
 from server.event_loop import EventLoop
+from server.http import http_port_class
 from server.inference.engine_process import ENGINE_COMMAND
 from server.inference.memory_budget import MemoryBudget, free_memory_bytes
 from server.inference.supervisor import Supervisor
@@ -33,6 +37,9 @@ from server.telemetry.metrics_port import MetricsPort
 from server.telemetry.observed_call import Instruments
 from server.telemetry.observer import AdmissionCheck, CallObserver, open_tracing
 from server.telemetry.scrape import ServerCollector
+
+if TYPE_CHECKING:  # it imports aiohttp
+    from server.http.port import HttpPort
 
 _CLOSE_GRACE_S = 2.0  # for the last statuses to reach their callers
 
@@ -51,6 +58,7 @@ class AisleServer:
     Attributes:
         port: the port it listens on; 0 before `start` when the settings ask for a free one.
         models: the models it serves, after `start`.
+        http_port: the port of JSON over HTTP, after `start`; None without one.
         metrics_port: the port of /metrics, after `start`; None without one.
     """
 
@@ -58,6 +66,7 @@ class AisleServer:
         self.settings = settings
         self._engine_command = engine_command
         self.port = settings.port
+        self.http_port: int | None = None
         self.metrics_port: int | None = None
         self._is_stopped = False
 
@@ -69,11 +78,11 @@ class AisleServer:
             BundleError: a bundle is missing or damaged.
             EngineError: the engine cannot run one.
             ListenError: a port is taken or the address is not of this machine.
-            SettingsError: --otlp-endpoint needs packages that are not installed.
+            SettingsError: --otlp-endpoint or --http-port needs packages that are not installed.
         """
         settings = self.settings
-        self._credentials = server_credentials(settings)
-        self._token_checks = token_checks(settings)
+        self._http_port_class = http_port_class(settings.http_port)
+        self._read_credentials()
         self._tracing = open_tracing(settings.otlp_endpoint)
         self._metrics = Metrics()
         self.models = ModelRegistry()
@@ -95,6 +104,7 @@ class AisleServer:
         collector = ServerCollector(self._metrics, self.models, self._service.calls, self._open_calls)
         self._metrics.registry.register(collector)
         self._metrics_server: MetricsPort | None = None
+        self._http: HttpPort | None = None
         self._health = Health(_health_names(self.models.names), self._event_loop)
         try:
             self._listen_for_metrics()
@@ -108,6 +118,8 @@ class AisleServer:
         self._supervisor = Supervisor(self.models, self._event_loop, self._report_health)
         self._supervisor.start()
         _log.info("listening on %s", _address(settings.host, self.port))
+        if self.http_port is not None:
+            _log.info("listening for HTTP on %s", _address(settings.host, self.http_port))
 
     def stop(self, grace_s: float, drain_delay_s: float = 0.0) -> None:
         """Report NOT_SERVING, reject new calls with UNAVAILABLE, drain running ones, then free all resources.
@@ -133,6 +145,12 @@ class AisleServer:
         self._free()
         _log.info("stopped")
 
+    def _read_credentials(self) -> None:
+        self._credentials = server_credentials(self.settings)
+        tls = tls_files(self.settings) if self._http_port_class else None
+        self._http_tls = tls.http_context() if tls else None
+        self._token_checks = token_checks(self.settings)
+
     def _load_models(self) -> ModelWatcher | None:
         """Load the models that the settings name; return the watcher of a models folder, None for a single bundle."""
         settings = self.settings
@@ -157,6 +175,8 @@ class AisleServer:
     def _free(self) -> None:
         if self._watcher is not None:
             self._watcher.stop()
+        if self._http is not None:
+            self._event_loop.run(self._http.close())
         self.models.close()
         self._service.close()
         self._event_loop.close()
@@ -188,6 +208,9 @@ class AisleServer:
         server.add_generic_rpc_handlers((self._service.handlers(), open_inference.handlers()))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         add_reflection(server, (SERVICE_NAME, INFERENCE_SERVICE, health.SERVICE_NAME))
+        if self._http_port_class is not None:
+            self._http = self._http_port_class(observer, self._service, open_inference, self._health, settings)
+            await self._listen_for_http(self._http)
         address = _address(settings.host, settings.port)
         try:
             if self._credentials is None:
@@ -200,6 +223,15 @@ class AisleServer:
         self._open_calls.start()
         MemoryTrim(self._memory).start()
         return server
+
+    async def _listen_for_http(self, http: HttpPort) -> None:
+        host, port = self.settings.host, self.settings.http_port or 0
+        try:
+            await http.start(host, port, self._http_tls)
+        except OSError as error:
+            text = f"cannot listen on {_address(host, port)} for HTTP: {error}; choose another --http-port or --host"
+            raise ListenError(text) from error
+        self.http_port = http.port
 
     async def _stop_listening(self) -> None:
         calls = self._service.calls

@@ -36,6 +36,7 @@ NOT_UTF8 = "expected UTF-8, found bytes that are not; encode the text again"
 
 _log = logging.getLogger("aisle.server")
 _MAX_ECHO_CHARS = 100
+_MAX_FOUND_CHARS = 300
 _MIN_RETRY_AFTER_S = 0.1  # a shorter delay would bring rejected callers back before anything has changed
 
 
@@ -139,6 +140,10 @@ class TooManyArrivingError(OverloadError):
     reason = "TOO_MANY_ARRIVING"
 
 
+class MessageTooLargeError(AisleError):
+    """A message over the limit, which came by HTTP; by gRPC, gRPC itself refuses it."""
+
+
 class IdleError(AisleError):
     """A caller has kept a call open for too long without sending anything."""
 
@@ -172,10 +177,22 @@ _CODES: dict[type[AisleError], tuple[int, str, float | None]] = {
     DeadlineExceededError: (code_pb2.DEADLINE_EXCEEDED, "TOO_LATE", None),
     UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "INVALID_TOKEN", None),
     UnknownMethodError: (code_pb2.UNIMPLEMENTED, "UNKNOWN_METHOD", None),
+    MessageTooLargeError: (code_pb2.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", None),
     StoppingError: (code_pb2.UNAVAILABLE, "STOPPING", _MIN_RETRY_AFTER_S),  # another server can answer at once
     EngineDownError: (code_pb2.UNAVAILABLE, "ENGINE_DOWN", 1.0),
     IdleError: (code_pb2.UNAVAILABLE, "IDLE", _MIN_RETRY_AFTER_S),
 }
+
+
+def not_json_error(expected: str, found: str) -> RequestError:
+    """The error for a body that is not the JSON it should be.
+
+    Args:
+        found: what is wrong with it; may quote the caller's own text.
+    """
+    text = " ".join(found.split())
+    text = text if len(text) <= _MAX_FOUND_CHARS else text[:_MAX_FOUND_CHARS] + "..."
+    return RequestError([("request", f"expected {expected} as JSON, found: {text}")])
 
 
 def malformed_error(package: str = "aisle.v1") -> RequestError:

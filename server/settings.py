@@ -68,6 +68,9 @@ class ServerSettings:
     """Address to listen on."""
     port: int = 50051
     """Port to listen on; 0 takes a free one."""
+    http_port: int | None = None
+    """Port of --host for JSON over HTTP, with the limits, TLS and tokens of the gRPC port; 0 takes a free one, None
+    listens for none. Needs aiohttp."""
     tls_certificate: Path | None = None
     """PEM file of the server's certificate chain; turns TLS on. Read again when it changes."""
     tls_private_key: Path | None = None
@@ -209,8 +212,10 @@ class ServerSettings:
     def _check_addresses(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise SettingsError(f"--port: expected 0 to 65535, found {self.port}")
-        if self.metrics_port is not None and not 0 <= self.metrics_port <= 65_535:
-            raise SettingsError(f"--metrics-port: expected 0 to 65535 or None, found {self.metrics_port}")
+        for name in ("http_port", "metrics_port"):
+            port = getattr(self, name)
+            if port is not None and not 0 <= port <= 65_535:
+                raise SettingsError(f"{_flag(name)}: expected 0 to 65535 or None, found {port}")
         if self.otlp_endpoint is not None and not self.otlp_endpoint.startswith(("http://", "https://")):
             raise SettingsError(f"--otlp-endpoint: expected http://HOST:PORT or https://, found {self.otlp_endpoint}")
 

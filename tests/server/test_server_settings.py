@@ -35,6 +35,7 @@ def test_exactly_one_of_models_and_bundle_is_given():
         ({"max_queue_bytes": 0}, "--max-queue-bytes: expected 1 or more, found 0"),
         ({"max_queue_delay_ms": -0.5}, "--max-queue-delay-ms: expected 0 or more, found -0.5"),
         ({"port": 65_536}, "--port: expected 0 to 65535, found 65536"),
+        ({"http_port": 65_536}, "--http-port: expected 0 to 65535 or None, found 65536"),
         ({"metrics_port": -1}, "--metrics-port: expected 0 to 65535 or None, found -1"),
         ({"otlp_endpoint": "host:4317"}, "--otlp-endpoint: expected http://HOST:PORT or https://, found host:4317"),
         ({"tls_certificate": BUNDLE}, "belong together; --tls-private-key is missing"),
