@@ -42,6 +42,8 @@ _LARGE_FORM_BYTES = 64 * 1024
 _RETRY_AFTER_S = 1.0
 #: A request is in memory as it came, parsed, and cut into parts.
 _COPIES = 3
+#: One in another form as it came, as text, as values, as a message of its form, and translated.
+_FORM_COPIES = 5
 
 
 class ProductClassifier:
@@ -86,11 +88,15 @@ class ProductClassifier:
             },
         )
 
-    async def classify(self, content: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        """Answer the RPC Classify as the contract says."""
+    async def classify(self, content: bytes, context: grpc.aio.ServicerContext, other_bytes: int = 0) -> bytes:
+        """Answer the RPC Classify as the contract says.
+
+        Args:
+            other_bytes: memory that the request takes beside `content`.
+        """
         call = await self.calls.begin(context)
         try:
-            response = await self._classify(content, call, context.peer())
+            response = await self._classify(content, call, context.peer(), other_bytes)
             call.is_answered = True
             return response
         finally:
@@ -98,11 +104,10 @@ class ProductClassifier:
 
     async def classify_in_form(self, content: bytes, context: grpc.aio.ServicerContext, form: Form) -> bytes:
         """Answer a request that came in another form than the contract's, as `classify`, in that form."""
-        with self._message_memory(len(content)):  # it stays in memory until it is answered
-            with self._message_memory((_COPIES - 1) * len(content)):
-                request = await self._offload(len(content), partial(form, content), _LARGE_FORM_BYTES)
-            response = await self.classify(request.content, context)
-            return await self._offload(len(response), partial(request.write, response), _LARGE_FORM_BYTES)
+        with self._message_memory(_FORM_COPIES * len(content)):
+            request = await self._offload(len(content), partial(form, content), _LARGE_FORM_BYTES)
+        response = await self.classify(request.content, context, len(content))
+        return await self._offload(len(response), partial(request.write, response), _LARGE_FORM_BYTES)
 
     async def classify_stream(
         self, contents: AsyncIterator[bytes], context: grpc.aio.ServicerContext
@@ -155,8 +160,8 @@ class ProductClassifier:
         """Stop the threads; to be called after the last call has ended."""
         self._large_requests.shutdown(cancel_futures=True)
 
-    async def _classify(self, content: bytes, call: Call, caller: str) -> bytes:
-        with self._message_memory(_COPIES * len(content)):
+    async def _classify(self, content: bytes, call: Call, caller: str, other_bytes: int = 0) -> bytes:
+        with self._message_memory(_COPIES * len(content) + other_bytes):
             return await self._answer(content, call, caller)
 
     @contextmanager
