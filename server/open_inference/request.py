@@ -15,8 +15,8 @@ from server.open_inference.response import InferForm, write_response
 from server.open_inference.tensors import BYTES, FEATURES, FP32, IMAGE, INPUTS, OUTPUTS, read_bytes, read_floats
 from server.settings import DEFAULT_TOP_K
 
-#: Without meaning where there is one form of answers; clients of Triton set it.
-_HARMLESS = {"binary_data"}
+#: Without meaning where there is one form of answers; clients of Triton set them.
+_HARMLESS = {"binary_data", "binary_data_output"}
 _MAX_INT32 = 2**31 - 1
 
 Violations = list[tuple[str, str]]
@@ -92,7 +92,7 @@ def _read_options(parameters: Mapping[str, pb.InferParameter], violations: Viola
         elif name in ("top_k", "mask_parent"):
             expected = "a whole number" if name == "top_k" else "a text"
             violations.append((path, f"expected {expected}, found {kind or 'nothing'}"))
-        else:
+        elif name not in _HARMLESS:
             violations.append((path, "expected top_k or mask_parent, found another parameter; leave it out"))
     return _Options() if violations else _Options(**values)
 

@@ -214,7 +214,9 @@ def test_tensors_as_json(server: AisleServer, jpeg: bytes):
         assert outputs["category"]["shape"] == outputs["probability"]["shape"] == [2, 2]
         assert len(outputs["category"]["data"]) == 4
         assert outputs["error"] == {"name": "error", "datatype": "BYTES", "shape": [2], "data": ["", ""]}
-    chosen = fetch(server, path, {"inputs": [TENSOR], "outputs": [{"name": "needs_review"}]})
+    parameters = {"binary_data_output": True}  # as Triton's client sends, which reads either form
+    request = {"inputs": [TENSOR], "outputs": [{"name": "needs_review"}], "parameters": parameters}
+    chosen = fetch(server, path, request)
     assert [(output["name"], output["datatype"]) for output in chosen.content["outputs"]] == [("needs_review", "BOOL")]
 
 
