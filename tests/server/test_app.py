@@ -71,6 +71,7 @@ def test_reflection_lists_the_services(channel: grpc.Channel, version: str):
     names = {service.name for service in response.list_services_response.service}
     assert names == {
         SERVICE_NAME,
+        "inference.GRPCInferenceService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
