@@ -35,7 +35,7 @@ demo: proto ## set up, make the demo catalog, train, serve, classify, print, sto
 test: $(DEV_STAMP) proto ## set up, run every test (ARGS="..." goes to pytest)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-proto: $(RUN_STAMP) ## build the stubs of proto/aisle/v1/*.proto into aisle_client/
+proto: $(RUN_STAMP) ## build the stubs of proto/**/*.proto into aisle_client/ and server/open_inference/
 	@$(BIN)/python -m contract.generate
 
 proto-check: $(DEV_STAMP) ## buf lint, breaking changes since the release, Java and Go where their protoc plugins are
