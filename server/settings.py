@@ -21,7 +21,6 @@ _AT_LEAST_ONE = (
     "max_text_chars",
     "max_request_chars",
     "max_request_pixels",
-    "engine_threads",
     "max_batch_items",
     "max_queue_bytes",
     "stream_window",
@@ -29,6 +28,7 @@ _AT_LEAST_ONE = (
 )
 _AT_LEAST_ZERO = (
     "engine_processes",
+    "engine_threads",
     "decode_threads",
     "max_batch_images",
     "max_image_pixels",
@@ -86,9 +86,10 @@ class ServerSettings:
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it: quicker, and picture
     features differ by some percent from those that the model was calibrated on."""
     engine_processes: int = 0
-    """Processes that answer, each with an engine of its own; 0 means one per core on a CPU, one for a GPU."""
-    engine_threads: int = 1
-    """Threads of each process's engine on a CPU; more make a single request quicker, and all together slower."""
+    """Processes that answer, each with an engine of its own; 0 means one per core on a CPU, one for a GPU or Keras."""
+    engine_threads: int = 0
+    """Threads of each process's engine on a CPU; more make a single request quicker, and all together slower. 0 is one;
+    with Keras, whose backend has all cores, there is no other."""
     map_weights: bool = False
     """Let ONNX Runtime's processes share the pages of the bundle's files in place of a copy each. A file that is cut
     off while it is served then ends them: put new versions beside old ones, never in their place."""

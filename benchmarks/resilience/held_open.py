@@ -21,10 +21,10 @@ from typing import Any
 import grpc
 import numpy as np
 import tyro
-from client.channel import PLAIN_TEXT, open_channel
-from client.messages import product_message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from aisle_client.channel import PLAIN_TEXT, open_channel
+from aisle_client.messages import product_message
 from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 from benchmarks.resilience.checks import Check, report_checks
 from benchmarks.resilience.expected_answers import TOP_K, ExpectedAnswers, read_products

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from model.bundle.manifest import read_json, verify_bundle
 from model.bundle_files import FILES
 from model.errors import BundleError
-from model.machine.throttle import Throttle
 from model.prediction.calibration import Calibration
 from model.preprocessor import Preprocessor
 from model.settings import Settings, settings_from_dict
@@ -72,15 +71,13 @@ def bundle_identity(path: Path) -> tuple[str, str]:
     return (resolved.parent.name, resolved.name) if resolved.name.isdigit() else (resolved.name, "1")
 
 
-def load_bundle(path: Path, throttle: Throttle | None = None) -> Bundle:
+def load_bundle(path: Path) -> Bundle:
     """Verify and read a bundle.
 
-    Args:
-        throttle: between its files, for who reads beside other work; then no two are read at the same time.
     Raises:
         BundleError: missing, damaged or of another format; the text names the file.
     """
-    verify_bundle(path, throttle)
+    verify_bundle(path)
     description = read_json(path, FILES.description)
     identity = bundle_identity(path)
     return Bundle(

@@ -9,17 +9,14 @@ from typing import Any
 from model.bundle_files import FILES
 from model.errors import BundleError
 from model.machine.cores import usable_cores
-from model.machine.throttle import Throttle
 
 #: Format of the bundles that this program writes and reads; raised with every change of their files' meaning.
 FORMAT_VERSION = 3
 
 
-def verify_bundle(path: Path, throttle: Throttle | None = None) -> None:
+def verify_bundle(path: Path) -> None:
     """Check format version, presence and SHA-256 of every file.
 
-    Args:
-        throttle: see `load_bundle`.
     Raises:
         BundleError: names the first file that is wrong and says how.
     """
@@ -41,15 +38,8 @@ def verify_bundle(path: Path, throttle: Throttle | None = None) -> None:
     for name in files:
         if not (path / name).is_file():
             raise BundleError(f"bundle {path} is incomplete: {name} is missing; copy or write the bundle again")
-    throttle = throttle or Throttle()
-
-    def digest(name: str) -> str:
-        found = _sha256(path / name)
-        throttle.pause()
-        return found
-
-    with ThreadPoolExecutor(1 if throttle.is_active else usable_cores()) as pool:
-        digests = pool.map(digest, files)
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        digests = pool.map(lambda name: _sha256(path / name), files)
         for (name, expected), found in zip(files.items(), digests, strict=True):
             if found != expected:
                 raise BundleError(

@@ -10,7 +10,6 @@ from model.bundle_files import FILES
 from model.engines.engine import Engine, EngineName, Precision, ProgramEngine
 from model.engines.engine_timing import TIMED_ROWS, milliseconds_each
 from model.errors import EngineError
-from model.machine.throttle import Throttle
 
 _log = logging.getLogger("aisle.engine")
 
@@ -43,11 +42,10 @@ class _Opening:
     precision: Precision
     threads: int
     many_callers: bool
-    throttle: Throttle | None
     map_weights: bool
 
     def open(self, engine: EngineName) -> ProgramEngine:
-        how = (self.bundle_dir, self.precision, self.threads, self.many_callers, self.throttle)
+        how = (self.bundle_dir, self.precision, self.threads, self.many_callers)
         if engine == "openvino":
             from model.engines.openvino_engine import OpenVinoEngine
 
@@ -72,7 +70,6 @@ def open_engine(
     precision: Precision = "float32",
     threads: int = 0,
     many_callers: bool = False,
-    throttle: Throttle | None = None,
     map_weights: bool = False,
 ) -> Engine:
     """Open a bundle's programs.
@@ -85,7 +82,6 @@ def open_engine(
         threads: most threads of the engine on the CPU; 0 means all cores.
         many_callers: give every thread on the CPU a run of its own, which answers more in all than runs that share
             their threads; False gives all of them to the one run of a single caller.
-        throttle: after each program, for who opens beside other work.
         map_weights: let ONNX Runtime use the pages of the bundle's files, which processes share, in place of a copy; a
             file that is cut off later kills the process. The other engines always copy.
     Raises:
@@ -94,7 +90,7 @@ def open_engine(
     choice = engine if isinstance(engine, EngineChoice) else EngineChoice(engine, "asked for")
     _check("an engine", choice.name, typing.get_args(EngineName))
     _check("a precision", precision, typing.get_args(Precision))
-    opening = _Opening(bundle_dir, precision, threads, many_callers, throttle, map_weights)
+    opening = _Opening(bundle_dir, precision, threads, many_callers, map_weights)
     if choice.name == "auto":
         choice = _choose(opening, measure_s=0)
     try:
@@ -114,7 +110,6 @@ def choose_engine(
     precision: Precision = "float32",
     threads: int = 0,
     many_callers: bool = False,
-    throttle: Throttle | None = None,
     measure_s: float = 1.0,
 ) -> EngineChoice:
     """Say which engine `auto` is, without keeping one open, so that one process can tell others.
@@ -124,14 +119,14 @@ def choose_engine(
     CPU.
 
     Args:
-        precision, threads, many_callers, throttle: of the engine to be opened; see `open_engine`.
+        precision, threads, many_callers: of the engine to be opened; see `open_engine`.
         measure_s: seconds to measure for, both engines together and without the time that they take to open; 0 takes
             OpenVINO where it can be had.
     Raises:
         EngineError: the precision is unknown, or an engine cannot open the bundle.
     """
     _check("a precision", precision, typing.get_args(Precision))
-    return _choose(_Opening(bundle_dir, precision, threads, many_callers, throttle, map_weights=False), measure_s)
+    return _choose(_Opening(bundle_dir, precision, threads, many_callers, map_weights=False), measure_s)
 
 
 def _choose(opening: _Opening, measure_s: float) -> EngineChoice:
@@ -166,7 +161,7 @@ def _choose(opening: _Opening, measure_s: float) -> EngineChoice:
 
 def _quickest(opening: _Opening, names: list[EngineName], measure_s: float) -> EngineChoice:
     engines = {str(name): opening.open(name) for name in names}
-    taken_ms = milliseconds_each(engines, measure_s, opening.throttle)
+    taken_ms = milliseconds_each(engines, measure_s)
     for engine in engines.values():
         engine.close()
     times = ", ".join(f"{_CPU_ENGINES[name][0]} {taken_ms[name]:.2f} ms" for name in names)

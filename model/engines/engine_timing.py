@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 
 from model.engines.engine import ProgramEngine
-from model.machine.throttle import Throttle
 
 #: Products in the batch that is timed: as few as an engine process finds waiting, as many pictures as caches hold.
 TIMED_ROWS = 4
@@ -13,9 +12,7 @@ _WARM_UP_RUNS = 3
 _LEAST_ROUNDS = 3
 
 
-def milliseconds_each(
-    engines: Mapping[str, ProgramEngine], measure_s: float, throttle: Throttle | None = None
-) -> dict[str, float]:
+def milliseconds_each(engines: Mapping[str, ProgramEngine], measure_s: float) -> dict[str, float]:
     """Median time of one small batch in each engine, milliseconds: pictures, where there are any, then the classifier.
 
     They take turns, so that whatever else the machine does meets all alike.
@@ -23,9 +20,7 @@ def milliseconds_each(
     Args:
         engines: of one bundle, by name.
         measure_s: seconds for all of them together; three rounds are made in any case.
-        throttle: after each round.
     """
-    throttle = throttle or Throttle()
     features, images = next(iter(engines.values())).examples(TIMED_ROWS)
 
     def run(engine: ProgramEngine) -> None:
@@ -36,12 +31,10 @@ def milliseconds_each(
     for engine in engines.values():
         for _ in range(_WARM_UP_RUNS):
             run(engine)
-        throttle.pause()
     taken_s: dict[str, list[float]] = {name: [] for name in engines}
     while min(map(len, taken_s.values())) < _LEAST_ROUNDS or sum(map(sum, taken_s.values())) < measure_s:
         for name, engine in engines.items():
             taken_s[name].append(_seconds(run, engine))
-        throttle.pause()
     return {name: statistics.median(values) * 1e3 for name, values in taken_s.items()}
 
 

@@ -6,7 +6,6 @@ from model.bundle_files import FILES
 from model.engines.engine import Precision, ProgramEngine, Programs
 from model.engines.keras_program import KerasProgram, gpu_backend
 from model.errors import EngineError
-from model.machine.throttle import Throttle
 
 #: Most rows in one run of the classifier and of the image encoder; powers of two.
 MAX_ROWS = 512
@@ -20,7 +19,6 @@ class KerasEngine(ProgramEngine):
         precision: `auto` is bfloat16 on a GPU, float32 on a CPU.
         threads: 0; the backend's threads are fixed before it starts.
         many_callers: see `open_engine`; makes no difference here.
-        throttle: see `open_engine`.
     Raises:
         EngineError: int8 or threads were asked for, or a file cannot be loaded.
     """
@@ -33,7 +31,6 @@ class KerasEngine(ProgramEngine):
         precision: Precision = "float32",
         threads: int = 0,
         many_callers: bool = False,  # noqa: ARG002
-        throttle: Throttle | None = None,
     ):
         if threads:
             raise EngineError(
@@ -53,11 +50,8 @@ class KerasEngine(ProgramEngine):
         if backend:
             self.max_images = MAX_IMAGES
             self.num_streams = 2  # one batch travels while the other is computed
-        throttle = throttle or Throttle()
         classifier = KerasProgram(bundle_dir / FILES.classifier, precision, MAX_ROWS)
-        throttle.pause()
         image_encoder: KerasProgram | None = None
         if encoder.exists():
             image_encoder = KerasProgram(encoder, precision, MAX_IMAGES)
-            throttle.pause()
         super().__init__(Programs(classifier, image_encoder))

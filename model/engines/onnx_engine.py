@@ -12,7 +12,6 @@ from model.bundle_files import FILES, ONNX_WEIGHTS_SUFFIX
 from model.engines.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
 from model.machine.cores import usable_cores
-from model.machine.throttle import Throttle
 
 #: ONNX Runtime's providers that can run our programs, the quickest first; each falls back to the next.
 _PROVIDERS = {"TensorrtExecutionProvider": "GPU", "CUDAExecutionProvider": "GPU", "CPUExecutionProvider": "CPU"}
@@ -77,7 +76,7 @@ class OnnxEngine(ProgramEngine):
     Args:
         precision: "float32" or "auto", which is the same here.
         threads: most threads on the CPU; 0 means all cores.
-        many_callers, throttle, map_weights: see `open_engine`.
+        many_callers, map_weights: see `open_engine`.
     Raises:
         EngineError: another precision was asked for, or the bundle has no ONNX programs that can be loaded.
     """
@@ -91,7 +90,6 @@ class OnnxEngine(ProgramEngine):
         precision: Precision = "float32",
         threads: int = 0,
         many_callers: bool = False,
-        throttle: Throttle | None = None,
         map_weights: bool = False,
     ):
         if precision not in ("auto", "float32"):
@@ -104,9 +102,7 @@ class OnnxEngine(ProgramEngine):
         threads = threads or usable_cores()
         if many_callers:
             self.num_streams, threads = threads, 1  # a run with one thread takes that of its caller
-        throttle = throttle or Throttle()
         classifier = OnnxProgram(bundle_dir / FILES.onnx_classifier, threads, map_weights)
-        throttle.pause()
         kind, provider = _PROVIDERS[classifier.provider], classifier.provider.removesuffix("ExecutionProvider")
         self.device = kind if kind == provider else f"{kind} ({provider})"
         self.max_images = MAX_IMAGES if kind == "CPU" else MAX_IMAGES_ON_GPU
@@ -114,5 +110,4 @@ class OnnxEngine(ProgramEngine):
         image_encoder: OnnxProgram | None = None
         if encoder.exists():
             image_encoder = OnnxProgram(encoder, threads, map_weights)
-            throttle.pause()
         super().__init__(Programs(classifier, image_encoder))

@@ -19,7 +19,6 @@ from model.engines.engine import Precision, ProgramEngine, Programs
 from model.errors import EngineError
 from model.machine.cores import usable_cores
 from model.machine.thread_priority import lower_thread_priority
-from model.machine.throttle import Throttle
 
 #: Arithmetic outside the integers of an int8 program is float32.
 _TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "int8": openvino.Type.f32}
@@ -169,7 +168,7 @@ class OpenVinoEngine(ProgramEngine):
     Args:
         precision: see `resolve_precision`.
         threads: most threads; 0 means all cores.
-        many_callers, throttle: see `open_engine`.
+        many_callers: see `open_engine`.
     """
 
     name = "openvino"
@@ -182,7 +181,6 @@ class OpenVinoEngine(ProgramEngine):
         precision: Precision = "float32",
         threads: int = 0,
         many_callers: bool = False,
-        throttle: Throttle | None = None,
     ):
         threads = threads or usable_cores()
         self.num_streams = threads if many_callers else 1
@@ -196,26 +194,20 @@ class OpenVinoEngine(ProgramEngine):
                     " bundle that has it with python -m training quantize, or choose another precision"
                 )
         how = (self.precision, threads)
-        throttle = throttle or Throttle()
         classifier = read_program(bundle_dir / FILES.openvino_classifier)
-        throttle.pause()
         # One run at a time on all threads: so quick that two runs beside each other cost more than they give. But a
         # few rows are done before a second thread has woken, which then costs more than the rest.
         few = OpenVinoProgram(classifier, *how, threads, _JOINT_OUTPUTS)
-        throttle.pause()
         many = few
         if threads > 1:
             many = OpenVinoProgram(classifier, *how, outputs=_JOINT_OUTPUTS)
-            throttle.pause()
         with_heads = OpenVinoProgram(classifier, *how)
-        throttle.pause()
         image_encoder: OpenVinoProgram | None = None
         if encoder.exists():
             # Its streams take every core for as long as there are pictures; who calls and what they call goes first.
             niceness = _ENCODER_NICENESS if many_callers else 0
             with ThreadPoolExecutor(1, initializer=lower_thread_priority, initargs=(niceness,)) as pool:
                 image_encoder = pool.submit(OpenVinoProgram, encoder, *how, self.num_streams).result()
-            throttle.pause()
         super().__init__(
             Programs(
                 with_heads,

@@ -9,9 +9,12 @@ import signal
 import socket
 import sys
 
+from server.engine.parent import end_with_parent
+
 if __name__ == "__main__":  # before the imports: signals to the whole group are the server's to handle
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 from model.machine.memory import return_freed_memory
 from model.machine.thread_priority import lower_thread_priority

@@ -10,7 +10,6 @@ import numpy as np
 
 from model.engines.batch_shapes import buckets
 from model.errors import PictureError, ProductError, TaxonomyError
-from model.machine.throttle import Throttle
 from model.pictures import blank_jpeg
 from model.prediction.answers import Prediction
 from model.predictor import Predictor
@@ -103,21 +102,17 @@ class Answerer:
         self._category_numbers = {category: number for number, category in enumerate(first_level)}
         self._blank_picture = blank_jpeg(predictor.bundle.settings.image.image_size)
 
-    def warm_up(self, max_items: int, max_images: int, throttle: Throttle) -> None:
+    def warm_up(self, max_items: int, max_images: int) -> None:
         """Run batches of every size, because engines compile at the first batch of a shape.
 
-        Args:
-            throttle: pauses after each batch, for calls that are served meanwhile.
         Raises:
             Exception: what the engine raised.
         """
         for size in buckets(max_items):
             for all_heads in (True, False):
                 self._answer_items([_good_item(None, all_heads) for _ in range(size)])
-                throttle.pause()
         for size in buckets(max_images) if self._reads_pictures else ():
             self._answer_items([self._decoded_good_item() for _ in range(size)])
-            throttle.pause()
 
     def answer(self, parts: Sequence[PartRequest]) -> FrameReply:
         """Answer parts of any requests; whatever is wrong with one costs no other.

@@ -15,7 +15,7 @@ class EngineConfig:
     Args:
         engine: "auto" only asks which engine it is.
         engine_reason: why that engine was chosen, for the log.
-        threads: of the engine on a CPU.
+        threads: of the engine on a CPU; 0 is one, and with Keras all cores.
         map_weights: see `model.engines.engine_choice.open_engine`.
         decode_threads: that decode the pictures of a frame; 0 means the engine's own thread on a CPU, one per core
             for a GPU.
@@ -23,7 +23,7 @@ class EngineConfig:
         max_text_chars: longest text of a product, characters.
         max_image_pixels: most pixels of a picture; 0 leaves it to the bundle.
         with_features: whether replies carry the features of the pictures that were encoded.
-        throttle_ratio: pauses between the steps of loading, times the length of a step; 0 makes none.
+        is_beside_calls: load at a lower priority, in favour of calls that are served meanwhile.
     """
 
     bundle: str
@@ -39,7 +39,7 @@ class EngineConfig:
     max_text_chars: int
     max_image_pixels: int
     with_features: bool
-    throttle_ratio: float
+    is_beside_calls: bool
     log_format: LogFormat
 
     @property

@@ -20,7 +20,6 @@ from model.errors import AisleError
 from model.machine.cores import usable_cores
 from model.machine.memory import trim_memory
 from model.machine.thread_priority import lower_thread_priority
-from model.machine.throttle import Throttle
 from model.predictor import Predictor
 from server.engine.answerer import Answerer, FrameReply
 from server.engine.config import EngineConfig
@@ -66,7 +65,7 @@ class Worker:
             OSError: the server is gone.
         """
         config = self._config
-        choice = choose_engine(config.path, config.precision, config.threads)
+        choice = choose_engine(config.path, config.precision, config.threads or 1)
         self._send(Frame({"chosen": {"name": choice.name, "reason": choice.reason}}))
 
     def load(self) -> None:
@@ -77,11 +76,10 @@ class Worker:
             EngineError: the engine cannot run it.
             OSError: the server is gone.
         """
-        throttle = Throttle(self._config.throttle_ratio)
-        niceness = _LOADING_NICENESS if throttle.is_active else 0
+        niceness = _LOADING_NICENESS if self._config.is_beside_calls else 0
         # A thread of its own, because a lowered priority cannot be raised again.
         with ThreadPoolExecutor(1, initializer=lower_thread_priority, initargs=(niceness,)) as pool:
-            pool.submit(self._load, throttle).result()
+            pool.submit(self._load).result()
         gc.collect()
         gc.freeze()  # what was loaded stays
         self._send(self._description())
@@ -110,21 +108,20 @@ class Worker:
         except BaseException as error:
             self.end(error)
 
-    def _load(self, throttle: Throttle) -> None:
+    def _load(self) -> None:
         config = self._config
-        bundle = load_bundle(config.path, throttle)
+        bundle = load_bundle(config.path)
         choice = EngineChoice(config.engine, config.engine_reason)
         engine = open_engine(
             config.path,
             choice,
             config.precision,
-            config.threads,
-            throttle=throttle,
+            config.threads or (0 if config.engine == "keras" else 1),
             map_weights=config.map_weights,
         )
         is_on_cpu = engine.device == "CPU"
         if is_on_cpu:
-            cv2.setNumThreads(config.threads)
+            cv2.setNumThreads(config.threads or 1)
         predictor = self._predictor = Predictor(bundle, engine)
         image = predictor.preprocessor.image
         if config.max_image_pixels:
@@ -132,7 +129,7 @@ class Worker:
         decoder = Decoder(predictor.decode, config.decode_threads or (1 if is_on_cpu else usable_cores()))
         self._max_images = config.max_batch_images or engine.max_images * (_ENCODER_RUNS if is_on_cpu else 1)
         self._answerer = Answerer(predictor, decoder, self._progress, config.max_text_chars, config.with_features)
-        self._answerer.warm_up(config.max_batch_items, min(self._max_images, engine.max_images), throttle)
+        self._answerer.warm_up(config.max_batch_items, min(self._max_images, engine.max_images))
 
     def _description(self) -> Frame:
         predictor = self._predictor

@@ -82,17 +82,17 @@ class EnginePool:
         self._numbers = itertools.count(1)
         self._num_processes = 1
 
-    def open(self, throttle_ratio: float = 0.0) -> None:
+    def open(self, is_beside_calls: bool = False) -> None:
         """Start the processes and wait until all have loaded the bundle; to be called from another thread.
 
         Args:
-            throttle_ratio: slows loading down in favour of calls that are served meanwhile; see `EngineConfig`.
+            is_beside_calls: load at a lower priority, in favour of calls that are served meanwhile.
         Raises:
             BundleError: the bundle is missing or damaged.
             EngineError: the engine cannot run it.
         """
         try:
-            self._event_loop.run(self._open(throttle_ratio))
+            self._event_loop.run(self._open(is_beside_calls))
         except BaseException:
             self.close()
             raise
@@ -161,7 +161,7 @@ class EnginePool:
                 _log.error("engine process %d of %s %s; it is ended", process.pid, self._path, reason)
                 process.kill()
 
-    async def _open(self, throttle_ratio: float) -> None:
+    async def _open(self, is_beside_calls: bool) -> None:
         settings = self._settings
         self._config = EngineConfig(
             bundle=str(self._path),
@@ -177,7 +177,7 @@ class EnginePool:
             max_text_chars=settings.max_text_chars,
             max_image_pixels=settings.max_image_pixels,
             with_features=settings.image_cache_bytes > 0,
-            throttle_ratio=throttle_ratio,
+            is_beside_calls=is_beside_calls,
             log_format=settings.log_format,
         )
         if settings.engine == "auto":
@@ -185,10 +185,11 @@ class EnginePool:
             self._config = dataclasses.replace(self._config, engine=choice.name, engine_reason=choice.reason)
         self.description = await self._start_process()
         self.picture_batches = BatchSizes(self.description.max_images)
-        self._num_processes = settings.engine_processes or (usable_cores() if self.description.device == "CPU" else 1)
+        is_one_a_core = self.description.device == "CPU" and self.description.engine != "keras"
+        self._num_processes = settings.engine_processes or (usable_cores() if is_one_a_core else 1)
         await asyncio.gather(*(self._start_process() for _ in range(self._num_processes - 1)))
         # Those that replace them load at full speed.
-        self._config = dataclasses.replace(self._config, throttle_ratio=0.0)
+        self._config = dataclasses.replace(self._config, is_beside_calls=False)
 
     async def _choose_engine(self) -> EngineChoice:
         process = EngineProcess(self._config, self._command, self._on_frame, self._on_end)

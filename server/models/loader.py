@@ -33,13 +33,12 @@ class ModelLoader:
         self._engine_command = engine_command
         self._opening: EnginePool | None = None
 
-    def open(self, path: Path, name: str | None = None, throttle_ratio: float = 0.0) -> ServedModel:
+    def open(self, path: Path, name: str | None = None, is_beside_calls: bool = False) -> ServedModel:
         """Load one version.
 
         Args:
             name: the model's name for callers, with the folder's name as the version; None takes both from the bundle.
-            throttle_ratio: slows loading down in favour of calls that are served meanwhile: pauses between its steps,
-                times the length of a step.
+            is_beside_calls: load at a lower priority, in favour of calls that are served meanwhile.
         Raises:
             BundleError: the bundle is missing or damaged.
             EngineError: the engine cannot run it, or `stop` was called.
@@ -47,7 +46,7 @@ class ModelLoader:
         pool = EnginePool(path, self._settings, self._event_loop, self._memory, self._engine_command)
         self._opening = pool
         try:
-            pool.open(throttle_ratio)
+            pool.open(is_beside_calls)
         finally:
             self._opening = None
         if name is None:

@@ -41,8 +41,6 @@ class ModelWatcher:
 
     Args:
         num_versions: newest valid versions of each model to keep loaded.
-        throttle_ratio: pause between the steps of loading beside calls, times the length of a step; without it the
-            p99 of the calls doubled.
     """
 
     def __init__(
@@ -51,13 +49,11 @@ class ModelWatcher:
         loader: ModelLoader,
         registry: ModelRegistry,
         num_versions: int,
-        throttle_ratio: float = 3.0,
     ):
         self._models_dir = models_dir
         self._loader = loader
         self._registry = registry
         self._num_versions = num_versions
-        self._throttle_ratio = throttle_ratio
         self._scan = FolderScan()
         self._opened: dict[Path, _Opened] = {}
         self._refused: dict[Path, _Refused] = {}
@@ -181,8 +177,7 @@ class ModelWatcher:
         """Load a version; return None when it cannot be served, or changed while it was read."""
         try:
             manifest = (folder.path / FILES.manifest).read_bytes()
-            throttle_ratio = 0.0 if self._thread is None else self._throttle_ratio
-            model = self._loader.open(folder.path, folder.name, throttle_ratio)
+            model = self._loader.open(folder.path, folder.name, is_beside_calls=self._thread is not None)
         except Exception as error:  # an error of one version must not affect the others
             if self._stop_requested.is_set():
                 return None

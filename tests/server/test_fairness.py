@@ -148,7 +148,7 @@ def test_what_does_not_fit_into_memory_is_refused_until_the_rest_is_answered(
     large = pb.Product(maker="x" * 9_000)  # three copies of 9 KB
     running = [later(fresh_stub, large) for _ in range(3)]
     held.wait_until_busy()
-    wait_for(lambda: fresh_server._memory.reserved_bytes > 80_000)
+    wait_for(lambda: sum(fresh_server._memory.reserved_bytes.values()) > 80_000)
     with pytest.raises(grpc.RpcError) as caught:
         ask(fresh_stub, large)
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -159,7 +159,7 @@ def test_what_does_not_fit_into_memory_is_refused_until_the_rest_is_answered(
     for call in (*running, small):
         assert call.result(30).classifications[0].HasField("prediction")
     assert len(ask(fresh_stub, large).classifications) == 1
-    wait_for(lambda: fresh_server._memory.reserved_bytes == 0)
+    wait_for(lambda: not any(fresh_server._memory.reserved_bytes.values()))
 
 
 def test_a_batch_waits_to_fill_where_the_settings_say_so(toy_bundle: Path, engine_faults: Path):

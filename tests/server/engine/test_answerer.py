@@ -8,7 +8,6 @@ import pytest
 from google.rpc import code_pb2, status_pb2
 
 from aisle_client.v1 import classifier_pb2 as pb
-from model.machine.throttle import Throttle
 from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import Product
@@ -244,7 +243,7 @@ def test_times_are_those_of_the_frame(answerer: Answerer, jpeg: bytes):
 
 
 def test_every_size_of_a_batch_is_run_before_the_first_caller(answerer: Answerer, picky: PickyPredictor):
-    answerer.warm_up(max_items=5, max_images=3, throttle=Throttle())
+    answerer.warm_up(max_items=5, max_images=3)
     assert sorted(picky.batches) == sorted([*[1, 2, 3, 4, 6] * 2, 1, 2, 3])
     assert picky.pictures == [1, 2, 3]
 

@@ -6,23 +6,12 @@ from pathlib import Path
 import pytest
 
 from aisle_client.v1 import classifier_pb2 as pb
-from model.machine.throttle import Throttle
 from server.engine import worker as engine_worker
 from server.engine.config import EngineConfig
 from server.engine.frames import Frame, pack, receive
 from server.engine.progress import Progress
 from server.engine.worker import Worker
 from tests.server.support import named
-
-
-class CountingThrottle(Throttle):
-    """A throttle that counts its pauses."""
-
-    count = 0
-
-    def pause(self) -> None:
-        CountingThrottle.count += 1
-        super().pause()
 
 
 @pytest.fixture
@@ -32,12 +21,14 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield own, others
 
 
-def config_of(bundle: Path, throttle_ratio: float = 0.0) -> EngineConfig:
+def config_of(bundle: Path, is_beside_calls: bool = False) -> EngineConfig:
     return EngineConfig(
         bundle=str(bundle),
         engine="openvino",
+        engine_reason="asked for",
         precision="float32",
         threads=1,
+        map_weights=False,
         decode_threads=0,
         max_batch_items=2,
         max_batch_images=2,
@@ -45,7 +36,7 @@ def config_of(bundle: Path, throttle_ratio: float = 0.0) -> EngineConfig:
         max_text_chars=100,
         max_image_pixels=1_000_000,
         with_features=False,
-        throttle_ratio=throttle_ratio,
+        is_beside_calls=is_beside_calls,
         log_format="text",
     )
 
@@ -55,17 +46,14 @@ def test_settings_arrive_as_they_were_sent():
     assert EngineConfig.from_json(config.to_json()) == config
 
 
-@pytest.mark.parametrize("ratio", [0.0, 0.01])
-def test_loading_beside_calls_is_throttled_and_has_a_lower_priority(
-    ratio: float, toy_bundle: Path, sockets, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_beside_calls", [False, True])
+def test_loading_beside_calls_has_a_lower_priority(
+    is_beside_calls: bool, toy_bundle: Path, sockets, monkeypatch: pytest.MonkeyPatch
 ):
     priorities: list[int] = []
     monkeypatch.setattr(engine_worker, "lower_thread_priority", priorities.append)
-    monkeypatch.setattr(engine_worker, "Throttle", CountingThrottle)
-    monkeypatch.setattr(CountingThrottle, "count", 0)
-    Worker(sockets[1], Progress.create(), config_of(toy_bundle, ratio)).load()
-    assert CountingThrottle.count > 5  # files, programs, batches
-    assert (priorities[0] > 0) == (ratio > 0)
+    Worker(sockets[1], Progress.create(), config_of(toy_bundle, is_beside_calls)).load()
+    assert (priorities[0] > 0) == is_beside_calls
 
 
 def test_a_process_tells_what_it_loaded_and_answers_frames_until_the_server_is_gone(

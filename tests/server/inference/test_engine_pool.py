@@ -181,7 +181,7 @@ def test_closing_ends_what_is_being_opened(toy_bundle: Path, event_loop: EventLo
     """At any moment of the start; a process that was just spawned is not forgotten."""
     pool = EnginePool(toy_bundle, toy_settings(toy_bundle), event_loop, MemoryBudget(1))
     with ThreadPoolExecutor(1) as threads:
-        opening = threads.submit(pool.open, throttle_ratio=1e6)
+        opening = threads.submit(pool.open)
         wait_for(lambda: bool(pool._starting))
         threading.Event().wait(delay_s)
         [process] = pool._starting
@@ -204,17 +204,19 @@ def test_what_waits_ends_when_the_pool_is_closed(opened, event_loop: EventLoop, 
         answered_by(pool, event_loop, request)
 
 
-def test_the_wait_is_that_of_everything_before(opened, event_loop: EventLoop, engine_faults: Path):
+def test_the_wait_is_that_of_what_runs_and_a_turn_of_the_others(opened, event_loop: EventLoop, engine_faults: Path):
     pool = opened(engine_command(engine_faults))
-    assert pool.wait_s() == 0.0
+    one = [part_of(num_products=1)]
+    assert pool.wait_s("another", one) == 0.0
     held = HeldEngine(engine_faults)
     with asked(pool, event_loop, pb.ClassifyRequest(products=[named("shirt")] * 20)) as found:
         held.wait_until_busy()
-        expected = 20 * pool.scheduler.costs.seconds(part_of(num_products=1, num_chars=5))
-        assert on_loop(event_loop, pool.wait_s) == pytest.approx(expected, rel=0.01)
+        in_flight_s = sum(process.expected_s for process in pool._ready)
+        turn_s = pool.scheduler.costs.seconds(one[0])
+        assert on_loop(event_loop, pool.wait_s, "another", one) == pytest.approx(in_flight_s + turn_s)
         held.release()
     assert len(found[0].classifications) == 20
-    wait_for(lambda: pool.wait_s() == 0.0)
+    wait_for(lambda: pool.wait_s("another", one) == 0.0)
     assert pool.scheduler.queued_s == pytest.approx(0.0)
 
 
@@ -238,7 +240,7 @@ def test_a_request_that_would_be_late_is_refused_while_others_wait(opened, event
         for _ in range(9):
             on_loop(event_loop, pool.scheduler.costs.add, [part_of(num_products=1)], 0.0, 1e9)
         with asked(pool, event_loop, request):  # has no deadline
-            wait_for(lambda: pool.wait_s() > 1e8)
+            wait_for(lambda: pool.scheduler.queued_s > 1e8)
             with pytest.raises(WaitTooLongError, match="most of it waiting"):
                 answered_by(pool, event_loop, request, timeout_s=1000.0)
             held.release()
