@@ -8,18 +8,27 @@ from google.protobuf.message import Message
 
 from aisle_client.v1 import classifier_pb2
 from server.calls.form import TranslatedRequest
+from server.calls.json_text import read_json
 from server.errors import not_json_error
 
 M = TypeVar("M", bound=Message)
 
+_CLASSIFY_REQUEST = "a message ClassifyRequest"
 
-def translate_classify(content: bytes) -> TranslatedRequest:
+
+def translate_classify(content: bytes, max_products: int) -> TranslatedRequest:
     """Translate a ClassifyRequest; the answer is a ClassifyResponse.
 
+    Args:
+        max_products: most products of a request.
     Raises:
         RequestError: it is none.
     """
-    message = _parse(content, classifier_pb2.ClassifyRequest())
+    values = read_json(content, _CLASSIFY_REQUEST, max_products)
+    try:
+        message = json_format.ParseDict(values, classifier_pb2.ClassifyRequest())
+    except (ValueError, TypeError, AttributeError, json_format.Error) as error:
+        raise not_json_error(_CLASSIFY_REQUEST, str(error)) from None
     return TranslatedRequest(message.SerializeToString(), _write_classify)
 
 
@@ -49,15 +58,3 @@ def write_json(message: Message) -> bytes:
 
 def _write_classify(response: bytes) -> bytes:
     return write_json(classifier_pb2.ClassifyResponse.FromString(response))
-
-
-def _parse(content: bytes, message: M) -> M:
-    name = f"a message {message.DESCRIPTOR.name}"
-    if content.lstrip()[:1] != b"{":
-        raise not_json_error(name, "no object, which begins with {")
-    try:
-        return json_format.Parse(content.decode(), message)
-    except UnicodeDecodeError:
-        raise not_json_error(name, "bytes that are not UTF-8") from None
-    except (ValueError, TypeError, AttributeError, json_format.Error) as error:
-        raise not_json_error(name, str(error)) from None

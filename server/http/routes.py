@@ -70,7 +70,8 @@ class Routes:
         return partial(self._calls.answer, RpcRoute(f"/{service}/{method}", handler))
 
     async def _classify(self, content: bytes, context: Any) -> bytes:
-        return await self._classifier.classify_in_form(content, context, translate_classify)
+        form = partial(translate_classify, max_products=self._max_products)
+        return await self._classifier.classify_in_form(content, context, form)
 
     async def _get_model(self, _content: bytes, context: Any) -> bytes:
         request = read_query(context.request.query, classifier_pb2.GetModelRequest())

@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from server.calls.form import TranslatedRequest
+from server.calls.json_text import read_json
 from server.errors import RequestError, not_json_error, shortened
 from server.open_inference import open_inference_pb2 as pb
 from server.open_inference.request import translate
@@ -29,12 +30,7 @@ def translate_json(content: bytes, name: str, version: str, max_products: int) -
     Raises:
         RequestError: it is none, or one of its tensors is wrong.
     """
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        found = "too many levels" if isinstance(error, RecursionError) else str(error)
-        raise not_json_error(_REQUEST, found) from None
-    message = _message(body)
+    message = _message(read_json(content, _REQUEST, max_products))
     message.model_name, message.model_version = name, version
     request, form = translate(message, max_products)
     return TranslatedRequest(request, partial(_write, form))
