@@ -1,6 +1,6 @@
 """Translates a ModelInferRequest to the contract's ClassifyRequest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,9 @@ from server.settings import DEFAULT_TOP_K
 #: Without meaning where there is one form of answers; clients of Triton set them.
 _HARMLESS = {"binary_data", "binary_data_output"}
 _MAX_INT32 = 2**31 - 1
+#: Bounds of what is looked at: a message may repeat anything millions of times, and a status has to fit in a header.
+MAX_ENTRIES = 16
+_MAX_VIOLATIONS = 5
 
 Violations = list[tuple[str, str]]
 
@@ -48,14 +51,16 @@ def translate(message: pb.ModelInferRequest, max_products: int) -> tuple[bytes, 
     """Translate a ModelInferRequest to a serialised ClassifyRequest, and say how its answer has to look.
 
     Raises:
-        RequestError: a tensor, output or parameter is wrong; names every one that is.
+        RequestError: tensors, outputs or parameters are wrong; names the first ones that are.
     """
-    violations: Violations = []
+    violations = _too_many(message)
+    if violations:
+        raise RequestError(violations)
     options = _read_options(message.parameters, violations)
     names = _read_outputs(message.outputs, violations)
     columns = _read_columns(message, max_products, violations)
     if violations:
-        raise RequestError(violations)
+        raise RequestError(violations[:_MAX_VIOLATIONS])
     # Its texts are bytes: one that is not UTF-8 fails its own product alone, as in a request of the contract.
     request: Any = bytes_class("ClassifyRequest")(
         model=message.model_name.encode(),
@@ -76,6 +81,20 @@ def translate(message: pb.ModelInferRequest, max_products: int) -> tuple[bytes, 
 
 def _serialised_answer(form: InferForm, response: bytes) -> bytes:
     return write_response(form, response).SerializeToString()
+
+
+def _too_many(message: pb.ModelInferRequest) -> Violations:
+    entries: dict[str, Sized] = {
+        "inputs": message.inputs,
+        "outputs": message.outputs,
+        "parameters": message.parameters,
+        "raw_input_contents": message.raw_input_contents,
+    }
+    return [
+        (name, f"expected at most {MAX_ENTRIES}, found {len(found)}")
+        for name, found in entries.items()
+        if len(found) > MAX_ENTRIES
+    ]
 
 
 def _read_options(parameters: Mapping[str, pb.InferParameter], violations: Violations) -> _Options:
@@ -111,7 +130,8 @@ def _read_outputs(
 
 
 def _check_no_parameters(parameters: Mapping[str, Any], path: str, violations: Violations) -> None:
-    for name in sorted(set(parameters) - _HARMLESS):
+    name = next((name for name in parameters if name not in _HARMLESS), None)
+    if name is not None:
         description = f"expected no parameters, found {shortened(name)}; leave it out"
         violations.append((f"{path}.parameters", description))
 
@@ -169,7 +189,7 @@ def _wrong_shape(
     first: pb.ModelInferRequest.InferInputTensor,
     max_products: int,
 ) -> Violations:
-    shape = list(tensor.shape)
+    shape = list(tensor.shape[:MAX_ENTRIES])
     is_features = tensor.name == FEATURES
     has_rank = len(shape) == 2 and shape[1] > 0 if is_features else len(shape) == 1 or shape[1:] == [1]
     if not shape or not has_rank:

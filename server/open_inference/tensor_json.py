@@ -13,7 +13,7 @@ from server.calls.form import TranslatedRequest
 from server.calls.json_text import read_json
 from server.errors import RequestError, not_json_error, shortened
 from server.open_inference import open_inference_pb2 as pb
-from server.open_inference.request import translate
+from server.open_inference.request import MAX_ENTRIES, translate
 from server.open_inference.response import InferForm, write_response
 from server.open_inference.tensors import BYTES, FP32, IMAGE
 
@@ -91,6 +91,8 @@ def _object(value: Any, keys: tuple[str, ...], path: str) -> dict[str, Any]:
     parameters = value.get("parameters", {})
     if not isinstance(parameters, dict):
         raise RequestError([(f"{path}.parameters", "expected a JSON object, found another value")])
+    if len(parameters) > MAX_ENTRIES:
+        raise RequestError([(f"{path}.parameters", f"expected at most {MAX_ENTRIES}, found {len(parameters)}")])
     named = {name: {_KINDS[type(found)]: found} for name, found in parameters.items() if type(found) in _KINDS}
     if len(named) < len(parameters):
         raise RequestError([(f"{path}.parameters", "expected texts, numbers, true or false, found another value")])

@@ -1,6 +1,7 @@
 """The Open Inference Protocol of a real server, and that it goes the way of the contract's own calls."""
 
 import math
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from aisle_client.v1 import classifier_pb2
+from model.machine.memory import resident_bytes
 from model.predictor import Predictor
 from model.product import Product
 from server.app import SERVICE_NAME, AisleServer
@@ -270,6 +272,27 @@ def test_every_wrong_tensor_is_named_at_once(inference: InferenceStub):
     error = refusal(inference, {**NAME, "name": "title"}, {**NAME, "shape": [9]}, outputs=[{"name": "label"}])
     for field in ("outputs[0].name", "inputs[0].name", "inputs[1].shape"):
         assert f"{field}: " in error.details()
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs", "raw_input_contents"])
+def test_what_is_repeated_beyond_reason_is_counted_and_not_looked_at(
+    channel: grpc.Channel, name: str, server: AisleServer
+):
+    number = pb.ModelInferRequest.DESCRIPTOR.fields_by_name[name].number
+    content = bytes([number << 3 | 2, 0]) * 100_000  # empty messages
+    before = resident_bytes(os.getpid())
+    with pytest.raises(grpc.RpcError, match=f"{name}: expected at most 16, found 100000"):
+        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(content, timeout=30)
+    assert resident_bytes(os.getpid()) - before < 100_000_000
+
+
+def test_a_status_fits_in_a_header_whatever_is_wrong(inference: InferenceStub):
+    wrong = [{"name": "x" * 1000, "datatype": "y" * 1000, "shape": [9] * 1000}] * 8
+    wrong += [tensor("brand", "ab", datatype="z" * 1000, shape=[9] * 1000)] * 8
+    options = {"outputs": [{"name": "o" * 1000}] * 16, "parameters": {"p" * 1000: pb.InferParameter()}}
+    assert "expected one of category" in refusal(inference, *wrong, **options).details()
+    error = refusal(inference, *wrong[8:])
+    assert "inputs[0].shape: expected [N] or [N, 1] for N products, found [9, 9, 9, 9, 9, 9, 9, 9, " in error.details()
 
 
 @pytest.mark.parametrize("method", ["ModelInfer", "ModelReady", "ModelMetadata", "ServerLive"])
