@@ -176,7 +176,8 @@ class ProductClassifier:
 
     async def _answer(self, content: bytes, call: Call, caller: str) -> bytes:
         started_s = time.perf_counter()
-        question = await self._offload(len(content), partial(parse_request, content))
+        parse = partial(parse_request, content, self._settings.max_products_per_request)
+        question = await self._offload(len(content), parse)
         message = question.message
         count_products(len(message.products))
         with self._models.lease(message.model, message.model_version) as model:

@@ -8,9 +8,16 @@ from google.protobuf.message import DecodeError
 from aisle_client.v1 import classifier_pb2
 from model.prediction.word_support import MAX_WORDS
 from model.product import TEXT_COLUMNS
-from server.calls.undecodable_text import parse_without_bad_texts, stream_request_with_bad_texts
-from server.errors import RequestError
+from server.calls.undecodable_text import parse_without_bad_texts
+from server.calls.wire import count_fields, sub_message
+from server.errors import RequestError, malformed_error
 from server.settings import DEFAULT_TOP_K, ServerSettings
+
+_ANY_NUMBER = 1 << 30
+_STREAM_REQUEST = classifier_pb2.ClassifyStreamRequest.REQUEST_FIELD_NUMBER
+#: Smaller requests take too little to matter, whatever they consist of.
+_LARGE_BYTES = 64 * 1024
+_MAX_OPTIONS = 100  # fields of a request beside its products; there are 7
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,17 @@ class Question:
     not_utf8: Mapping[int, str] = field(default_factory=dict)
 
 
-def parse_request(content: bytes) -> Question:
+def parse_request(content: bytes, max_products: int = _ANY_NUMBER) -> Question:
     """Parse a request.
 
+    Args:
+        max_products: most products; a request with more is refused before it is parsed, because a product of 2 bytes
+            takes 150 once it is.
     Raises:
-        RequestError: it is not a message of the contract.
+        RequestError: it is not a message of the contract, or has too many products.
     """
+    if len(content) > _LARGE_BYTES and count_fields(content, max_products + _MAX_OPTIONS) > max_products + _MAX_OPTIONS:
+        raise RequestError([("products", f"expected 1 to {max_products} products, found more; split the request")])
     try:
         return Question(content, classifier_pb2.ClassifyRequest.FromString(content))
     except DecodeError:
@@ -41,15 +53,15 @@ def parse_request(content: bytes) -> Question:
 
 
 def parse_stream_request(content: bytes) -> bytes:
-    """The serialised request in a message of a stream.
+    """The serialised request in a message of a stream, which is not parsed here.
 
     Raises:
         RequestError: it is not a message of the contract.
     """
-    try:
-        return classifier_pb2.ClassifyStreamRequest.FromString(content).request.SerializeToString()
-    except DecodeError:
-        return stream_request_with_bad_texts(content)
+    request = sub_message(content, _STREAM_REQUEST)
+    if request is None:
+        raise malformed_error()
+    return request
 
 
 def check_request(question: Question, settings: ServerSettings) -> None:

@@ -35,16 +35,6 @@ def parse_without_bad_texts(content: bytes) -> tuple[classifier_pb2.ClassifyRequ
     return classifier_pb2.ClassifyRequest.FromString(message.SerializeToString()), not_utf8
 
 
-def stream_request_with_bad_texts(content: bytes) -> bytes:
-    """The serialised request in a message of a stream, for `parse_without_bad_texts`.
-
-    Raises:
-        RequestError: it is no message of the contract.
-    """
-    request: bytes = _parse("ClassifyStreamRequest", content).request.SerializeToString()
-    return request
-
-
 def _parse(name: str, content: bytes) -> Any:
     try:
         return bytes_class(name).FromString(content)

@@ -18,10 +18,13 @@ FAULTS = [
     "cancellation storm",
     "slow clients",
     "half closed connections",
+    "kill engine",
+    "stop engine",
     "stop and continue",
     "kill",
     "engine raises",
     "engine hangs",
+    "deadly picture",
     "reload under load",
     "full disk",
 ]

@@ -168,8 +168,9 @@ def answered_by(
     """Have an engine pool answer a request without a server."""
 
     async def answer() -> bytes:
-        question = parse_request(request.SerializeToString())
-        run = RequestRun(pool, question, Call(time.perf_counter() + timeout_s, event_loop), "caller", max_pixels=10**10)
+        call = Call(time.perf_counter() + timeout_s, event_loop)
+        run = RequestRun(pool, call, "caller", max_pixels=10**10)
+        run.cut(parse_request(request.SerializeToString()))
         return (await run.answer()).content
 
     return pb.ClassifyResponse.FromString(event_loop.run(answer()))

@@ -132,9 +132,9 @@ def test_a_request_has_a_limit_of_pixels(server: AisleServer, stub: Stub, large_
 
 def test_a_request_has_a_limit_of_characters(stub: Stub):
     with pytest.raises(grpc.RpcError) as caught:
-        ask(stub, *[pb.Product(description="x" * 10_000)] * 401)
+        ask(stub, *[pb.Product(product_name="word " * 2_000)] * 250, include_words=True)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "products: expected texts of at most 4000000 characters together, found 4010000" in caught.value.details()
+    assert "products: expected texts of at most 50000000 characters together, found 62500000" in caught.value.details()
 
 
 @pytest.fixture

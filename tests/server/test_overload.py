@@ -44,7 +44,7 @@ def test_a_request_that_would_wait_past_its_deadline_is_rejected_at_once(
     hurried = later(fresh_stub, named("hurried"), timeout_s=FIRST_RUN_S)
     assert hurried.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "s, most of it waiting, the deadline is in 0." in hurried.details()
-    assert retry_delay_s(hurried) >= 1.9 * FIRST_RUN_S  # the one that runs, and a turn of the other call
+    assert retry_delay_s(hurried) > 0.9 * FIRST_RUN_S
     calls.append(later(fresh_stub, named("patient")))
     held.release()
     assert [len(call.result(30).classifications) for call in calls] == [1, 2, 1]
