@@ -102,7 +102,10 @@ class Scheduler:
         lane.queue.push(part.caller, part.call, part, part.cost_s)
 
     def requeue(self, part: Part) -> None:
-        """Queue a part again that waited in an engine process that ended; it comes first."""
+        """Queue a part again that waited in an engine process that ended; it comes first, unless it is a large one."""
+        if part.is_large:
+            self.enqueue(part)
+            return
         self._enter(part)
         self._returned.append(part)
 
@@ -147,7 +150,7 @@ class Scheduler:
         A part that has to be alone in its frame comes alone: a suspect, and one with a large picture, whose memory is
         reserved until `release_memory`.
         """
-        if limits.may_be_suspect and (suspect := self._pop_wanted(self._suspects)):
+        if limits.may_be_suspect and (suspect := self._take_suspect()):
             return [suspect]
         if limits.may_be_large and (large := self._take_large()):
             return [large]
@@ -207,14 +210,16 @@ class Scheduler:
         self._leave(part)
         return part
 
-    def _pop_wanted(self, waiting: "deque[Part]") -> Part | None:
-        while waiting:
-            part = waiting.popleft()
-            is_wanted = self._is_wanted(part)
-            self._leave(part)
-            if is_wanted:
-                return part
-        return None
+    def _take_suspect(self) -> Part | None:
+        while self._suspects and not self._is_wanted(self._suspects[0]):
+            self._leave(self._suspects.popleft())
+        if not self._suspects:
+            return None
+        if self._suspects[0].is_large and not self._memory.reserve(MemoryUse.PICTURES, self._suspects[0].decode_bytes):
+            return None
+        part = self._suspects.popleft()
+        self._leave(part)
+        return part
 
     def _is_wanted(self, part: Part) -> bool:
         """False for a part that nobody waits for, or whose deadline has passed; its owner learns of that."""

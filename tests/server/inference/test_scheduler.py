@@ -293,3 +293,20 @@ def test_the_answer_to_one_product_is_not_held_by_a_long_request(scheduler: Sche
     scheduler.take(LIMITS)
     [short] = submit(scheduler, text(1, caller="short"))
     assert short in scheduler.take(LIMITS)
+
+
+@pytest.mark.parametrize("queue", ["suspect", "requeue"])
+def test_a_large_picture_of_a_process_that_ended_waits_for_memory_again(
+    queue: str, scheduler: Scheduler, memory: MemoryBudget
+):
+    first, second = large(), large()
+    for part in (first, second):
+        getattr(scheduler, queue)(part)
+    assert scheduler.take(LIMITS) == [first]
+    assert memory.reserved_bytes[MemoryUse.PICTURES] == 60
+    assert scheduler.take(LIMITS) == []
+    scheduler.release_memory(first)
+    assert scheduler.take(LIMITS) == [second]
+    scheduler.release_memory(second)
+    assert memory.reserved_bytes[MemoryUse.PICTURES] == 0
+    assert is_empty(scheduler)
