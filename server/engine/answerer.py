@@ -23,6 +23,8 @@ from server.engine.request import PartRequest
 from server.engine.response import classifications
 from server.errors import BatchError, FieldError, RequestError, request_status, status_reason
 
+_GOOD_PRODUCT = Product("", product_name="warm up")
+
 _log = logging.getLogger("aisle.engine")
 
 
@@ -100,7 +102,9 @@ class Answerer:
         self._reads_pictures = "image" in predictor.bundle.fields
         first_level = predictor.bundle.taxonomy.levels[0]
         self._category_numbers = {category: number for number, category in enumerate(first_level)}
-        self._blank_picture = blank_jpeg(predictor.bundle.settings.image.image_size)
+        blank = blank_jpeg(predictor.bundle.settings.image.image_size)
+        self._blank_product = Product("", product_name="warm up", image=blank)
+        self._blank_pixels = predictor.decode(self._blank_product)
 
     def warm_up(self, max_items: int, max_images: int) -> None:
         """Run batches of every size, because engines compile at the first batch of a shape.
@@ -110,7 +114,7 @@ class Answerer:
         """
         for size in buckets(max_items):
             for all_heads in (True, False):
-                self._answer_items([_good_item(None, all_heads) for _ in range(size)])
+                self._answer_items([_good_item(all_heads=all_heads) for _ in range(size)])
         for size in buckets(max_images) if self._reads_pictures else ():
             self._answer_items([self._decoded_good_item() for _ in range(size)])
 
@@ -245,11 +249,10 @@ class Answerer:
         reply.error_counts = dict(Counter(map(status_reason, reasons)))
 
     def _decoded_good_item(self) -> Item:
-        item = _good_item(self._blank_picture)
-        item.pixels = self._predictor.decode(item.product)
+        item = _good_item(self._blank_product)
+        item.pixels = self._blank_pixels
         return item
 
 
-def _good_item(image: bytes | None = None, all_heads: bool = True) -> Item:
-    product = Product("", product_name="warm up", image=image)
+def _good_item(product: Product = _GOOD_PRODUCT, all_heads: bool = True) -> Item:
     return Item(product, 1, all_heads, with_words=False, sub_tree=None)

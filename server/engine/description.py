@@ -45,7 +45,7 @@ def _precision_contract(bundle: Bundle, precision: str) -> classifier_pb2.Precis
     """Describe the contract, with what was measured in the engine's precision."""
     calibration, metrics = bundle.calibration, bundle.metrics
     is_trained = precision == MEASURED_PRECISION
-    measured = metrics["contract"] if is_trained else metrics.get("contract_by_precision", {}).get(precision)
+    measured = metrics.get("contract") if is_trained else metrics.get("contract_by_precision", {}).get(precision)
     contract = classifier_pb2.PrecisionContract(
         precision_target=calibration.precision_target,
         confidence=calibration.precision_confidence,

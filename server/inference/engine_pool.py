@@ -183,7 +183,7 @@ class EnginePool:
         if settings.engine == "auto":
             choice = await self._choose_engine()
             self._config = dataclasses.replace(self._config, engine=choice.name, engine_reason=choice.reason)
-        self.description = await self._start_process()
+        await self._start_process()
         self.picture_batches = BatchSizes(self.description.max_images)
         is_one_a_core = self.description.device == "CPU" and self.description.engine != "keras"
         self._num_processes = settings.engine_processes or (usable_cores() if is_one_a_core else 1)
@@ -199,7 +199,7 @@ class EnginePool:
         finally:
             self._starting.discard(process)
 
-    async def _start_process(self) -> ModelDescription:
+    async def _start_process(self) -> None:
         process = EngineProcess(self._config, self._command, self._on_frame, self._on_end)
         self._starting.add(process)
         try:
@@ -209,9 +209,12 @@ class EnginePool:
         if self.is_closed:
             await process.close()
             raise EngineError("the server stopped while the bundle was being loaded")
+        if self._ready and description != self.description:
+            await process.close()
+            raise EngineError(f"{self._path} holds another bundle now; put new versions beside old ones")
+        self.description = description
         self._ready.append(process)
         self._schedule_dispatch()
-        return description
 
     async def _close(self) -> None:
         self.is_closed = True
@@ -369,6 +372,7 @@ class EnginePool:
                         part.fail(_down())
             else:
                 self._has_failed_restart = False
+                self._backoff.reset()
                 _log.info("an engine process of %s is back", self._path)
                 return
 

@@ -22,10 +22,11 @@ class MemoryUse(StrEnum):
 class MemoryBudget:
     """Counts reserved bytes up to a limit. Thread-safe.
 
-    An empty budget grants one reservation of any size, because it would be refused for ever otherwise.
+    One reservation for each use is granted whatever there is, because it would be refused for ever otherwise: a large
+    picture waits while its own message is reserved.
 
     Args:
-        max_bytes: most bytes reserved at a time.
+        max_bytes: most bytes reserved at a time, but for that.
     """
 
     def __init__(self, max_bytes: int):
@@ -41,8 +42,8 @@ class MemoryBudget:
     def reserve(self, use: MemoryUse, num_bytes: int) -> bool:
         """Reserve bytes; return False when they do not fit."""
         with self._lock:
-            reserved = sum(self._reserved.values())
-            fits = not reserved or reserved + num_bytes <= self.max_bytes
+            is_first = not self._reserved[use]
+            fits = is_first or sum(self._reserved.values()) + num_bytes <= self.max_bytes
             if fits:
                 self._reserved[use] += num_bytes
             return fits

@@ -23,7 +23,7 @@ class FrameLimits:
     """What an engine process may be given next.
 
     Args:
-        max_items, max_images: most products without and with a picture.
+        max_items, max_images: most products, and most of them with a picture.
         may_be_large: whether it may be a large picture.
         may_be_suspect: whether it may be a part that an engine process ended with.
     """
@@ -159,7 +159,7 @@ class Scheduler:
         num_bytes, seconds = 0, 0.0
         while part := self._first_usual():
             num_bytes += len(part.content)
-            num_items += part.num_texts
+            num_items += part.num_products
             num_images += part.num_pictures
             seconds += part.cost_s
             is_long = seconds > _FRAME_S or num_bytes > _FRAME_BYTES

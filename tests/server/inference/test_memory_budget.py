@@ -15,17 +15,20 @@ def test_what_does_not_fit_is_not_reserved():
     assert memory.reserve(MESSAGES, 60)
     assert not memory.reserve(MESSAGES, 41)
     assert reserved(memory) == 60
-    assert not memory.reserve(PICTURES, 41)
-    assert memory.reserve(PICTURES, 40)
+    assert memory.reserve(PICTURES, 30)
+    assert not memory.reserve(PICTURES, 11)
+    assert memory.reserve(PICTURES, 10)
     assert memory.reserved_bytes == {MESSAGES: 60, PICTURES: 40}
     memory.release(MESSAGES, 60)
     assert memory.reserve(MESSAGES, 60)
     assert reserved(memory) == 100
 
 
-def test_an_empty_budget_grants_one_reservation_of_any_size():
-    """It would be refused for ever otherwise."""
+def test_one_reservation_of_each_use_is_granted_whatever_its_size():
+    """It would be refused for ever otherwise: a large picture waits while its own message is reserved."""
     memory = MemoryBudget(100)
+    assert memory.reserve(PICTURES, 1000)
+    memory.release(PICTURES, 1000)
     assert memory.reserve(MESSAGES, 1000)
     assert not memory.reserve(MESSAGES, 1)
     memory.release(MESSAGES, 1000)
