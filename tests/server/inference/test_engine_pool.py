@@ -227,7 +227,7 @@ def test_an_idle_process_answers_whatever_was_expected(opened, event_loop: Event
         on_loop(event_loop, pool.scheduler.costs.add, [part_of(num_products=1)], 0.0, 1e6)
     request = pb.ClassifyRequest(products=[named("shirt")])
     for _ in range(6):
-        assert len(answered_by(pool, event_loop, request).classifications) == 1
+        assert len(answered_by(pool, event_loop, request, timeout_s=1000.0).classifications) == 1
     assert pool.scheduler.costs.seconds(part_of(num_products=1)) < 100
 
 
