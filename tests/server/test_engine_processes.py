@@ -125,7 +125,12 @@ def wait_for_answers(num_answers: list[int], count: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGABRT], ids=lambda number: number.name)
 def test_every_call_is_answered_right_while_a_process_ends_and_is_replaced(
-    server: AisleServer, channel: grpc.Channel, both: list[int], questions, number: signal.Signals
+    server: AisleServer,
+    channel: grpc.Channel,
+    both: list[int],
+    questions,
+    number: signal.Signals,
+    caplog: pytest.LogCaptureFixture,
 ):
     watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
     statuses: list[int] = []
@@ -138,6 +143,7 @@ def test_every_call_is_answered_right_while_a_process_ends_and_is_replaced(
         wait_for(lambda: len(engine_processes(server)) == 2)
         wait_for_answers(num_answers, 3)
     assert not is_running(both[0])
+    assert ("is stopped for" in caplog.text) is (number == signal.SIGSTOP)
     assert both[1] in engine_processes(server)
     watch.cancel()
     watcher.join(30)

@@ -106,7 +106,7 @@ def test_others_are_answered_between_large_pictures(
 
 
 def test_large_pictures_are_answered_right_wherever_they_are(
-    stub: Stub, predictor: Predictor, large_picture: bytes, jpeg: bytes
+    server: AisleServer, stub: Stub, predictor: Predictor, large_picture: bytes, jpeg: bytes
 ):
     pictures = [None, large_picture, jpeg, large_picture, None]
     products = [Product(f"{i}", f"shoe {i}", image=picture) for i, picture in enumerate(pictures)]
@@ -116,6 +116,7 @@ def test_large_pictures_are_answered_right_wherever_they_are(
     for answer, expected in zip(response.classifications, predictor.predict(products), strict=True):
         assert isinstance(expected, Prediction)
         assert same_prediction(answer.prediction, expected)
+    wait_for(lambda: server._memory.reserved_bytes == 0)
 
 
 def test_a_request_has_a_limit_of_pixels(server: AisleServer, stub: Stub, large_picture: bytes):

@@ -246,20 +246,37 @@ def test_a_request_that_would_be_late_is_refused_while_others_wait(opened, event
             held.release()
 
 
-def test_a_returned_part_of_a_killed_process_is_answered_by_the_next(
-    opened, event_loop: EventLoop, engine_faults: Path
+@pytest.mark.parametrize(("num_products", "num_frames"), [(1, 1), (12, 2)])
+def test_the_parts_of_a_killed_process_are_answered_by_the_next(
+    opened, event_loop: EventLoop, engine_faults: Path, num_products: int, num_frames: int
 ):
     """Both what it was answering and what still waited in it."""
     pool = opened(engine_command(engine_faults))
     held = HeldEngine(engine_faults)
-    request = pb.ClassifyRequest(products=[named(f"shirt {i}") for i in range(12)])
-    with asked(pool, event_loop, request) as found:
+    names = [f"shirt {i}" for i in range(num_products)]
+    with asked(pool, event_loop, pb.ClassifyRequest(products=map(named, names))) as found:
         held.wait_until_busy()
-        wait_for(lambda: len(pool._ready[0].in_flight) == 2)
+        wait_for(lambda: len(pool._ready[0].in_flight) == num_frames)
         os.kill(pool.process_ids[0], signal.SIGKILL)
         held.release()
-    assert [answer.product_id for answer in found[0].classifications] == [f"id of shirt {i}" for i in range(12)]
+    assert [answer.product_id for answer in found[0].classifications] == [f"id of {name}" for name in names]
     assert all(answer.HasField("prediction") for answer in found[0].classifications)
+
+
+def test_a_part_that_nobody_waits_for_is_not_tried_again(opened, event_loop: EventLoop, engine_faults: Path):
+    pool = opened(engine_command(engine_faults))
+    held = HeldEngine(engine_faults)
+    owner = RecordingOwner()
+    part = part_of([named("a"), named("b")], owner)
+    on_loop(event_loop, pool.submit, [part])
+    held.wait_until_busy()
+    on_loop(event_loop, pool.withdraw, part)
+    [killed] = pool.process_ids
+    os.kill(killed, signal.SIGKILL)
+    held.release()
+    wait_for(lambda: pool.process_ids not in ([], [killed]))
+    assert not pool.scheduler.has_suspects
+    assert (owner.answers, owner.errors, owner.cuts) == ([], [], [])
 
 
 def test_an_owner_that_is_gone_gets_nothing(opened, event_loop: EventLoop, engine_faults: Path):
