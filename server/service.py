@@ -16,13 +16,13 @@ from google.protobuf.message import DecodeError
 from aisle_client.v1 import classifier_pb2
 from server.calls.call import Call, Calls
 from server.calls.form import Form
-from server.calls.request import check_request, parse_request, parse_stream_request
-from server.calls.response import classify_response, model_response, stream_answer, stream_error
 from server.calls.stream import answer_in_order
 from server.errors import MemoryFullError, malformed_error, request_status, status_reason
 from server.event_loop import EventLoop
 from server.inference.memory_budget import MemoryBudget, MemoryUse
 from server.inference.request_run import RequestRun
+from server.messages.request import check_request, parse_request, parse_stream_request
+from server.messages.response import classify_response, model_response, stream_answer, stream_error
 from server.models.registry import ModelRegistry
 from server.settings import ServerSettings
 from server.telemetry.access_log import count_products

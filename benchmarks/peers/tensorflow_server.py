@@ -22,7 +22,7 @@ from model.bundle_files import FILES
 from model.engines.engine import Precision
 from model.features import Features
 from model.predictor import Predictor
-from server.calls.request import parse_product
+from server.messages.request import parse_product
 
 _MAX_TEXT_CHARS = 10_000
 

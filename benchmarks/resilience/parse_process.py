@@ -17,9 +17,9 @@ from model.bundle.bundle import load_bundle
 from model.errors import PictureError, ProductError
 from model.preprocessor import Preprocessor
 from model.product import Product
-from server.calls.request import check_request, parse_request
 from server.engine.request import PartRequest
 from server.errors import RequestError
+from server.messages.request import check_request, parse_request
 from server.settings import ServerSettings
 
 _POLL_S = 0.25

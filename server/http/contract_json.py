@@ -8,8 +8,8 @@ from google.protobuf.message import Message
 
 from aisle_client.v1 import classifier_pb2
 from server.calls.form import TranslatedRequest
-from server.calls.json_text import read_json
 from server.errors import not_json_error
+from server.messages.json_text import read_json
 
 M = TypeVar("M", bound=Message)
 

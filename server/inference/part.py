@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from aisle_client.v1 import classifier_pb2
-from server.calls.request import count_chars
+from server.messages.request import count_chars
 
 _MAX_PRODUCTS = 64
 #: Some 20 ms of an engine: larger parts would keep others waiting.

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from aisle_client.v1 import classifier_pb2
 from server.calls.call import Call
-from server.calls.request import Question
 from server.errors import RequestError, WaitTooLongError
 from server.inference.engine_pool import EnginePool
 from server.inference.part import Part, PartAnswer, cut_request, single_parts, sub_request
 from server.inference.poison import refusal
+from server.messages.request import Question
 
 _ESTIMATE_MARGIN = 1.1  # an answer that is slightly late is wasted computation
 

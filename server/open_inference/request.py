@@ -8,8 +8,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from server.calls.form import TranslatedRequest
-from server.calls.undecodable_text import bytes_class
 from server.errors import RequestError, malformed_error, shortened
+from server.messages.undecodable_text import bytes_class
 from server.open_inference import open_inference_pb2 as pb
 from server.open_inference.response import InferForm, write_response
 from server.open_inference.tensors import BYTES, FEATURES, FP32, IMAGE, INPUTS, OUTPUTS, read_bytes, read_floats

@@ -10,8 +10,8 @@ from typing import Any
 from google.protobuf import json_format
 
 from server.calls.form import TranslatedRequest
-from server.calls.json_text import read_json
 from server.errors import RequestError, not_json_error, shortened
+from server.messages.json_text import read_json
 from server.open_inference import open_inference_pb2 as pb
 from server.open_inference.request import MAX_ENTRIES, translate
 from server.open_inference.response import InferForm, write_response

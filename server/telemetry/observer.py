@@ -9,9 +9,9 @@ import grpc
 
 from model.errors import SettingsError
 from server.calls.call_metadata import read_metadata
-from server.calls.malformed import catch_decode_error, reject_malformed
 from server.calls.open_calls import OpenCalls, OpenKind
 from server.errors import Rejection, UnknownMethodError
+from server.messages.malformed import catch_decode_error, reject_malformed
 from server.telemetry.access_log import AccessLine, current_line
 from server.telemetry.observed_call import COUNTED_METHODS, SERVICE, Instruments, ObservedCall
 

@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,8 +14,8 @@ from aisle_client.errors import CallError
 from aisle_client.prediction import Failure
 from aisle_client.retry import NO_RETRY
 from model.prediction.answers import Prediction
+from model.predictor import Predictor
 from model.product import Product
-from server.app import AisleServer
 
 Call = Callable[..., Any]
 
@@ -38,13 +39,13 @@ def call(request: pytest.FixtureRequest) -> Call:
     return request.param
 
 
-def test_products_are_answered_in_order_over_several_requests(call: Call, target: str, server: AisleServer):
+def test_products_are_answered_in_order_over_several_requests(call: Call, target: str, toy_bundle: Path):
     products = [Product(str(i), "red shirt" if i != 600 else "") for i in range(700)]
     results = call(target, "classify", products, top_k=1)
     assert [result.product_id for result in results] == [str(i) for i in range(700)]
     assert isinstance(results[600], Failure)
     assert results[600].code == "INVALID_ARGUMENT"
-    [expected] = next(iter(server.models)).predictor.predict([products[0]], top_k=1)
+    [expected] = Predictor.open(toy_bundle, "openvino").predict([products[0]], top_k=1)
     assert isinstance(expected, Prediction)
     for result in (results[0], results[699]):
         assert result.categories[0].category == expected.categories[0].category

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from aisle_client.errors import InputError
 from client.commands import ClassifyCommand, GetModelCommand, ProductTexts, classify, get_model
-from server.app import AisleServer
+from model.bundle.bundle import load_bundle
 
 
 def printed(run, command) -> str:
@@ -25,9 +25,9 @@ def run_client(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture
-def catalog(tmp_path: Path, server: AisleServer) -> Path:
+def catalog(tmp_path: Path, toy_bundle: Path) -> Path:
     """A catalog of 600 shirts with their truth; row 2 has no field and row 3 names a missing picture."""
-    leaf = next(iter(server.models)).predictor.bundle.taxonomy.leaves[0]
+    leaf = load_bundle(toy_bundle).taxonomy.leaves[0]
     rows = [f"{i},red shirt,,{leaf}" for i in range(600)]
     rows[2], rows[3] = f"2,,,{leaf}", f"3,red shirt,missing.jpg,{leaf}"
     (tmp_path / "catalog.csv").write_text("product_id,product_name,image,category\n" + "\n".join(rows) + "\n")

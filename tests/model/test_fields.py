@@ -14,7 +14,7 @@ from model.errors import ProductError
 from model.preprocessor import Preprocessor
 from model.product import FIELD_SPECS, FIELDS, TEXT_FIELDS, FieldSpec, Product, field_words
 from model.settings import FieldSettings, ImageSettings, Settings, settings_from_dict, settings_to_dict, text_fields
-from server.calls.request import parse_product
+from server.engine.request import parse_product
 from tests.conftest import TOY_SETTINGS, write_catalog
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer

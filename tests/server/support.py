@@ -27,11 +27,11 @@ from model.bundle_files import FILES
 from model.prediction.answers import Prediction
 from server.app import AisleServer
 from server.calls.call import Call
-from server.calls.request import parse_request
 from server.event_loop import EventLoop
 from server.inference.engine_pool import EnginePool
 from server.inference.part import Part, PartAnswer
 from server.inference.request_run import RequestRun
+from server.messages.request import parse_request
 from server.models.registry import ModelRegistry
 from server.settings import ServerSettings
 

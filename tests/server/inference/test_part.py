@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from aisle_client.v1 import classifier_pb2 as pb
-from server.calls.request import count_chars
 from server.inference.part import cut_around, cut_request, single_parts, sub_request
+from server.messages.request import count_chars
 from tests.server.support import RecordingOwner, part_of
 
 MAX_PRODUCTS, MAX_CHARS, MAX_BYTES = 64, 100_000, 4 * 1024 * 1024

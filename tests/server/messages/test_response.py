@@ -2,7 +2,7 @@ import pytest
 from google.rpc import status_pb2
 
 from aisle_client.v1 import classifier_pb2 as pb
-from server.calls.response import stream_answer, stream_error
+from server.messages.response import stream_answer, stream_error
 
 
 @pytest.mark.parametrize("num_bytes", [0, 1, 127, 128, 16_383, 16_384, 2_100_000])

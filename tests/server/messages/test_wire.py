@@ -3,9 +3,9 @@ import random
 import pytest
 
 from aisle_client.v1 import classifier_pb2 as pb
-from server.calls.request import parse_request
-from server.calls.wire import count_fields, sub_message
 from server.errors import RequestError
+from server.messages.request import parse_request
+from server.messages.wire import count_fields, sub_message
 
 
 @pytest.mark.parametrize("num_products", [0, 1, 7, 300])

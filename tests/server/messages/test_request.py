@@ -4,8 +4,8 @@ import pytest
 
 from aisle_client.v1 import classifier_pb2 as pb
 from model.prediction.word_support import MAX_WORDS
-from server.calls.request import check_request, parse_request, parse_stream_request
 from server.errors import RequestError
+from server.messages.request import check_request, parse_request, parse_stream_request
 from server.settings import ServerSettings
 
 SETTINGS = ServerSettings(

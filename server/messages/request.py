@@ -8,9 +8,9 @@ from google.protobuf.message import DecodeError
 from aisle_client.v1 import classifier_pb2
 from model.prediction.word_support import MAX_WORDS
 from model.product import TEXT_COLUMNS
-from server.calls.undecodable_text import parse_without_bad_texts
-from server.calls.wire import count_fields, sub_message
 from server.errors import RequestError, malformed_error
+from server.messages.undecodable_text import parse_without_bad_texts
+from server.messages.wire import count_fields, sub_message
 from server.settings import DEFAULT_TOP_K, ServerSettings
 
 _ANY_NUMBER = 1 << 30

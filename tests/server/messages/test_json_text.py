@@ -3,8 +3,8 @@ import tracemalloc
 
 import pytest
 
-from server.calls.json_text import read_json
 from server.errors import RequestError
+from server.messages.json_text import read_json
 
 
 def refusal(content: bytes, max_products: int = 512) -> str:

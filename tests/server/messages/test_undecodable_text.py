@@ -3,8 +3,8 @@
 import pytest
 
 from aisle_client.v1 import classifier_pb2 as pb
-from server.calls.request import parse_request, parse_stream_request
 from server.errors import RequestError
+from server.messages.request import parse_request, parse_stream_request
 
 NAME, CP949_NAME = "노트북 가방", "노트북 가방".encode("cp949")
 _LENGTH_DELIMITED = 2
