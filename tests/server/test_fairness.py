@@ -116,7 +116,7 @@ def test_large_pictures_are_answered_right_wherever_they_are(
     for answer, expected in zip(response.classifications, predictor.predict(products), strict=True):
         assert isinstance(expected, Prediction)
         assert same_prediction(answer.prediction, expected)
-    wait_for(lambda: server._memory.reserved_bytes == 0)
+    wait_for(lambda: not any(server._memory.reserved_bytes.values()))
 
 
 def test_a_request_has_a_limit_of_pixels(server: AisleServer, stub: Stub, large_picture: bytes):
