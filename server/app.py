@@ -97,9 +97,7 @@ class AisleServer:
             engines = [number for model in self.models for number in model.pool.process_ids]
             self._memory.max_bytes = free_memory_bytes([os.getpid(), *engines])
         _log.info("requests may take %d MiB of memory", self._memory.max_bytes >> 20)
-        self._service = ProductClassifier(
-            self.models, settings, self._event_loop, self._memory, self._metrics, self._tracing
-        )
+        self._service = ProductClassifier(self.models, settings, self._memory, self._metrics, self._tracing)
         self._open_calls = OpenCalls(settings, self._memory)
         collector = ServerCollector(self._metrics, self.models, self._service.calls, self._open_calls)
         self._metrics.registry.register(collector)

@@ -18,7 +18,6 @@ from server.calls.call import Call, Calls
 from server.calls.form import Form
 from server.calls.stream import answer_in_order
 from server.errors import MemoryFullError, malformed_error, request_status, status_reason
-from server.event_loop import EventLoop
 from server.inference.memory_budget import MemoryBudget, MemoryUse
 from server.inference.request_run import RequestRun
 from server.messages.request import check_request, parse_request, parse_stream_request
@@ -52,7 +51,6 @@ class ProductClassifier:
     Messages come and go as bytes: most requests reach an engine process as they came, and answers their callers.
 
     Args:
-        event_loop: the loop that answers the RPCs.
         memory: the memory that requests may take.
         tracing: None when no spans are collected.
     Attributes:
@@ -63,7 +61,6 @@ class ProductClassifier:
         self,
         models: ModelRegistry,
         settings: ServerSettings,
-        event_loop: EventLoop,
         memory: MemoryBudget,
         metrics: Metrics,
         tracing: Tracing | None,
@@ -75,7 +72,7 @@ class ProductClassifier:
         self._tracing = tracing
         self._stopping = asyncio.Event()
         self._large_requests = ThreadPoolExecutor(1, thread_name_prefix="large-request")  # one copy at a time
-        self.calls = Calls(settings.max_concurrent_rpcs, event_loop)
+        self.calls = Calls(settings.max_concurrent_rpcs)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """The handlers of the service's methods, for `grpc.aio.Server.add_generic_rpc_handlers`."""

@@ -20,10 +20,10 @@ from aisle_client.messages import product_message
 from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
 from benchmarks.resilience.checks import Check, report_checks
 from benchmarks.resilience.expected_answers import TOP_K, ExpectedAnswers, read_products
-from benchmarks.resilience.mutations import Mutator
-from benchmarks.resilience.parse_process import ParseProcess, growth_mib
+from benchmarks.resilience.fuzzing.mutations import Mutator
+from benchmarks.resilience.fuzzing.parse_process import ParseProcess, growth_mib
+from benchmarks.resilience.fuzzing.served_cases import BAR_FORMAT, ServedCases
 from benchmarks.resilience.process import OWN_CONNECTION, ServerProcess
-from benchmarks.resilience.served_cases import BAR_FORMAT, ServedCases
 from model.product import Product
 
 

@@ -5,13 +5,11 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import grpc
 
 from server.calls.concurrency_limit import ConcurrencyLimit
 from server.errors import StoppingError, TooManyCallsError
-from server.event_loop import EventLoop
 
 _RETRY_AFTER_S = 1.0
 _QUIET_S = 0.05
@@ -23,38 +21,32 @@ class Call:
 
     Args:
         deadline_s: the caller's deadline, on the clock of `time.perf_counter`.
-        event_loop: the loop that answers the call.
         is_stream: True for a call with many answers.
     Attributes:
         is_answered: True once there is an answer for the caller.
     """
 
-    def __init__(self, deadline_s: float, event_loop: EventLoop, is_stream: bool = False):
+    def __init__(self, deadline_s: float, is_stream: bool = False):
         self.deadline_s = deadline_s
         self.is_stream = is_stream
         self.is_answered = False
-        self._event_loop = event_loop
         self._waiting: set[asyncio.Future[None]] = set()
         self._is_aborted = False
 
     def create_future(self) -> "asyncio.Future[None]":
-        """Return a future to be resolved by `resolve`; it raises StoppingError when the call is aborted."""
+        """Return a future, which raises StoppingError when the call is aborted."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         future.add_done_callback(self._waiting.discard)
         if self._is_aborted:
-            _resolve(future, _aborted())
+            _abort(future)
         return future
-
-    def resolve(self, future: "asyncio.Future[None]", error: Exception | None = None) -> None:
-        """Resolve a future, from any thread; one that is done already stays as it is."""
-        self._event_loop.call(partial(_resolve, future, error))
 
     def abort(self) -> None:
         """Fail all futures of the call, present and later ones, because the server is stopping."""
         self._is_aborted = True
         for future in list(self._waiting):
-            _resolve(future, _aborted())
+            _abort(future)
 
 
 class Calls:
@@ -68,10 +60,9 @@ class Calls:
         concurrency_limit: a further limit by the time that calls take; streams are long-lived and do not count there.
     """
 
-    def __init__(self, max_calls: int, event_loop: EventLoop, concurrency_limit: ConcurrencyLimit | None = None):
+    def __init__(self, max_calls: int, concurrency_limit: ConcurrencyLimit | None = None):
         self._max_calls = max_calls
         self._concurrency_limit = concurrency_limit or ConcurrencyLimit()
-        self._event_loop = event_loop
         self._calls: set[Call] = set()
         self._num_places = 0
         self._is_closed = False
@@ -94,7 +85,7 @@ class Calls:
         if self.is_full:
             raise self.too_many_calls_error()
         left_s = context.time_remaining()
-        call = Call(math.inf if left_s is None else time.perf_counter() + left_s, self._event_loop, is_stream)
+        call = Call(math.inf if left_s is None else time.perf_counter() + left_s, is_stream)
         self._calls.add(call)
         if not is_stream:
             self._num_places += 1
@@ -178,13 +169,9 @@ class Calls:
         self._may_reject.set()
 
 
-def _resolve(future: "asyncio.Future[None]", error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
+def _abort(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_exception(_aborted())
 
 
 def _aborted() -> StoppingError:

@@ -63,7 +63,6 @@ class PartReply:
         features: what the pictures were encoded to, by position of the product in the part.
     """
 
-    number: int
     content: bytes = b""
     is_failed: bool = False
     large: list[LargePicture] = field(default_factory=list)
@@ -125,7 +124,7 @@ class Answerer:
             EngineFaultError: the engine fails with an item that a working one answers.
         """
         started_s = time.perf_counter()
-        replies = [PartReply(part.number) for part in parts]
+        replies = [PartReply() for _ in parts]
         items = [self._items(part, reply) for part, reply in zip(parts, replies, strict=True)]
         good = [item for one in items for item in one if item.outcome is None]
         self._decode(good)

@@ -17,14 +17,12 @@ class PartRequest:
     """Some consecutive products of a request.
 
     Args:
-        number: identifies the part among those of the server.
         first_index: position of its first product in the request.
         message: the request's options and these products.
         may_be_large: answer its pictures however many pixels they have; otherwise large ones are reported first.
         not_utf8: the field of a product that is not UTF-8, by the product's position in the part.
     """
 
-    number: int
     first_index: int
     message: classifier_pb2.ClassifyRequest
     may_be_large: bool

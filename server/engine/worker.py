@@ -176,10 +176,10 @@ class Worker:
             self._trimming.start()
 
     def _part(self, described: list[Any], content: bytes) -> PartRequest:
-        number, first_index, may_be_large, not_utf8 = described
+        first_index, may_be_large, not_utf8 = described
         message = classifier_pb2.ClassifyRequest.FromString(content)
         message.top_k = message.top_k or self._config.default_top_k
-        return PartRequest(number, first_index, message, may_be_large, {int(i): field for i, field in not_utf8.items()})
+        return PartRequest(first_index, message, may_be_large, {int(i): field for i, field in not_utf8.items()})
 
     def _send(self, frame: Frame) -> None:
         content = pack(frame)
@@ -194,7 +194,6 @@ def _reply_frame(number: int, reply: FrameReply) -> Frame:
         bodies += [part.content, *part.features.values()]
         parts.append(
             {
-                "number": part.number,
                 "is_failed": part.is_failed,
                 "large": [dataclasses.astuple(picture) for picture in part.large],
                 "accepted": part.num_accepted,

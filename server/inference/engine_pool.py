@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import itertools
 import logging
 import time
 from collections.abc import Sequence
@@ -79,7 +78,6 @@ class EnginePool:
         self._restarts: set[asyncio.Task[None]] = set()
         self._has_failed_restart = False
         self._is_dispatch_due = False
-        self._numbers = itertools.count(1)
         self._num_processes = 1
 
     def open(self, is_beside_calls: bool = False) -> None:
@@ -264,8 +262,6 @@ class EnginePool:
         parts = self.scheduler.take(limits)
         if not parts:
             return False
-        for part in parts:
-            part.number = next(self._numbers)
         for batches, count in (
             (self.text_batches, sum(part.num_texts for part in parts)),
             (self.picture_batches, sum(part.num_pictures for part in parts)),

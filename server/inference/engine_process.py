@@ -161,7 +161,7 @@ class EngineProcess(asyncio.Protocol):
         """Send a frame of parts."""
         self._num_frames += 1
         self.in_flight[self._num_frames] = SentFrame(parts, time.perf_counter())
-        described = [[part.number, part.first_index, part.is_large, part.not_utf8] for part in parts]
+        described = [[part.first_index, part.is_large, part.not_utf8] for part in parts]
         self._send(Frame({"number": self._num_frames, "parts": described}, [part.content for part in parts]))
 
     def current_frame(self) -> SentFrame | None:

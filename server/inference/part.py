@@ -68,7 +68,6 @@ class Part:
         num_crashes: engine processes that ended while they answered it.
         num_returns: engine processes that failed with whatever they were given.
     Attributes:
-        number: identifies it among those of its engine processes.
         cost_s: its expected time, seconds.
         is_queued: it waits in the scheduler.
         is_over: nobody waits for it any more.
@@ -89,7 +88,6 @@ class Part:
     num_crashes: int = 0
     num_returns: int = 0
     submitted_s: float = field(default_factory=time.perf_counter)
-    number: int = 0
     cost_s: float = 0.0
     is_queued: bool = False
     is_over: bool = False

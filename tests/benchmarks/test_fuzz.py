@@ -13,9 +13,9 @@ from aisle_client.messages import product_message
 from aisle_client.v1 import classifier_pb2 as pb
 from benchmarks.resilience.expected_answers import read_products
 from benchmarks.resilience.fuzz import Options, save_cases
-from benchmarks.resilience.mutations import Mutator
-from benchmarks.resilience.parse_process import ParseProcess, growth_mib, outcome
-from benchmarks.resilience.served_cases import status_fault
+from benchmarks.resilience.fuzzing.mutations import Mutator
+from benchmarks.resilience.fuzzing.parse_process import ParseProcess, growth_mib, outcome
+from benchmarks.resilience.fuzzing.served_cases import status_fault
 from model.bundle.bundle import load_bundle
 from model.product import Product
 from server.settings import ServerSettings

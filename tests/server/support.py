@@ -168,7 +168,7 @@ def answered_by(
     """Have an engine pool answer a request without a server."""
 
     async def answer() -> bytes:
-        call = Call(time.perf_counter() + timeout_s, event_loop)
+        call = Call(time.perf_counter() + timeout_s)
         run = RequestRun(pool, call, "caller", max_pixels=10**10)
         run.cut(parse_request(request.SerializeToString()))
         return (await run.answer()).content

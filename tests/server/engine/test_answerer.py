@@ -63,9 +63,9 @@ def answerer(picky: PickyPredictor, progress: Progress) -> Answerer:
     return Answerer(picky, Decoder(picky.decode, 1), progress, max_text_chars=100, with_features=False)
 
 
-def part(*products: pb.Product, number: int = 1, may_be_large: bool = False, first_index: int = 0, **options):
+def part(*products: pb.Product, may_be_large: bool = False, first_index: int = 0, **options):
     message = pb.ClassifyRequest(products=products, **{"top_k": 2, **options})
-    return PartRequest(number, first_index, message, may_be_large, {})
+    return PartRequest(first_index, message, may_be_large, {})
 
 
 def answers(reply: PartReply) -> list[pb.Classification]:

@@ -9,7 +9,7 @@ from server.engine.frames import Frame, FrameReader, pack, receive
 FRAMES = [
     Frame({}),
     Frame({"number": 1, "text": "노트북 \u0000 \"'"}, [b""]),
-    Frame({"parts": [[1, 0, False, {"2": "brand"}]]}, [b"\x00\xff" * 50, b"", b"{}"]),
+    Frame({"parts": [[0, False, {"2": "brand"}]]}, [b"\x00\xff" * 50, b"", b"{}"]),
     Frame({"number": 2}, [b"a"] * 20),
 ]
 STREAM = b"".join(map(pack, FRAMES))

@@ -42,7 +42,7 @@ def test_each_text_has_a_limit_of_characters(field: str):
 def test_a_wrong_product_becomes_an_error_at_its_position():
     texts = ("a", "a" * 9, "b", "c")
     message = pb.ClassifyRequest(products=[{"product_name": text} for text in texts])
-    items = PartRequest(1, 0, message, may_be_large=False, not_utf8={3: "maker"}).items(max_text_chars=8)
+    items = PartRequest(0, message, may_be_large=False, not_utf8={3: "maker"}).items(max_text_chars=8)
     assert (items[0], items[2]) == (Product("", "a"), Product("", "b"))
     assert [item.field for item in items if isinstance(item, FieldError)] == ["product_name", "maker"]
     assert str(items[3]) == "expected UTF-8, found bytes that are not; encode the text again"

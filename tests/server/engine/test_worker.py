@@ -70,11 +70,11 @@ def test_a_process_tells_what_it_loaded_and_answers_frames_until_the_server_is_g
     thread = threading.Thread(target=worker.run)
     thread.start()
     request = pb.ClassifyRequest(products=[named("shirt"), pb.Product(image=jpeg), pb.Product(maker="x" * 101)])
-    parts = [[11, 4, False, {}], [12, 0, False, {"1": "brand"}]]
+    parts = [[4, False, {}], [0, False, {"1": "brand"}]]
     own.sendall(pack(Frame({"number": 7, "parts": parts}, [request.SerializeToString()] * 2)))
     reply = receive(own)
     assert reply is not None
-    assert (reply.header["number"], [part["number"] for part in reply.header["parts"]]) == (7, [11, 12])
+    assert (reply.header["number"], len(reply.header["parts"])) == (7, 2)
     first, second = map(pb.ClassifyResponse.FromString, reply.bodies)
     assert [c.WhichOneof("outcome") for c in first.classifications] == ["prediction", "prediction", "error"]
     assert [len(c.prediction.categories) for c in first.classifications] == [2, 2, 0]

@@ -1,7 +1,9 @@
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from server.inference.memory_budget import MemoryBudget, MemoryUse
+from model.machine.memory import memory_limit_bytes, resident_bytes
+from server.inference.memory_budget import MemoryBudget, MemoryUse, free_memory_bytes
 
 MESSAGES, PICTURES = MemoryUse.MESSAGES, MemoryUse.PICTURES
 
@@ -50,3 +52,10 @@ def test_threads_never_have_more_than_the_budget():
     with ThreadPoolExecutor(8) as pool:
         assert max(pool.map(borrow, range(8))) <= 1000
     assert reserved(memory) == 0
+
+
+def test_the_default_is_a_share_of_what_the_loaded_models_leave():
+    limit, own = memory_limit_bytes(), resident_bytes()
+    assert free_memory_bytes([os.getpid()]) < limit - own
+    assert free_memory_bytes([]) > free_memory_bytes([os.getpid()])
+    assert free_memory_bytes([os.getpid()] * (2 + limit // own)) == 64 * 1024 * 1024  # however little there is

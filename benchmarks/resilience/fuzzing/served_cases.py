@@ -9,7 +9,7 @@ from google.rpc import code_pb2
 from tqdm import tqdm
 
 from aisle_client.v1 import classifier_pb2
-from benchmarks.resilience.mutations import Mutator
+from benchmarks.resilience.fuzzing.mutations import Mutator
 from benchmarks.resilience.process import OWN_CONNECTION, ServerProcess
 
 BAR_FORMAT = "{desc:12} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"

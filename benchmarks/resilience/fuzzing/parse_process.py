@@ -11,7 +11,7 @@ from multiprocessing.queues import Queue
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
-from benchmarks.resilience.mutations import Mutator
+from benchmarks.resilience.fuzzing.mutations import Mutator
 from benchmarks.resilience.process import usage_of
 from model.bundle.bundle import load_bundle
 from model.errors import PictureError, ProductError
@@ -115,7 +115,7 @@ def outcome(content: bytes, preprocessor: Preprocessor, settings: ServerSettings
         check_request(question, settings)
     except RequestError:
         return "invalid requests"
-    part = PartRequest(1, 0, question.message, may_be_large=True, not_utf8=question.not_utf8)
+    part = PartRequest(0, question.message, may_be_large=True, not_utf8=question.not_utf8)
     num_invalid = 0
     for item in part.items(settings.max_text_chars):
         try:
