@@ -159,8 +159,9 @@ class ServerSettings:
     image_cache_bytes: int = 0
     """Bytes of the cache of picture features, keyed by content, for each loaded version; a picture in the cache is
     neither decoded nor encoded again. 0 turns it off."""
-    max_queue_delay_ms: float = 0.0
-    """Longest that an idle engine waits for a batch to fill, milliseconds; 0 starts with what is queued."""
+    max_queue_delay_ms: float = 1.0
+    """Longest that an idle engine waits for a batch to fill, milliseconds; it does not wait while as many products are
+    here as at most in the last moments, for then no caller is expected. 0 starts with what is queued."""
     stream_window: int = 4
     """Messages of one stream processed at the same time."""
     engine_timeout_s: float = 10.0

@@ -24,6 +24,7 @@ from server.inference.feature_cache import FeatureCache
 from server.inference.memory_budget import MemoryBudget
 from server.inference.part import Part, PartAnswer, cut_around, single_parts
 from server.inference.poison import PoisonedProducts, refusal
+from server.inference.recent_peak import RecentPeak
 from server.inference.scheduler import FrameLimits, Scheduler
 from server.settings import DEFAULT_TOP_K, ServerSettings
 
@@ -78,6 +79,8 @@ class EnginePool:
         self._restarts: set[asyncio.Task[None]] = set()
         self._has_failed_restart = False
         self._is_dispatch_due = False
+        self._delayed: asyncio.TimerHandle | None = None
+        self._peak = RecentPeak()
         self._num_processes = 1
 
     def open(self, is_beside_calls: bool = False) -> None:
@@ -129,6 +132,7 @@ class EnginePool:
         if not self._ready and self._has_failed_restart:
             raise _down()
         self.scheduler.submit(parts, self.wait_s(parts[0].caller, parts))
+        self._peak.add(self._num_outstanding)
         self._schedule_dispatch()
 
     def answer_s(self, parts: Sequence[Part]) -> float:
@@ -237,11 +241,31 @@ class EnginePool:
 
     def _dispatch(self) -> None:
         self._is_dispatch_due = False
-        if delay_s := self.scheduler.due_in_s(self._settings.max_batch_items):
-            asyncio.get_running_loop().call_later(delay_s, self._schedule_dispatch)
+        if delay_s := self._delay_s():
+            if self._delayed is None:
+                self._delayed = asyncio.get_running_loop().call_later(delay_s, self._end_delay)
             return
         while any(self._give_frame(process) for process in sorted(self._ready, key=lambda p: len(p.in_flight))):
             pass
+
+    def _delay_s(self) -> float:
+        """How long the next batch is given to fill, seconds.
+
+        Not at all when as many products are here as there were at most lately: their callers wait for answers before
+        they send more, and nobody else sends any.
+        """
+        if self._num_outstanding >= self._peak.value:
+            return 0.0
+        return self.scheduler.due_in_s(self._settings.max_batch_items, self.description.max_images)
+
+    def _end_delay(self) -> None:
+        self._delayed = None
+        self._dispatch()
+
+    @property
+    def _num_outstanding(self) -> int:
+        """Products that wait or are being answered."""
+        return self.scheduler.num_queued + sum(process.num_products for process in self._ready)
 
     def _give_frame(self, process: EngineProcess) -> bool:
         """Send the next parts to a process; return False when it has enough, or nothing waits that it may have."""

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,14 +56,10 @@ class ModelDescription:
 
 @dataclass
 class SentFrame:
-    """A frame that has not been answered yet.
-
-    Args:
-        sent_s: on the clock of `time.perf_counter`.
-    """
+    """A frame that has not been answered yet."""
 
     parts: list[Part]
-    sent_s: float
+    num_products: int
 
 
 class EngineProcess(asyncio.Protocol):
@@ -153,6 +148,11 @@ class EngineProcess(asyncio.Protocol):
         """Expected time of the frames in flight, seconds."""
         return sum(part.cost_s for part in self.parts())
 
+    @property
+    def num_products(self) -> int:
+        """Products in flight."""
+        return sum(frame.num_products for frame in self.in_flight.values())
+
     def parts(self) -> list[Part]:
         """The parts in flight."""
         return [part for frame in self.in_flight.values() for part in frame.parts]
@@ -160,7 +160,7 @@ class EngineProcess(asyncio.Protocol):
     def send(self, parts: list[Part]) -> None:
         """Send a frame of parts."""
         self._num_frames += 1
-        self.in_flight[self._num_frames] = SentFrame(parts, time.perf_counter())
+        self.in_flight[self._num_frames] = SentFrame(parts, sum(part.num_products for part in parts))
         described = [[part.first_index, part.is_large, part.not_utf8] for part in parts]
         self._send(Frame({"number": self._num_frames, "parts": described}, [part.content for part in parts]))
 

@@ -76,6 +76,11 @@ class Scheduler:
         return self._usual.queue.wait_s(caller, cost_s)
 
     @property
+    def num_queued(self) -> int:
+        """Products that wait."""
+        return self.texts.items + self.pictures.items
+
+    @property
     def has_suspects(self) -> bool:
         """True while parts wait that an engine process ended with."""
         return bool(self._suspects)
@@ -136,11 +141,11 @@ class Scheduler:
         is_long = self._queued_s >= _FRAME_S
         return is_long or self.texts.items >= max_items or self.pictures.items >= max_images
 
-    def due_in_s(self, max_items: int) -> float:
+    def due_in_s(self, max_items: int, max_images: int) -> float:
         """Time until `take` should be called, seconds: a batch is given time to fill where the settings say so."""
         if not self._delay_s or not len(self._usual.queue) or self._returned:
             return 0.0
-        if self.texts.items + self.pictures.items >= max_items:
+        if self.has_full_frame(max_items, max_images):
             return 0.0
         return max(0.0, self._usual.queue.first().submitted_s + self._delay_s - time.perf_counter())
 

@@ -163,14 +163,15 @@ def test_what_does_not_fit_into_memory_is_refused_until_the_rest_is_answered(
     wait_for(lambda: not any(fresh_server._memory.reserved_bytes.values()))
 
 
-def test_a_batch_waits_to_fill_where_the_settings_say_so(toy_bundle: Path, engine_faults: Path):
+def test_a_batch_waits_for_as_many_callers_as_there_were(toy_bundle: Path, engine_faults: Path):
     settings = toy_settings(toy_bundle, max_batch_items=4, max_batch_images=2, max_queue_delay_ms=600_000)
     server = AisleServer(dataclasses.replace(settings, engine_timeout_s=60.0), engine_command(engine_faults))
     server.start()
     sizes = HeldEngine(engine_faults)
     sizes.release()
     with open_channel(server) as channel:
+        assert len(ask(Stub(channel), *map(named, "abcd")).classifications) == 4
         calls = [later(Stub(channel), named(name)) for name in "abcd"]
         assert [len(call.result(30).classifications) for call in calls] == [1] * 4
-    assert sizes.batch_sizes == [4]
+    assert sizes.batch_sizes == [4, 4]
     server.stop(grace_s=5)

@@ -235,23 +235,24 @@ def test_a_kind_that_was_away_has_no_time_saved_up(scheduler: Scheduler):
 
 def test_a_batch_is_given_time_to_fill_where_the_settings_say_so(memory: MemoryBudget):
     scheduler = Scheduler(dataclasses.replace(SETTINGS, max_queue_delay_ms=30_000), memory)
-    assert scheduler.due_in_s(max_items=4) == 0.0  # nothing waits
+    assert scheduler.due_in_s(max_items=4, max_images=2) == 0.0  # nothing waits
     submit(scheduler, text(3))
-    assert 0 < scheduler.due_in_s(max_items=4) <= 30
-    submit(scheduler, picture(1))
-    assert scheduler.due_in_s(max_items=4) == 0.0  # it is full
+    assert 0 < scheduler.due_in_s(max_items=4, max_images=2) <= 30
+    submit(scheduler, text(1))
+    assert scheduler.due_in_s(max_items=4, max_images=2) == 0.0  # it is full
     scheduler.take(LIMITS)
     submit(scheduler, text(1, submitted_s=time.perf_counter() - 31))
-    assert scheduler.due_in_s(max_items=4) == 0.0  # it has waited
+    assert scheduler.due_in_s(max_items=4, max_images=2) == 0.0  # it has waited
 
 
-def test_no_time_to_fill_is_given_by_default_nor_to_what_came_back(scheduler: Scheduler, memory: MemoryBudget):
-    submit(scheduler, text())
-    assert scheduler.due_in_s(max_items=4) == 0.0
+def test_no_time_to_fill_is_given_where_it_is_turned_off_nor_to_what_came_back(memory: MemoryBudget):
+    impatient = Scheduler(dataclasses.replace(SETTINGS, max_queue_delay_ms=0), memory)
+    submit(impatient, text())
+    assert impatient.due_in_s(max_items=4, max_images=2) == 0.0
     patient = Scheduler(dataclasses.replace(SETTINGS, max_queue_delay_ms=30_000), memory)
     patient.requeue(text())
     submit(patient, text())
-    assert patient.due_in_s(max_items=4) == 0.0
+    assert patient.due_in_s(max_items=4, max_images=2) == 0.0
 
 
 @pytest.mark.parametrize(("parts", "is_full"), [([text(3)], False), ([text(4)], True), ([picture(2)], True)])
