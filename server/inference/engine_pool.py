@@ -158,7 +158,7 @@ class EnginePool:
         Args:
             seconds: time since the last call.
         """
-        for process in list(self._ready):
+        for process in [*self._ready, *self._starting]:
             if reason := process.watch(seconds, self._settings.engine_timeout_s):
                 _log.error("engine process %d of %s %s; it is ended", process.pid, self._path, reason)
                 process.kill()
@@ -280,6 +280,7 @@ class EnginePool:
         limits = FrameLimits(
             max_items=self._settings.max_batch_items,
             max_images=self.description.max_images,
+            num_idle=sum(not other.in_flight for other in self._ready),
             may_be_large=num_large < max(1, len(self._ready) - 1),  # one process is left for the others
             may_be_suspect=is_for_suspects,
         )

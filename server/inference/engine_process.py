@@ -27,6 +27,8 @@ _ERRORS: dict[str, type[AisleError]] = {"BundleError": BundleError, "EngineError
 _END_TIMEOUT_S = 5.0
 #: A process that is stopped (SIGSTOP) this long is ended; shorter stops are a debugger's or a snapshot's.
 _MAX_STOPPED_S = 1.0
+#: A process that loads this long hangs: the largest bundle takes a tenth of it on a slow disk.
+_MAX_LOADING_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -173,12 +175,14 @@ class EngineProcess(asyncio.Protocol):
 
         Args:
             seconds: time since the last call; summed up, so that a pause of the whole machine is not a hang.
-            timeout_s: longest time without progress while frames are in flight, seconds.
+            timeout_s: longest time without progress while frames are in flight, seconds; loading may take longer.
         Returns:
             what is wrong with it, '' when nothing is.
         """
         steps, _ = self._progress.read()
-        is_still = steps == self._seen_steps and bool(self.in_flight)
+        is_still = steps == self._seen_steps and (bool(self.in_flight) or not self._has_started)
+        if not self._has_started:
+            timeout_s = max(timeout_s, _MAX_LOADING_S)
         self._still_s = self._still_s + seconds if is_still else 0.0
         self._seen_steps = steps
         self._stopped_s = self._stopped_s + seconds if self._is_stopped() else 0.0

@@ -13,8 +13,10 @@ from server.inference.part import Part
 from server.inference.queue_limits import QueueLimits
 from server.settings import ServerSettings
 
-#: Expected time of a frame: longer ones keep others waiting, shorter ones leave batches small.
-_FRAME_S = 0.016
+#: Expected time of a frame: longer ones keep others waiting, shorter ones leave batches small. Where several processes
+#: are idle they share what waits, in frames of no less than the shorter time.
+_MAX_FRAME_S = 0.048
+_MIN_FRAME_S = 0.016
 _FRAME_BYTES = 4 * 1024 * 1024
 
 
@@ -24,12 +26,14 @@ class FrameLimits:
 
     Args:
         max_items, max_images: most products, and most of them with a picture.
+        num_idle: processes that have nothing to do, this one included; 0 when it is busy.
         may_be_large: whether it may be a large picture.
         may_be_suspect: whether it may be a part that an engine process ended with.
     """
 
     max_items: int
     max_images: int
+    num_idle: int
     may_be_large: bool
     may_be_suspect: bool
 
@@ -138,7 +142,7 @@ class Scheduler:
 
     def has_full_frame(self, max_items: int, max_images: int) -> bool:
         """True when so much waits that another frame would be full."""
-        is_long = self._queued_s >= _FRAME_S
+        is_long = self._queued_s >= _MAX_FRAME_S
         return is_long or self.texts.items >= max_items or self.pictures.items >= max_images
 
     def due_in_s(self, max_items: int, max_images: int) -> float:
@@ -162,12 +166,14 @@ class Scheduler:
         parts: list[Part] = []
         num_items = num_images = 0
         num_bytes, seconds = 0, 0.0
+        share_s = self._queued_s / (limits.num_idle or 1)
+        max_s = min(max(share_s, _MIN_FRAME_S), _MAX_FRAME_S)
         while part := self._first_usual():
             num_bytes += len(part.content)
             num_items += part.num_products
             num_images += part.num_pictures
             seconds += part.cost_s
-            is_long = seconds > _FRAME_S or num_bytes > _FRAME_BYTES
+            is_long = seconds > max_s or num_bytes > _FRAME_BYTES
             is_full = is_long or num_items > limits.max_items or num_images > limits.max_images
             if parts and is_full:
                 break

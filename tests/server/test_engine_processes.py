@@ -157,6 +157,20 @@ def _collect(watch: Iterator[health_pb2.HealthCheckResponse], statuses: list[int
         return
 
 
+def test_a_process_that_is_stopped_while_it_loads_is_replaced(
+    server: AisleServer, both: list[int], caplog: pytest.LogCaptureFixture
+):
+    pool = next(iter(server.models)).pool
+    os.kill(both[0], signal.SIGKILL)
+    wait_for(lambda: any(hasattr(process, "_process") for process in list(pool._starting)))
+    [loading] = [process.pid for process in pool._starting]
+    os.kill(loading, signal.SIGSTOP)
+    wait_for(lambda: not is_running(loading))
+    wait_for(lambda: len(engine_processes(server)) == 2)
+    assert f"engine process {loading}" in caplog.text
+    assert "is stopped for" in caplog.text
+
+
 def test_health_is_not_serving_while_no_process_is_left(
     server: AisleServer, channel: grpc.Channel, stub: Stub, both: list[int]
 ):

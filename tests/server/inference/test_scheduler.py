@@ -16,9 +16,9 @@ from tests.server.support import RecordingOwner, part_of
 SETTINGS = ServerSettings(
     bundle=Path("bundle"), max_products_per_request=8, max_queue_items=100, max_queue_images=10, max_queue_bytes=1000
 )
-LIMITS = FrameLimits(max_items=16, max_images=4, may_be_large=True, may_be_suspect=True)
+LIMITS = FrameLimits(max_items=16, max_images=4, num_idle=1, may_be_large=True, may_be_suspect=True)
 #: Seconds of a frame; see `server.inference.scheduler`.
-FRAME_S = 0.016
+MAX_FRAME_S, MIN_FRAME_S = 0.048, 0.016
 
 
 @pytest.fixture
@@ -76,9 +76,16 @@ def test_a_part_above_the_limits_goes_alone(scheduler: Scheduler):
 
 
 def test_a_frame_is_as_long_as_others_may_wait(scheduler: Scheduler):
-    scheduler.costs.add([text(1)], 0.0, FRAME_S / 4)
+    scheduler.costs.add([text(1)], 0.0, MAX_FRAME_S / 4)
     parts = submit(scheduler, *(text(1) for _ in range(6)))
     assert scheduler.take(LIMITS) == parts[:4]
+
+
+@pytest.mark.parametrize(("cost_s", "count"), [(MAX_FRAME_S / 4, 2), (MIN_FRAME_S / 3, 3), (MIN_FRAME_S / 8, 4)])
+def test_idle_processes_share_what_waits_unless_it_is_little(scheduler: Scheduler, cost_s: float, count: int):
+    scheduler.costs.add([text(1)], 0.0, cost_s)
+    parts = submit(scheduler, *(text(1) for _ in range(4)))
+    assert scheduler.take(dataclasses.replace(LIMITS, num_idle=2)) == parts[:count]
 
 
 def test_a_full_queue_takes_none_of_a_request(scheduler: Scheduler):
@@ -263,7 +270,7 @@ def test_a_frame_is_full_with_the_most_of_a_kind(scheduler: Scheduler, parts: li
 
 
 def test_a_frame_is_full_when_it_takes_its_time(scheduler: Scheduler):
-    scheduler.costs.add([text(1)], 0.0, FRAME_S)
+    scheduler.costs.add([text(1)], 0.0, MAX_FRAME_S)
     submit(scheduler, text(1))
     assert scheduler.has_full_frame(max_items=4, max_images=2)
 
