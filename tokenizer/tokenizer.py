@@ -122,7 +122,7 @@ class Tokenizer:
     def _weighted_ngrams(self, normalized: Sequence[str], field: TextField) -> tuple[np.ndarray, np.ndarray]:
         """TF-IDF weights; words and characters each of unit length, the heaviest kept."""
         count, width = len(normalized), field.num_ngrams
-        if not any(normalized):  # usual for the lesser fields of a call
+        if not any(normalized):  # a call often leaves a field out
             return np.zeros((count, width), np.int32), np.zeros((count, width), np.float32)
         rows, buckets, is_word, counts = text_ngrams(normalized, field, self.settings)
         weights = (1 + np.log(counts)) * self._weights[field.name][buckets]

@@ -18,14 +18,13 @@ from server.engine.frames import Frame
 from server.errors import EngineDownError, RequestStatusError, StoppingError
 from server.event_loop import EventLoop
 from server.inference.backoff import Backoff
-from server.inference.batch_sizes import BatchSizes
+from server.inference.dispatcher import Dispatcher
 from server.inference.engine_process import ENGINE_COMMAND, EngineProcess, ModelDescription, SentFrame
 from server.inference.feature_cache import FeatureCache
 from server.inference.memory_budget import MemoryBudget
 from server.inference.part import Part, PartAnswer, cut_around, single_parts
 from server.inference.poison import PoisonedProducts, refusal
-from server.inference.recent_peak import RecentPeak
-from server.inference.scheduler import FrameLimits, Scheduler
+from server.inference.scheduler import Scheduler
 from server.settings import DEFAULT_TOP_K, ServerSettings
 
 #: Times that a part is given to another process because the one before failed with whatever it was given.
@@ -47,8 +46,8 @@ class EnginePool:
     Attributes:
         description: what the processes have loaded, after `open`.
         scheduler: the queue.
+        dispatcher: gives the processes what waits.
         feature_cache: features of the pictures encoded here.
-        text_batches, picture_batches: sizes of the batches so far.
         max_products: most products of a part.
         is_closed: True after `close`.
     """
@@ -64,8 +63,8 @@ class EnginePool:
         command: Sequence[str] = ENGINE_COMMAND,
     ):
         self.scheduler = Scheduler(settings, memory)
+        self.dispatcher = Dispatcher(settings, self.scheduler)
         self.feature_cache = FeatureCache(settings.image_cache_bytes)
-        self.text_batches = BatchSizes(settings.max_batch_items)
         self.max_products = settings.max_batch_items
         self.is_closed = False
         self._path = path
@@ -73,15 +72,10 @@ class EnginePool:
         self._event_loop = event_loop
         self._command = command
         self._poisoned = PoisonedProducts()
-        self._ready: list[EngineProcess] = []
         self._starting: set[EngineProcess] = set()
         self._backoff = Backoff()
         self._restarts: set[asyncio.Task[None]] = set()
         self._has_failed_restart = False
-        self._is_dispatch_due = False
-        self._delayed: asyncio.TimerHandle | None = None
-        self._peak = RecentPeak()
-        self._num_processes = 1
 
     def open(self, is_beside_calls: bool = False) -> None:
         """Start the processes and wait until all have loaded the bundle; to be called from another thread.
@@ -105,19 +99,19 @@ class EnginePool:
     @property
     def is_serving(self) -> bool:
         """True while a process answers; False while all are being started anew, and after `close`."""
-        return bool(self._ready) and not self.is_closed
+        return bool(self.dispatcher.processes) and not self.is_closed
 
     @property
     def process_ids(self) -> list[int]:
         """The numbers of the processes that answer."""
-        return [process.pid for process in self._ready]
+        return [process.pid for process in self.dispatcher.processes]
 
     def wait_s(self, caller: str, parts: Sequence[Part]) -> float:
         """The expected time before a new request is answered, without its own, seconds; 0 while a process is idle."""
-        if any(not process.in_flight for process in self._ready):
+        if any(not process.in_flight for process in self.dispatcher.processes):
             return 0.0
-        in_flight_s = sum(process.expected_s for process in self._ready)
-        return (in_flight_s + self.scheduler.wait_s(caller, parts)) / (len(self._ready) or 1)
+        in_flight_s = sum(process.expected_s for process in self.dispatcher.processes)
+        return (in_flight_s + self.scheduler.wait_s(caller, parts)) / (len(self.dispatcher.processes) or 1)
 
     def submit(self, parts: Sequence[Part]) -> None:
         """Queue the parts of one request; their owners are told what becomes of them.
@@ -129,15 +123,15 @@ class EnginePool:
         """
         if self.is_closed:
             raise _stopping()
-        if not self._ready and self._has_failed_restart:
+        if not self.dispatcher.processes and self._has_failed_restart:
             raise _down()
         self.scheduler.submit(parts, self.wait_s(parts[0].caller, parts))
-        self._peak.add(self._num_outstanding)
-        self._schedule_dispatch()
+        self.dispatcher.expect_callers()
+        self.dispatcher.schedule()
 
     def answer_s(self, parts: Sequence[Part]) -> float:
         """The expected time of parts once it is their turn, seconds."""
-        return sum(map(self.scheduler.costs.seconds, parts)) / (len(self._ready) or 1)
+        return sum(map(self.scheduler.costs.seconds, parts)) / (len(self.dispatcher.processes) or 1)
 
     @property
     def has_poisoned(self) -> bool:
@@ -158,7 +152,7 @@ class EnginePool:
         Args:
             seconds: time since the last call.
         """
-        for process in [*self._ready, *self._starting]:
+        for process in [*self.dispatcher.processes, *self._starting]:
             if reason := process.watch(seconds, self._settings.engine_timeout_s):
                 _log.error("engine process %d of %s %s; it is ended", process.pid, self._path, reason)
                 process.kill()
@@ -185,11 +179,12 @@ class EnginePool:
         if settings.engine == "auto":
             choice = await self._choose_engine()
             self._config = dataclasses.replace(self._config, engine=choice.name, engine_reason=choice.reason)
-        await self._start_process()
-        self.picture_batches = BatchSizes(self.description.max_images)
+        process, self.description = await self._start_process()
         is_one_a_core = self.description.device == "CPU" and self.description.engine != "keras"
-        self._num_processes = settings.engine_processes or (usable_cores() if is_one_a_core else 1)
-        await asyncio.gather(*(self._start_process() for _ in range(self._num_processes - 1)))
+        num_processes = settings.engine_processes or (usable_cores() if is_one_a_core else 1)
+        self.dispatcher.begin(self.description, num_processes)
+        self.dispatcher.add(process)
+        await asyncio.gather(*(self._add_process() for _ in range(num_processes - 1)))
         # Those that replace them load at full speed.
         self._config = dataclasses.replace(self._config, is_beside_calls=False)
 
@@ -201,7 +196,7 @@ class EnginePool:
         finally:
             self._starting.discard(process)
 
-    async def _start_process(self) -> None:
+    async def _start_process(self) -> tuple[EngineProcess, ModelDescription]:
         process = EngineProcess(self._config, self._command, self._on_frame, self._on_end)
         self._starting.add(process)
         try:
@@ -211,12 +206,14 @@ class EnginePool:
         if self.is_closed:
             await process.close()
             raise EngineError("the server stopped while the bundle was being loaded")
-        if self._ready and description != self.description:
+        return process, description
+
+    async def _add_process(self) -> None:
+        process, description = await self._start_process()
+        if description != self.description:
             await process.close()
             raise EngineError(f"{self._path} holds another bundle now; put new versions beside old ones")
-        self.description = description
-        self._ready.append(process)
-        self._schedule_dispatch()
+        self.dispatcher.add(process)
 
     async def _close(self) -> None:
         self.is_closed = True
@@ -224,7 +221,7 @@ class EnginePool:
             restart.cancel()
         for process in self._starting:
             process.kill()
-        processes, self._ready = self._ready, []
+        processes, self.dispatcher.processes = self.dispatcher.processes, []
         waiting = self.scheduler.withdraw_all()
         for process in processes:
             for frame in process.in_flight.values():
@@ -232,74 +229,6 @@ class EnginePool:
         for part in waiting:
             part.fail(_stopping())
         await asyncio.gather(*self._restarts, *(process.close() for process in processes), return_exceptions=True)
-
-    def _schedule_dispatch(self) -> None:
-        """Fill idle processes once the loop has taken all messages that are there, so that they go together."""
-        if not self._is_dispatch_due:
-            self._is_dispatch_due = True
-            asyncio.get_running_loop().call_soon(self._dispatch)
-
-    def _dispatch(self) -> None:
-        self._is_dispatch_due = False
-        if delay_s := self._delay_s():
-            if self._delayed is None:
-                self._delayed = asyncio.get_running_loop().call_later(delay_s, self._end_delay)
-            return
-        while any(self._give_frame(process) for process in sorted(self._ready, key=lambda p: len(p.in_flight))):
-            pass
-
-    def _delay_s(self) -> float:
-        """How long the next batch is given to fill, seconds.
-
-        Not at all when as many products are here as there were at most lately: their callers wait for answers before
-        they send more, and nobody else sends any.
-        """
-        if self._num_outstanding >= self._peak.value:
-            return 0.0
-        return self.scheduler.due_in_s(self._settings.max_batch_items, self.description.max_images)
-
-    def _end_delay(self) -> None:
-        self._delayed = None
-        self._dispatch()
-
-    @property
-    def _num_outstanding(self) -> int:
-        """Products that wait or are being answered."""
-        return self.scheduler.num_queued + sum(process.num_products for process in self._ready)
-
-    def _give_frame(self, process: EngineProcess) -> bool:
-        """Send the next parts to a process; return False when it has enough, or nothing waits that it may have."""
-        is_for_suspects = process is self._quarantine()
-        most = 1 if is_for_suspects else self.description.num_threads + 1
-        if len(process.in_flight) >= most or process.has_large:
-            return False
-        is_busy = len(process.in_flight) >= self.description.num_threads
-        if is_busy and not self.scheduler.has_full_frame(self._settings.max_batch_items, self.description.max_images):
-            return False  # while it is busy, its next batch fills
-        num_large = sum(other.has_large for other in self._ready)
-        limits = FrameLimits(
-            max_items=self._settings.max_batch_items,
-            max_images=self.description.max_images,
-            num_idle=sum(not other.in_flight for other in self._ready),
-            may_be_large=num_large < max(1, len(self._ready) - 1),  # one process is left for the others
-            may_be_suspect=is_for_suspects,
-        )
-        parts = self.scheduler.take(limits)
-        if not parts:
-            return False
-        for batches, count in (
-            (self.text_batches, sum(part.num_texts for part in parts)),
-            (self.picture_batches, sum(part.num_pictures for part in parts)),
-        ):
-            if count:
-                batches.add(count)
-        process.send(parts)
-        return True
-
-    def _quarantine(self) -> EngineProcess | None:
-        """The process that is given suspects, one at a time; None while there are none, or no process to go on."""
-        is_alone = len(self._ready) == 1 < self._num_processes
-        return self._ready[-1] if self._ready and self.scheduler.has_suspects and not is_alone else None
 
     def _on_frame(self, _process: EngineProcess, sent: SentFrame, reply: Frame) -> None:
         """Hand the answers of a frame to the owners of its parts."""
@@ -320,7 +249,7 @@ class EnginePool:
         answered_parts = [part for part, one in zip(sent.parts, reply.header["parts"], strict=True) if not one["large"]]
         if answered_parts:
             self.scheduler.costs.add(answered_parts, decode_s, inference_s)
-        self._schedule_dispatch()
+        self.dispatcher.schedule()
 
     def _admit_large(self, part: Part, large: Sequence[Sequence[int]]) -> None:
         """Queue a part again, of which some pictures turned out to be large: each of these alone, with its cost."""
@@ -336,8 +265,8 @@ class EnginePool:
 
     def _on_end(self, process: EngineProcess) -> None:
         """Give the parts of a process that has ended to others, and start another one."""
-        if process in self._ready:
-            self._ready.remove(process)
+        if process in self.dispatcher.processes:
+            self.dispatcher.processes.remove(process)
         for part in process.parts():
             self.scheduler.release_memory(part)
         if self.is_closed:
@@ -353,7 +282,7 @@ class EnginePool:
         restart = asyncio.get_running_loop().create_task(self._restart())
         self._restarts.add(restart)
         restart.add_done_callback(self._restarts.discard)
-        self._schedule_dispatch()
+        self.dispatcher.schedule()
 
     def _suspect(self, part: Part) -> None:
         """Try the products of a part that a process ended with one by one; refuse one that was alone twice."""
@@ -384,11 +313,11 @@ class EnginePool:
         while not self.is_closed:
             await asyncio.sleep(self._backoff.next_delay_s())
             try:
-                await self._start_process()
+                await self._add_process()
             except Exception:  # whatever an engine raises
                 _log.exception("an engine process of %s cannot be started yet", self._path)
                 self._has_failed_restart = True
-                if not self._ready:
+                if not self.dispatcher.processes:
                     for part in self.scheduler.withdraw_all():
                         part.fail(_down())
             else:

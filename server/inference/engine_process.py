@@ -27,7 +27,7 @@ _ERRORS: dict[str, type[AisleError]] = {"BundleError": BundleError, "EngineError
 _END_TIMEOUT_S = 5.0
 #: A process that is stopped (SIGSTOP) this long is ended; shorter stops are a debugger's or a snapshot's.
 _MAX_STOPPED_S = 1.0
-#: A process that loads this long hangs: the largest bundle takes a tenth of it on a slow disk.
+#: A process that loads this long hangs; the bundles measured take 3 to 5 s.
 _MAX_LOADING_S = 300.0
 
 
@@ -194,7 +194,7 @@ class EngineProcess(asyncio.Protocol):
         return ""
 
     def reason(self) -> str:
-        """How the process ended, to follow "has ended" in a log line."""
+        """The end of the process in words, to follow "has ended" in a log line."""
         status = self._process.poll()
         if self.fault_text:
             return f": {self.fault_text}"

@@ -11,7 +11,7 @@ from server.open_inference.tensors import OUTPUTS, raw_contents, set_contents
 
 @dataclass(frozen=True)
 class InferForm:
-    """How the answer to a request has to look.
+    """The form that the answer to a request shall have.
 
     Args:
         request_id: comes back with the answer.

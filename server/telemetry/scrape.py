@@ -85,7 +85,8 @@ def _queue_items(models: list[ServedModel]) -> GaugeMetricFamily:
 def _batch_items(models: list[ServedModel]) -> HistogramMetricFamily:
     family = HistogramMetricFamily("aisle_batch_items", "Products of a batch", labels=(*_MODEL, "lane"))
     for model in models:
-        for lane, batches in (("text", model.pool.text_batches), ("picture", model.pool.picture_batches)):
+        dispatcher = model.pool.dispatcher
+        for lane, batches in (("text", dispatcher.text_batches), ("picture", dispatcher.picture_batches)):
             num_batches, num_items = batches.totals()
             count = 0
             buckets = []

@@ -93,7 +93,7 @@ def test_others_are_answered_between_large_pictures(
 ):
     held = HeldEngine(engine_folder)
     big = later(stub, *[pb.Product(product_name="shirt", image=large_picture)] * 8, timeout_s=120)
-    [process] = next(iter(server.models)).pool._ready
+    [process] = next(iter(server.models)).pool.dispatcher.processes
     wait_for(lambda: process.has_large)
     others = [later(other, named("shoe")), later(other, pb.Product(image=jpeg))]
     queues = next(iter(server.models)).pool.scheduler

@@ -1,6 +1,7 @@
 """Real engine processes behind a pool, without a server."""
 
 import asyncio
+import dataclasses
 import os
 import shutil
 import signal
@@ -123,8 +124,8 @@ def test_a_pool_answers_like_the_predictor(opened, event_loop: EventLoop, predic
         assert answer.product_id == expected.product_id
         assert same_prediction(answer.prediction, expected)
     assert len(pool.process_ids) == 2
-    assert pool.text_batches.totals()[1] == 20
-    assert pool.picture_batches.totals()[1] == 10
+    assert pool.dispatcher.text_batches.totals()[1] == 20
+    assert pool.dispatcher.picture_batches.totals()[1] == 10
 
 
 def test_a_pool_describes_what_its_processes_loaded(opened, toy_bundle: Path, predictor: Predictor):
@@ -176,6 +177,33 @@ def test_a_process_that_ends_while_it_loads_is_told(
         pool.open()
 
 
+def test_a_process_that_hangs_while_it_loads_is_ended(
+    toy_bundle: Path, event_loop: EventLoop, caplog: pytest.LogCaptureFixture
+):
+    asleep = (sys.executable, "-c", "import time; time.sleep(600)")
+    pool = EnginePool(toy_bundle, toy_settings(toy_bundle), event_loop, MemoryBudget(1 << 30), asleep)
+    with ThreadPoolExecutor(1) as executor:
+        opening = executor.submit(pool.open)
+        wait_for(lambda: bool(pool._starting))
+        on_loop(event_loop, pool.watch, 299.0)  # a slow disk
+        assert "made no progress" not in caplog.text
+        on_loop(event_loop, pool.watch, 2.0)
+        with pytest.raises(EngineError, match="the engine process ended with SIGKILL before it had loaded the bundle"):
+            opening.result(30)
+    assert "made no progress for 301.0 s; it is ended" in caplog.text
+
+
+def test_a_process_that_loaded_another_bundle_is_not_used(
+    opened, event_loop: EventLoop, caplog: pytest.LogCaptureFixture
+):
+    pool = opened(engine_processes=1)
+    pool.description = dataclasses.replace(pool.description, version="the one before")
+    os.kill(pool.process_ids[0], signal.SIGKILL)
+    wait_for(lambda: "holds another bundle now; put new versions beside old ones" in caplog.text)
+    with pytest.raises(EngineDownError):
+        answered_by(pool, event_loop, pb.ClassifyRequest(products=[named("shirt")]))
+
+
 @pytest.mark.parametrize("delay_s", [0.0, 0.001, 0.01, 0.1])
 def test_closing_ends_what_is_being_opened(toy_bundle: Path, event_loop: EventLoop, delay_s: float):
     """At any moment of the start; a process that was just spawned is not forgotten."""
@@ -211,7 +239,7 @@ def test_the_wait_is_that_of_what_runs_and_a_turn_of_the_others(opened, event_lo
     held = HeldEngine(engine_faults)
     with asked(pool, event_loop, pb.ClassifyRequest(products=[named("shirt")] * 20)) as found:
         held.wait_until_busy()
-        in_flight_s = sum(process.expected_s for process in pool._ready)
+        in_flight_s = sum(process.expected_s for process in pool.dispatcher.processes)
         turn_s = pool.scheduler.costs.seconds(one[0])
         assert on_loop(event_loop, pool.wait_s, "another", one) == pytest.approx(in_flight_s + turn_s)
         held.release()
@@ -256,7 +284,7 @@ def test_the_parts_of_a_killed_process_are_answered_by_the_next(
     names = [f"shirt {i}" for i in range(num_products)]
     with asked(pool, event_loop, pb.ClassifyRequest(products=map(named, names))) as found:
         held.wait_until_busy()
-        wait_for(lambda: len(pool._ready[0].in_flight) == num_frames)
+        wait_for(lambda: len(pool.dispatcher.processes[0].in_flight) == num_frames)
         os.kill(pool.process_ids[0], signal.SIGKILL)
         held.release()
     assert [answer.product_id for answer in found[0].classifications] == [f"id of {name}" for name in names]

@@ -57,7 +57,7 @@ def test_a_served_picture_is_encoded_once_and_answered_the_same(fresh_server, fr
     pool = next(iter(fresh_server.models)).pool
     first, second = (fresh_stub.Classify(request, timeout=30) for _ in range(2))
     assert first.classifications == second.classifications
-    assert pool.picture_batches.totals()[1] == 1
+    assert pool.dispatcher.picture_batches.totals()[1] == 1
     assert (first.timings.decode_ms > 0, second.timings.decode_ms) == (True, 0)
     assert pool.feature_cache.counts == {"hit": 1, "miss": 1}
 

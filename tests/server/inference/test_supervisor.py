@@ -136,7 +136,7 @@ def test_a_process_that_is_held_up_less_than_the_timeout_is_kept(
     """The time of a frame is the sum of polls: a process that was paused and continues is not taken for hanging."""
     [model] = fresh_server.models
     fresh_server._supervisor.stop()
-    [process] = model.pool._ready
+    [process] = model.pool.dispatcher.processes
     running = later(fresh_stub, named("shirt"))
     held.wait_until_busy()
     reasons = [process.watch(0.4, 1.0) for _ in range(4)]  # the first one sees the step that began the frame
