@@ -20,24 +20,29 @@ class MemoryTrim:
 
     def __init__(self, memory: MemoryBudget):
         self._memory = memory
-        self._freed_bytes = self._allocated_bytes = 0
+        self._freed_bytes = self._used_bytes = 0
 
     def start(self) -> None:
         """Begin to look; what is there now stays."""
-        self._allocated_bytes = allocated_bytes()
-        self._freed_bytes = resident_bytes() - self._allocated_bytes
+        self._freed_bytes, self._used_bytes = self._measure()
         self._look()
 
     def _look(self) -> None:
-        allocated, reserved = allocated_bytes(), self._memory.reserved_bytes[MemoryUse.MESSAGES]
-        freed_bytes = resident_bytes() - allocated - self._freed_bytes
-        garbage_bytes = allocated - self._allocated_bytes - reserved
+        freed_bytes, used_bytes = self._measure()
+        self._freed_bytes = min(self._freed_bytes, freed_bytes)
+        self._used_bytes = min(self._used_bytes, used_bytes)
         loop = asyncio.get_running_loop()
-        if max(freed_bytes, garbage_bytes) > _WORTH_BYTES:
-            loop.run_in_executor(None, _trim)
+        if max(freed_bytes - self._freed_bytes, used_bytes - self._used_bytes) > _WORTH_BYTES:
+            loop.run_in_executor(None, self._trim)
         loop.call_later(_POLL_S, self._look)
 
+    def _trim(self) -> None:
+        gc.collect()  # errors hold the messages of their calls in circles
+        trim_memory()
+        # What is left is in use, as by thousands of open calls: to collect it in vain stops everybody for 0.25 s.
+        self._freed_bytes, self._used_bytes = self._measure()
 
-def _trim() -> None:
-    gc.collect()  # errors hold the messages of their calls in circles
-    trim_memory()
+    def _measure(self) -> tuple[int, int]:
+        """Bytes that the process has but does not use, and those it uses for anything but messages."""
+        allocated = allocated_bytes()
+        return resident_bytes() - allocated, allocated - self._memory.reserved_bytes[MemoryUse.MESSAGES]
