@@ -98,7 +98,7 @@ class Dispatcher:
         limits = FrameLimits(
             max_items=self._max_items,
             max_images=max_images,
-            num_idle=sum(not other.in_flight for other in self.processes),
+            num_processes=len(self.processes),
             may_be_large=num_large < max(1, len(self.processes) - 1),  # one process is left for the others
             may_be_suspect=is_for_suspects,
         )

@@ -13,8 +13,8 @@ from server.inference.part import Part
 from server.inference.queue_limits import QueueLimits
 from server.settings import ServerSettings
 
-#: Expected time of a frame: longer ones keep others waiting, shorter ones leave batches small. Where several processes
-#: are idle they share what waits, in frames of no less than the shorter time.
+#: Expected time of a frame: longer ones keep others waiting, shorter ones leave batches small. The processes share what
+#: waits, in frames of no less than the shorter time, unless a whole frame waits: then the batch counts.
 _MAX_FRAME_S = 0.048
 _MIN_FRAME_S = 0.016
 _FRAME_BYTES = 4 * 1024 * 1024
@@ -26,14 +26,14 @@ class FrameLimits:
 
     Args:
         max_items, max_images: most products, and most of them with a picture.
-        num_idle: processes that have nothing to do, this one included; 0 when it is busy.
+        num_processes: those that share what waits.
         may_be_large: whether it may be a large picture.
         may_be_suspect: whether it may be a part that an engine process ended with.
     """
 
     max_items: int
     max_images: int
-    num_idle: int
+    num_processes: int
     may_be_large: bool
     may_be_suspect: bool
 
@@ -166,8 +166,9 @@ class Scheduler:
         parts: list[Part] = []
         num_items = num_images = 0
         num_bytes, seconds = 0, 0.0
-        share_s = self._queued_s / (limits.num_idle or 1)
-        max_s = min(max(share_s, _MIN_FRAME_S), _MAX_FRAME_S)
+        max_s = _MAX_FRAME_S
+        if not self.has_full_frame(limits.max_items, limits.max_images):
+            max_s = max(self._queued_s / limits.num_processes, _MIN_FRAME_S)
         while part := self._first_usual():
             num_bytes += len(part.content)
             num_items += part.num_products

@@ -16,7 +16,7 @@ from tests.server.support import RecordingOwner, part_of
 SETTINGS = ServerSettings(
     bundle=Path("bundle"), max_products_per_request=8, max_queue_items=100, max_queue_images=10, max_queue_bytes=1000
 )
-LIMITS = FrameLimits(max_items=16, max_images=4, num_idle=1, may_be_large=True, may_be_suspect=True)
+LIMITS = FrameLimits(max_items=16, max_images=4, num_processes=1, may_be_large=True, may_be_suspect=True)
 #: Seconds of a frame; see `server.inference.scheduler`.
 MAX_FRAME_S, MIN_FRAME_S = 0.048, 0.016
 
@@ -81,11 +81,15 @@ def test_a_frame_is_as_long_as_others_may_wait(scheduler: Scheduler):
     assert scheduler.take(LIMITS) == parts[:4]
 
 
-@pytest.mark.parametrize(("cost_s", "count"), [(MAX_FRAME_S / 4, 2), (MIN_FRAME_S / 3, 3), (MIN_FRAME_S / 8, 4)])
-def test_idle_processes_share_what_waits_unless_it_is_little(scheduler: Scheduler, cost_s: float, count: int):
+@pytest.mark.parametrize(
+    ("cost_s", "count"), [(MAX_FRAME_S / 4, 4), (MAX_FRAME_S / 6, 2), (MIN_FRAME_S / 3.5, 3), (MIN_FRAME_S / 8, 5)]
+)
+def test_processes_share_what_waits_unless_it_is_little_or_a_whole_frame(
+    scheduler: Scheduler, cost_s: float, count: int
+):
     scheduler.costs.add([text(1)], 0.0, cost_s)
-    parts = submit(scheduler, *(text(1) for _ in range(4)))
-    assert scheduler.take(dataclasses.replace(LIMITS, num_idle=2)) == parts[:count]
+    parts = submit(scheduler, *(text(1) for _ in range(5)))
+    assert scheduler.take(dataclasses.replace(LIMITS, num_processes=2)) == parts[:count]
 
 
 def test_a_full_queue_takes_none_of_a_request(scheduler: Scheduler):
