@@ -11,13 +11,14 @@ def connection_options(settings: ServerSettings) -> list[Option]:
     """Return the channel arguments of the server.
 
     gRPC's own limits lie above those of `OpenCalls` and `Calls`, because what gRPC refuses it neither counts nor
-    explains.
+    explains; but for that of a connection, without which a flood on it costs more to reject than there is.
     """
     num_open = settings.max_open_streams + settings.max_watches + settings.max_arriving_requests
     num_pending = num_open + settings.max_concurrent_rpcs
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", settings.max_calls_per_connection),
         ("grpc.so_reuseport", 0),  # otherwise a second server would share the port silently
         ("grpc.server.max_pending_requests", num_pending),
         ("grpc.server.max_pending_requests_hard_limit", 2 * num_pending),

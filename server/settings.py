@@ -12,6 +12,7 @@ DEFAULT_TOP_K = 5
 
 _AT_LEAST_ONE = (
     "max_concurrent_rpcs",
+    "max_calls_per_connection",
     "max_open_streams",
     "max_watches",
     "max_arriving_requests",
@@ -99,6 +100,9 @@ class ServerSettings:
     max_concurrent_rpcs: int = 1024
     """Most calls, and messages of streams, being answered at a time; more are rejected with RESOURCE_EXHAUSTED. While
     many are in flight, so are those that would take more than half of the time that callers' deadlines allow."""
+    max_calls_per_connection: int = 2048
+    """Most calls and streams open on one connection; gRPC has the caller's library wait with more, or refuses them with
+    UNAVAILABLE at next to no cost, so that a caller who sends more than can even be rejected stops nobody."""
     max_open_streams: int = 4096
     """Most streams of ClassifyStream open; more are rejected. A stream takes a place of --max-concurrent-rpcs for each
     of its messages that is being answered, and none while it is silent."""

@@ -25,6 +25,8 @@ from model.product import Product
 
 _SLOW_BYTES_PER_S = 8_000
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+#: The server's log once an engine process answers in the place of one that ended.
+_IS_BACK = " is back\n"
 _POLL_S = 0.05
 _TIMEOUT_S = 60.0
 
@@ -228,11 +230,11 @@ def _break_engine(bed: TestBed, number: signal.Signals) -> FaultWindow:
 
 
 def _replace_engine(bed: TestBed, number: signal.Signals) -> FaultWindow:
-    """Send a signal to an engine process and wait until another one serves in its place."""
-    before = bed.server.engine_processes
+    """Send a signal to an engine process and wait until another one answers in its place."""
+    num_before = bed.server.num_logged(_IS_BACK)
     began_s = time.monotonic()
-    os.kill(before[0], number)
-    while len(set(bed.server.engine_processes) - {before[0]}) < len(before):
+    os.kill(bed.server.engine_processes[0], number)
+    while bed.server.num_logged(_IS_BACK) == num_before:
         if time.monotonic() - began_s > _TIMEOUT_S:
             raise SystemExit(f"no engine process came in the place of one that ended:\n{bed.server.log_tail()}")
         time.sleep(_POLL_S)

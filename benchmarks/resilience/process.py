@@ -1,5 +1,6 @@
 """A server in a process of its own, to be monitored and killed."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -137,9 +138,15 @@ class ServerProcess:
 
     def log_tail(self) -> str:
         """Return the end of its log."""
-        self._log.seek(0, 2)
-        self._log.seek(max(self._log.tell() - 4000, 0))
-        return self._log.read().decode(errors="replace")
+        return self._read_log()[-4000:]
+
+    def num_logged(self, text: str) -> int:
+        """Return the number of times that its log says a text."""
+        return self._read_log().count(text)
+
+    def _read_log(self) -> str:
+        number = self._log.fileno()  # shared with the server, whose place in it has to stay
+        return os.pread(number, os.fstat(number).st_size, 0).decode(errors="replace")
 
     def __enter__(self) -> "ServerProcess":
         return self

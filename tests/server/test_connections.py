@@ -1,14 +1,17 @@
 """Connections of a real server: pings, callers that vanish, idleness and age."""
 
 import dataclasses
+import queue
 
+import grpc
 import pytest
 
+from aisle_client.v1 import classifier_pb2 as pb
 from benchmarks.resilience.raw_http2 import EMPTY_MESSAGE, END_STREAM, RawConnections
 from server.app import SERVICE_NAME, AisleServer
 from server.connections import connection_options
 from server.settings import ServerSettings
-from tests.server.support import wait_for
+from tests.server.support import Stub, ask, named, open_channel, wait_for
 
 NUM_PINGS = 6  # grpc ends the connection at the third that comes too soon
 
@@ -86,3 +89,21 @@ def test_zero_means_no_limit(settings: ServerSettings):
     options = dict(connection_options(free))
     names = ("keepalive_time", "max_connection_idle", "max_connection_age", "max_connection_age_grace")
     assert [options[f"grpc.{name}_ms"] for name in names] == [2**31 - 1] * 4
+
+
+@pytest.mark.parametrize("settings", [{"max_calls_per_connection": 2}], indirect=True)
+def test_a_connection_has_so_many_calls_and_others_are_answered(fresh_server: AisleServer, fresh_stub: Stub):
+    open_calls = fresh_server._open_calls
+    with open_channel(fresh_server) as channel:
+        messages: queue.SimpleQueue[None] = queue.SimpleQueue()
+        silent = [Stub(channel).ClassifyStream(iter(messages.get, None)) for _ in range(2)]
+        wait_for(lambda: open_calls.counts["stream"] == 2)
+        with pytest.raises(grpc.RpcError) as caught:
+            Stub(channel).Classify(pb.ClassifyRequest(products=[named("shirt")]), timeout=1)
+        assert caught.value.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+        assert ask(fresh_stub, named("shirt")).classifications[0].HasField("prediction")
+        for stream in silent:
+            messages.put(None)
+            assert list(stream) == []
+        wait_for(lambda: open_calls.counts["stream"] == 0)
+        assert ask(Stub(channel), named("shirt")).classifications[0].HasField("prediction")

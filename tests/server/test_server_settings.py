@@ -27,6 +27,7 @@ def test_exactly_one_of_models_and_bundle_is_given():
         ({"model_poll_s": -1.0}, "--model-poll-s: expected 0 or more, found -1.0"),
         ({"grace_s": -1.0}, "--grace-s: expected 0 or more, found -1.0"),
         ({"engine_timeout_s": 0.0}, "--engine-timeout-s: expected more than 0, found 0.0"),
+        ({"max_calls_per_connection": 0}, "--max-calls-per-connection: expected 1 or more, found 0"),
         ({"max_open_streams": 0}, "--max-open-streams: expected 1 or more, found 0"),
         ({"max_arriving_requests": 0}, "--max-arriving-requests: expected 1 or more, found 0"),
         ({"message_timeout_s": -1.0}, "--message-timeout-s: expected 0 or more, found -1.0"),
