@@ -9,7 +9,9 @@ from model.errors import CatalogError, SettingsError
 from model.product import FIELD_SPECS
 
 INPUT_COLUMNS = tuple(spec.column for spec in FIELD_SPECS)
-COLUMNS = ("product_id", *INPUT_COLUMNS, "category")
+#: What the search for similar products groups and filters by; no model reads it.
+OFFER_COLUMNS = ("group_id", "item_id", "mall", "price")
+COLUMNS = ("product_id", *INPUT_COLUMNS, "category", *OFFER_COLUMNS)
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -50,7 +52,7 @@ def locate_columns(path: Path, headings: Sequence[str], columns: Mapping[str, st
                 f"{path}: expected a heading {heading!r} for {name}, found {_listed(headings)};"
                 f" name the right one with --columns {name}=HEADING"
             )
-        if headings.count(heading) > 1:
+        if headings.count(heading) > 1 and (name in columns or name not in OFFER_COLUMNS):
             raise CatalogError(f"{path}: the heading {heading!r} stands twice; rename one of the two")
     located = {name: heading for name, heading in wanted.items() if heading in headings}
     if not any(name in located for name in INPUT_COLUMNS):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog.columns import COLUMNS
+from catalog.columns import COLUMNS, OFFER_COLUMNS
 from catalog.formats.row_readers import OnBadRow, row_reader
 from catalog.label_spellings import LabelSpellings
 from catalog.product_ids import ProductIds
@@ -22,6 +22,7 @@ _TEXT_POSITIONS = {field: position for position, field in enumerate(TEXT_FIELDS)
 #: Positions among COLUMNS.
 _TEXTS = tuple(COLUMNS.index(column) for column in TEXT_COLUMNS)
 _IMAGE = COLUMNS.index("image")
+_CATEGORY = COLUMNS.index("category")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class CatalogRow:
         texts: of `model.product.TEXT_FIELDS`, in their order.
         image: path or http(s) URL.
         category: the label, normalized by `model.taxonomy.normalize_path`.
+        offer: of `catalog.columns.OFFER_COLUMNS`, in their order, without spaces around.
     """
 
     line: int
@@ -41,6 +43,7 @@ class CatalogRow:
     texts: tuple[str, ...]
     image: str
     category: str
+    offer: tuple[str, ...] = ("",) * len(OFFER_COLUMNS)
 
     def text(self, field: str) -> str:
         """The text of one of `model.product.TEXT_FIELDS`."""
@@ -134,7 +137,9 @@ def _checked_rows(
             image = image.strip()
             if image_root is not None and image and not is_url(image):
                 image = str(image_root / image)
-        yield CatalogRow(line, texts[0], tuple(texts[i] for i in _TEXTS), image, spellings.category(texts[-1]))
+        category = spellings.category(texts[_CATEGORY])
+        offer = tuple(text.strip() for text in texts[_CATEGORY + 1 :])
+        yield CatalogRow(line, texts[0], tuple(texts[i] for i in _TEXTS), image, category, offer)
 
 
 def _fault(texts: tuple[str, ...]) -> str:

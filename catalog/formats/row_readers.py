@@ -2,14 +2,14 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain, islice, repeat
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from catalog.columns import COLUMNS, locate_columns
+from catalog.columns import COLUMNS, OFFER_COLUMNS, locate_columns
 from catalog.formats.delimited_records import delimited_records
 from catalog.formats.text_lines import MAX_LINE_BYTES, text_lines
 from model.errors import CatalogError
@@ -25,6 +25,7 @@ NUM_HEADING_LINES = 10_000
 #: Rows decoded at a time.
 PARQUET_BATCH_ROWS = 8192
 _LARGEST_EXACT_FLOAT = 2.0**53
+_FIRST_OF_OFFER = len(COLUMNS) - len(OFFER_COLUMNS)
 #: Stands for a missing column; no JSON text decodes to it.
 _NO_KEY: Any = object()
 
@@ -77,7 +78,7 @@ def json_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Itera
             on_bad(line, "", f"bad JSON: {error}")
             continue
         try:
-            yield line, tuple(map(field_text, map(values.get, keys)))
+            yield line, _texts(list(map(values.get, keys)))
         except ValueError:
             on_bad(line, *_bad_value([values.get(key) for key in keys]))
 
@@ -99,12 +100,24 @@ def parquet_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> It
                 for raw in zip(*values, strict=False):
                     row += 1
                     try:
-                        yield row, tuple(map(field_text, raw))
+                        yield row, _texts(raw)
                     except ValueError:
                         on_bad(row, *_bad_value(raw))
     except (OSError, pyarrow.ArrowException) as error:
         where = f"after row {row}" if row else "at its start"
         raise CatalogError(f"{path} cannot be read {where}: {error}; check the path or copy the file again") from error
+
+
+def _texts(values: Sequence[object]) -> tuple[str, ...]:
+    """Convert the values of a row; what an offer's columns hold that is no text is taken for none."""
+    return (*map(field_text, values[:_FIRST_OF_OFFER]), *map(_offer_text, values[_FIRST_OF_OFFER:]))
+
+
+def _offer_text(value: object) -> str:
+    try:
+        return field_text(value)
+    except ValueError:
+        return ""
 
 
 def field_text(value: object) -> str:

@@ -36,7 +36,7 @@ def test_a_wrong_mapping(text: str, message: str) -> None:
 
 
 def test_locate() -> None:
-    headings = ["price", "title", "product_id", "product_name"]
+    headings = ["stock", "title", "product_id", "product_name"]
     assert locate_columns(PATH, headings, {"product_name": "title"}) == {
         "product_id": "product_id",
         "product_name": "title",

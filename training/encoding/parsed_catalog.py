@@ -14,6 +14,7 @@ import pyarrow
 from pyarrow import ipc
 from tqdm import tqdm
 
+from catalog.columns import OFFER_COLUMNS
 from catalog.rejects import RejectSink
 from catalog.rows import CatalogRow, catalog_digest, read_catalog
 from catalog.statistics import CatalogStatistics, StatisticsCounter
@@ -22,13 +23,14 @@ from training.encoding.cache_entry import new_cache_entry
 from training.encoding.file_lock import exclusive
 
 #: Part of the cache key; raise it when rows are read or written in another way.
-_VERSION = 1
+_VERSION = 2
 _ROWS, _REJECTS, _STATISTICS = "rows.arrow", "rejects.jsonl", "statistics.json"
 _SCHEMA = pyarrow.schema(
     [("line", pyarrow.int64())]
-    + [(name, pyarrow.string()) for name in ("product_id", *TEXT_FIELDS, "image", "category")]
+    + [(name, pyarrow.string()) for name in ("product_id", *TEXT_FIELDS, "image", "category", *OFFER_COLUMNS)]
 )
-_LAST_TEXT = 2 + len(TEXT_FIELDS)
+#: Positions in a row: line, product_id, texts, image, category, what is of the offer.
+_IMAGE = 2 + len(TEXT_FIELDS)
 _NO_REJECT = (0, None)
 
 
@@ -198,7 +200,7 @@ class _RejectLines:
 
 
 def _batch(rows: Sequence[CatalogRow]) -> pyarrow.RecordBatch:
-    cells = [(row.line, row.product_id, *row.texts, row.image, row.category) for row in rows]
+    cells = [(row.line, row.product_id, *row.texts, row.image, row.category, *row.offer) for row in rows]
     arrays = [pyarrow.array(values, kind) for values, kind in zip(zip(*cells, strict=True), _SCHEMA.types, strict=True)]
     return pyarrow.record_batch(arrays, schema=_SCHEMA)
 
@@ -210,6 +212,6 @@ def _in_chunks(reader: Any, chunk_rows: int) -> Iterator[list[CatalogRow]]:
         for start in range(0, batch.num_rows, chunk_rows):
             columns = [column.to_pylist() for column in batch.slice(start, chunk_rows).columns]
             yield [
-                CatalogRow(cells[0], cells[1], cells[2:_LAST_TEXT], *cells[_LAST_TEXT:])
+                CatalogRow(cells[0], cells[1], cells[2:_IMAGE], cells[_IMAGE], cells[_IMAGE + 1], cells[_IMAGE + 2 :])
                 for cells in zip(*columns, strict=True)
             ]
