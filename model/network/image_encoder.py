@@ -1,22 +1,33 @@
-"""The first program: pixels to features, through any classification backbone of keras.applications."""
+"""The first program: pixels to features, through any classification backbone of keras.applications, or one of ours."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from model.errors import SettingsError
+from model.network.efficientnet_lite import LITE_VARIANTS, build_efficientnet_lite, find_weights
 from model.network.layers import BackbonePreprocessing
 from model.settings import ImageSettings
 
 #: Momentum of batch norm when it is trained: Keras' default of 0.999 in some backbones needs
 #: thousands of steps before inference follows training.
 _BATCH_NORM_MOMENTUM = 0.9
+#: Our own backbones and their variants.
+_LITE = {f"EfficientNetLite{number}": number for number in LITE_VARIANTS}
+_DEFAULT_IMAGE_SIZE = 224
 
 
 def backbone_names() -> list[str]:
-    """Class names of the classification backbones in keras.applications."""
-    return sorted(name for name in dir(keras.applications) if _is_backbone(getattr(keras.applications, name)))
+    """Names of the backbones: the classifiers' classes in keras.applications, and EfficientNetLite0 to 2."""
+    known = (name for name in dir(keras.applications) if _is_backbone(getattr(keras.applications, name)))
+    return sorted([*known, *_LITE])
+
+
+def native_image_size(backbone: str) -> int:
+    """Height and width of the pictures that a backbone suits best, pixels."""
+    return LITE_VARIANTS[_LITE[backbone]].image_size if backbone in _LITE else _DEFAULT_IMAGE_SIZE
 
 
 def build_image_encoder(settings: ImageSettings, seed: int) -> keras.Model:
@@ -31,6 +42,8 @@ def build_image_encoder(settings: ImageSettings, seed: int) -> keras.Model:
     images = keras.Input((size, size, 3), dtype="uint8", name="images")
     if settings.image_weights.endswith(".keras"):
         backbone, preprocessing = _load_whole(settings), ""
+    elif settings.backbone in _LITE:
+        backbone, preprocessing = _build_lite(settings, seed), ""
     else:
         backbone, preprocessing = _build_backbone(settings, seed), settings.backbone
     _freeze(backbone, settings)
@@ -66,6 +79,13 @@ def _build_backbone(settings: ImageSettings, seed: int) -> keras.Model:
             f" built: {error}. Give another image_size, a weights file with --image-weights FILE, or"
             " --image-weights none with --finetune-layers -1"
         ) from error
+
+
+def _build_lite(settings: ImageSettings, seed: int) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    variant, given = _LITE[settings.backbone], settings.image_weights
+    weights = find_weights(variant) if given == "imagenet" else Path(given)
+    return build_efficientnet_lite(variant, settings.image_size, None if given == "none" else weights)
 
 
 def _load_whole(settings: ImageSettings) -> keras.Model:
