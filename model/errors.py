@@ -10,6 +10,7 @@
     ├── ProductError       one product cannot be answered
     ├── BundleError        a bundle is damaged, incomplete or of a newer format
     ├── EngineError        a bundle cannot be run on this machine
+    ├── VectorIndexError   an index is damaged, of another bundle, or its disk or database refuses
     └── TrainingError      training stopped; the last good state is kept
 
 Each message says what was expected, what was found and what to do.
@@ -29,6 +30,7 @@ __all__ = [
     "SettingsError",
     "TaxonomyError",
     "TrainingError",
+    "VectorIndexError",
 ]
 
 
@@ -54,6 +56,10 @@ class BundleError(AisleError):
 
 class EngineError(AisleError):
     """The engine asked for cannot run this bundle here."""
+
+
+class VectorIndexError(AisleError):
+    """An index of vectors is damaged, belongs to another bundle, or its disk or database refuses."""
 
 
 class TrainingError(AisleError):

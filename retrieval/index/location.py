@@ -1,0 +1,8 @@
+"""Where an index is: a folder, or tables of a PostgreSQL."""
+
+_SCHEMES = ("postgresql://", "postgres://")
+
+
+def is_remote(location: str) -> bool:
+    """True for the URL of a PostgreSQL, False for a folder."""
+    return location.startswith(_SCHEMES)

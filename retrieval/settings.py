@@ -1,0 +1,79 @@
+"""Settings of the retrieval commands; tyro builds the command lines from them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tokenizer.errors import require
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How an index is built; stored with it."""
+
+    recall: float = 0.98
+    """Share of the ten nearest products that an approximate search shall find, 0 to 1; the search looks as far as it
+    has to for that, as measured on products of the index."""
+    max_neighbors: int = 16
+    """Links of a product in the graph on each level; more find more, and cost memory and time to build."""
+    build_candidates: int = 128
+    """Candidates for those links when a product is inserted."""
+    max_search_candidates: int = 1024
+    """Most candidates that a search keeps on its way, where recall would want more."""
+
+    power_safe: bool = False
+    """Let every change wait until the disk has it, some 5 to 20 ms, so that a power cut loses none; a killed process
+    loses none either way."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.recall <= 1, "recall", "above 0 up to 1", self.recall)
+        require(self.max_neighbors >= 4, "max_neighbors", "4 or more", self.max_neighbors)
+        require(self.build_candidates >= 16, "build_candidates", "16 or more", self.build_candidates)
+        require(self.max_search_candidates >= 16, "max_search_candidates", "16 or more", self.max_search_candidates)
+
+
+@dataclass(frozen=True)
+class MetricSettings:
+    """How metric learning is done."""
+
+    loss: Literal["contrastive", "triplet", "arcface"] = "contrastive"
+    """contrastive: supervised contrastive (Khosla et al. 2020). triplet: hinge over triplets (Wang et al. 2014).
+    arcface: additive angular margin to a learned vector of each product (Deng et al. 2019)."""
+    dim: int = 256
+    """Numbers in a vector."""
+    steps: int = 800
+    """Steps of the optimizer."""
+    batch_products: int = 40
+    """Products in a batch."""
+    batch_entries: int = 6
+    """Entries of each product in a batch: pictures and texts of it."""
+    near_share: float = 0.5
+    """Share of a batch's products that are chosen because they look most like the others, by vectors of the epoch
+    before; the rest is drawn from all."""
+    learning_rate: float = 1e-3
+    """Highest learning rate; decays to 0 along a cosine."""
+    weight_decay: float = 1e-4
+    """Of the weights, a step."""
+    dropout_rate: float = 0.5
+    """Features hidden in a step, 0 to 1."""
+    temperature: float = 0.1
+    """contrastive: of the softmax over similarities."""
+    margin: float = 0.2
+    """triplet: by which a product's own entries shall be nearer than others; arcface: the angle, radians."""
+    arcface_scale: float = 32.0
+    """arcface: by which cosines are multiplied."""
+    text_weight: float = 0.5
+    """Weight of the texts in the joint vector, 0 to 1."""
+    seed: int = 0
+    """Seed of every random choice."""
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "steps", "batch_products", "batch_entries"):
+            require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        require(self.batch_products >= 2, "batch_products", "2 or more", self.batch_products)
+        require(self.batch_entries >= 2, "batch_entries", "2 or more", self.batch_entries)
+        for name in ("near_share", "text_weight"):
+            require(0 <= getattr(self, name) <= 1, name, "0 to 1", getattr(self, name))
+        require(0 <= self.dropout_rate < 1, "dropout_rate", "0 to below 1", self.dropout_rate)
+        for name in ("learning_rate", "temperature", "margin", "arcface_scale"):
+            require(getattr(self, name) > 0, name, "more than 0", getattr(self, name))
+        require(self.weight_decay >= 0, "weight_decay", "0 or more", self.weight_decay)
