@@ -17,8 +17,9 @@ PLAN: dict[str, set[str]] = {
     "model": {"tokenizer"},
     "catalog": {"model", "tokenizer"},
     "training": {"catalog", "model", "tokenizer"},
+    "retrieval": {"training", "catalog", "model", "tokenizer"},
     "client": {"catalog", "model", "tokenizer", "aisle_client"},
-    "server": {"training", "catalog", "model", "tokenizer", "aisle_client"},
+    "server": {"retrieval", "training", "catalog", "model", "tokenizer", "aisle_client"},
 }
 #: Rooms of `training` and `model` in the order of their floors; a room may import those before it.
 FLOORS = {
@@ -27,6 +28,7 @@ FLOORS = {
         "encoding", "network", "metrics", "ensemble", "splitting", "report", "predict", "evaluation", "new_category",
         "tune", "commands",
     ),
+    "retrieval": ("index", "embedding", "search", "benchmark", "learning", "commands"),
 }  # fmt: skip
 #: Libraries that a CPU server starts without, and the files that import them.
 HEAVY = {

@@ -53,6 +53,11 @@ class OnnxProgram:
         # All of them: heads that are not asked for take no time that can be measured, and asking for few spares none.
         return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
 
+    @property
+    def input_names(self) -> list[str]:
+        """Names of its inputs, in its own order."""
+        return [given.name for given in self._session.get_inputs()]
+
     def row_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Inputs by name: type in NumPy's words, shape of a row."""
         return {given.name: (_TYPES[given.type], tuple(given.shape[1:])) for given in self._session.get_inputs()}

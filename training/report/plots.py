@@ -52,19 +52,19 @@ DARK = Palette("#171d26", "#e8ecf1", "#9aa6b6", "#2c3542", ("#3cc9bf", "#f59b51"
 
 def reliability_plot(bins: ReliabilityBins, palette: Palette = LIGHT) -> bytes:
     """Plot accuracy over confidence; on the diagonal the model is calibrated."""
-    figure, axes = _figure(palette, width=4.4, height=4.0)
+    figure, axes = new_figure(palette, width=4.4, height=4.0)
     axes.plot([0, 1], [0, 1], color=palette.muted, linewidth=1, linestyle=DASHED)
     low, high = _wilson_interval(bins.accuracies, bins.counts)
     axes.vlines(bins.confidences, low, high, color=palette.series[0], alpha=0.45, linewidth=2)
     axes.plot(bins.confidences, bins.accuracies, color=palette.series[0], marker="o", markersize=5, linewidth=1.5)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right")
     _percent(axes, "xy")
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def risk_coverage_plot(curve: RiskCoverage, precision_target: float, palette: Palette = LIGHT) -> bytes:
     """Plot the precision of the most confident answers over the share accepted."""
-    figure, axes = _figure(palette, width=4.8, height=3.7)
+    figure, axes = new_figure(palette, width=4.8, height=3.7)
     shown = curve.coverages >= MIN_CURVE_COVERAGE
     coverages, precisions = curve.coverages[shown], curve.precisions[shown]
     points = np.unique(np.linspace(0, max(0, len(coverages) - 1), MAX_CURVE_POINTS).astype(int))[: len(coverages)]
@@ -86,7 +86,7 @@ def risk_coverage_plot(curve: RiskCoverage, precision_target: float, palette: Pa
     axes.set(xlim=(0, 1.01), ylim=(max(0.0, lowest - 0.1 * (1 - lowest) - 0.005), 1.002))
     axes.set(xlabel="share accepted, most confident first", ylabel="share of these that is right")
     _percent(axes, "xy")
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def accuracy_bars_plot(accuracies: Mapping[str, float | None], palette: Palette = LIGHT) -> bytes:
@@ -95,7 +95,7 @@ def accuracy_bars_plot(accuracies: Mapping[str, float | None], palette: Palette 
     Args:
         accuracies: ASCII name to accuracy, 0 to 1.
     """
-    figure, axes = _figure(palette, width=4.2, height=0.3 + 0.44 * max(1, len(accuracies)))
+    figure, axes = new_figure(palette, width=4.2, height=0.3 + 0.44 * max(1, len(accuracies)))
     positions = np.arange(len(accuracies))
     axes.barh(positions, np.ones(len(accuracies)), color=palette.grid, height=0.62)
     axes.barh(positions, [value or 0.0 for value in accuracies.values()], color=palette.series[0], height=0.62)
@@ -108,7 +108,7 @@ def accuracy_bars_plot(accuracies: Mapping[str, float | None], palette: Palette 
     axes.set_xticks([])
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def has_learning_curves(history: Sequence[Mapping[str, Any]], measure: Measure) -> bool:
@@ -126,7 +126,7 @@ def learning_curves_plot(history: Sequence[Mapping[str, Any]], measure: Measure,
     series = _series(history, measure)
     heads = list(dict.fromkeys(head for other in MEASURES for _, head in _series(history, other)))
     colors = {head: palette.series[i % len(palette.series)] for i, head in enumerate(heads)}
-    figure, axes = _figure(palette, width=4.8, height=3.9)
+    figure, axes = new_figure(palette, width=4.8, height=3.9)
     for (is_val, head), (epochs, values) in series.items():
         style = DASHED if is_val else "solid"
         axes.plot(epochs, values, color=colors[head], linestyle=style, marker="o", markersize=3, linewidth=1.6)
@@ -138,7 +138,7 @@ def learning_curves_plot(history: Sequence[Mapping[str, Any]], measure: Measure,
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if measure == "accuracy":
         _percent(axes, "y")
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def _series(
@@ -166,7 +166,7 @@ def _wilson_interval(shares: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
-def _figure(palette: Palette, width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(palette: Palette, width: float, height: float) -> tuple[Figure, Axes]:
     """Create a figure, size in inches, without pyplot, which has global state and is not thread-safe."""
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor=palette.surface, layout="constrained")
     axes = figure.add_subplot()
@@ -188,7 +188,8 @@ def _percent(axes: Axes, which: Iterable[str]) -> None:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
 
 
-def _png(figure: Figure) -> bytes:
+def png_bytes(figure: Figure) -> bytes:
+    """Draw a figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor=figure.get_facecolor())
     return buffer.getvalue()

@@ -1,0 +1,28 @@
+"""Small pictures of products for reports, as data URLs."""
+
+import base64
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from catalog.rows import is_url
+
+_SIDE = 112
+_QUALITY = 82
+
+
+def thumbnail_url(image: str) -> str:
+    """A small JPEG of a picture file as a data URL; '' where there is none that can be read."""
+    if not image or is_url(image):
+        return ""
+    try:
+        with Image.open(Path(image)) as opened:
+            opened.draft("RGB", (2 * _SIDE, 2 * _SIDE))
+            small = opened.convert("RGB")
+            small.thumbnail((_SIDE, _SIDE))
+    except Exception:  # decoders raise whatever their format's library does; a report does without the picture
+        return ""
+    data = io.BytesIO()
+    small.save(data, "JPEG", quality=_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"

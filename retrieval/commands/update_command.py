@@ -1,0 +1,67 @@
+"""The command `python -m retrieval update`: products into an index, or out of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from catalog.cache_dir import default_cache_dir
+from catalog.columns import parse_columns
+from catalog.rejects import Rejects
+from model.errors import SettingsError
+from retrieval.commands.build_command import rejects_path
+from retrieval.commands.open_bundle import open_embedder
+from retrieval.embedding.embedded_catalog import CatalogSource
+from retrieval.embedding.indexing import index_catalog
+from retrieval.index.index_folder import open_index
+
+
+@dataclass(frozen=True)
+class UpdateCommand:
+    """Insert or replace the products of a catalog in an index, or delete some. A server's index changes by its RPCs."""
+
+    index: str
+    """Index to change: its folder, or its URL."""
+    catalog: Path | None = None
+    """Catalog of new and changed products."""
+    delete: str = ""
+    """Ids of products to delete, joined by commas; @FILE reads one a line."""
+    bundle: Path | None = None
+    """Bundle of the index, where it is not any more where it was."""
+    columns: str = ""
+    """Other headings: product_name=title,..."""
+    rejects: Path | None = None
+    """Rows that could not be indexed, CSV; by default INDEX.rejects.csv."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Fetched pictures and features."""
+
+
+def run_update(command: UpdateCommand) -> str:
+    """Change the index and say what was done."""
+    if (command.catalog is None) == (not command.delete):
+        found = "neither" if command.catalog is None else "both"
+        raise SettingsError(f"expected --catalog FILE or --delete IDS, found {found}; run them one after the other")
+    with open_index(command.index, writes=True) as engine:
+        if command.catalog is None:
+            ids = _ids(command.delete)
+            num_deleted = engine.delete(ids)
+            unknown = f", {len(ids) - num_deleted} were not there" if num_deleted < len(ids) else ""
+            return f"{num_deleted} products deleted from {command.index}{unknown}; {len(engine)} left"
+        embedder = open_embedder(engine.description, command.bundle)
+        source = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
+        rejects = command.rejects or rejects_path(command.index, command.catalog)
+        with Rejects(rejects) as sink:
+            counts = index_catalog(engine, embedder, source, sink, tuple(engine.description.dims))
+        return f"{counts.line(command.index)}; {len(engine)} in all"
+
+
+def _ids(text: str) -> list[str]:
+    """Distinct ids of --delete."""
+    if text.startswith("@"):
+        try:
+            lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"--delete {text} cannot be read: {error}; give a text file with one id a line"
+            ) from error
+    else:
+        lines = text.split(",")
+    return list(dict.fromkeys(filter(None, (line.strip() for line in lines))))
