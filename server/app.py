@@ -30,6 +30,7 @@ from server.models.loader import ModelLoader
 from server.models.registry import ModelRegistry
 from server.models.watcher import ModelWatcher
 from server.open_inference.service import INFERENCE_SERVICE, OpenInference
+from server.search import SEARCH_SERVICE
 from server.service import SERVICE_NAME, ProductClassifier
 from server.settings import ServerSettings
 from server.telemetry.metrics import Metrics
@@ -38,8 +39,10 @@ from server.telemetry.observed_call import Instruments
 from server.telemetry.observer import AdmissionCheck, CallObserver, open_tracing
 from server.telemetry.scrape import ServerCollector
 
-if TYPE_CHECKING:  # it imports aiohttp
+if TYPE_CHECKING:  # they import aiohttp and usearch
     from server.http.port import HttpPort
+    from server.search.index_host import IndexHost
+    from server.search.service import ProductSearch
 
 _CLOSE_GRACE_S = 2.0  # for the last statuses to reach their callers
 
@@ -78,6 +81,7 @@ class AisleServer:
             BundleError: a bundle is missing or damaged.
             EngineError: the engine cannot run one.
             ListenError: a port is taken or the address is not of this machine.
+            VectorIndexError: the index cannot be opened, or holds the vectors of another bundle.
             SettingsError: --otlp-endpoint or --http-port needs packages that are not installed.
         """
         settings = self.settings
@@ -93,17 +97,15 @@ class AisleServer:
         except BaseException:
             self._event_loop.close()
             raise
-        if not settings.max_memory_bytes:
-            engines = [number for model in self.models for number in model.pool.process_ids]
-            self._memory.max_bytes = free_memory_bytes([os.getpid(), *engines])
-        _log.info("requests may take %d MiB of memory", self._memory.max_bytes >> 20)
+        self._set_memory()
         self._service = ProductClassifier(self.models, settings, self._memory, self._metrics, self._tracing)
         self._open_calls = OpenCalls(settings, self._memory)
+        self._open_index(settings.index)
         collector = ServerCollector(self._metrics, self.models, self._service.calls, self._open_calls)
         self._metrics.registry.register(collector)
         self._metrics_server: MetricsPort | None = None
         self._http: HttpPort | None = None
-        self._health = Health(_health_names(self.models.names), self._event_loop)
+        self._health = Health(self._health_names(self.models.names), self._event_loop)
         try:
             self._listen_for_metrics()
             self._server = self._event_loop.run(self._listen())
@@ -112,7 +114,9 @@ class AisleServer:
             raise
         self._health.serve()
         if self._watcher is not None and settings.model_poll_s:
-            self._watcher.start(settings.model_poll_s, lambda names: self._health.set_names(_health_names(names)))
+            self._watcher.start(settings.model_poll_s, lambda names: self._health.set_names(self._health_names(names)))
+            if self._index_host is not None:
+                self._index_host.start(settings.model_poll_s)
         self._supervisor = Supervisor(self.models, self._event_loop, self._report_health)
         self._supervisor.start()
         _log.info("listening on %s", _address(settings.host, self.port))
@@ -163,6 +167,37 @@ class AisleServer:
         watcher.load()
         return watcher
 
+    def _set_memory(self) -> None:
+        """Bound the memory of requests by what the loaded models leave."""
+        if not self.settings.max_memory_bytes:
+            engines = [number for model in self.models for number in model.pool.process_ids]
+            self._memory.max_bytes = free_memory_bytes([os.getpid(), *engines])
+        _log.info("requests may take %d MiB of memory", self._memory.max_bytes >> 20)
+
+    def _open_index(self, location: str | None) -> None:
+        """Open an index beside the loaded models; None opens none."""
+        self._index_host: IndexHost | None = None
+        self._search: ProductSearch | None = None
+        if location is None:
+            return
+        from server.search.index_host import IndexHost
+        from server.search.service import ProductSearch
+
+        self._index_host = IndexHost(location, self.models, writes=self.settings.write_token_file is not None)
+        try:
+            self._index_host.open()
+        except BaseException:
+            self._index_host.close()
+            self.models.close()
+            self._service.close()
+            self._event_loop.close()
+            raise
+        self._search = ProductSearch(self._index_host, self._service, self.settings, self._memory)
+
+    def _health_names(self, models: list[str]) -> list[str]:
+        search = [SEARCH_SERVICE] if self._search is not None else []
+        return [SERVICE_NAME, *(f"{SERVICE_NAME}/{name}" for name in models), *search]
+
     def _report_health(self, is_serving: Mapping[str, bool]) -> None:
         """Set the health of each model; the server as a whole is serving as long as one of them is."""
         for name, is_model_serving in is_serving.items():
@@ -175,6 +210,10 @@ class AisleServer:
             self._watcher.stop()
         if self._http is not None:
             self._event_loop.run(self._http.close())
+        if self._search is not None:
+            self._search.close()
+        if self._index_host is not None:
+            self._index_host.close()
         self.models.close()
         self._service.close()
         self._event_loop.close()
@@ -197,15 +236,20 @@ class AisleServer:
 
     async def _listen(self) -> grpc.aio.Server:
         settings = self.settings
-        load_shedder = LoadShedder(self._service.calls, (f"/{SERVICE_NAME}/", f"/{INFERENCE_SERVICE}/ModelInfer"))
+        limited = (f"/{SERVICE_NAME}/", f"/{SEARCH_SERVICE}/", f"/{INFERENCE_SERVICE}/ModelInfer")
+        load_shedder = LoadShedder(self._service.calls, limited)
         admission_checks: list[AdmissionCheck] = [*self._token_checks, load_shedder]
         instruments = Instruments(self._metrics, self._tracing)
         observer = CallObserver(instruments, admission_checks, self._open_calls, settings.access_log)
         server = grpc.aio.server(interceptors=[observer], options=connection_options(settings))
         open_inference = OpenInference(self._service, self.models, self._health, settings)
         server.add_generic_rpc_handlers((self._service.handlers(), open_inference.handlers()))
+        names = [SERVICE_NAME, INFERENCE_SERVICE, health.SERVICE_NAME]
+        if self._search is not None:
+            server.add_generic_rpc_handlers((self._search.handlers(),))
+            names.append(SEARCH_SERVICE)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        add_reflection(server, (SERVICE_NAME, INFERENCE_SERVICE, health.SERVICE_NAME))
+        add_reflection(server, tuple(names))
         if self._http_port_class is not None:
             self._http = self._http_port_class(observer, self._service, open_inference, self._health, settings)
             await self._listen_for_http(self._http)
@@ -245,7 +289,3 @@ class AisleServer:
 def _address(host: str, port: int) -> str:
     """HOST:PORT as gRPC wants it: an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
-
-
-def _health_names(models: list[str]) -> list[str]:
-    return [SERVICE_NAME, *(f"{SERVICE_NAME}/{name}" for name in models)]

@@ -13,7 +13,9 @@ A request's path, and the error that may arise on each part of it:
                                                          NOT_FOUND
 
     anywhere: StoppingError, EngineDownError  UNAVAILABLE;  when the caller cancels, the call's task is cancelled
-    before the bytes: UnauthenticatedError  UNAUTHENTICATED;  TooManyCallsError  RESOURCE_EXHAUSTED
+    before the bytes: UnauthenticatedError  UNAUTHENTICATED;  PermissionDeniedError  PERMISSION_DENIED;
+                      TooManyCallsError  RESOURCE_EXHAUSTED
+    in the search: VectorIndexError  UNAVAILABLE, the index's disk or database refused
 
 A status that asks the caller to retry carries a google.rpc.RetryInfo with the delay.
 
@@ -29,7 +31,7 @@ from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from model.errors import AisleError, PictureError, ProductError
+from model.errors import AisleError, PictureError, ProductError, VectorIndexError
 
 DOMAIN = "aisle.v1"
 NOT_UTF8 = "expected UTF-8, found bytes that are not; encode the text again"
@@ -164,6 +166,10 @@ class EngineDownError(AisleError):
     """The engine of a model has failed or hangs, and is being restarted."""
 
 
+class PermissionDeniedError(AisleError):
+    """A call of a method that its token does not allow."""
+
+
 class UnauthenticatedError(AisleError):
     """A call without a valid token. The text must not depend on the right token."""
 
@@ -176,6 +182,8 @@ class BatchError(AisleError):
 _CODES: dict[type[AisleError], tuple[int, str, float | None]] = {
     DeadlineExceededError: (code_pb2.DEADLINE_EXCEEDED, "TOO_LATE", None),
     UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "INVALID_TOKEN", None),
+    PermissionDeniedError: (code_pb2.PERMISSION_DENIED, "NOT_ALLOWED", None),
+    VectorIndexError: (code_pb2.UNAVAILABLE, "INDEX_FAILED", 1.0),
     UnknownMethodError: (code_pb2.UNIMPLEMENTED, "UNKNOWN_METHOD", None),
     MessageTooLargeError: (code_pb2.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", None),
     StoppingError: (code_pb2.UNAVAILABLE, "STOPPING", _MIN_RETRY_AFTER_S),  # another server can answer at once
@@ -240,6 +248,28 @@ def product_status(error: Exception, index: int) -> status_pb2.Status:
         case ProductError():
             return _product_status(error, path, "INVALID_PRODUCT")
     return _internal(error)
+
+
+def plain_status(code: int, text: str, reason: str) -> status_pb2.Status:
+    """Return a status that says all in its text; for one item of a request."""
+    return _status(code, text, reason)
+
+
+def renamed_status(status: status_pb2.Status, path: str, new_path: str) -> status_pb2.Status:
+    """Return a status whose fields are named as in the caller's own request.
+
+    Args:
+        path: with which the fields begin in a request that was made of the caller's.
+    """
+    renamed = status_pb2.Status()
+    renamed.CopyFrom(status)
+    for detail in renamed.details:
+        bad_request = error_details_pb2.BadRequest()
+        if detail.Unpack(bad_request):
+            for violation in bad_request.field_violations:
+                violation.field = violation.field.replace(path, new_path, 1)
+            detail.Pack(bad_request)
+    return renamed
 
 
 def status_reason(status: status_pb2.Status) -> str:

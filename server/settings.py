@@ -28,6 +28,7 @@ _AT_LEAST_ONE = (
     "loaded_versions",
 )
 _AT_LEAST_ZERO = (
+    "search_threads",
     "engine_processes",
     "engine_threads",
     "decode_threads",
@@ -61,6 +62,13 @@ class ServerSettings:
     """A folder of models/<name>/<version>/; the newest version of each is served."""
     bundle: Path | None = None
     """A single bundle."""
+    index: str | None = None
+    """An index of products, or a folder of <version>/ of them: folder or postgresql:// URL. Serves ProductSearch."""
+    write_token_file: Path | None = None
+    """File of bearer tokens whose callers may change the index, one a line; without it nobody may. Read again when it
+    changes."""
+    search_threads: int = 0
+    """Searches of the index at the same time; 0 means one per core."""
     loaded_versions: int = 1
     """Newest versions of each model kept loaded; calls may pin any of them."""
     model_poll_s: float = 2.0
@@ -212,6 +220,8 @@ class ServerSettings:
         if (self.tls_certificate is None) != (self.tls_private_key is None):
             missing = "--tls-private-key" if self.tls_private_key is None else "--tls-certificate"
             raise SettingsError(f"--tls-certificate and --tls-private-key belong together; {missing} is missing")
+        if self.write_token_file is not None and self.index is None:
+            raise SettingsError("--write-token-file: expected --index beside it; it says who may change the index")
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise SettingsError("--tls-client-ca: expected --tls-certificate and --tls-private-key beside it")
 

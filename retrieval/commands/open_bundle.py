@@ -6,6 +6,7 @@ from typing import cast
 from model.engines.engine import EngineName
 from model.errors import VectorIndexError
 from retrieval.embedding.crop import CropName
+from retrieval.embedding.description import embedding_checksum
 from retrieval.embedding.embedder import Embedder
 from retrieval.index.description import IndexDescription
 
@@ -26,16 +27,13 @@ def open_embedder(
         BundleError: there is none, or it is damaged.
     """
     bundle = bundle or Path(description.bundle_dir)
-    embedder = Embedder.open(bundle, crop or cast(CropName, description.crop), engine)
-    check_bundle(description, embedder.checksum, str(bundle))
-    return embedder
-
-
-def check_bundle(description: IndexDescription, embedding_checksum: str, bundle: str) -> None:
-    """Raise VectorIndexError when a bundle gives other vectors than those of an index."""
-    if embedding_checksum != description.embedding_checksum:
+    indexed_crop = cast(CropName, description.crop)
+    embedder = Embedder.open(bundle, crop or indexed_crop, engine)
+    checksum = embedding_checksum(bundle, indexed_crop)
+    if checksum != description.embedding_checksum:
         raise VectorIndexError(
             f"the index holds vectors of the bundle {description.bundle_name} {description.bundle_version}"
-            f" ({description.embedding_checksum[:12]}), found {bundle} ({embedding_checksum[:12]}); give that bundle"
-            " with --bundle, or build an index with this one"
+            f" ({description.embedding_checksum[:12]}), found {bundle} ({checksum[:12]}); give that bundle with"
+            " --bundle, or build an index with this one"
         )
+    return embedder

@@ -90,11 +90,11 @@ def write_embedding(bundle_dir: Path, embedding: EmbeddingDescription) -> None:
     path.write_text(json.dumps(values, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def embedding_checksum(bundle_dir: Path) -> str:
+def embedding_checksum(bundle_dir: Path, crop: CropName) -> str:
     """SHA-256 of all that decides what a product's vectors are, hexadecimal: equal for bundles with equal vectors."""
     files: dict[str, str] = read_json(bundle_dir, FILES.manifest)["files"]
     deciding = {name: digest for name, digest in files.items() if name.startswith(_DECIDING)}
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([crop, deciding], sort_keys=True).encode()).hexdigest()
 
 
 def _picture(values: dict[str, Any]) -> PicturePreprocessing:

@@ -46,7 +46,7 @@ class Embedder:
         self.predictor = predictor
         self.embedding = read_embedding(bundle.path)
         self.crop: CropName = crop or self.embedding.crop
-        self.checksum = embedding_checksum(bundle.path)
+        self.checksum = embedding_checksum(bundle.path, self.crop)
         self._projection = Projection.load(bundle.path / PROJECTION_FILE) if self.embedding.has_projection else None
         self._tower = TextTower(bundle.path / FOLDER, self.embedding.text) if self.embedding.text else None
         text_fields = predictor.preprocessor.text_fields

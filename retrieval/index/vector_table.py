@@ -99,7 +99,8 @@ class VectorTable:
             if not chosen.any():
                 continue
             rows = start + np.flatnonzero(chosen)
-            found = search(self._gathered(space, start, rows), narrow, k + _SPARE, MetricKind.IP, exact=True, threads=1)
+            most = min(k + _SPARE, len(rows))
+            found = search(self._gathered(space, start, rows), narrow, most, MetricKind.IP, exact=True, threads=1)
             for query, positions in enumerate(np.asarray(found.keys, np.int64).reshape(len(queries), -1)):
                 best[query].append(rows[positions])
         nothing = [np.empty(0, np.int64)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 
 from server.calls.credentials import CredentialsError
-from server.errors import Rejection, UnauthenticatedError
+from server.errors import PermissionDeniedError, Rejection, UnauthenticatedError
 from server.models.watched_files import WatchedFiles
 from server.settings import ServerSettings
 
@@ -21,6 +21,7 @@ _OPEN_METHODS = (
     "/inference.GRPCInferenceService/ServerReady",
     "/inference.GRPCInferenceService/ModelReady",
 )
+_WRITING_METHODS = ("/aisle.v1.ProductSearch/Upsert", "/aisle.v1.ProductSearch/Delete")
 _SCHEME = "bearer "
 
 _log = logging.getLogger("aisle.server")
@@ -76,13 +77,13 @@ class TokenFile:
 
 
 class TokenCheck:
-    """Rejects calls without a token of the file as UNAUTHENTICATED, before their messages are read.
+    """Rejects calls without a token of some files as UNAUTHENTICATED, before their messages are read.
 
     Implements `server.telemetry.observer.AdmissionCheck`.
     """
 
-    def __init__(self, tokens: TokenFile):
-        self._tokens = tokens
+    def __init__(self, *files: TokenFile):
+        self._files = files
 
     def rejection(self, call: grpc.HandlerCallDetails) -> Rejection | None:
         """Return the status that rejects the call; None when it carries a valid token."""
@@ -91,27 +92,63 @@ class TokenCheck:
         header = dict(call.invocation_metadata).get("authorization", "")
         if not header or not isinstance(header, str):
             return _MISSING_TOKEN
-        is_bearer = header[: len(_SCHEME)].lower() == _SCHEME
-        if is_bearer and self._tokens.holds(header[len(_SCHEME) :].strip()):
+        return None if any(file.holds(_bearer_token(header)) for file in self._files) else _UNKNOWN_TOKEN
+
+
+class WriteCheck:
+    """Rejects calls that change the index and have no token for that as PERMISSION_DENIED.
+
+    Implements `server.telemetry.observer.AdmissionCheck`.
+
+    Args:
+        tokens: None lets nobody write.
+    """
+
+    def __init__(self, tokens: TokenFile | None):
+        self._tokens = tokens
+
+    def rejection(self, call: grpc.HandlerCallDetails) -> Rejection | None:
+        """Return the status that rejects the call; None when it changes nothing, or may."""
+        if call.method not in _WRITING_METHODS:
             return None
-        return _UNKNOWN_TOKEN
+        if self._tokens is None:
+            return _READ_ONLY
+        header = dict(call.invocation_metadata).get("authorization", "")
+        may_write = isinstance(header, str) and self._tokens.holds(_bearer_token(header))
+        return None if may_write else _NO_RIGHT_TO_WRITE
 
 
-def token_checks(settings: ServerSettings) -> list[TokenCheck]:
-    """Return the token check that the settings ask for; empty when every caller is allowed.
+def token_checks(settings: ServerSettings) -> list[TokenCheck | WriteCheck]:
+    """Return the token checks that the settings ask for.
 
     Raises:
-        CredentialsError: the token file cannot be used.
+        CredentialsError: a token file cannot be used.
     """
-    if settings.token_file is None:
-        return []
-    if settings.tls_certificate is None:
-        _log.warning(
-            "--token-file without --tls-certificate: tokens cross the network in plain text, unless a proxy adds TLS"
-        )
-    return [TokenCheck(TokenFile(settings.token_file))]
+    writers = TokenFile(settings.write_token_file) if settings.write_token_file else None
+    checks: list[TokenCheck | WriteCheck] = []
+    if settings.token_file is not None:
+        checks.append(TokenCheck(*filter(None, (TokenFile(settings.token_file), writers))))
+    if settings.index is not None:
+        checks.append(WriteCheck(writers))
+    for flag, file in (("--token-file", settings.token_file), ("--write-token-file", settings.write_token_file)):
+        if file is not None and settings.tls_certificate is None:
+            _log.warning(
+                "%s without --tls-certificate: tokens cross the network in plain text, unless a proxy adds TLS", flag
+            )
+    return checks
 
 
+def _bearer_token(header: str) -> str:
+    """The token in a header; '' where it holds none."""
+    return header[len(_SCHEME) :].strip() if header[: len(_SCHEME)].lower() == _SCHEME else ""
+
+
+_READ_ONLY = Rejection(
+    PermissionDeniedError("this server lets nobody change its index; its operator can start it with --write-token-file")
+)
+_NO_RIGHT_TO_WRITE = Rejection(
+    PermissionDeniedError("expected the metadata 'authorization: Bearer TOKEN' with a token that may change the index")
+)
 _MISSING_TOKEN = Rejection(UnauthenticatedError("expected the metadata 'authorization: Bearer TOKEN', found none"))
 _UNKNOWN_TOKEN = Rejection(
     UnauthenticatedError("the metadata 'authorization' holds no token that this server knows; ask its operator for one")

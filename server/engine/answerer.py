@@ -16,6 +16,7 @@ from model.predictor import Predictor
 from model.product import Product
 from model.sub_tree import SubTree, find_sub_tree
 from model.taxonomy import SEPARATOR
+from retrieval.index.record import Space
 from server.engine.decoder import Decoder
 from server.engine.large_pictures import LargePicture, large_pictures
 from server.engine.progress import Progress
@@ -61,6 +62,7 @@ class PartReply:
         category_counts: best answers by the position of their category of the first level.
         error_counts: products without an answer by reason.
         features: what the pictures were encoded to, by position of the product in the part.
+        vectors: float32 bytes of the vectors that were asked for, by position and space.
     """
 
     content: bytes = b""
@@ -71,6 +73,7 @@ class PartReply:
     category_counts: dict[int, int] = field(default_factory=dict)
     error_counts: dict[str, int] = field(default_factory=dict)
     features: dict[int, bytes] = field(default_factory=dict)
+    vectors: dict[tuple[int, Space], bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ class EngineConfig:
         default_top_k: categories of a prediction where the request says 0.
         max_text_chars: longest text of a product, characters.
         max_image_pixels: most pixels of a picture; 0 leaves it to the bundle.
+        with_vectors: whether products can be embedded, too, for a search.
         with_features: whether replies carry the features of the pictures that were encoded.
         is_beside_calls: load at a lower priority, in favour of calls that are served meanwhile.
     """
@@ -38,6 +39,7 @@ class EngineConfig:
     default_top_k: int
     max_text_chars: int
     max_image_pixels: int
+    with_vectors: bool
     with_features: bool
     is_beside_calls: bool
     log_format: LogFormat

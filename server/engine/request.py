@@ -7,6 +7,7 @@ import numpy as np
 
 from aisle_client.v1 import classifier_pb2
 from model.product import TEXT_COLUMNS, Product
+from retrieval.index.record import Space
 from server.errors import NOT_UTF8, FieldError
 
 _TEXTS = ("product_id", *TEXT_COLUMNS)
@@ -21,12 +22,14 @@ class PartRequest:
         message: the request's options and these products.
         may_be_large: answer its pictures however many pixels they have; otherwise large ones are reported first.
         not_utf8: the field of a product that is not UTF-8, by the product's position in the part.
+        spaces: vectors that are asked for in the place of categories.
     """
 
     first_index: int
     message: classifier_pb2.ClassifyRequest
     may_be_large: bool
     not_utf8: Mapping[int, str]
+    spaces: tuple[Space, ...] = ()
 
     def items(self, max_text_chars: int) -> list[Product | FieldError]:
         """The products, or what is wrong with them, in order."""

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -56,6 +57,7 @@ class Worker:
         self._receiving = threading.Lock()
         self._sending = threading.Lock()
         self._trimming: threading.Timer | None = None
+        self._embedding_checksum = ""  # of the bundle's vectors; '' where none are made
 
     def choose_engine(self) -> None:
         """Tell the server which engine suits this machine and bundle; measuring takes a second.
@@ -126,11 +128,22 @@ class Worker:
         decoder = Decoder(predictor.decode, config.decode_threads or (1 if is_on_cpu else usable_cores()))
         self._max_images = config.max_batch_images or engine.max_images * (_ENCODER_RUNS if is_on_cpu else 1)
         self._answerer = Answerer(predictor, decoder, self._progress, config.max_text_chars, config.with_features)
+        self._load_vector_answerer()
         # Set once the answerer has its picture to warm up with, which may be larger.
         image = predictor.preprocessor.image
         if config.max_image_pixels:
             predictor.preprocessor.image = dataclasses.replace(image, max_image_pixels=config.max_image_pixels)
         self._answerer.warm_up(config.max_batch_items, min(self._max_images, engine.max_images))
+
+    def _load_vector_answerer(self) -> None:
+        """Open what makes vectors, for a server with an index; it needs ONNX Runtime, which others do without."""
+        if self._config.with_vectors:
+            from retrieval.embedding.embedder import Embedder
+            from server.engine.vector_answerer import VectorAnswerer
+
+            embedder = Embedder(self._predictor, threads=self._config.threads or 1)
+            self._embedding_checksum = embedder.checksum
+            self._vector_answerer = VectorAnswerer(embedder, self._progress, self._config.max_text_chars)
 
     def _description(self) -> Frame:
         predictor = self._predictor
@@ -145,6 +158,7 @@ class Worker:
             "max_images": self._max_images,
             "reads_pictures": "image" in bundle.fields,
             "categories": bundle.taxonomy.levels[0],
+            "embedding_checksum": self._embedding_checksum,
         }
         response = model_response(predictor, predictor.preprocessor.image.max_image_pixels)
         return Frame({"loaded": header}, [response.SerializeToString()])
@@ -161,12 +175,26 @@ class Worker:
             return False
         self._progress.begin_frame(frame.header["number"])
         parts = [self._part(*described) for described in zip(frame.header["parts"], frame.bodies, strict=True)]
-        reply = self._answerer.answer(parts)
+        reply = self._answer(parts)
         self._send(_reply_frame(frame.header["number"], reply))
         self._progress.step()
         if sum(map(len, frame.bodies)) > _LARGE_BYTES or any(part.may_be_large for part in parts):
             self._trim_later()
         return True
+
+    def _answer(self, parts: Sequence[PartRequest]) -> FrameReply:
+        """Answer the parts that ask for categories as one batch, and those that ask for vectors as another."""
+        if not any(part.spaces for part in parts):
+            return self._answerer.answer(parts)
+        kinds = [bool(part.spaces) for part in parts]
+        classified = self._answerer.answer([part for part in parts if not part.spaces])
+        embedded = self._vector_answerer.answer([part for part in parts if part.spaces])
+        replies = {False: iter(classified.parts), True: iter(embedded.parts)}
+        return FrameReply(
+            [next(replies[kind]) for kind in kinds],
+            classified.decode_s + embedded.decode_s,
+            classified.inference_s + embedded.inference_s,
+        )
 
     def _trim_later(self) -> None:
         """Give freed memory back in a while, once for all large frames until then, because it takes milliseconds."""
@@ -176,10 +204,11 @@ class Worker:
             self._trimming.start()
 
     def _part(self, described: list[Any], content: bytes) -> PartRequest:
-        first_index, may_be_large, not_utf8 = described
+        first_index, may_be_large, not_utf8, spaces = described
         message = classifier_pb2.ClassifyRequest.FromString(content)
         message.top_k = message.top_k or self._config.default_top_k
-        return PartRequest(first_index, message, may_be_large, {int(i): field for i, field in not_utf8.items()})
+        bad_texts = {int(i): field for i, field in not_utf8.items()}
+        return PartRequest(first_index, message, may_be_large, bad_texts, tuple(spaces))
 
     def _send(self, frame: Frame) -> None:
         content = pack(frame)
@@ -191,7 +220,7 @@ def _reply_frame(number: int, reply: FrameReply) -> Frame:
     bodies = []
     parts = []
     for part in reply.parts:
-        bodies += [part.content, *part.features.values()]
+        bodies += [part.content, *part.features.values(), *part.vectors.values()]
         parts.append(
             {
                 "is_failed": part.is_failed,
@@ -201,6 +230,7 @@ def _reply_frame(number: int, reply: FrameReply) -> Frame:
                 "categories": part.category_counts,
                 "errors": part.error_counts,
                 "features": list(part.features),
+                "vectors": list(part.vectors),
             }
         )
     header = {"number": number, "decode_s": reply.decode_s, "inference_s": reply.inference_s, "parts": parts}

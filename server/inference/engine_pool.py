@@ -13,6 +13,7 @@ from google.rpc import status_pb2
 from model.engines.engine_choice import EngineChoice
 from model.errors import EngineError
 from model.machine.cores import usable_cores
+from retrieval.index.record import Space
 from server.engine.config import EngineConfig
 from server.engine.frames import Frame
 from server.errors import EngineDownError, RequestStatusError, StoppingError
@@ -172,6 +173,7 @@ class EnginePool:
             default_top_k=min(DEFAULT_TOP_K, settings.max_top_k),
             max_text_chars=settings.max_text_chars,
             max_image_pixels=settings.max_image_pixels,
+            with_vectors=settings.index is not None,
             with_features=settings.image_cache_bytes > 0,
             is_beside_calls=is_beside_calls,
             log_format=settings.log_format,
@@ -239,13 +241,14 @@ class EnginePool:
             self.scheduler.release_memory(part)
             content = next(bodies)
             features = {index: next(bodies) for index in answered["features"]}
+            vectors = {(index, space): next(bodies) for index, space in answered["vectors"]}
             if answered["is_failed"]:
                 part.fail(RequestStatusError(status_pb2.Status.FromString(content)))
             elif answered["large"]:
                 self._admit_large(part, answered["large"])
             else:
                 queue_s = max(0.0, now_s - part.submitted_s - decode_s - inference_s)
-                part.answer(_part_answer(answered, content, features, (queue_s, decode_s, inference_s)))
+                part.answer(_part_answer(answered, content, features, vectors, (queue_s, decode_s, inference_s)))
         answered_parts = [part for part, one in zip(sent.parts, reply.header["parts"], strict=True) if not one["large"]]
         if answered_parts:
             self.scheduler.costs.add(answered_parts, decode_s, inference_s)
@@ -328,7 +331,11 @@ class EnginePool:
 
 
 def _part_answer(
-    answered: dict[str, Any], content: bytes, features: dict[int, bytes], times_s: tuple[float, float, float]
+    answered: dict[str, Any],
+    content: bytes,
+    features: dict[int, bytes],
+    vectors: dict[tuple[int, Space], bytes],
+    times_s: tuple[float, float, float],
 ) -> PartAnswer:
     return PartAnswer(
         content,
@@ -338,6 +345,7 @@ def _part_answer(
         category_counts={int(number): count for number, count in answered["categories"].items()},
         error_counts=answered["errors"],
         features=features,
+        vectors=vectors,
     )
 
 

@@ -41,6 +41,7 @@ class ModelDescription:
         num_threads: frames that it answers at the same time.
         max_images: most pictures of a frame.
         categories: those of the first level.
+        embedding_checksum: of its vectors; '' where it makes none.
         response: the answer to GetModel, but for what the server's settings say.
     """
 
@@ -53,6 +54,7 @@ class ModelDescription:
     max_images: int
     reads_pictures: bool
     categories: tuple[str, ...]
+    embedding_checksum: str
     response: classifier_pb2.GetModelResponse
 
 
@@ -163,7 +165,7 @@ class EngineProcess(asyncio.Protocol):
         """Send a frame of parts."""
         self._num_frames += 1
         self.in_flight[self._num_frames] = SentFrame(parts, sum(part.num_products for part in parts))
-        described = [[part.first_index, part.is_large, part.not_utf8] for part in parts]
+        described = [[part.first_index, part.is_large, part.not_utf8, part.spaces] for part in parts]
         self._send(Frame({"number": self._num_frames, "parts": described}, [part.content for part in parts]))
 
     def current_frame(self) -> SentFrame | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from aisle_client.v1 import classifier_pb2
+from retrieval.index.record import Space
 from server.messages.request import count_chars
 
 _MAX_PRODUCTS = 64
@@ -41,6 +42,7 @@ class PartAnswer:
         category_counts: best answers by the position of their category of the first level.
         error_counts: products without an answer by reason.
         features: bytes of the features that pictures were encoded to, by position of the product in the part.
+        vectors: float32 bytes of the vectors that were asked for, by position and space.
     """
 
     content: bytes
@@ -52,6 +54,7 @@ class PartAnswer:
     category_counts: Mapping[int, int] = field(default_factory=dict)
     error_counts: Mapping[str, int] = field(default_factory=dict)
     features: Mapping[int, bytes] = field(default_factory=dict)
+    vectors: Mapping[tuple[int, Space], bytes] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -64,6 +67,7 @@ class Part:
         num_chars: characters of its texts; a name of which every word is asked for counts once more for each word.
         caller, call: whose share of time it takes.
         deadline_s: on the clock of `time.perf_counter`, as are all times here.
+        spaces: vectors that are asked for in the place of categories.
         num_pixels, decode_bytes: of its picture, when that is a large one.
         num_crashes: engine processes that ended while they answered it.
         num_returns: engine processes that failed with whatever they were given.
@@ -83,6 +87,7 @@ class Part:
     caller: str
     call: object
     deadline_s: float
+    spaces: tuple[Space, ...] = ()
     num_pixels: int = 0
     decode_bytes: int = 0
     num_crashes: int = 0

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aisle_client.v1 import classifier_pb2
+from retrieval.index.record import Space
 from server.calls.call import Call
 from server.errors import RequestError, WaitTooLongError
 from server.inference.engine_pool import EnginePool
@@ -27,6 +28,7 @@ class RequestResult:
         queue_s, decode_s, inference_s: see `Timings` in the contract.
         category_counts: best answers by the position of their category of the first level.
         error_counts: products without an answer by reason.
+        vectors: float32 bytes of the vectors that were asked for, by position of the product and space.
     """
 
     content: bytes = b""
@@ -37,6 +39,7 @@ class RequestResult:
     num_needs_review: int = 0
     category_counts: Counter[int] = field(default_factory=Counter)
     error_counts: Counter[str] = field(default_factory=Counter)
+    vectors: dict[tuple[int, Space], bytes] = field(default_factory=dict)
 
 
 class RequestRun:
@@ -45,13 +48,15 @@ class RequestRun:
     Args:
         caller: whose share of time it takes.
         max_pixels: most pixels of its large pictures together.
+        spaces: vectors that are asked for in the place of categories.
     """
 
-    def __init__(self, pool: EnginePool, call: Call, caller: str, max_pixels: int):
+    def __init__(self, pool: EnginePool, call: Call, caller: str, max_pixels: int, spaces: tuple[Space, ...] = ()):
         self._pool = pool
         self._call = call
         self._caller = caller
         self._max_pixels = self._pixels_left = max_pixels
+        self._spaces = spaces
         self._parts: list[Part] = []
         self._open: set[Part] = set()
         self._contents: dict[int, bytes] = {}
@@ -78,6 +83,7 @@ class RequestRun:
                 self._caller,
                 self._call,
                 self._call.deadline_s,
+                self._spaces,
             )
             for start, stop, num_pictures, num_chars in ranges
         ]
@@ -119,6 +125,8 @@ class RequestRun:
         result.num_needs_review += answer.num_needs_review
         result.category_counts.update(answer.category_counts)
         result.error_counts.update(answer.error_counts)
+        for (index, space), vector in answer.vectors.items():
+            result.vectors[part.first_index + index, space] = vector
         for index, features in answer.features.items():
             self._pool.feature_cache.put(part.products()[index].image, features)
         self._open.discard(part)
@@ -162,7 +170,7 @@ class RequestRun:
     def _with_cached_features(self, message: classifier_pb2.ClassifyRequest) -> classifier_pb2.ClassifyRequest:
         """The request with features in the place of the pictures that the cache knows; itself when there are none."""
         cache = self._pool.feature_cache
-        if not cache.max_bytes or not self._pool.description.reads_pictures:
+        if self._spaces or not cache.max_bytes or not self._pool.description.reads_pictures:
             return message
         known = {i: features for i, p in enumerate(message.products) if p.image and (features := cache.get(p.image))}
         if not known:

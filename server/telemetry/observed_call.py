@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from grpc_status import rpc_status
 
-from aisle_client.v1 import classifier_pb2
+from aisle_client.v1 import classifier_pb2, search_pb2
 from server.calls.call_metadata import NO_WISHES, REQUEST_ID, current_metadata
 from server.errors import request_status, status_reason
 from server.open_inference import open_inference_pb2
@@ -21,10 +21,14 @@ if TYPE_CHECKING:  # opentelemetry need not be installed
     from server.telemetry.tracing import CallSpan, Tracing
 
 SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["ProductClassifier"]
+_SEARCH = search_pb2.DESCRIPTOR.services_by_name["ProductSearch"]
 _INFERENCE = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 #: The methods that are counted, by name, with their services. A fixed set, because callers may invent any number of
 #: names. Others, such as health checks, are not counted.
-COUNTED_METHODS = {method.name: SERVICE.full_name for method in SERVICE.methods} | {"ModelInfer": _INFERENCE.full_name}
+COUNTED_METHODS = {
+    **{method.name: service.full_name for service in (SERVICE, _SEARCH) for method in service.methods},
+    "ModelInfer": _INFERENCE.full_name,
+}
 
 #: Reasons of calls that ended without the server's doing; of the other services' calls they are not counted.
 _CALLER_LEFT = "CALLER_LEFT"

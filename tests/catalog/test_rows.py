@@ -93,7 +93,7 @@ def test_gzip(tmp_path: Path) -> None:
 
 
 def test_other_headings_and_extra_columns(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", " sku ,price,title,product_name\nx1,9,shirt,ignored\n")
+    path = write(tmp_path / "a.csv", " sku ,stock,title,product_name\nx1,9,shirt,ignored\n")
     rows = rows_of(path, columns={"product_id": "sku", "product_name": "title"})
     assert rows == [catalog_row(2, "x1", {"name": "shirt"})]
 
