@@ -61,19 +61,27 @@ class MetricSettings:
     """triplet: by which a product's own entries shall be nearer than others; arcface: the angle, radians."""
     arcface_scale: float = 32.0
     """arcface: by which cosines are multiplied."""
+    finetune_layers: int = 0
+    """Last layers of the first image encoder that learn from the pictures before the projection does: 0 none, -1
+    all."""
+    finetune_steps: int = 400
+    """Steps of the optimizer for that."""
+    finetune_learning_rate: float = 3e-4
+    """Highest learning rate for that."""
     text_weight: float = 0.5
     """Weight of the texts in the joint vector, 0 to 1."""
     seed: int = 0
     """Seed of every random choice."""
 
     def __post_init__(self) -> None:
-        for name in ("dim", "steps", "batch_products", "batch_entries"):
+        for name in ("dim", "steps", "finetune_steps", "batch_products", "batch_entries"):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
         require(self.batch_products >= 2, "batch_products", "2 or more", self.batch_products)
         require(self.batch_entries >= 2, "batch_entries", "2 or more", self.batch_entries)
         for name in ("near_share", "text_weight"):
             require(0 <= getattr(self, name) <= 1, name, "0 to 1", getattr(self, name))
         require(0 <= self.dropout_rate < 1, "dropout_rate", "0 to below 1", self.dropout_rate)
-        for name in ("learning_rate", "temperature", "margin", "arcface_scale"):
+        require(self.finetune_layers >= -1, "finetune_layers", "-1 or more", self.finetune_layers)
+        for name in ("learning_rate", "finetune_learning_rate", "temperature", "margin", "arcface_scale"):
             require(getattr(self, name) > 0, name, "more than 0", getattr(self, name))
         require(self.weight_decay >= 0, "weight_decay", "0 or more", self.weight_decay)

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from model.errors import SettingsError
+from model.errors import BundleError, SettingsError
 from model.network.efficientnet_lite import LITE_VARIANTS, build_efficientnet_lite, find_weights
 from model.network.layers import BackbonePreprocessing
 from model.settings import ImageSettings
@@ -46,12 +46,24 @@ def build_image_encoder(settings: ImageSettings, seed: int) -> keras.Model:
         backbone, preprocessing = _build_lite(settings, seed), ""
     else:
         backbone, preprocessing = _build_backbone(settings, seed), settings.backbone
-    _freeze(backbone, settings)
+    freeze(backbone, settings)
     features = backbone(BackbonePreprocessing(preprocessing, name="preprocessing")(images))
     if len(features.shape) == 4:
         features = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
     features = keras.layers.Activation("linear", dtype="float32", name="image_features")(features)
     return keras.Model(images, {"image_features": features}, name="image_encoder")
+
+
+def load_image_encoder(path: Path) -> keras.Model:
+    """Load an image encoder that a bundle holds as a .keras file.
+
+    Raises:
+        BundleError: it cannot be loaded.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise BundleError(f"{path} cannot be loaded: {error}; copy or write the bundle again") from error
 
 
 def backbone_of(image_encoder: keras.Model) -> keras.Model:
@@ -95,8 +107,8 @@ def _load_whole(settings: ImageSettings) -> keras.Model:
         raise SettingsError(f"image weights {settings.image_weights} cannot be loaded: {error}") from error
 
 
-def _freeze(backbone: keras.Model, settings: ImageSettings) -> None:
-    """Train the last `finetune_layers` layers; batch norm with given statistics stays frozen."""
+def freeze(backbone: keras.Model, settings: ImageSettings) -> None:
+    """Have a backbone train the last `finetune_layers` layers; batch norm with given statistics stays frozen."""
     count = len(backbone.layers)
     first = 0 if settings.finetune_layers < 0 else count - settings.finetune_layers
     backbone.trainable = settings.finetune_layers != 0

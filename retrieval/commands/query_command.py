@@ -86,7 +86,7 @@ def hits_csv(hits: Sequence[Hit]) -> str:
     writer.writeheader()
     for rank, hit in enumerate(hits, start=1):
         entry = hit.attributes
-        price = "" if math.isnan(entry.price) else f"{entry.price:g}"
+        price = "" if math.isnan(entry.price) else f"{entry.price:.15g}"
         named = {name: getattr(entry, name) for name in COLUMNS if hasattr(entry, name)}
         writer.writerow(
             named | {"rank": rank, "product_id": hit.product_id, "score": f"{hit.score:.6f}", "price": price}

@@ -39,6 +39,8 @@ _FIRST_CANDIDATES = 64
 _RECALL_QUERIES = 200
 _SCALE_VECTORS = 2000
 _RECALL_AT = 10
+#: Scores differ so little by the number of rows that are multiplied together.
+_SAME_SCORE = 1e-6
 #: Changes after which a graph is saved, and share of the products where those are more.
 _SAVED_CHANGES = 20_000
 _SAVED_SHARE = 0.1
@@ -128,6 +130,9 @@ class LocalEngine:
         """See `IndexEngine`."""
         if space not in self.description.dims:
             raise VectorIndexError(f"expected a space of {', '.join(self.description.dims)}, found {space!r}")
+        dim = self.description.dims[space]
+        if vectors.shape[1:] != (dim,) or not np.isfinite(vectors).all():
+            raise VectorIndexError(f"expected {dim} finite numbers in {space!r}, found {vectors.shape}")
         with self._lock.shared():
             found = self._nearest(space, vectors, k, condition)
             known = self._store.attributes([int(key) for keys, _ in found for key in keys])
@@ -176,10 +181,13 @@ class LocalEngine:
         count = int(2 * k / share)
         while count <= _MOST_CANDIDATES or mask is None:
             keys, scores = self._table.rescored(space, vector, graph.candidates(vector, count), mask)
-            if len(keys) >= k or count >= len(graph):
+            if len(keys) >= k:
                 return keys[:k], scores[:k]
+            if mask is None or count >= len(graph):
+                break  # there are no more, or no link leads to them, as where many vectors are the same
             count *= 2
-        return self._table.nearest(space, vector[None], k, mask)[0]
+        allowed = self._table.matching(space, NO_FILTER) if mask is None else mask
+        return self._table.nearest(space, vector[None], k, allowed)[0]
 
     def _change(self, records: list[IndexRecord], deleted_ids: list[str]) -> int:
         if self._read_only:
@@ -247,8 +255,8 @@ class LocalEngine:
         count, recall = _FIRST_CANDIDATES, 1.0
         while True:
             graph.keep_candidates(count)
-            found = [self._through_graph(graph, space, vector, k, None, 1.0)[0] for vector in vectors]
-            shares = [np.isin(best, keys).mean() for (best, _), keys in zip(nearest, found, strict=True)]
+            found = [self._through_graph(graph, space, vector, k, None, 1.0)[1] for vector in vectors]
+            shares = [_share(best, scores) for (_, best), scores in zip(nearest, found, strict=True)]
             recall = float(np.mean(shares)) if shares else 1.0
             if recall >= settings.recall or 2 * count > settings.max_search_candidates:
                 break
@@ -295,6 +303,11 @@ def _stacked(records: Sequence[IndexRecord], space: Space, dim: int) -> np.ndarr
         if space in record.vectors:
             stacked[row] = record.vectors[space]
     return stacked
+
+
+def _share(best: np.ndarray, found: np.ndarray) -> float:
+    """The share of the best scores that a search found; which of equally near products it found does not matter."""
+    return float(np.count_nonzero(found >= best[-1] - _SAME_SCORE)) / len(best)
 
 
 def _hit(known: tuple[str, Attributes], score: float) -> Hit:

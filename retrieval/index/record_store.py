@@ -111,9 +111,9 @@ class RecordStore:
         return [found.get(product_id) for product_id in product_ids]
 
     def scan(self) -> Iterator[IndexRecord]:
-        """Every current record by key."""
-        with self._errors("read"):
-            for row in self._reader().execute(f"{self._selection()} order by key"):
+        """Every current record by key, as they are when it begins."""
+        with self._errors("read"), self._lasting_reader() as connection:
+            for row in connection.execute(f"{self._selection()} order by key"):
                 yield self._record(row)
 
     def close(self) -> None:
@@ -152,6 +152,20 @@ class RecordStore:
                 self._local.connection = self._connect()
         connection: sqlite3.Connection = self._local.connection
         return connection
+
+    @contextmanager
+    def _lasting_reader(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees no later change, so that the thread's own still does."""
+        if self.read_only:
+            yield self._snapshot
+            return
+        connection = self._connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
+            if connection in self._connections:
+                self._connections.remove(connection)
 
     def _read(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         connection = self._reader()

@@ -96,12 +96,10 @@ class VectorTable:
         narrow = queries.astype(np.float16)
         for start in range(0, self.num_rows, _BLOCK_ROWS):
             chosen = mask[start : start + _BLOCK_ROWS]
-            if not chosen.any():
+            if not chosen.any() or not len(queries):
                 continue
             rows = start + np.flatnonzero(chosen)
-            most = min(k + _SPARE, len(rows))
-            found = search(self._gathered(space, start, rows), narrow, most, MetricKind.IP, exact=True, threads=1)
-            for query, positions in enumerate(np.asarray(found.keys, np.int64).reshape(len(queries), -1)):
+            for query, positions in enumerate(_nearest_rows(self._gathered(space, start, rows), narrow, k)):
                 best[query].append(rows[positions])
         nothing = [np.empty(0, np.int64)]
         scored = [
@@ -172,9 +170,25 @@ class VectorTable:
 
     def _reserve(self, capacity: int) -> dict[str, Any]:
         columns: dict[str, Any] = {"key": np.empty(capacity, np.int64), "is_current": np.zeros(capacity, bool)}
-        columns["price"] = np.empty(capacity, np.float32)
+        columns["price"] = np.empty(capacity)  # 64 bits, as 32 round prices of 8 digits
         columns |= {name: np.empty(capacity, np.int32) for name in _TEXTS}
         for space, dim in self.dims.items():
             columns[space] = np.empty((capacity, dim), np.float16)
             columns[f"has_{space}"] = np.zeros(capacity, bool)
         return columns
+
+
+def _nearest_rows(vectors: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
+    """(Q, k or more) int64, rows with the k best of each query; of those that are as near as the k-th all.
+
+    Args:
+        vectors: (N, D) float16.
+        queries: (Q, D) float16.
+    """
+    count = min(k + _SPARE, len(vectors))
+    while True:
+        found = search(vectors, queries, count, MetricKind.IP, exact=True, threads=1)
+        distances = np.asarray(found.distances).reshape(len(queries), count)
+        if count == len(vectors) or (distances[:, -1] > distances[:, k - 1]).all():
+            return np.asarray(found.keys, np.int64).reshape(len(queries), count)
+        count = min(16 * count, len(vectors))  # a picture that stands for a missing one may be there a thousand times

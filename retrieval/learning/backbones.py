@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import keras
+
 from model.engines.export import export_program
 from model.errors import SettingsError
 from model.network.image_encoder import build_image_encoder, native_image_size
@@ -39,9 +41,9 @@ def add_backbones(
             found.append(EncoderDescription())
             continue
         name, _, weights = backbone.partition("=")
-        size = native_image_size(name)
-        program = _converted(name, weights, size, cache_dir)
-        found.append(EncoderDescription(name, _copied(program, folder, name), PicturePreprocessing(size)))
+        program = _converted(name, weights, cache_dir)
+        preprocessing = PicturePreprocessing(native_image_size(name))
+        found.append(EncoderDescription(name, _copied(program, folder, name), preprocessing))
     text = None
     if image_encoder is not None:
         own, text = _brought(folder, image_encoder)
@@ -49,9 +51,9 @@ def add_backbones(
     return tuple(found), text
 
 
-def _converted(name: str, weights: str, size: int, cache_dir: Path) -> Path:
+def _converted(name: str, weights: str, cache_dir: Path) -> Path:
     """The ONNX program of a backbone, from the cache or made now."""
-    digest = hashlib.sha256(f"{name} {size}".encode())
+    digest = hashlib.sha256(f"{name} {native_image_size(name)}".encode())
     if weights:
         try:
             digest.update(Path(weights).read_bytes())
@@ -61,12 +63,30 @@ def _converted(name: str, weights: str, size: int, cache_dir: Path) -> Path:
     with exclusive(cache_dir / "locks" / folder.name):
         if not folder.exists():
             with new_cache_entry(folder) as entry:
-                _convert(name, weights, size, entry / _PROGRAM)
+                _export(build_backbone(f"{name}={weights}")[0], entry / _PROGRAM)
     return folder / _PROGRAM
 
 
-def _convert(name: str, weights: str, size: int, target: Path) -> None:
-    encoder = build_image_encoder(ImageSettings(name, size, weights or "imagenet"), seed=0)
+def build_backbone(backbone: str) -> tuple[keras.Model, ImageSettings]:
+    """An image encoder of Keras by NAME or NAME=WEIGHTS, and the settings that it was built with.
+
+    Raises:
+        SettingsError: it is unknown, or its weights cannot be had.
+    """
+    name, _, weights = backbone.partition("=")
+    image = ImageSettings(name, native_image_size(name), weights or "imagenet")
+    return build_image_encoder(image, seed=0), image
+
+
+def write_encoder(encoder: keras.Model, image_size: int, folder: Path, name: str) -> EncoderDescription:
+    """Write an image encoder of Keras into the folder of a bundle as an ONNX program."""
+    target = folder / FOLDER / name / _PROGRAM
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _export(encoder, target)
+    return EncoderDescription(name, f"{FOLDER}/{name}/{_PROGRAM}", PicturePreprocessing(image_size))
+
+
+def _export(encoder: keras.Model, target: Path) -> None:
     source = target.with_suffix(".keras")
     encoder.save(source)
     export_program(source, target)

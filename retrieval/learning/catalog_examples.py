@@ -32,8 +32,8 @@ def read_examples(embedder: Embedder, sources: Sequence[CatalogSource], rejects:
     """
     chunks = list(_chunks(embedder, sources, rejects))
     rows = [row for chunk, _, _ in chunks for row in chunk.rows]
-    products, kept = _products(rows, sources)
-    names = sorted({name for name in products if name})
+    products, kept = product_names(rows, sources)
+    names = sorted({products[i] for i in kept})
     numbers = {name: number for number, name in enumerate(names)}
     has_picture = np.concatenate([chunk.has_picture for chunk, _, _ in chunks])
     has_text = np.concatenate([found for _, _, found in chunks])
@@ -87,8 +87,12 @@ def _joined(parts: Sequence[np.ndarray | None], is_there: np.ndarray) -> np.ndar
     return np.concatenate(found) if found and np.count_nonzero(is_there) > 1 else None
 
 
-def _products(rows: Sequence[CatalogRow], sources: Sequence[CatalogSource]) -> tuple[list[str], np.ndarray]:
-    """The product of each row, '' for none, and (M,) positions of the rows that have one."""
+def product_names(rows: Sequence[CatalogRow], sources: Sequence[CatalogSource]) -> tuple[list[str], np.ndarray]:
+    """The product of each row, '' for none, and (M,) positions of the rows that have one.
+
+    Raises:
+        CatalogError: there is neither group_id nor category.
+    """
     where = ", ".join(str(source.path) for source in sources)
     groups = [row.offer[0] for row in rows]
     products = groups if any(groups) else [row.category for row in rows]

@@ -16,7 +16,7 @@ class Examples:
     Args:
         labels: (N,) int32, equal for rows of the same product.
         names: of the products, by label.
-        pictures: (N, V, F) float32, features of V views of the picture; None without pictures.
+        pictures: (N, V, F) of any float or integer type, features of V views of the picture; None without pictures.
         has_picture: (N,) bool.
         texts: (N, E) float32; None without texts.
         has_text: (N,) bool.
@@ -42,7 +42,7 @@ class Examples:
         """
         given = {}
         if self.pictures is not None:
-            given["image"] = self.pictures[rows, view]
+            given["image"] = self.pictures[rows, view].astype(np.float32)
         if self.texts is not None:
             given["text"] = self.texts[rows]
         return given

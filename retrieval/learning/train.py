@@ -10,19 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from catalog.rejects import Rejects
+from model.bundle.bundle import load_bundle
 from model.bundle.writing import check_bundle_target, derive_bundle
+from model.bundle_files import FILES
+from model.errors import SettingsError
+from model.network.image_encoder import load_image_encoder
 from retrieval.embedding.crop import CropName
 from retrieval.embedding.description import (
     FOLDER,
     OWN_ENCODER,
     PROJECTION_FILE,
     EmbeddingDescription,
+    EncoderDescription,
     write_embedding,
 )
 from retrieval.embedding.embedded_catalog import CatalogSource
 from retrieval.embedding.embedder import Embedder
-from retrieval.learning.backbones import add_backbones
+from retrieval.learning.backbones import add_backbones, build_backbone, write_encoder
 from retrieval.learning.catalog_examples import read_examples
+from retrieval.learning.fine_tuning import fine_tune
 from retrieval.learning.projection_training import train_projection
 from retrieval.settings import MetricSettings
 
@@ -48,6 +54,11 @@ class MetricJob:
     rejects: Path
     cache_dir: Path
 
+    @property
+    def sources(self) -> list[CatalogSource]:
+        """The catalogs, to be read."""
+        return [CatalogSource(path, self.columns, self.cache_dir) for path in self.catalogs]
+
 
 def train_metric(job: MetricJob, settings: MetricSettings) -> dict[str, Any]:
     """Learn an embedding and write the bundle.
@@ -58,10 +69,9 @@ def train_metric(job: MetricJob, settings: MetricSettings) -> dict[str, Any]:
         BundleError, CatalogError, SettingsError, TrainingError: see the parts.
     """
     check_bundle_target(job.out)
-    with _encoder_bundle(job) as staged, Rejects(job.rejects) as rejects:
+    with _encoder_bundle(job, settings) as staged, Rejects(job.rejects) as rejects:
         embedder = Embedder.open(staged)
-        sources = [CatalogSource(path, job.columns, job.cache_dir) for path in job.catalogs]
-        examples = read_examples(embedder, sources, rejects)
+        examples = read_examples(embedder, job.sources, rejects)
         projection = train_projection(examples, settings)
         trained = {
             **dataclasses.asdict(settings),
@@ -84,7 +94,7 @@ def train_metric(job: MetricJob, settings: MetricSettings) -> dict[str, Any]:
 
 
 @contextmanager
-def _encoder_bundle(job: MetricJob) -> Iterator[Path]:
+def _encoder_bundle(job: MetricJob, settings: MetricSettings) -> Iterator[Path]:
     """The bundle with the image encoders that were asked for and no projection, for as long as features are made."""
     job.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{job.out.name}.", dir=job.out.parent) as temporary:
@@ -92,12 +102,32 @@ def _encoder_bundle(job: MetricJob) -> Iterator[Path]:
 
         def add_encoders(folder: Path) -> None:
             shutil.rmtree(folder / FOLDER, ignore_errors=True)
-            encoders, text = add_backbones(folder, _backbones(job), job.image_encoder, job.cache_dir)
-            embedding = EmbeddingDescription(encoders, job.is_mirrored, job.crop, text=text)
-            write_embedding(folder, embedding)
+            backbones = _backbones(job)
+            tuned: tuple[EncoderDescription, ...] = ()
+            if settings.finetune_layers:
+                tuned = (_tuned(folder, backbones, job, settings),)
+                backbones = backbones[1:]
+            encoders, text = add_backbones(folder, backbones, job.image_encoder, job.cache_dir)
+            write_embedding(folder, EmbeddingDescription((*tuned, *encoders), job.is_mirrored, job.crop, text=text))
 
         derive_bundle(job.bundle, staged, add_encoders)
         yield staged
+
+
+def _tuned(folder: Path, backbones: Sequence[str], job: MetricJob, settings: MetricSettings) -> EncoderDescription:
+    """Fine-tune the first backbone, and write it into the folder of a bundle."""
+    bundle = load_bundle(job.bundle)
+    if not backbones or (backbones[0] == OWN_ENCODER and "image" not in bundle.fields):
+        raise SettingsError(
+            "--finetune-layers: expected a backbone of Keras to be tuned, found none; name one with --backbones"
+        )
+    if backbones[0] == OWN_ENCODER:
+        encoder, image = load_image_encoder(folder / FILES.image_encoder), bundle.settings.image
+    else:
+        encoder, image = build_backbone(backbones[0])
+    fine_tune(encoder, image, job.sources, settings)
+    name = image.backbone if backbones[0] == OWN_ENCODER else backbones[0].partition("=")[0]
+    return write_encoder(encoder, image.image_size, folder, f"{name}-tuned")
 
 
 def _backbones(job: MetricJob) -> Sequence[str]:

@@ -112,7 +112,11 @@ def _left_over(hits: Sequence[Hit], asked: AskedProduct, options: SimilarOptions
 def _diverse(engine: IndexEngine, space: Space, pool: list[Hit], options: SimilarOptions) -> list[Hit]:
     """Chosen one by one: near to what is asked for, far from those chosen."""
     records = engine.get([hit.product_id for hit in pool])
-    kept = [(hit, record.vectors[space]) for hit, record in zip(pool, records, strict=True) if record is not None]
+    kept = [  # a product may have changed since it was found
+        (hit, record.vectors[space])
+        for hit, record in zip(pool, records, strict=True)
+        if record is not None and space in record.vectors
+    ]
     if not kept:
         return []
     pool = [hit for hit, _ in kept]
