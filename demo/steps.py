@@ -1,4 +1,4 @@
-"""The steps of the demo: generate a catalog, train, evaluate, serve, classify, stop."""
+"""The steps of the demo: generate a catalog, train, evaluate, serve, classify, stop, find similar products."""
 
 import contextlib
 import socket
@@ -24,6 +24,7 @@ from model.product import FIELDS
 
 CONFIG = Path(__file__).with_name("demo.toml")
 _NUM_SHOWN = 20
+_NUM_SIMILAR = 5
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 60.0
 _HEALTH_INTERVAL_S = 0.2
@@ -31,7 +32,7 @@ _HEALTH_INTERVAL_S = 0.2
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """Run Aisle on a generated catalog: train, evaluate, serve, classify, stop."""
+    """Run Aisle on a generated catalog: train, evaluate, serve, classify, stop, find similar products."""
 
     dir: Path = Path("build/demo")
     """Folder for the catalog, the bundle and the report."""
@@ -50,6 +51,16 @@ class DemoSettings:
         """The folder of the evaluation's report."""
         return self.dir / "report"
 
+    @property
+    def index(self) -> Path:
+        """The folder of the index of similar products."""
+        return self.dir / "index"
+
+    @property
+    def similar(self) -> Path:
+        """The picture of a question and what was found."""
+        return self.dir / "similar.png"
+
 
 def run_demo(settings: DemoSettings, console: Console) -> None:
     """Run all steps.
@@ -58,11 +69,11 @@ def run_demo(settings: DemoSettings, console: Console) -> None:
         AisleError, ClientError: a step failed; no process is left running.
     """
     began = time.monotonic()
-    with _step(console, "1/5  Generate a Korean shop's catalog"):
+    with _step(console, "1/6  Generate a Korean shop's catalog"):
         files = _make_catalog(settings, console)
-    with _step(console, "2/5  Train on names, mall categories and pictures"):
+    with _step(console, "2/6  Train on names, mall categories and pictures"):
         _train(settings, files, console)
-    with _step(console, "3/5  Evaluate on test products"):
+    with _step(console, "3/6  Evaluate on test products"):
         _run(
             ["evaluate", *_bundle_flags(settings), "--catalog", str(files["test"]), "--report", str(settings.report)],
             console,
@@ -71,14 +82,16 @@ def run_demo(settings: DemoSettings, console: Console) -> None:
     port = _free_port()
     server = ["server", "--bundle", str(settings.bundle), "--host", "127.0.0.1", "--port", str(port)]
     with Child(server, settings.dir / "server.log") as child:
-        with _step(console, "4/5  Serve over gRPC"):
+        with _step(console, "4/6  Serve over gRPC"):
             console.print(f"$ {child.command}", style="dim", highlight=False)
             _wait_until_serving(child, port)
             console.print(f"SERVING on 127.0.0.1:{port}")
-        with _step(console, "5/5  Classify the test products with the client"):
+        with _step(console, "5/6  Classify the test products with the client"):
             _classify(items, port, console)
             child.terminate(_STOP_TIMEOUT_S)
             console.print("The server stopped on SIGTERM with exit code 0.")
+    with _step(console, "6/6  Find products like one in a picture"):
+        _find_similar(settings, files, items, console)
     console.rule(f"[bold]Done in {time.monotonic() - began:.0f} s")
     _print_next_steps(settings, console)
 
@@ -107,13 +120,23 @@ def _train(settings: DemoSettings, files: dict[str, Path], console: Console) -> 
     _run(["train", *flags, "--work-dir", str(work_dir), "--seed", str(settings.seed)], console)
 
 
+def _find_similar(settings: DemoSettings, files: dict[str, Path], items: list[CatalogItem], console: Console) -> None:
+    """Index the shop, and ask it about the picture of a test product."""
+    index = ["--index", str(settings.index)]
+    build = ["build", *_bundle_flags(settings), "--catalog", str(files["shop"]), *index]
+    asked = next(item.product.product_id for item in items if item.product.image)
+    query = ["query", *index, "--image", str(settings.dir / "images" / f"{asked}.jpg"), "--k", str(_NUM_SIMILAR)]
+    for arguments in (build, [*query, "--sheet", str(settings.similar)]):
+        _run(arguments, console, "retrieval")
+
+
 def _bundle_flags(settings: DemoSettings) -> list[str]:
     """Return flags for the bundle and for a cache inside the demo's folder."""
     return ["--bundle", str(settings.bundle), "--cache-dir", str(settings.dir / "cache")]
 
 
-def _run(arguments: list[str], console: Console) -> None:
-    with Child(["training", *arguments]) as child:
+def _run(arguments: list[str], console: Console, module: str = "training") -> None:
+    with Child([module, *arguments]) as child:
         console.print(f"$ {child.command}", style="dim", highlight=False)
         child.wait()
 
@@ -159,8 +182,11 @@ def _print_next_steps(settings: DemoSettings, console: Console) -> None:
         "python -m training evaluate --bundle models/shop/1 --catalog my-test.csv --report build/report",
         "python -m server --models models",
         "python -m client classify --target localhost:50051 --name '남성 오버핏 반팔 라운드 100' --image shirt.jpg",
+        "python -m retrieval build --bundle models/shop/1 --catalog my-shop.csv --index my-index",
+        "python -m retrieval query --index my-index --image shirt.jpg --sheet similar.png",
     )
-    console.print(f"Report: {settings.report / 'report.html'}\nBundle: {settings.bundle}\n")
+    console.print(f"Report: {settings.report / 'report.html'}\nBundle: {settings.bundle}")
+    console.print(f"A picture and its five neighbours: {settings.similar}\n")
     console.print(f"With your own CSV ({', '.join(COLUMNS)}; other headings: --columns product_name=title,...):")
     for command in ("source .venv/bin/activate", *commands):
         console.print(f"  {command}", highlight=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from retrieval.index.engine import IndexEngine
 from retrieval.index.filter import parse_filter
 from retrieval.index.index_folder import open_index
 from retrieval.index.record import SPACES, Hit, Space
+from retrieval.search.contact_sheet import write_contact_sheet
 from retrieval.search.similar import AskedProduct, SimilarOptions, best_space, similar
 
 COLUMNS = (
@@ -51,6 +52,8 @@ class QueryCommand:
     """Products to find, 1 to 1,000."""
     out: Path | None = None
     """CSV file for them."""
+    sheet: Path | None = None
+    """PNG file: the picture that was asked about beside theirs."""
     space: Space | None = None
     """Vectors to compare; by default joint ones where the question has picture and text, else those of what it has."""
     filter: tuple[str, ...] = ()
@@ -72,10 +75,16 @@ def run_query(command: QueryCommand) -> tuple[list[Hit], Table]:
         found = "both" if command.product_id else "neither"
         raise SettingsError(f"expected --product-id ID, or --image FILE and --name TEXT or one of them; found {found}")
     with open_index(command.index) as engine:
-        space, vector, asked = _of_the_index(engine, command) if command.product_id else _from_outside(engine, command)
+        asked_picture = command.image
+        if command.product_id:
+            space, vector, asked, asked_picture = _of_the_index(engine, command)
+        else:
+            space, vector, asked = _from_outside(engine, command)
         hits = similar(engine, space, vector[None], [asked], options)[0]
     if command.out is not None:
         command.out.write_text(hits_csv(hits), encoding="utf-8", newline="")
+    if command.sheet is not None:
+        write_contact_sheet(command.sheet, asked_picture, hits)
     return hits, _table(hits, space)
 
 
@@ -94,7 +103,7 @@ def hits_csv(hits: Sequence[Hit]) -> str:
     return text.getvalue()
 
 
-def _of_the_index(engine: IndexEngine, command: QueryCommand) -> tuple[Space, np.ndarray, AskedProduct]:
+def _of_the_index(engine: IndexEngine, command: QueryCommand) -> tuple[Space, np.ndarray, AskedProduct, Path | None]:
     record = engine.get([command.product_id])[0]
     if record is None:
         raise SettingsError(
@@ -105,7 +114,8 @@ def _of_the_index(engine: IndexEngine, command: QueryCommand) -> tuple[Space, np
         raise SettingsError(
             f"--space: expected one of {', '.join(record.vectors)}, which the product has, found {space!r}"
         )
-    return space, record.vectors[space], AskedProduct.of(record)
+    image = record.attributes.image
+    return space, record.vectors[space], AskedProduct.of(record), Path(image) if image else None
 
 
 def _from_outside(engine: IndexEngine, command: QueryCommand) -> tuple[Space, np.ndarray, AskedProduct]:
