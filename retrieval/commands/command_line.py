@@ -12,6 +12,7 @@ from model.errors import AisleError
 from retrieval.commands.benchmark_command import BenchmarkCommand, run_benchmark
 from retrieval.commands.build_command import BuildCommand, run_build
 from retrieval.commands.query_command import QueryCommand, run_query
+from retrieval.commands.study_command import StudyCommand, run_studies
 from retrieval.commands.train_command import TrainCommand, run_train
 from retrieval.commands.update_command import UpdateCommand, run_update
 
@@ -21,6 +22,7 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "query": (QueryCommand, lambda command: run_query(command)[1]),
     "train": (TrainCommand, run_train),
     "benchmark": (BenchmarkCommand, run_benchmark),
+    "study": (StudyCommand, run_studies),
 }
 
 

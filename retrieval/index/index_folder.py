@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from model.errors import VectorIndexError
 from retrieval.index.description import IndexDescription
 from retrieval.index.engine import IndexEngine
-from retrieval.index.local_engine import LocalEngine, OnProgress
+from retrieval.index.local_engine import RECORDS_FILE, LocalEngine, OnProgress
 from retrieval.index.location import is_remote
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def open_index(location: str, writes: bool = False, on_progress: OnProgress | No
         return
     folder = Path(location)
     description = _read_folder(folder)
+    if not (folder / RECORDS_FILE).exists():  # SQLite would make an empty one
+        raise VectorIndexError(f"{folder / RECORDS_FILE} is missing; build the index again")
     with _only_writer(folder, writes):
         local = LocalEngine(folder, description, read_only=not writes)
         try:

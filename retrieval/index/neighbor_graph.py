@@ -1,6 +1,7 @@
 """A graph of neighbours (HNSW, Malkov and Yashunin 2018) over keys, through usearch: finds candidates quickly."""
 
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ _DTYPE = "i8"
 _LARGEST = 127
 #: Share of the numbers that 8 bits keep whole; the largest few are cut.
 _KEPT_SHARE = 0.9999
+#: Of vectors that are nearer to each other nothing can be learned of those to come.
+_LEAST_SPREAD = 1e-3
 _SCALE_SUFFIX = ".npz"
+_BLOCK_BYTES = 1 << 20
 
 
 class NeighborGraph:
@@ -49,8 +53,9 @@ class NeighborGraph:
         """
         assert not len(self._index), "the scale of a graph does not change"
         self._center = vectors.mean(axis=0)
-        largest = np.quantile(np.abs(vectors - self._center), _KEPT_SHARE)
-        self._scale = np.float32(_LARGEST / max(float(largest), 1e-6))
+        largest = float(np.quantile(np.abs(vectors - self._center), _KEPT_SHARE))
+        if largest > _LEAST_SPREAD:
+            self._scale = np.float32(_LARGEST / largest)
 
     def keys(self) -> np.ndarray:
         """(N,) int64, in no order."""
@@ -63,7 +68,9 @@ class NeighborGraph:
             vectors: (N, D) of unit length.
         """
         if len(keys):
-            self._index.add(keys.astype(np.uint64), self._quantized(vectors), threads=threads)
+            # Vectors that are the same must not be it here: links between them would leave none to the others.
+            noise = np.random.default_rng(int(keys[0])).random(vectors.shape, np.float32) - 0.5
+            self._index.add(keys.astype(np.uint64), self._quantized(vectors, noise), threads=threads)
 
     def remove(self, keys: np.ndarray) -> None:
         """Take keys out; those that are not there do not matter."""
@@ -89,11 +96,12 @@ class NeighborGraph:
         """Write a file, and one beside it with what its numbers stand for; each is whole or not there."""
         partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with partial.open("wb") as file:
-                np.savez(file, center=self._center, scale=self._scale)
-            partial.replace(_scale_file(path))
             self._index.save(str(partial))
+            checksum = _checksum(partial)
             partial.replace(path)
+            with partial.open("wb") as file:
+                np.savez(file, center=self._center, scale=self._scale, checksum=checksum)
+            partial.replace(_scale_file(path))
         finally:
             partial.unlink(missing_ok=True)
 
@@ -103,14 +111,24 @@ class NeighborGraph:
         try:
             with np.load(_scale_file(path), allow_pickle=False) as arrays:
                 self._center, self._scale = arrays["center"], np.float32(arrays["scale"])
+                if arrays["checksum"] != _checksum(path):  # usearch itself believes in damaged files, or crashes
+                    return False
             self._index.load(str(path))
         except Exception:  # cut off, of another version or not there: it is only a shortcut
             return False
         return self._index.ndim == dim == len(self._center)
 
-    def _quantized(self, vectors: np.ndarray) -> np.ndarray:
-        scaled = np.rint((vectors.astype(np.float32) - self._center) * self._scale)
+    def _quantized(self, vectors: np.ndarray, noise: np.ndarray | float = 0.0) -> np.ndarray:
+        scaled = np.rint((vectors.astype(np.float32) - self._center) * self._scale + noise)
         return np.clip(scaled, -_LARGEST, _LARGEST).astype(np.int8)
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
 
 
 def _scale_file(path: Path) -> Path:

@@ -43,8 +43,6 @@ class RecordStore:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        if read_only and not path.exists():
-            raise VectorIndexError(f"{path} is missing; build the index again")
         with self._errors("opened"):
             if read_only:
                 self._snapshot = self._connect()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.ticker import MaxNLocator
 
 import training.report as training_report
 from retrieval.benchmark.benchmark import BenchmarkResult
@@ -84,8 +85,10 @@ def promise(result: BenchmarkResult, at: tuple[int, ...]) -> str:
     if not len(values):
         return "Nothing can be promised: the queries have neither group_id nor category."
     kept = float(np.quantile(values, 1 - _PROMISED_SHARE, method="lower"))
+    count = round(kept * k)
+    verb = "is" if count == 1 else "are"
     return (
-        f"For {100 * _PROMISED_SHARE:.0f} % of the queries at least {round(kept * k)} of the first {k} are {what};"
+        f"For {100 * _PROMISED_SHARE:.0f} % of the queries at least {count} of the first {k} {verb} {what};"
         f" over all queries {100 * float(values.mean()):.0f} % of the first {k} are."
     )
 
@@ -144,7 +147,8 @@ def _curves(result: BenchmarkResult, palette: Palette) -> bytes:
         if not all(map(math.isnan, points)):
             axes.plot(ranks, points, color=color, linewidth=1.8, label=label)
     axes.set(xlabel="first k hits", ylabel="share", ylim=(0, 1.02), xlim=(1, max(ranks[-1], 2)))
-    axes.legend(frameon=False, fontsize=8, labelcolor=palette.ink, loc="lower right")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=8, labelcolor=palette.ink, loc="best")
     return png_bytes(figure)
 
 
