@@ -55,7 +55,7 @@ class Embedder:
             self._ngrams = NgramProjection(predictor.preprocessor.tokenizer.settings.hash_buckets, text_fields)
         self.pictures: PictureFeatures | None = None
         if "image" in bundle.fields or any(entry.program for entry in self.embedding.image_encoders):
-            image = bundle.settings.image
+            image = predictor.preprocessor.image
             own = (image.image_size, predictor.encode_images)
             encoders = open_encoders(bundle.path, self.embedding.image_encoders, *own, threads)
             self.pictures = PictureFeatures(encoders, self.embedding.is_mirrored, self.crop, image)

@@ -5,7 +5,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from model.errors import VectorIndexError
+from model.errors import SettingsError, VectorIndexError
 from retrieval.index.record import SPACES, Space
 from retrieval.settings import IndexSettings
 
@@ -62,7 +62,8 @@ class IndexDescription:
             given = {name: value for name, value in values.items() if name != "format_version"}
             description = cls(**{**given, "settings": IndexSettings(**given["settings"])})
             known = description.engine in typing.get_args(IndexEngineName) and set(description.dims) <= set(SPACES)
-        except (AttributeError, KeyError, TypeError) as error:
+            known = known and all(isinstance(dim, int) for dim in description.dims.values())
+        except (AttributeError, KeyError, TypeError, SettingsError) as error:
             raise VectorIndexError(f"{source} is damaged: {error!r}; build the index again") from error
         if version is None or not known:
             raise VectorIndexError(f"{source} is damaged: it names no known engine or space; build the index again")

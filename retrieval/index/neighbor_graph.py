@@ -109,7 +109,7 @@ class NeighborGraph:
         """Read what `save` wrote into a new graph; False where it is missing or cannot be used."""
         dim = self._index.ndim
         try:
-            with np.load(_scale_file(path), allow_pickle=False) as arrays:
+            with _scale_file(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 self._center, self._scale = arrays["center"], np.float32(arrays["scale"])
                 if arrays["checksum"] != _checksum(path):  # usearch itself believes in damaged files, or crashes
                     return False

@@ -17,6 +17,7 @@ FOLDERS = (
     "model",
     "catalog",
     "training",
+    "retrieval",
     "server",
     "client",
     "benchmarks",
