@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tyro
-from rich.console import Console
 
 from model.errors import AisleError
 from retrieval.commands.benchmark_command import BenchmarkCommand, run_benchmark
 from retrieval.commands.build_command import BuildCommand, run_build
+from retrieval.commands.console import wide_console
 from retrieval.commands.query_command import QueryCommand, run_query
 from retrieval.commands.study_command import StudyCommand, run_studies
 from retrieval.commands.train_command import TrainCommand, run_train
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     form, run = _COMMANDS[name]
     try:
         command: Any = tyro.cli(form, prog=f"python -m retrieval {name}", args=list(arguments[1:]))
-        Console().print(run(command), highlight=False, soft_wrap=True)
+        wide_console().print(run(command), highlight=False, soft_wrap=True)
     except AisleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from catalog.cache_dir import default_cache_dir
@@ -16,6 +15,7 @@ from catalog.columns import parse_columns
 from model.errors import SettingsError
 from model.settings import TrainingSettings
 from retrieval.benchmark.studies import StudyJob, StudyName, run_study
+from retrieval.commands.console import wide_console
 from retrieval.embedding.embedded_catalog import CatalogSource
 from retrieval.settings import MetricSettings
 
@@ -64,7 +64,7 @@ def run_studies(command: StudyCommand) -> str:
             found[name][variant] = figures
             if command.json is not None:
                 command.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
-        Console().print(_table(name, found[name], job.at))
+        wide_console().print(_table(name, found[name], job.at))
     return f"studies on {figures[0]['num_queries']} queries, the same product by {figures[0]['relevance']}"
 
 
