@@ -4,6 +4,7 @@
 
     with AisleClient("localhost:50051") as client:
         client.classify([Product("1", "wireless mouse")])
+        client.similar(["1", Product("2", "wireless keyboard")], k=5)
 
 Needs grpcio and protobuf only.
 """
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from aisle_client.errors import CallError as CallError
     from aisle_client.errors import ClientError as ClientError
     from aisle_client.errors import InputError as InputError
+    from aisle_client.hits import Hit as Hit
+    from aisle_client.hits import Hits as Hits
+    from aisle_client.offer import Offer as Offer
     from aisle_client.prediction import Failure as Failure
     from aisle_client.prediction import Prediction as Prediction
     from aisle_client.prediction import ScoredCategory as ScoredCategory
@@ -26,15 +30,19 @@ if TYPE_CHECKING:
     from aisle_client.product import ProductLike as ProductLike
     from aisle_client.retry import NO_RETRY as NO_RETRY
     from aisle_client.retry import RetryPolicy as RetryPolicy
+    from aisle_client.search_filter import SearchFilter as SearchFilter
 
 _NAMES = {
     "async_client": ("AsyncAisleClient",),
     "channel": ("Security",),
     "client": ("AisleClient",),
     "errors": ("CallError", "ClientError", "InputError"),
+    "hits": ("Hit", "Hits"),
+    "offer": ("Offer",),
     "prediction": ("Failure", "Prediction", "ScoredCategory", "WordSupport"),
     "product": ("Product", "ProductLike"),
     "retry": ("NO_RETRY", "RetryPolicy"),
+    "search_filter": ("SearchFilter",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 

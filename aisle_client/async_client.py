@@ -11,6 +11,7 @@ import grpc.aio
 from aisle_client.bulk import Bulk, bulk_limits, products_after
 from aisle_client.channel import PLAIN_TEXT, Security, open_async_channel
 from aisle_client.errors import CallError, call_error
+from aisle_client.hits import Hits
 from aisle_client.messages import (
     ClassifyOptions,
     RequestLimits,
@@ -19,10 +20,22 @@ from aisle_client.messages import (
     read_response,
     request_limits,
 )
+from aisle_client.offer import Offer
 from aisle_client.prediction import Failure, Prediction
 from aisle_client.product import ProductLike
 from aisle_client.retry import DEFAULT_RETRY, Attempts, RetryPolicy
-from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
+from aisle_client.search_filter import SearchFilter
+from aisle_client.search_messages import (
+    Query,
+    delete_requests,
+    not_one_text,
+    read_similar,
+    read_upsert,
+    similar_head,
+    similar_requests,
+    upsert_requests,
+)
+from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc, search_pb2, search_pb2_grpc
 
 #: The error text of grpc.aio for a connection that breaks while sending a message; the server never sends this.
 _LOST_WHILE_SENDING = "Internal error from Core"
@@ -44,7 +57,9 @@ class AsyncAisleClient:
         self._retry = retry
         self._channel = open_async_channel(target, security)
         self._stub = classifier_pb2_grpc.ProductClassifierStub(self._channel)
+        self._search_stub = search_pb2_grpc.ProductSearchStub(self._channel)
         self._limits: dict[tuple[str, str], RequestLimits] = {}
+        self._search_limits: RequestLimits | None = None
 
     async def classify(  # noqa: PLR0913  as in `AisleClient`
         self,
@@ -102,6 +117,47 @@ class AsyncAisleClient:
         request = classifier_pb2.GetModelRequest(model=model, model_version=model_version)
         return await self._call(self._stub.GetModel, request)
 
+    async def similar(
+        self,
+        queries: Iterable[Query],
+        k: int = 10,
+        *,
+        space: str = "",
+        filter: SearchFilter | None = None,  # noqa: A002  named as in the contract
+        exclude_same_product: bool = False,
+        diversity: float = 0.0,
+    ) -> list[Hits | Failure]:
+        """Find products of the server's index like others; see `AisleClient.similar`."""
+        head = similar_head(k, space, filter, exclude_same_product, diversity)
+        is_many, queries = has_many(not_one_text("queries", queries))
+        limits = await self._limits_of_search() if is_many else RequestLimits()
+        results: list[Hits | Failure] = []
+        for request in similar_requests(queries, head, limits):
+            results += read_similar(request, await self._call(self._search_stub.Similar, request))
+        return results
+
+    async def upsert(self, offers: Iterable[Offer]) -> list[Failure | None]:
+        """Insert products into the server's index or replace them; see `AisleClient.upsert`."""
+        is_many, offers = has_many(offers)
+        limits = await self._limits_of_search() if is_many else RequestLimits()
+        results: list[Failure | None] = []
+        for request in upsert_requests(offers, limits):
+            results += read_upsert(await self._call(self._search_stub.Upsert, request))
+        return results
+
+    async def delete(self, product_ids: Iterable[str]) -> int:
+        """Remove products from the server's index; see `AisleClient.delete`."""
+        is_many, product_ids = has_many(not_one_text("product_ids", product_ids))
+        limits = await self._limits_of_search() if is_many else RequestLimits()
+        num_deleted = 0
+        for request in delete_requests(product_ids, limits):
+            num_deleted += (await self._call(self._search_stub.Delete, request)).num_deleted
+        return num_deleted
+
+    async def get_index(self) -> search_pb2.GetIndexResponse:
+        """Describe the server's index; see `AisleClient.get_index`."""
+        return await self._call(self._search_stub.GetIndex, search_pb2.GetIndexRequest())
+
     async def close(self) -> None:
         """Close the connection."""
         await self._channel.close()
@@ -145,6 +201,13 @@ class AsyncAisleClient:
         if key not in self._limits:
             self._limits[key] = request_limits(await self.get_model(model, model_version))
         return self._limits[key]
+
+    async def _limits_of_search(self) -> RequestLimits:
+        if self._search_limits is None:
+            index = await self.get_index()
+            limits = await self._limits_of(index.model, "")
+            self._search_limits = RequestLimits(index.limits.max_items, limits.max_bytes)
+        return self._search_limits
 
     async def __aenter__(self) -> "AsyncAisleClient":
         return self

@@ -11,6 +11,7 @@ import grpc
 from aisle_client.bulk import Bulk, bulk_limits, products_after
 from aisle_client.channel import PLAIN_TEXT, Security, open_channel
 from aisle_client.errors import CallError, call_error
+from aisle_client.hits import Hits
 from aisle_client.messages import (
     ClassifyOptions,
     RequestLimits,
@@ -19,10 +20,22 @@ from aisle_client.messages import (
     read_response,
     request_limits,
 )
+from aisle_client.offer import Offer
 from aisle_client.prediction import Failure, Prediction
 from aisle_client.product import ProductLike
 from aisle_client.retry import DEFAULT_RETRY, Attempts, RetryPolicy
-from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc
+from aisle_client.search_filter import SearchFilter
+from aisle_client.search_messages import (
+    Query,
+    delete_requests,
+    not_one_text,
+    read_similar,
+    read_upsert,
+    similar_head,
+    similar_requests,
+    upsert_requests,
+)
+from aisle_client.v1 import classifier_pb2, classifier_pb2_grpc, search_pb2, search_pb2_grpc
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -56,7 +69,9 @@ class AisleClient:
         self._retry = retry
         self._channel = open_channel(target, security)
         self._stub = classifier_pb2_grpc.ProductClassifierStub(self._channel)
+        self._search_stub = search_pb2_grpc.ProductSearchStub(self._channel)
         self._limits: dict[tuple[str, str], RequestLimits] = {}
+        self._search_limits: RequestLimits | None = None
 
     def classify(  # noqa: PLR0913  options by name, each with a default
         self,
@@ -141,6 +156,79 @@ class AisleClient:
         request = classifier_pb2.GetModelRequest(model=model, model_version=model_version)
         return self._call(self._stub.GetModel, request)
 
+    def similar(
+        self,
+        queries: Iterable[Query],
+        k: int = 10,
+        *,
+        space: str = "",
+        filter: SearchFilter | None = None,  # noqa: A002  named as in the contract
+        exclude_same_product: bool = False,
+        diversity: float = 0.0,
+    ) -> list[Hits | Failure]:
+        """Find products of the server's index like others, in as many requests as the server's limits require.
+
+        Args:
+            queries: ids of products of the index, products, or offers, whose group_id counts as well.
+            k: hits for each query; 0 leaves it to the server.
+            space: the vectors to compare, "image", "text" or "joint"; '' takes those that say most of each query.
+            filter: what every hit has to meet.
+            exclude_same_product: leave out hits with the group_id of the product that is asked about.
+            diversity: 0 finds the nearest; towards 1, which is excluded, hits are less like each other.
+        Returns:
+            one result per query, in order; a query that cannot be answered is a Failure.
+        Raises:
+            CallError: a request was rejected as a whole, the server has no index, or cannot be reached.
+            InputError: no such space, k is below 0, or `queries` is one text.
+        """
+        head = similar_head(k, space, filter, exclude_same_product, diversity)
+        is_many, queries = has_many(not_one_text("queries", queries))
+        limits = self._limits_of_search() if is_many else RequestLimits()
+        results: list[Hits | Failure] = []
+        for request in similar_requests(queries, head, limits):
+            results += read_similar(request, self._call(self._search_stub.Similar, request))
+        return results
+
+    def upsert(self, offers: Iterable[Offer]) -> list[Failure | None]:
+        """Insert products into the server's index, or put them in the place of those with the same id.
+
+        Returns:
+            one result per offer, in order: None where it is in the index now, else the reason why not.
+        Raises:
+            CallError: as in `similar`, or the token may not change the index. Offers before those of the rejected
+                request are in the index; all of them can be sent again.
+        """
+        is_many, offers = has_many(offers)
+        limits = self._limits_of_search() if is_many else RequestLimits()
+        results: list[Failure | None] = []
+        for request in upsert_requests(offers, limits):
+            results += read_upsert(self._call(self._search_stub.Upsert, request))
+        return results
+
+    def delete(self, product_ids: Iterable[str]) -> int:
+        """Remove products from the server's index; ids that are not there do not matter.
+
+        Returns:
+            the number of products that were there; those of a request that had to be sent twice may count as missing.
+        Raises:
+            CallError: as in `upsert`.
+            InputError: `product_ids` is one text.
+        """
+        is_many, product_ids = has_many(not_one_text("product_ids", product_ids))
+        limits = self._limits_of_search() if is_many else RequestLimits()
+        num_deleted = 0
+        for request in delete_requests(product_ids, limits):
+            num_deleted += self._call(self._search_stub.Delete, request).num_deleted
+        return num_deleted
+
+    def get_index(self) -> search_pb2.GetIndexResponse:
+        """Describe the server's index; see the contract.
+
+        Raises:
+            CallError: the server has no index, or cannot be reached.
+        """
+        return self._call(self._search_stub.GetIndex, search_pb2.GetIndexRequest())
+
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
@@ -176,6 +264,13 @@ class AisleClient:
         if key not in self._limits:
             self._limits[key] = request_limits(self.get_model(model, model_version))
         return self._limits[key]
+
+    def _limits_of_search(self) -> RequestLimits:
+        """Return the limits of the search, cached as well; those of an index say nothing of bytes."""
+        if self._search_limits is None:
+            index = self.get_index()
+            self._search_limits = RequestLimits(index.limits.max_items, self._limits_of(index.model, "").max_bytes)
+        return self._search_limits
 
     def __enter__(self) -> "AisleClient":
         return self

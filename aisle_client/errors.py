@@ -78,6 +78,8 @@ def _call_error(code: grpc.StatusCode, details: str, target: str, packed: Iterab
         text = f"{target} did not answer in time; give a longer timeout or send less"
     else:
         text = f"{target} answered {code.name}: {details}"
+    if code == grpc.StatusCode.UNIMPLEMENTED:
+        text += "; a server that is to search for similar products has to be started with --index"
     violations: dict[str, str] = {}
     retry_after_s = None
     bad_request, retry_info = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()

@@ -3,6 +3,9 @@
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from aisle_client.errors import status_code
 from aisle_client.prediction import Failure, Prediction, ScoredCategory, WordSupport
@@ -12,7 +15,8 @@ from aisle_client.v1 import classifier_pb2
 MAX_PRODUCTS_PER_REQUEST = 512
 #: Larger requests gain nothing and are slow to be sent again.
 MAX_REQUEST_BYTES = 32 * 1024 * 1024
-_PRODUCT_FRAME_BYTES = 6  # a product's tag and length, at most
+ItemT = TypeVar("ItemT")
+RequestT = TypeVar("RequestT", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class RequestLimits:
     """Limits of one request; the defaults are no more than a server's own defaults.
 
     Args:
-        max_products: most products.
+        max_products: most products; in the search most queries, offers or ids.
         max_bytes: of the serialised request; a single product above it still goes, for the server to accept or refuse.
     """
 
@@ -58,29 +62,38 @@ def product_message(product: ProductLike) -> classifier_pb2.Product:
     return message
 
 
-def has_many(products: Iterable[ProductLike]) -> tuple[bool, Iterator[ProductLike]]:
-    """True if there is more than one product, and all of them."""
-    products = iter(products)
-    first = list(itertools.islice(products, 2))
-    return len(first) > 1, itertools.chain(first, products)
+def has_many(items: Iterable[ItemT]) -> tuple[bool, Iterator[ItemT]]:
+    """True if there is more than one item, and all of them."""
+    items = iter(items)
+    first = list(itertools.islice(items, 2))
+    return len(first) > 1, itertools.chain(first, items)
 
 
 def classify_requests(
     products: Iterable[ProductLike], options: ClassifyOptions, limits: RequestLimits
 ) -> Iterator[classifier_pb2.ClassifyRequest]:
     """Requests that hold all products in order, each small enough for the server; none for no products."""
-    request = _empty_request(options)
-    head_bytes = num_bytes = request.ByteSize()
-    for product in products:
-        message = product_message(product)
-        size = message.ByteSize() + _PRODUCT_FRAME_BYTES
-        is_full = len(request.products) >= limits.max_products or num_bytes + size > limits.max_bytes
-        if request.products and is_full:
+    pieces = (classifier_pb2.ClassifyRequest(products=[product_message(product)]) for product in products)
+    return merged_requests(pieces, _empty_request(options), limits)
+
+
+def merged_requests(pieces: Iterable[RequestT], head: RequestT, limits: RequestLimits) -> Iterator[RequestT]:
+    """Merge requests of one item each, in order, into as few as the limits allow; none for no pieces.
+
+    Args:
+        head: what every request says beside its items.
+    """
+    request, num_items = _copy(head), 0
+    num_bytes = head_bytes = head.ByteSize()
+    for piece in pieces:
+        size = piece.ByteSize()
+        if num_items and (num_items >= limits.max_products or num_bytes + size > limits.max_bytes):
             yield request
-            request, num_bytes = _empty_request(options), head_bytes
-        request.products.append(message)
+            request, num_items, num_bytes = _copy(head), 0, head_bytes
+        request.MergeFrom(piece)
+        num_items += 1
         num_bytes += size
-    if request.products:
+    if num_items:
         yield request
 
 
@@ -99,6 +112,12 @@ def _empty_request(options: ClassifyOptions) -> classifier_pb2.ClassifyRequest:
         mask_parent=options.mask_parent,
         include_words=options.include_words,
     )
+
+
+def _copy(message: RequestT) -> RequestT:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
 
 
 def _read_classification(message: classifier_pb2.Classification) -> Prediction | Failure:

@@ -57,7 +57,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One product that has no prediction; its neighbours have theirs.
+    """One product that has no answer; its neighbours have theirs.
 
     Args:
         code: name of the gRPC status code, "INVALID_ARGUMENT" where the product is at fault.

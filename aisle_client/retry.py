@@ -13,7 +13,8 @@ from aisle_client.errors import CallError
 class RetryPolicy:
     """Retries when the server is UNAVAILABLE, and when it is overloaded and sends a retry delay.
 
-    A retry is safe, because classification changes nothing on the server. Delays grow by exponential backoff from
+    A retry is safe: classification and search change nothing on the server, and an index that is changed twice in the
+    same way is as after the first time. Delays grow by exponential backoff from
     `first_delay_s`, each reduced by a random part of up to a half (jitter), so that callers do not retry all at once;
     none exceeds the request's deadline.
     """

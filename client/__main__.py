@@ -1,4 +1,4 @@
-"""The command line `python -m client classify|get-model|health|load-test`."""
+"""The command line `python -m client classify|similar|get-model|health|load-test`."""
 
 import sys
 
@@ -10,6 +10,7 @@ from client.commands import ClassifyCommand, GetModelCommand, classify, get_mode
 from client.health import HealthCommand, health
 from client.load.command import load_test
 from client.load.settings import LoadTestCommand
+from client.similar import SimilarCommand, similar
 from model.errors import AisleError
 
 
@@ -25,10 +26,11 @@ def main() -> int:
 
 
 def _run(console: Console) -> None:
-    command: ClassifyCommand | GetModelCommand | HealthCommand | LoadTestCommand
+    command: ClassifyCommand | SimilarCommand | GetModelCommand | HealthCommand | LoadTestCommand
     command = tyro.extras.subcommand_cli_from_dict(
         {
             "classify": ClassifyCommand,
+            "similar": SimilarCommand,
             "get-model": GetModelCommand,
             "health": HealthCommand,
             "load-test": LoadTestCommand,
@@ -39,6 +41,8 @@ def _run(console: Console) -> None:
     match command:
         case ClassifyCommand():
             classify(command, console)
+        case SimilarCommand():
+            similar(command, console)
         case GetModelCommand():
             get_model(command, console)
         case HealthCommand():

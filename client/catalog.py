@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aisle_client.errors import InputError
 from catalog.cache_dir import default_cache_dir
+from catalog.columns import OFFER_COLUMNS
 from catalog.pictures.source import PictureSource
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError, PictureError
@@ -14,6 +15,7 @@ from model.product import Product
 
 #: Rows whose pictures are in memory at a time.
 _CHUNK_ROWS = 512
+_GROUP_ID = OFFER_COLUMNS.index("group_id")
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class CatalogItem:
     Args:
         truth: the row's own `category`; '' where it has none.
         problem: why the row cannot be asked about; '' when it can.
+        group_id: rows with the same value are the same product; '' is unknown.
     """
 
     product: Product
     truth: str
     problem: str
+    group_id: str = ""
 
 
 def read_items(path: Path, columns: Mapping[str, str] | None = None) -> Iterator[CatalogItem]:
@@ -82,8 +86,8 @@ class _RejectedRows:
 def _items(rows: Sequence[CatalogRow], pictures: PictureSource) -> Iterator[CatalogItem]:
     found = iter(pictures.read_many([row.image for row in rows if row.image]))
     for row in rows:
-        picture = next(found) if row.image else None
+        picture, group_id = next(found) if row.image else None, row.offer[_GROUP_ID]
         if isinstance(picture, PictureError):
-            yield CatalogItem(row.product(None), row.category, str(picture))
+            yield CatalogItem(row.product(None), row.category, str(picture), group_id)
         else:
-            yield CatalogItem(row.product(picture), row.category, "")
+            yield CatalogItem(row.product(picture), row.category, "", group_id)

@@ -39,8 +39,8 @@ class TrainCommand:
     keras.applications, or NAME=WEIGHTS with a .weights.h5 or .keras file; by default the bundle's own."""
     image_encoder: Path | None = None
     """The shop's own ONNX image encoder, such as a CLIP, described by a TOML file of its name beside it."""
-    mirrored: bool = False
-    """Encode each picture and its mirror image; twice the time for slightly better vectors."""
+    mirrored: bool = True
+    """Encode each picture and its mirror image, and take their mean; twice the time, and better vectors."""
     crop: CropName = "none"
     """auto cuts pictures to what stands out in them."""
     columns: str = ""

@@ -1,5 +1,5 @@
-"""Fixtures: a running server with the toy bundle."""
+"""Fixtures: a running server with the toy bundle, and one that has an index of the toy shop beside it."""
 
-from tests.client.conftest import server, target
+from tests.client.conftest import offers, search_target, server, target, write_token
 
-__all__ = ["server", "target"]
+__all__ = ["offers", "search_target", "server", "target", "write_token"]

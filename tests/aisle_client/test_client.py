@@ -11,6 +11,7 @@ import pytest
 from aisle_client.async_client import AsyncAisleClient
 from aisle_client.client import AisleClient
 from aisle_client.errors import CallError
+from aisle_client.offer import Offer
 from aisle_client.prediction import Failure
 from aisle_client.retry import NO_RETRY
 from model.prediction.answers import Prediction
@@ -83,7 +84,9 @@ def test_a_stream_has_a_mask_too(target: str):
 
 
 def test_without_products_no_request_is_sent(call: Call):
-    assert call("127.0.0.1:1", "classify", []) == []
+    for method in ("classify", "similar", "upsert"):
+        assert call("127.0.0.1:1", method, []) == []
+    assert call("127.0.0.1:1", "delete", []) == 0
 
 
 def test_the_model_is_described(call: Call, target: str):
@@ -97,12 +100,22 @@ def test_a_rejected_request_names_the_field(call: Call, target: str):
     assert set(caught.value.violations) == {"top_k"}
 
 
-@pytest.mark.parametrize("method", ["classify", "get_model"])
+@pytest.mark.parametrize(
+    ("method", "items"),
+    [("similar", ["1"]), ("similar", ["1", "2"]), ("upsert", [Offer(Product("1", "a"))]), ("delete", ["1"])],
+)
+def test_a_server_without_an_index_says_how_to_get_one(call: Call, target: str, method: str, items: list):
+    with pytest.raises(CallError, match=r"answered UNIMPLEMENTED: .* has to be started with --index") as caught:
+        call(target, method, items)
+    assert caught.value.code == grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("method", ["classify", "get_model", "similar", "get_index"])
 def test_an_unreachable_server_is_one_sentence(call: Call, method: str):
     with socket.socket() as taken:  # bound but not listening, so that no other process answers
         taken.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{taken.getsockname()[1]}"
-        arguments = [[Product("1", "a")]] if method == "classify" else []
+        arguments = [] if method.startswith("get_") else [[Product("1", "a")]]
         with pytest.raises(CallError, match=f"no answer from {target} .*; check --target and that the server runs"):
             call(target, method, *arguments)
 

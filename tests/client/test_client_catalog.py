@@ -55,6 +55,11 @@ def test_pictures_are_read_from_beside_the_catalog(tmp_path: Path):
     assert third.problem == f"{path}: expected a picture file, found No such file or directory; check the path"
 
 
+def test_the_group_of_a_row_is_read(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("product_id,product_name,mall,group_id\n1,a,north,g1\n2,b,south,\n")
+    assert [item.group_id for item in read_items(tmp_path / "a.csv")] == ["g1", ""]
+
+
 def test_a_bad_row_is_an_item_with_a_problem_in_its_place(tmp_path: Path):
     (tmp_path / "a.csv").write_bytes(b"product_id,product_name\n1,a\n,b\n3,\xff\n1,c\n5,d\n")
     items = list(read_items(tmp_path / "a.csv"))

