@@ -46,16 +46,16 @@ class MetricSettings:
     """Products in a batch."""
     batch_entries: int = 6
     """Entries of each product in a batch: pictures and texts of it."""
-    near_share: float = 0.5
+    near_share: float = 0.25
     """Share of a batch's products that are chosen because they look most like the others, by vectors of the epoch
     before; the rest is drawn from all."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Highest learning rate; decays to 0 along a cosine."""
     weight_decay: float = 1e-4
     """Of the weights, a step."""
-    dropout_rate: float = 0.5
+    dropout_rate: float = 0.4
     """Features hidden in a step, 0 to 1."""
-    temperature: float = 0.1
+    temperature: float = 0.07
     """contrastive: of the softmax over similarities."""
     margin: float = 0.2
     """triplet: by which a product's own entries shall be nearer than others; arcface: the angle, radians."""

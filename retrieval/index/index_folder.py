@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -79,7 +79,7 @@ class IndexBuild:
         num_done: rows of the catalog that were dealt with in the interrupted build.
         statistics: of the index, after `finish`.
     Raises:
-        VectorIndexError: the place is taken by something else, or another process builds there.
+        VectorIndexError: the place is taken by something else, or another process builds there or changes the index.
     """
 
     def __init__(self, location: str, description: IndexDescription, source: str):
@@ -92,6 +92,8 @@ class IndexBuild:
             return self
         target = Path(self.location)
         _check_target(target)
+        with _kept_from_writers(target):  # refused now, not after hours
+            pass
         self._folder = target.with_name(f".{target.name}.partial")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = _only_writer(self._folder, True)
@@ -117,15 +119,23 @@ class IndexBuild:
             _write_json(self._folder / "progress.json", {"source": self.source, "num_rows": num_rows})
 
     def finish(self, on_progress: OnProgress | None = None) -> None:
-        """Build what searches need, and let the index take its name."""
+        """Build what searches need, and let the index take its name.
+
+        Raises:
+            VectorIndexError: another process changes the index that is there.
+        """
         self.engine.finish_bulk(on_progress)
         self.statistics = self.engine.statistics()
         if is_remote(self.location):
             return
-        self.engine.close()
-        (self._folder / "progress.json").unlink(missing_ok=True)
-        (self._folder / _LOCK_FILE).unlink()
         target = Path(self.location)
+        with _kept_from_writers(target):
+            self.engine.close()
+            (self._folder / "progress.json").unlink(missing_ok=True)
+            (self._folder / _LOCK_FILE).unlink()
+            self._put_in_place(target)
+
+    def _put_in_place(self, target: Path) -> None:
         if target.exists():
             older = target.with_name(f".{target.name}.{os.getpid()}.old")
             target.rename(older)
@@ -173,6 +183,11 @@ def _only_writer(folder: Path, writes: bool) -> Iterator[None]:
     with (folder / _LOCK_FILE).open("a+", encoding="ascii") as file:
         _lock(folder, file)
         yield
+
+
+def _kept_from_writers(target: Path) -> AbstractContextManager[None]:
+    """Nobody may change an index, if there is one, while another takes its place: the changes would be lost."""
+    return _only_writer(target, (target / DESCRIPTION_FILE).exists())
 
 
 def _lock(folder: Path, file: IO[str]) -> None:
