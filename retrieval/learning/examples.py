@@ -56,7 +56,7 @@ class Examples:
 class ProductBatches(keras.utils.PyDataset):
     """Batches of P products by K rows; some products of a batch are the nearest of the others, mined each epoch.
 
-    A pass is as many batches as the rows fill. Which products are near is what the vectors of the pass before say: these
+    A pass is as many batches as the rows fill. Which products are near is what vectors of the pass before say: these
     are negatives of the same kind of product, the rest of the batch is of any (VisNet, Shankar et al. 2017).
     """
 
