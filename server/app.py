@@ -101,7 +101,7 @@ class AisleServer:
         self._service = ProductClassifier(self.models, settings, self._memory, self._metrics, self._tracing)
         self._open_calls = OpenCalls(settings, self._memory)
         self._open_index(settings.index)
-        collector = ServerCollector(self._metrics, self.models, self._service.calls, self._open_calls)
+        collector = ServerCollector(self._metrics, self.models, self._service.calls, self._open_calls, self._index_host)
         self._metrics.registry.register(collector)
         self._metrics_server: MetricsPort | None = None
         self._http: HttpPort | None = None
@@ -117,7 +117,7 @@ class AisleServer:
             self._watcher.start(settings.model_poll_s, lambda names: self._health.set_names(self._health_names(names)))
             if self._index_host is not None:
                 self._index_host.start(settings.model_poll_s)
-        self._supervisor = Supervisor(self.models, self._event_loop, self._report_health)
+        self._supervisor = Supervisor(self.models.in_use, self._event_loop, self._report_health)
         self._supervisor.start()
         _log.info("listening on %s", _address(settings.host, self.port))
         if self.http_port is not None:
@@ -192,18 +192,20 @@ class AisleServer:
             self._service.close()
             self._event_loop.close()
             raise
-        self._search = ProductSearch(self._index_host, self._service, self.settings, self._memory)
+        self._search = ProductSearch(self._index_host, self._service, self.settings, self._memory, self._metrics)
 
     def _health_names(self, models: list[str]) -> list[str]:
         search = [SEARCH_SERVICE] if self._search is not None else []
         return [SERVICE_NAME, *(f"{SERVICE_NAME}/{name}" for name in models), *search]
 
     def _report_health(self, is_serving: Mapping[str, bool]) -> None:
-        """Set the health of each model; the server as a whole is serving as long as one of them is."""
+        """Set the health of each model and of the search; the server as a whole is serving as long as a model is."""
         for name, is_model_serving in is_serving.items():
             self._health.set_serving(f"{SERVICE_NAME}/{name}", is_model_serving)
         for name in ("", SERVICE_NAME):
             self._health.set_serving(name, any(is_serving.values()))
+        if self._index_host is not None and self._index_host.current is not None:
+            self._health.set_serving(SEARCH_SERVICE, self._index_host.current.model.pool.is_serving)
 
     def _free(self) -> None:
         if self._watcher is not None:

@@ -15,7 +15,7 @@ A request's path, and the error that may arise on each part of it:
     anywhere: StoppingError, EngineDownError  UNAVAILABLE;  when the caller cancels, the call's task is cancelled
     before the bytes: UnauthenticatedError  UNAUTHENTICATED;  PermissionDeniedError  PERMISSION_DENIED;
                       TooManyCallsError  RESOURCE_EXHAUSTED
-    in the search: VectorIndexError  UNAVAILABLE, the index's disk or database refused
+    in the search: IndexDownError  UNAVAILABLE
 
 A status that asks the caller to retry carries a google.rpc.RetryInfo with the delay.
 
@@ -31,7 +31,7 @@ from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from model.errors import AisleError, PictureError, ProductError, VectorIndexError
+from model.errors import AisleError, PictureError, ProductError
 
 DOMAIN = "aisle.v1"
 NOT_UTF8 = "expected UTF-8, found bytes that are not; encode the text again"
@@ -166,6 +166,10 @@ class EngineDownError(AisleError):
     """The engine of a model has failed or hangs, and is being restarted."""
 
 
+class IndexDownError(AisleError):
+    """The disk or database of the index refused, and nothing has changed."""
+
+
 class PermissionDeniedError(AisleError):
     """A call of a method that its token does not allow."""
 
@@ -183,7 +187,7 @@ _CODES: dict[type[AisleError], tuple[int, str, float | None]] = {
     DeadlineExceededError: (code_pb2.DEADLINE_EXCEEDED, "TOO_LATE", None),
     UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "INVALID_TOKEN", None),
     PermissionDeniedError: (code_pb2.PERMISSION_DENIED, "NOT_ALLOWED", None),
-    VectorIndexError: (code_pb2.UNAVAILABLE, "INDEX_FAILED", 1.0),
+    IndexDownError: (code_pb2.UNAVAILABLE, "INDEX_FAILED", 1.0),
     UnknownMethodError: (code_pb2.UNIMPLEMENTED, "UNKNOWN_METHOD", None),
     MessageTooLargeError: (code_pb2.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", None),
     StoppingError: (code_pb2.UNAVAILABLE, "STOPPING", _MIN_RETRY_AFTER_S),  # another server can answer at once
@@ -250,9 +254,13 @@ def product_status(error: Exception, index: int) -> status_pb2.Status:
     return _internal(error)
 
 
-def plain_status(code: int, text: str, reason: str) -> status_pb2.Status:
-    """Return a status that says all in its text; for one item of a request."""
-    return _status(code, text, reason)
+def field_status(code: int, path: str, text: str, reason: str) -> status_pb2.Status:
+    """Return the status of one item of a request that is wrong in a field.
+
+    Args:
+        path: of the field in the request.
+    """
+    return _status(code, f"{path}: {text}", reason, _bad_request([(path, text)]))
 
 
 def renamed_status(status: status_pb2.Status, path: str, new_path: str) -> status_pb2.Status:

@@ -19,6 +19,8 @@ _KEPT_SHARE = 0.9999
 _LEAST_SPREAD = 1e-3
 _SCALE_SUFFIX = ".npz"
 _BLOCK_BYTES = 1 << 20
+#: Kept by a search for a vector that is there.
+_CHECKED_CANDIDATES = 16
 
 
 class NeighborGraph:
@@ -38,6 +40,7 @@ class NeighborGraph:
             dtype=_DTYPE,
             connectivity=settings.max_neighbors,
             expansion_add=settings.build_candidates,
+            expansion_search=_CHECKED_CANDIDATES,
         )
         self._center = np.zeros(dim, np.float32)
         self._scale = np.float32(_LARGEST * np.sqrt(dim) / 4)
@@ -67,10 +70,15 @@ class NeighborGraph:
         Args:
             vectors: (N, D) of unit length.
         """
-        if len(keys):
-            # Vectors that are the same must not be it here: links between them would leave none to the others.
-            noise = np.random.default_rng(int(keys[0])).random(vectors.shape, np.float32) - 0.5
-            self._index.add(keys.astype(np.uint64), self._quantized(vectors, noise), threads=threads)
+        if not len(keys):
+            return
+        # Vectors that are the same must not be it here: links between them would leave none to the others.
+        noise = np.random.default_rng(int(keys[0])).random(vectors.shape, np.float32) - 0.5
+        self._index.add(keys.astype(np.uint64), self._quantized(vectors, noise), threads=threads)
+        if threads > 1:
+            is_lost = self._are_lost(keys, threads)
+            self.remove(keys[is_lost])
+            self.add(keys[is_lost], vectors[is_lost])
 
     def remove(self, keys: np.ndarray) -> None:
         """Take keys out; those that are not there do not matter."""
@@ -117,6 +125,12 @@ class NeighborGraph:
         except Exception:  # cut off, of another version or not there: it is only a shortcut
             return False
         return self._index.ndim == dim == len(self._center)
+
+    def _are_lost(self, keys: np.ndarray, threads: int) -> np.ndarray:
+        """(N,) bool, keys that no link leads to, as threads overwrite some of each other's."""
+        codes = np.asarray(self._index.get(keys.astype(np.uint64), dtype=_DTYPE))
+        found = self._index.search(codes, 1, threads=threads)
+        return np.asarray(found.distances).reshape(-1) > 0
 
     def _quantized(self, vectors: np.ndarray, noise: np.ndarray | float = 0.0) -> np.ndarray:
         scaled = np.rint((vectors.astype(np.float32) - self._center) * self._scale + noise)

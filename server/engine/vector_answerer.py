@@ -51,8 +51,9 @@ class VectorAnswerer:
         started_s = time.perf_counter()
         replies = [PartReply() for _ in parts]
         items = [self._items(part, reply) for part, reply in zip(parts, replies, strict=True)]
-        for item in (item for one in items for item in one if item.outcome is None):
-            self._decode(item)
+        for part, one in zip(parts, items, strict=True):
+            for item in one if self._reads_pictures(part) else ():
+                self._decode(item)
         decoded_s = time.perf_counter()
         for part, one in zip(parts, items, strict=True):
             self._embed_or_isolate([item for item in one if item.outcome is None], part)
@@ -68,12 +69,17 @@ class VectorAnswerer:
             VectorItem(Product(""), found) if isinstance(found, FieldError) else VectorItem(found)
             for found in part.items(self._max_text_chars)
         ]
-        if self._embedder.pictures is not None and not part.may_be_large:
+        if self._reads_pictures(part) and not part.may_be_large:
             pictures = [None if item.outcome else item.product.image for item in items]
             reply.large = large_pictures(pictures, self._embedder.predictor.preprocessor.image)
         return [] if reply.large else items
 
+    def _reads_pictures(self, part: PartRequest) -> bool:
+        return self._embedder.pictures is not None and bool({"image", "joint"}.intersection(part.spaces))
+
     def _decode(self, item: VectorItem) -> None:
+        if item.outcome is not None:
+            return
         try:
             item.pixels = self._embedder.decode(item.product)
         except PictureError as error:

@@ -128,11 +128,11 @@ class Worker:
         decoder = Decoder(predictor.decode, config.decode_threads or (1 if is_on_cpu else usable_cores()))
         self._max_images = config.max_batch_images or engine.max_images * (_ENCODER_RUNS if is_on_cpu else 1)
         self._answerer = Answerer(predictor, decoder, self._progress, config.max_text_chars, config.with_features)
-        self._load_vector_answerer()
         # Set once the answerer has its picture to warm up with, which may be larger.
         image = predictor.preprocessor.image
         if config.max_image_pixels:
             predictor.preprocessor.image = dataclasses.replace(image, max_image_pixels=config.max_image_pixels)
+        self._load_vector_answerer()
         self._answerer.warm_up(config.max_batch_items, min(self._max_images, engine.max_images))
 
     def _load_vector_answerer(self) -> None:

@@ -16,13 +16,13 @@ class Supervisor:
     """Looks at the engine processes of every model a few times a second; ends those that hang.
 
     Args:
-        models: the served models, iterated anew at each poll; of several versions the first one sets the health.
+        models: gives the models with processes, asked at each poll; of several versions the first one sets the health.
         on_health: called after each poll with True for each model name that is serving, False for the others.
     """
 
     def __init__(
         self,
-        models: Iterable[ServedModel],
+        models: Callable[[], Iterable[ServedModel]],
         event_loop: EventLoop,
         on_health: Callable[[Mapping[str, bool]], None],
     ):
@@ -55,7 +55,7 @@ class Supervisor:
 
     def _poll(self) -> None:
         is_serving: dict[str, bool] = {}
-        for model in self._models:
+        for model in self._models():
             model.pool.watch(_POLL_S)
             is_serving.setdefault(model.name, model.pool.is_serving)
         self._on_health(is_serving)

@@ -62,6 +62,11 @@ class ModelRegistry:
         models = self._models  # replaced on a change, never modified
         return (model for name in sorted(models) for model in models[name])
 
+    def in_use(self) -> list[ServedModel]:
+        """The loaded versions, then those that are no longer published and still leased."""
+        with self._lock:
+            return [*self, *self._retired]
+
     @property
     def names(self) -> list[str]:
         """The names of the loaded models, sorted."""

@@ -5,54 +5,39 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model.errors import VectorIndexError
+from retrieval.index.description import IndexDescription
 from retrieval.index.engine import IndexEngine
 from retrieval.index.index_folder import DESCRIPTION_FILE, open_index, read_description
 from retrieval.index.location import is_remote
+from server.errors import StoppingError
 from server.models.registry import ModelRegistry, ServedModel
 
 _log = logging.getLogger("aisle.server")
 
 
+@dataclass(eq=False)
 class ServedIndex:
     """An open index and the model that embeds for it, which stays loaded for as long.
 
     Args:
-        resources: closes the index and gives the model back.
+        index_resources: closes the engine; a pair with another model may have the same.
+        model_resources: gives the model back.
+        num_users: calls and threads that use it.
     """
 
-    def __init__(self, location: str, engine: IndexEngine, model: ServedModel, resources: ExitStack):
-        self.location = location
-        self.engine = engine
-        self.model = model
-        self._resources = resources
-        self._lock = threading.Lock()
-        self._num_users = 0
-        self._is_retired = False
-
-    def begin(self) -> None:
-        """Count someone who uses it."""
-        with self._lock:
-            self._num_users += 1
-
-    def end(self) -> None:
-        """Stop counting; the last one of a retired index closes it."""
-        with self._lock:
-            self._num_users -= 1
-            is_last = self._is_retired and not self._num_users
-        if is_last:
-            self._resources.close()
-
-    def retire(self) -> None:
-        """Close it once nobody uses it."""
-        with self._lock:
-            self._is_retired = True
-            is_unused = not self._num_users
-        if is_unused:
-            self._resources.close()
+    location: str
+    engine: IndexEngine
+    model: ServedModel
+    index_resources: ExitStack
+    model_resources: ExitStack
+    num_users: int = 0
 
 
 class IndexHost:
@@ -69,8 +54,10 @@ class IndexHost:
         self._location = location
         self._models = models
         self._writes = writes
+        self._lock = threading.Lock()
         self._current: ServedIndex | None = None
-        self._reported = ""
+        self._retired: list[ServedIndex] = []
+        self._reported: set[str] = set()
         self._stop_requested = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -90,14 +77,26 @@ class IndexHost:
 
     @contextmanager
     def lease(self) -> Iterator[ServedIndex]:
-        """The index being served; it is not closed before the `with` ends."""
-        served = self._current
-        assert served is not None, "open comes first"
-        served.begin()
+        """The index being served; it is not closed before the `with` ends.
+
+        Raises:
+            StoppingError: after `close`.
+        """
+        with self._lock:
+            served = self._current
+            if served is None:
+                raise StoppingError("the server is stopping; send the request to another one")
+            served.num_users += 1
         try:
             yield served
         finally:
-            served.end()
+            self._let_go(served)
+
+    def keep_open(self, served: ServedIndex, work: Future[Any]) -> None:
+        """Keep a leased index open until some work with it has ended, even if nobody waits for that any more."""
+        with self._lock:
+            served.num_users += 1
+        work.add_done_callback(lambda _: self._let_go(served))
 
     @property
     def current(self) -> ServedIndex | None:
@@ -105,74 +104,108 @@ class IndexHost:
         return self._current
 
     def close(self) -> None:
-        """Stop looking, and close the index."""
+        """Stop looking, and close the index; to be called after the last call has ended."""
         self._stop_requested.set()
         if self._thread is not None:
             self._thread.join()
-        current, self._current = self._current, None
-        if current is not None:
-            current.retire()
+        self._replace(None)
+        self._close_unused()
 
     def _watch(self, poll_s: float) -> None:
         while not self._stop_requested.wait(poll_s):
             try:
+                self._close_unused()
                 self._advance()
             except Exception as error:  # the index that is served must not suffer
                 self._report(f"the index of a newer version cannot be served: {error}; the one before answers on")
 
     def _advance(self) -> bool:
         """Serve the newest pair of version and index; False where no index fits any loaded version."""
-        by_checksum = {checksum: location for location, checksum in self._found().items()}
+        by_checksum = {found.embedding_checksum: (location, found) for location, found in self._found().items()}
         for model in self._models:
-            location = by_checksum.get(model.pool.description.embedding_checksum)
-            if location is None:
-                continue
-            current = self._current
-            if current is None or (current.location, current.model.version) != (location, model.version):
-                self._swap(self._open(location, model))
-            return True
+            if fit := by_checksum.get(model.pool.description.embedding_checksum):
+                if self._current is None or self._current.model is not model or not _is_same(self._current, *fit):
+                    self._swap(self._pair(model, *fit))
+                return True
         if self._current is not None:
             self._report(self._no_fit())
         return False
 
     def _swap(self, served: ServedIndex) -> None:
-        before, self._current = self._current, served
-        self._reported = ""
+        self._replace(served)
+        self._reported.clear()
         _log.info(
             "serving index %s (%s, %d products) with %s %s",
             served.location, served.engine.name, len(served.engine), served.model.name, served.model.version,
         )  # fmt: skip
-        if before is not None:
-            before.retire()
 
-    def _open(self, location: str, model: ServedModel) -> ServedIndex:
-        with ExitStack() as stack:
-            engine = stack.enter_context(open_index(location, self._writes))
-            leased = stack.enter_context(self._models.lease(model.name, model.version))
-            return ServedIndex(location, engine, leased, stack.pop_all())
+    def _pair(self, model: ServedModel, location: str, description: IndexDescription) -> ServedIndex:
+        """An index with a model; the one that is open already stays so, because a folder has one writer."""
+        with ExitStack() as resources:
+            leased = resources.enter_context(self._models.lease(model.name, model.version))
+            current = self._current
+            if current is not None and _is_same(current, location, description):
+                return ServedIndex(location, current.engine, leased, current.index_resources, resources.pop_all())
+            with ExitStack() as index_resources:
+                engine = index_resources.enter_context(open_index(location, self._writes))
+                return ServedIndex(location, engine, leased, index_resources.pop_all(), resources.pop_all())
 
-    def _found(self) -> dict[str, str]:
-        """Locations of indexes with the checksums of their embeddings, the newest last."""
+    def _replace(self, served: ServedIndex | None) -> None:
+        with self._lock:
+            if self._current is not None:
+                self._retired.append(self._current)
+            self._current = served
+
+    def _close_unused(self) -> None:
+        """Close what was replaced and has no users any more; not where calls are answered, because it takes long."""
+        with self._lock:
+            unused = [served for served in self._retired if not served.num_users]
+            self._retired = [served for served in self._retired if served.num_users]
+            kept = [served.engine for served in (self._current, *self._retired) if served is not None]
+        for served in unused:
+            served.model_resources.close()
+            if served.engine not in kept:
+                served.index_resources.close()
+
+    def _let_go(self, served: ServedIndex) -> None:
+        with self._lock:
+            served.num_users -= 1
+
+    def _found(self) -> dict[str, IndexDescription]:
+        """What indexes say of themselves, by location, the newest last; one that is damaged is reported."""
         if is_remote(self._location) or (Path(self._location) / DESCRIPTION_FILE).exists():
-            return {self._location: read_description(self._location).embedding_checksum}
+            return {self._location: read_description(self._location)}
         folders = sorted(path.parent for path in Path(self._location).glob(f"*/{DESCRIPTION_FILE}"))
-        folders = [folder for folder in folders if not folder.name.startswith(".")]
-        if not folders and self._current is None:
+        found = {}
+        for folder in folders:
+            if not folder.name.startswith("."):
+                try:
+                    found[str(folder)] = read_description(str(folder))
+                except VectorIndexError as error:
+                    self._report(f"an index is left out: {error}")
+        if not found and self._current is None:
             read_description(self._location)  # says what is wrong with it
-        return {str(folder): read_description(str(folder)).embedding_checksum for folder in folders}
+        return found
 
     def _no_fit(self) -> str:
-        indexes = ", ".join(f"{location} ({checksum[:12]})" for location, checksum in self._found().items())
+        indexes = ", ".join(
+            f"{location} ({found.embedding_checksum[:12]})" for location, found in self._found().items()
+        )
         models = ", ".join(
             f"{model.name} {model.version} ({model.pool.description.embedding_checksum[:12]})" for model in self._models
         )
         return (
-            f"expected an index of the vectors of {models}, found {indexes}; build one with python -m retrieval build"
-            " --bundle, or serve the bundle of the index"
+            f"expected an index of the vectors of {models}, found {indexes or 'none'}; build one with python -m"
+            " retrieval build --bundle, or serve the bundle of the index"
         )
 
     def _report(self, text: str) -> None:
         """Log a problem once."""
-        if text != self._reported:
-            self._reported = text
+        if text not in self._reported:
+            self._reported.add(text)
             _log.warning("%s", text)
+
+
+def _is_same(served: ServedIndex, location: str, description: IndexDescription) -> bool:
+    """False for an index in another place, and for one that was built anew in the same."""
+    return served.location == location and served.engine.description == description

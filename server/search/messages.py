@@ -8,15 +8,26 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2
 
 from aisle_client.v1 import classifier_pb2, search_pb2
-from model.errors import SettingsError
 from model.taxonomy import normalize_path
 from retrieval.index.filter import ProductFilter
 from retrieval.index.record import Attributes, Hit, Space
 from retrieval.search.similar import MAX_K, SimilarOptions
-from server.errors import RequestError, malformed_error, plain_status, shortened
+from server.errors import RequestError, field_status, malformed_error, shortened
+from server.messages.wire import count_fields
 
 DEFAULT_K = 10
-MessageT = TypeVar("MessageT", search_pb2.SimilarRequest, search_pb2.UpsertRequest, search_pb2.DeleteRequest)
+#: Smaller requests take too little to matter, whatever they consist of.
+_LARGE_BYTES = 64 * 1024
+_MAX_OPTIONS = 100  # fields of a request beside its items; there are 5
+
+ItemsT = TypeVar("ItemsT", search_pb2.SimilarRequest, search_pb2.UpsertRequest, search_pb2.DeleteRequest)
+MessageT = TypeVar(
+    "MessageT",
+    search_pb2.SimilarRequest,
+    search_pb2.UpsertRequest,
+    search_pb2.DeleteRequest,
+    search_pb2.GetIndexRequest,
+)
 #: Spaces by their number in the contract.
 SPACES: dict[search_pb2.Space, Space] = {
     search_pb2.SPACE_IMAGE: "image",
@@ -38,11 +49,24 @@ def parse(kind: type[MessageT], content: bytes) -> MessageT:
         raise malformed_error() from None
 
 
-def check_count(field: str, count: int, most: int) -> None:
-    """Raise RequestError where a request has no item, or too many."""
+def parse_items(kind: type[ItemsT], content: bytes, most: int) -> ItemsT:
+    """Parse a request of items, which are its first field.
+
+    Args:
+        most: items; a request with more is refused before it is parsed, because a query of 2 bytes takes 70 once it is.
+    Raises:
+        RequestError: it is no message of the contract, or has no item or too many.
+    """
+    field = kind.DESCRIPTOR.fields[0].name
+    expected = f"expected 1 to {most} {field}"
+    if len(content) > _LARGE_BYTES and count_fields(content, most + _MAX_OPTIONS) > most + _MAX_OPTIONS:
+        raise RequestError([(field, f"{expected}, found more; split the request")])
+    message = parse(kind, content)
+    count = len(getattr(message, field))
     if not 1 <= count <= most:
         found = "none" if not count else f"{count}; split the request"
-        raise RequestError([(field, f"expected 1 to {most} {field}, found {found}")])
+        raise RequestError([(field, f"{expected}, found {found}")])
+    return message
 
 
 def similar_options(message: search_pb2.SimilarRequest) -> SimilarOptions:
@@ -53,12 +77,11 @@ def similar_options(message: search_pb2.SimilarRequest) -> SimilarOptions:
     """
     if not 0 <= message.k <= MAX_K:
         raise RequestError([("k", f"expected 1 to {MAX_K}, or 0 for {DEFAULT_K}; found {message.k}")])
-    try:
-        return SimilarOptions(
-            message.k or DEFAULT_K, _filter(message.filter), message.exclude_same_product, message.diversity
-        )
-    except SettingsError as error:
-        raise RequestError([("diversity", str(error))]) from error
+    if not 0 <= message.diversity < 1:
+        raise RequestError([("diversity", f"expected 0 to below 1, found {message.diversity}")])
+    return SimilarOptions(
+        message.k or DEFAULT_K, _filter(message.filter), message.exclude_same_product, message.diversity
+    )
 
 
 def asked_space(message: search_pb2.SimilarRequest, known: Sequence[Space]) -> Space | None:
@@ -71,8 +94,9 @@ def asked_space(message: search_pb2.SimilarRequest, known: Sequence[Space]) -> S
         return None
     space = SPACES.get(message.space)
     if space not in known:
-        expected = ", ".join(f"SPACE_{name.upper()}" for name in known)
-        raise RequestError([("space", f"expected {expected}, found {message.space}")])
+        expected = ", ".join(search_pb2.Space.Name(_NUMBERS[name]) for name in known)
+        found = search_pb2.Space.Name(message.space) if space else message.space
+        raise RequestError([("space", f"expected {expected}, found {found}")])
     return space
 
 
@@ -81,17 +105,21 @@ def classify_request(products: Sequence[classifier_pb2.Product]) -> classifier_p
     return classifier_pb2.ClassifyRequest(products=products, top_k=1)
 
 
-def hits_message(hits: Sequence[Hit], space: Space) -> search_pb2.SimilarHits:
-    """Hits of one query."""
-    message = search_pb2.SimilarHits(space=_NUMBERS[space])
+def write_hits(message: search_pb2.SimilarHits, hits: Sequence[Hit], space: Space) -> None:
+    """Write the hits of one query."""
+    message.space = _NUMBERS[space]
     for hit in hits:
-        entry = hit.attributes
-        added = message.hits.add(product_id=hit.product_id, score=hit.score)
-        for name in ("product_name", "category", "brand", "mall", "group_id", "item_id", "image"):
-            setattr(added.attributes, name, getattr(entry, name))
-        if not math.isnan(entry.price):
-            added.attributes.price = entry.price
-    return message
+        known = hit.attributes
+        written = message.hits.add(product_id=hit.product_id, score=hit.score).attributes
+        written.product_name = known.product_name
+        written.category = known.category
+        written.brand = known.brand
+        written.mall = known.mall
+        written.group_id = known.group_id
+        written.item_id = known.item_id
+        written.image = known.image
+        if not math.isnan(known.price):
+            written.price = known.price
 
 
 def offer_attributes(offer: search_pb2.Offer) -> Attributes:
@@ -115,14 +143,31 @@ def space_number(space: Space) -> search_pb2.Space:
 
 def unknown_product(product_id: str, index: int) -> status_pb2.Status:
     """The status of a query about a product that the index has not."""
-    text = f"queries[{index}].product_id: the index has no product {shortened(product_id)}; upsert it first"
-    return plain_status(code_pb2.NOT_FOUND, text, "UNKNOWN_PRODUCT")
+    path = f"queries[{index}]"
+    if not product_id:
+        text = "expected a product_id or a product, found neither"
+        return field_status(code_pb2.INVALID_ARGUMENT, path, text, "NO_PRODUCT")
+    text = f"the index has no product {shortened(product_id)}; upsert it first"
+    return field_status(code_pb2.NOT_FOUND, f"{path}.product_id", text, "UNKNOWN_PRODUCT")
 
 
 def missing_vector(space: Space, index: int) -> status_pb2.Status:
     """The status of a query about a product that has no vector in the space that was asked for."""
-    text = f"queries[{index}]: the product has no vector of {space}; ask for another space"
-    return plain_status(code_pb2.INVALID_ARGUMENT, text, "NO_VECTOR")
+    text = f"the product has no vector of {space}; ask for another space"
+    return field_status(code_pb2.INVALID_ARGUMENT, f"queries[{index}]", text, "NO_VECTOR")
+
+
+def offer_error(offer: search_pb2.Offer, index: int, max_text_chars: int) -> status_pb2.Status | None:
+    """The status of an offer that is wrong beside its product, which the engine processes check; else None."""
+    path = f"offers[{index}]"
+    if not offer.product.product_id.strip():
+        text = "expected the shop's own key, found none"
+        return field_status(code_pb2.INVALID_ARGUMENT, f"{path}.product.product_id", text, "NO_PRODUCT_ID")
+    for name in ("category", "mall", "group_id", "item_id", "image"):
+        if (count := len(getattr(offer, name))) > max_text_chars:
+            text = f"expected at most {max_text_chars} characters, found {count}; cut the text"
+            return field_status(code_pb2.INVALID_ARGUMENT, f"{path}.{name}", text, "INVALID_FIELD")
+    return None
 
 
 def _filter(message: search_pb2.ProductFilter) -> ProductFilter:

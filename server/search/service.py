@@ -3,53 +3,78 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 import numpy as np
-from google.rpc import code_pb2, status_pb2
+from google.rpc import status_pb2
 
 from aisle_client.v1 import classifier_pb2, search_pb2
+from model.errors import VectorIndexError
 from model.machine.cores import usable_cores
 from retrieval.index.record import SPACES, IndexRecord, Space
 from retrieval.search.similar import MAX_K, AskedProduct, SimilarOptions, similar
 from server.calls.call import Call
-from server.errors import MemoryFullError, plain_status, renamed_status
+from server.errors import IndexDownError, MemoryFullError, renamed_status
 from server.inference.memory_budget import MemoryBudget, MemoryUse
 from server.inference.request_run import RequestRun
 from server.messages.request import Question
 from server.search import SEARCH_SERVICE
 from server.search.index_host import IndexHost, ServedIndex
 from server.search.messages import (
+    ItemsT,
     asked_space,
-    check_count,
     classify_request,
-    hits_message,
     missing_vector,
     offer_attributes,
+    offer_error,
     parse,
+    parse_items,
     similar_options,
     space_number,
     unknown_product,
+    write_hits,
 )
 from server.service import ProductClassifier
 from server.settings import ServerSettings
 from server.telemetry.access_log import count_products
+from server.telemetry.metrics import Metrics
 
+T = TypeVar("T")
+
+_log = logging.getLogger("aisle.server")
+
+#: Larger requests are parsed and copied on a thread, so that they do not block the event loop.
+_LARGE_BYTES = 1024 * 1024
 #: A request is in memory as it came, parsed, and as the engine processes take it.
 _COPIES = 3
 _RETRY_AFTER_S = 1.0
 
 #: The vectors of a product by space, or the status that says why there are none.
 _Embedded: TypeAlias = "dict[Space, np.ndarray] | status_pb2.Status"
-#: Answers an RPC: the message, the index and its model, the call, and the caller.
-_Method: TypeAlias = "Callable[[bytes, ServedIndex, Call, str], Awaitable[Any]]"
 #: A question ready for the index: its position in the request, vector, and what is left out of its hits.
 _Ready = tuple[int, np.ndarray, AskedProduct]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A request that was let in, and what answers it."""
+
+    content: bytes
+    call: Call
+    caller: str
+    served: ServedIndex
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        """The spaces of the index."""
+        return tuple(self.served.engine.description.dims)
 
 
 class ProductSearch:
@@ -62,17 +87,25 @@ class ProductSearch:
         memory: the memory that requests may take.
     """
 
-    def __init__(self, host: IndexHost, classifier: ProductClassifier, settings: ServerSettings, memory: MemoryBudget):
+    def __init__(
+        self,
+        host: IndexHost,
+        classifier: ProductClassifier,
+        settings: ServerSettings,
+        memory: MemoryBudget,
+        metrics: Metrics,
+    ):
         self._host = host
         self._calls = classifier.calls
         self._settings = settings
         self._memory = memory
+        self._metrics = metrics
         self._searches = ThreadPoolExecutor(settings.search_threads or usable_cores(), thread_name_prefix="search")
         self._changes = ThreadPoolExecutor(1, thread_name_prefix="index-change")
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """The handlers of the service's methods, for `grpc.aio.Server.add_generic_rpc_handlers`."""
-        methods: dict[str, _Method] = {
+        methods: dict[str, Callable[[_Request], Awaitable[bytes]]] = {
             "Similar": self._similar,
             "Upsert": self._upsert,
             "Delete": self._delete,
@@ -89,10 +122,7 @@ class ProductSearch:
         self._changes.shutdown()
 
     async def _answer(
-        self,
-        method: _Method,
-        content: bytes,
-        context: grpc.aio.ServicerContext,
+        self, method: Callable[[_Request], Awaitable[bytes]], content: bytes, context: grpc.aio.ServicerContext
     ) -> bytes:
         call = await self._calls.begin(context)
         num_bytes = _COPIES * len(content)
@@ -102,93 +132,85 @@ class ProductSearch:
                 raise MemoryFullError(f"{text}; wait and send the request again", _RETRY_AFTER_S)
             try:
                 with self._host.lease() as served:
-                    response = await method(content, served, call, context.peer())
+                    response = await method(_Request(content, call, context.peer(), served))
                     call.is_answered = True
-                    return bytes(response.SerializeToString())
+                    return response
             finally:
                 self._memory.release(MemoryUse.MESSAGES, num_bytes)
         finally:
             self._calls.end(call)
 
-    async def _similar(
-        self, content: bytes, served: ServedIndex, call: Call, caller: str
-    ) -> search_pb2.SimilarResponse:
-        started_s = time.perf_counter()
-        message = parse(search_pb2.SimilarRequest, content)
-        check_count("queries", len(message.queries), self._settings.max_products_per_request)
-        count_products(len(message.queries))
+    async def _similar(self, request: _Request) -> bytes:
+        begun_s = time.perf_counter()
+        message = await self._items(search_pb2.SimilarRequest, request)
         options = similar_options(message)
-        space = asked_space(message, tuple(served.engine.description.dims))
-        embedded = await self._embedded_queries(message, served, call, caller, space)
-        search = partial(_search, served, message, options, space, embedded)
-        results = await self._run(self._searches, search)
-        response = search_pb2.SimilarResponse(model=served.model.name, model_version=served.model.version)
-        response.results.extend(results)
-        response.total_ms = (time.perf_counter() - started_s) * 1000
+        space = asked_space(message, request.spaces)
+        embedded = await self._embedded_queries(message, request, space)
+        embedded_s = time.perf_counter()
+        search = partial(_search, request.served, message, options, space, embedded, begun_s)
+        response = await self._run(self._searches, request, search)
+        self._metrics.search.observe(time.perf_counter() - embedded_s)
         return response
 
     async def _embedded_queries(
-        self, message: search_pb2.SimilarRequest, served: ServedIndex, call: Call, caller: str, space: Space | None
+        self, message: search_pb2.SimilarRequest, request: _Request, space: Space | None
     ) -> dict[int, _Embedded]:
         """Vectors of the queries that bring a product, by position."""
         positions = [i for i, query in enumerate(message.queries) if query.WhichOneof("by") == "product"]
         if not positions:
             return {}
         products = [message.queries[i].product for i in positions]
-        spaces = (space,) if space else tuple(served.engine.description.dims)
-        found = await self._embed(products, served, call, caller, spaces, [f"queries[{i}].product" for i in positions])
+        paths = [f"queries[{i}].product" for i in positions]
+        found = await self._embed(products, request, (space,) if space else request.spaces, paths)
         return dict(zip(positions, found, strict=True))
 
-    async def _upsert(self, content: bytes, served: ServedIndex, call: Call, caller: str) -> search_pb2.UpsertResponse:
-        message = parse(search_pb2.UpsertRequest, content)
-        check_count("offers", len(message.offers), self._settings.max_products_per_request)
-        count_products(len(message.offers))
+    async def _upsert(self, request: _Request) -> bytes:
+        message = await self._items(search_pb2.UpsertRequest, request)
         products = [offer.product for offer in message.offers]
         paths = [f"offers[{i}].product" for i in range(len(products))]
-        found = await self._embed(products, served, call, caller, tuple(served.engine.description.dims), paths)
+        found = await self._embed(products, request, request.spaces, paths)
         response, records = search_pb2.UpsertResponse(), []
         for i, (offer, vectors) in enumerate(zip(message.offers, found, strict=True)):
             result = response.results.add(product_id=offer.product.product_id)
             if isinstance(vectors, status_pb2.Status):
                 result.error.CopyFrom(vectors)
-            elif not offer.product.product_id.strip():
-                text = f"offers[{i}].product.product_id: expected the shop's own key, found none"
-                result.error.CopyFrom(plain_status(code_pb2.INVALID_ARGUMENT, text, "NO_PRODUCT_ID"))
+            elif error := offer_error(offer, i, self._settings.max_text_chars):
+                result.error.CopyFrom(error)
             else:
                 records.append(IndexRecord(offer.product.product_id, offer_attributes(offer), vectors))
         if records:
-            await self._run(self._changes, partial(served.engine.upsert, records))
-        return response
+            await self._run(self._changes, request, partial(request.served.engine.upsert, records))
+        return response.SerializeToString()
 
-    async def _delete(self, content: bytes, served: ServedIndex, *_: object) -> search_pb2.DeleteResponse:
-        message = parse(search_pb2.DeleteRequest, content)
-        check_count("product_ids", len(message.product_ids), self._settings.max_products_per_request)
-        deleted = await self._run(self._changes, partial(served.engine.delete, list(message.product_ids)))
-        return search_pb2.DeleteResponse(num_deleted=deleted)
+    async def _delete(self, request: _Request) -> bytes:
+        message = await self._items(search_pb2.DeleteRequest, request)
+        delete = partial(request.served.engine.delete, list(message.product_ids))
+        num_deleted = await self._run(self._changes, request, delete)
+        return search_pb2.DeleteResponse(num_deleted=num_deleted).SerializeToString()
 
-    async def _describe(self, _content: bytes, served: ServedIndex, *_: object) -> search_pb2.GetIndexResponse:
-        statistics = await self._run(self._searches, served.engine.statistics)
+    async def _describe(self, request: _Request) -> bytes:
+        parse(search_pb2.GetIndexRequest, request.content)
+        engine, model = request.served.engine, request.served.model
         response = search_pb2.GetIndexResponse(
-            model=served.model.name,
-            model_version=served.model.version,
-            embedding_checksum=served.engine.description.embedding_checksum,
-            num_products=await self._run(self._searches, served.engine.__len__),
-            engine=served.engine.name,
+            model=model.name,
+            model_version=model.version,
+            embedding_checksum=engine.description.embedding_checksum,
+            num_products=await self._run(self._searches, request, engine.__len__),
+            engine=engine.name,
             is_writable=self._settings.write_token_file is not None,
             limits=search_pb2.SearchLimits(max_items=self._settings.max_products_per_request, max_k=MAX_K),
         )
+        statistics = await self._run(self._searches, request, engine.statistics)
         for space, found in statistics.items():
             response.spaces.add(
                 space=space_number(space), dim=found.dim, num_vectors=found.num_vectors, recall=found.recall
             )
-        return response
+        return response.SerializeToString()
 
     async def _embed(
         self,
         products: Sequence[classifier_pb2.Product],
-        served: ServedIndex,
-        call: Call,
-        caller: str,
+        request: _Request,
         spaces: tuple[Space, ...],
         paths: Sequence[str],
     ) -> list[_Embedded]:
@@ -197,9 +219,9 @@ class ProductSearch:
         Args:
             paths: of the products in the caller's request, for the errors.
         """
-        message = classify_request(products)
-        run = RequestRun(served.model.pool, call, caller, self._settings.max_request_pixels, spaces)
-        run.cut(Question(message.SerializeToString(), message))
+        pool, max_pixels = request.served.model.pool, self._settings.max_request_pixels
+        run = RequestRun(pool, request.call, request.caller, max_pixels, spaces)
+        await self._offload(request, partial(_cut, run, products))
         result = await run.answer()
         answers = classifier_pb2.ClassifyResponse.FromString(result.content).classifications
         found: list[_Embedded] = []
@@ -211,9 +233,52 @@ class ProductSearch:
             found.append({space: np.frombuffer(vector, np.float32) for space, vector in vectors.items()})
         return found
 
-    @staticmethod
-    async def _run(pool: ThreadPoolExecutor, function: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(pool, function)
+    async def _items(self, kind: type[ItemsT], request: _Request) -> ItemsT:
+        """Parse a request of items."""
+        most = self._settings.max_products_per_request
+        message = await self._offload(request, partial(parse_items, kind, request.content, most))
+        count_products(len(getattr(message, message.DESCRIPTOR.fields[0].name)))
+        return message
+
+    async def _offload(self, request: _Request, function: Callable[[], T]) -> T:
+        """Run a function; for a large request on a thread."""
+        if len(request.content) <= _LARGE_BYTES:
+            return function()
+        return await self._run(self._searches, request, function)
+
+    async def _run(self, pool: ThreadPoolExecutor, request: _Request, function: Callable[[], T]) -> T:
+        """Run a function on a thread; the index stays open until it has ended, even if nobody waits for it any more.
+
+        Raises:
+            StoppingError: the call was aborted.
+            IndexDownError: the index failed.
+        """
+        loop = asyncio.get_running_loop()
+        is_over = request.call.create_future()
+        work = pool.submit(function)
+        self._host.keep_open(request.served, work)
+        work.add_done_callback(lambda _: loop.call_soon_threadsafe(_end, is_over))
+        try:
+            await is_over
+        except BaseException:
+            work.cancel()
+            raise
+        try:
+            return work.result()
+        except VectorIndexError as error:  # it names files of this machine
+            _log.error("the index failed: %s", error)
+            text = "the index's disk or database refused, and nothing has changed; send the request again later"
+            raise IndexDownError(text) from None
+
+
+def _end(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
+def _cut(run: RequestRun, products: Sequence[classifier_pb2.Product]) -> None:
+    message = classify_request(products)
+    run.cut(Question(message.SerializeToString(), message))
 
 
 def _search(
@@ -222,20 +287,24 @@ def _search(
     options: SimilarOptions,
     space: Space | None,
     embedded: dict[int, _Embedded],
-) -> list[search_pb2.SimilarResult]:
-    """Answer the queries of a request, all of one space at once; runs on a thread."""
-    results = [search_pb2.SimilarResult() for _ in message.queries]
+    begun_s: float,
+) -> bytes:
+    """Answer the queries of a request, all of one space at once; runs on a thread.
+
+    Args:
+        embedded: what became of the queries that bring a product, by position.
+        begun_s: when the request came.
+    """
+    response = search_pb2.SimilarResponse(model=served.model.name, model_version=served.model.version)
+    results = [response.results.add() for _ in message.queries]
     ready: dict[Space, list[_Ready]] = {}
     stored = [query.product_id for query in message.queries if query.WhichOneof("by") != "product"]
     records = iter(served.engine.get(stored) if stored else [])
     for i, query in enumerate(message.queries):
         if i in embedded:
-            asked = AskedProduct(query.product.product_id, group_id=query.group_id)
-            found: _Embedded = embedded[i]
+            asked, found = AskedProduct(query.product.product_id, group_id=query.group_id), embedded[i]
         else:
-            record = next(records)
-            asked = AskedProduct.of(record) if record is not None else AskedProduct()
-            found = dict(record.vectors) if record is not None else unknown_product(query.product_id, i)
+            asked, found = _stored(next(records), query.product_id, i)
         if isinstance(found, status_pb2.Status):
             results[i].error.CopyFrom(found)
             continue
@@ -248,8 +317,16 @@ def _search(
         vectors = np.stack([vector for _, vector, _ in questions])
         hits = similar(served.engine, chosen, vectors, [asked for _, _, asked in questions], options)
         for (i, _, _), found_hits in zip(questions, hits, strict=True):
-            results[i].hits.CopyFrom(hits_message(found_hits, chosen))
-    return results
+            write_hits(results[i].hits, found_hits, chosen)
+    response.total_ms = (time.perf_counter() - begun_s) * 1000
+    return response.SerializeToString()
+
+
+def _stored(record: IndexRecord | None, product_id: str, index: int) -> tuple[AskedProduct, _Embedded]:
+    """A product of the index, or the status of one that it has not."""
+    if record is None:
+        return AskedProduct(), unknown_product(product_id, index)
+    return AskedProduct.of(record), dict(record.vectors)
 
 
 def _best_of(vectors: dict[Space, np.ndarray]) -> Space:

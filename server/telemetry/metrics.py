@@ -39,6 +39,12 @@ class Metrics:
         self.queue = seconds("queue", "Time that a request waits for the engine")
         self.inference = seconds("inference", "Time of the engine on a request")
         self.request = seconds("request", "Time of an answered request, from its message to its answer")
+        self.search = Histogram(
+            "aisle_search_duration_seconds",
+            "Time of the index on a request for similar products, with the wait for a thread",
+            registry=registry,
+            buckets=_SECONDS,
+        )
         self.products = counter("products", "Products by outcome", *_MODEL, "outcome")
         self.product_errors = counter("product_errors", "Products without an answer, by reason", *_MODEL, "reason")
         self.categories = counter(

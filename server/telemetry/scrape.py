@@ -1,27 +1,50 @@
-"""Metrics that are computed at each scrape: the current state of models, queues and batches."""
+"""Metrics that are computed at each scrape: the current state of models, queues, batches and the index."""
 
+from __future__ import annotations
+
+import logging
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from model.errors import VectorIndexError
 from server.calls.call import Calls
 from server.calls.open_calls import OpenCalls
+from server.errors import StoppingError
 from server.models.registry import ModelRegistry, ServedModel
 from server.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:  # it imports usearch
+    from server.search.index_host import IndexHost
+
+_log = logging.getLogger("aisle.server")
 
 _MODEL = ("model", "version")
 
 
 class ServerCollector(Collector):
-    """Collects metrics from the server's own state, at no cost for calls."""
+    """Collects metrics from the server's own state, at no cost for calls.
 
-    def __init__(self, metrics: Metrics, models: ModelRegistry, calls: Calls, open_calls: OpenCalls):
+    Args:
+        index_host: None for a server without an index.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        models: ModelRegistry,
+        calls: Calls,
+        open_calls: OpenCalls,
+        index_host: IndexHost | None,
+    ):
         self._metrics = metrics
         self._models = models
         self._calls = calls
         self._open_calls = open_calls
+        self._index_host = index_host
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families, in order."""
@@ -37,6 +60,8 @@ class ServerCollector(Collector):
         yield _batch_items(models)
         yield _image_cache_bytes(models)
         yield _image_cache_lookups(models)
+        if self._index_host is not None:
+            yield _index_products(self._index_host)
 
     def _open_calls_by_kind(self) -> GaugeMetricFamily:
         text = "Open calls that may be silent: streams, watches, and requests whose message is arriving"
@@ -111,4 +136,14 @@ def _image_cache_lookups(models: list[ServedModel]) -> CounterMetricFamily:
     for model in models:
         for outcome, count in model.pool.feature_cache.counts.items():
             family.add_metric((model.name, model.version, outcome), count)
+    return family
+
+
+def _index_products(host: IndexHost) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("aisle_index_products", "Products in the index being served", labels=_MODEL)
+    try:
+        with host.lease() as served:
+            family.add_metric((served.model.name, served.model.version), len(served.engine))
+    except (VectorIndexError, StoppingError) as error:  # the other metrics must not suffer
+        _log.warning("the products of the index cannot be counted: %s", error)
     return family

