@@ -178,6 +178,7 @@ def test_an_interrupted_build_is_gone_on_with(tmp_path: Path) -> None:
         build.note_done(90)
         build.finish()
     assert names(tmp_path) == {"index"}
+    assert not {"progress.json", "writer.lock"} & names(tmp_path / "index")
     assert scanned(location) == [record.product_id for record in records]
     with IndexBuild(location, HNSW, "source") as build:
         assert build.num_done == 0
