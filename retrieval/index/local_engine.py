@@ -41,6 +41,8 @@ _SCALE_VECTORS = 2000
 _RECALL_AT = 10
 #: Scores differ so little by the number of rows that are multiplied together.
 _SAME_SCORE = 1e-6
+#: Rows of replaced versions that may lie in memory, and as many as the current ones where those are more.
+_GONE_ROWS = 20_000
 #: Changes after which a graph is saved, and share of the products where those are more.
 _SAVED_CHANGES = 20_000
 _SAVED_SHARE = 0.1
@@ -84,9 +86,11 @@ class LocalEngine:
             return
         for space, dim in self.description.dims.items():
             graph = NeighborGraph(dim, self.description.settings)
-            if not graph.load(self._graph_file(space)):
+            current = self._table.keys(space)
+            few = min(_SCALE_VECTORS, len(current) // 4)  # with which a graph is not worth keeping
+            if not graph.load(self._graph_file(space)) or graph.num_fitted < few:
                 graph = NeighborGraph(dim, self.description.settings)
-            known, current = graph.keys(), self._table.keys(space)
+            known = graph.keys()
             if not len(known) and len(current):
                 graph.fit_scale(self._table.vectors(space, self._sampled(current, _SCALE_VECTORS)))
             graph.remove(np.setdiff1d(known, current))
@@ -202,6 +206,10 @@ class LocalEngine:
                     self._remove([replaced[record.product_id] for record in part if record.product_id in replaced])
                     self._add(keys[start : start + len(part)], part)
             self._num_changes += len(keys) + len(replaced)
+            num_current = self._table.num_current
+            if self._table.num_rows - num_current > max(_GONE_ROWS, num_current):
+                with self._lock.exclusive():
+                    self._table.drop_gone()
             if self._graphs and self._num_changes > max(_SAVED_CHANGES, _SAVED_SHARE * self._table.num_rows):
                 self._save_graphs()
         return len(replaced)

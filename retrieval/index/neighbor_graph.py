@@ -31,6 +31,8 @@ class NeighborGraph:
 
     Args:
         dim: numbers in a vector.
+    Attributes:
+        num_fitted: vectors that its scale was chosen by.
     """
 
     def __init__(self, dim: int, settings: IndexSettings):
@@ -42,6 +44,7 @@ class NeighborGraph:
             expansion_add=settings.build_candidates,
             expansion_search=_CHECKED_CANDIDATES,
         )
+        self.num_fitted = 0
         self._center = np.zeros(dim, np.float32)
         self._scale = np.float32(_LARGEST * np.sqrt(dim) / 4)
 
@@ -55,6 +58,7 @@ class NeighborGraph:
             vectors: (N, D) float32 of unit length, one or more.
         """
         assert not len(self._index), "the scale of a graph does not change"
+        self.num_fitted = len(vectors)
         self._center = vectors.mean(axis=0)
         largest = float(np.quantile(np.abs(vectors - self._center), _KEPT_SHARE))
         if largest > _LEAST_SPREAD:
@@ -108,7 +112,7 @@ class NeighborGraph:
             checksum = _checksum(partial)
             partial.replace(path)
             with partial.open("wb") as file:
-                np.savez(file, center=self._center, scale=self._scale, checksum=checksum)
+                np.savez(file, center=self._center, scale=self._scale, num_fitted=self.num_fitted, checksum=checksum)
             partial.replace(_scale_file(path))
         finally:
             partial.unlink(missing_ok=True)
@@ -119,6 +123,7 @@ class NeighborGraph:
         try:
             with _scale_file(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 self._center, self._scale = arrays["center"], np.float32(arrays["scale"])
+                self.num_fitted = int(arrays["num_fitted"])
                 if arrays["checksum"] != _checksum(path):  # usearch itself believes in damaged files, or crashes
                     return False
             self._index.load(str(path))

@@ -57,6 +57,14 @@ class VectorTable:
         rows, found = self._rows(keys)
         self._columns["is_current"][rows[found]] = False
 
+    def drop_gone(self) -> None:
+        """Give back the memory of rows that are gone."""
+        rows = np.flatnonzero(self._columns["is_current"][: self.num_rows])
+        smaller = self._reserve(max(2 * len(rows), _LEAST_CAPACITY))
+        for name, values in self._columns.items():
+            smaller[name][: len(rows)] = values[rows]
+        self._columns, self.num_rows = smaller, len(rows)
+
     def matching(self, space: Space, condition: ProductFilter) -> np.ndarray:
         """(num_rows,) bool, current rows with a vector that meet a condition."""
         columns, count = self._columns, self.num_rows

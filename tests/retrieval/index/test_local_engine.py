@@ -549,3 +549,26 @@ def test_searches_side_by_side_find_what_one_alone_finds(stocked: LocalEngine) -
     with ThreadPoolExecutor(16) as threads:
         together = list(threads.map(lambda query: stocked.search("image", query[None], 10)[0], queries))
     assert [ids(hits) for hits in together] == [ids(hits) for hits in alone]
+
+
+def test_an_index_that_is_changed_for_long_stays_as_large(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_engine, "_GONE_ROWS", 50)
+    records = make_records(40)
+    for _ in range(10):
+        engine.upsert(records)
+    assert engine._table.num_rows <= 40 + 50 + 40
+    assert_holds(engine, records)
+
+
+def test_a_graph_that_grew_from_few_products_is_built_anew(tmp_path: Path) -> None:
+    records = records_of(positive_vectors(12_000, 3))
+    first = opened(tmp_path, "hnsw")
+    first.upsert(records[:2])
+    first.finish_bulk()
+    first.upsert(records[2:])
+    first.close()
+    second = opened(tmp_path, "hnsw")
+    queries = np.stack([record.vectors["image"] for record in records[:100]])
+    assert second._graphs["image"].num_fitted == 2000
+    assert recall(second, records, queries) > 0.97
+    second.close()

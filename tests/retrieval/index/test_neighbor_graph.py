@@ -154,7 +154,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "another file": lambda data: b"no graph" * 500,
     **{f"cut off at {share}": lambda data, share=share: data[: int(share * len(data))] for share in (0.001, 0.3, 0.9)},
-    **{f"a byte at {place}": lambda data, place=place: flipped(data, place) for place in (0, 0.3, 0.5, 0.99)},
+    **{f"a byte at {place}": lambda data, place=place: flipped(data, place) for place in (0, 0.3, 0.4, 0.5)},
     "zeros at the end": lambda data: data[: len(data) // 2] + bytes(len(data) - len(data) // 2),
 }
 

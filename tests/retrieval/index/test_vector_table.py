@@ -168,3 +168,18 @@ def test_rows_meet_a_filter_as_products_do(small_blocks: None, condition: Produc
     assert table.matching("image", condition).tolist() == expected
     table.remove(np.array([1]))
     assert table.matching("image", condition).tolist() == [False, *expected[1:]]
+
+
+def test_rows_that_are_gone_give_their_memory_back() -> None:
+    table = VectorTable({"joint": 4})
+    vectors = np.eye(4, dtype=np.float16)
+    for start in range(0, 40, 4):
+        table.append(np.arange(start, start + 4), [Attributes(brand=f"b{start}")] * 4, {"joint": vectors})
+    table.remove(np.arange(0, 36, 2))
+    before = table.nearest("joint", vectors[:1].astype(np.float32), 40, table.matching("joint", ProductFilter()))
+    table.drop_gone()
+    assert table.num_rows == table.num_current == 22
+    after = table.nearest("joint", vectors[:1].astype(np.float32), 40, table.matching("joint", ProductFilter()))
+    np.testing.assert_array_equal(before[0][0], after[0][0])
+    table.append(np.array([40]), [Attributes(brand="b0")], {"joint": vectors[:1]})
+    assert np.count_nonzero(table.matching("joint", ProductFilter(brands=("b0",)))) == 3
