@@ -10,6 +10,7 @@ import pyarrow.parquet
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
+from catalog.columns import COLUMNS
 from model.errors import CatalogError
 from model.predictor import Predictor
 from tests.conftest import TOY_SHOP, toy_rows, write_catalog
@@ -61,7 +62,8 @@ def test_metrics_equal_those_of_scikit_learn_on_the_predictions(
     )
     answers = {row["product_id"]: row for row in pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist()}
     rows = [line.split(",") for line in catalog.read_text(encoding="utf-8").splitlines()[1:]]
-    labels = {row[0]: row[-1] for row in rows if row[-1] in TOY_SHOP and row[0] in answers}
+    category = COLUMNS.index("category")
+    labels = {row[0]: row[category] for row in rows if row[category] in TOY_SHOP and row[0] in answers}
     truth, found = list(labels.values()), [answers[i]["category"] for i in labels]
     assert metrics["count"] == len(labels) == 40
     assert 0.6 < metrics["accuracy"] < 0.9  # eight labels are wrong

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from catalog.columns import COLUMNS
 from catalog.labels import LabelSpace
 from catalog.rejects import Rejects
 from model.predictor import Predictor
@@ -55,10 +56,11 @@ def test_a_subset_is_answered_like_a_product_that_has_no_more(
     grid: dict, predictor: Predictor, toy_catalogs: tuple[Path, Path]
 ) -> None:
     lines = [line.split(",") for line in toy_catalogs[1].read_text(encoding="utf-8").splitlines()[1:]]
+    category = COLUMNS.index("category")
     answers = predictor.predict([Product(line[0], product_name=line[1]) for line in lines], top_k=1)
-    right = [answer.categories[0].category == line[-1] for answer, line in zip(answers, lines, strict=True)]  # type: ignore[union-attr]
+    right = [answer.categories[0].category == line[category] for answer, line in zip(answers, lines, strict=True)]  # type: ignore[union-attr]
     accepted = [answer.accepted.category for answer in answers]  # type: ignore[union-attr]
-    accepted_right = [line[-1].startswith(node) for node, line in zip(accepted, lines, strict=True)]
+    accepted_right = [line[category].startswith(node) for node, line in zip(accepted, lines, strict=True)]
     (name,) = (entry for entry in grid["given"] if entry["fields"] == ["name"])
     assert name["accuracy"] == pytest.approx(np.mean(right))
     assert set(accepted) == {"의류", "디지털"}
