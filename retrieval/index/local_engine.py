@@ -43,6 +43,9 @@ _RECALL_AT = 10
 _SAME_SCORE = 1e-6
 #: Rows of replaced versions that may lie in memory, and as many as the current ones where those are more.
 _GONE_ROWS = 20_000
+#: Keys that graphs hold for nothing, and share of the products where those are more; searches pass over them.
+_GONE_NODES = 1000
+_GONE_SHARE = 0.05
 #: Changes after which a graph is saved, and share of the products where those are more.
 _SAVED_CHANGES = 20_000
 _SAVED_SHARE = 0.1
@@ -74,6 +77,7 @@ class LocalEngine:
         self._lock = SharedLock()
         self._write_lock = threading.Lock()
         self._num_changes = 0
+        self._gone: list[int] = []  # keys that are in the graphs, but not in the table any more
         self._load_table()
         self._search: dict[str, dict[str, Any]] = self._read_search_file()
 
@@ -222,10 +226,13 @@ class LocalEngine:
             graph.add(keys[has_vector], vectors[space][has_vector])
 
     def _remove(self, keys: list[int]) -> None:
-        gone = np.array(keys, np.int64)
-        self._table.remove(gone)
-        for graph in self._graphs.values():
-            graph.remove(gone)
+        """Take rows out of the table; graphs are rid of them many at a time, as each reused place takes them long."""
+        self._table.remove(np.array(keys, np.int64))
+        self._gone += keys
+        if len(self._gone) > max(_GONE_NODES, _GONE_SHARE * self._table.num_current):
+            gone, self._gone = np.array(self._gone, np.int64), []
+            for graph in self._graphs.values():
+                graph.remove(gone)
 
     def _check(self, record: IndexRecord) -> None:
         for space, vector in record.vectors.items():
