@@ -1,4 +1,4 @@
-"""What the `similar` command found: the printed table, the CSV file, and the counts."""
+"""Answers of the `similar` command: the printed table, the CSV file, and the counts."""
 
 import csv
 from collections.abc import Sequence

@@ -71,7 +71,7 @@ class SimilarCommand:
 
 @dataclass(frozen=True)
 class _Question:
-    """What to ask about.
+    """A product to ask about, or one that cannot be asked about.
 
     Args:
         title: for people.

@@ -8,7 +8,7 @@ from tokenizer.errors import require
 
 @dataclass(frozen=True)
 class IndexSettings:
-    """How an index is built; stored with it."""
+    """Settings of an index; stored with it."""
 
     recall: float = 0.98
     """Share of the ten nearest products that an approximate search shall find, 0 to 1; the search looks as far as it
@@ -33,7 +33,7 @@ class IndexSettings:
 
 @dataclass(frozen=True)
 class MetricSettings:
-    """How metric learning is done."""
+    """Settings of metric learning."""
 
     loss: Literal["contrastive", "triplet", "arcface"] = "contrastive"
     """contrastive: supervised contrastive (Khosla et al. 2020). triplet: hinge over triplets (Wang et al. 2014).

@@ -45,7 +45,7 @@ class IndexBenchmark:
     dim: int = 256
     """Numbers in a vector."""
     index: str = ""
-    """Where to build it; a temporary folder without, or postgresql://..."""
+    """Folder or postgresql:// URL to build in; a temporary folder without."""
     engine: Literal["hnsw", "exact"] = "hnsw"
     """Engine of a folder."""
     kills: int = 20

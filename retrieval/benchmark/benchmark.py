@@ -11,7 +11,7 @@ from retrieval.benchmark.queries import Asked
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """What was measured.
+    """Measures of a benchmark.
 
     Args:
         asked: queries and hits.

@@ -1,4 +1,4 @@
-"""How good found products are: by query and by rank, against what is the same product and the same category."""
+"""Measures of found products, by query and by rank: is it the same product, the same category."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from model.taxonomy import SEPARATOR
 
 @dataclass(frozen=True)
 class RankedHits:
-    """What Q queries found, K ranks each; ranks beyond the last hit are False everywhere.
+    """Hits of Q queries, K ranks each; ranks beyond the last hit are False everywhere.
 
     Args:
         is_hit: (Q, K) bool.

@@ -86,7 +86,7 @@ def ask(engine: IndexEngine, space: Space, records: Sequence[IndexRecord], k: in
 
 
 def product_of(attributes: Attributes, relevance: str) -> str:
-    """What the same products share; '' is unknown."""
+    """Return the value that the same products share; '' is unknown."""
     return attributes.group_id if relevance == "group_id" else attributes.category
 
 

@@ -66,7 +66,7 @@ STUDIES: dict[StudyName, tuple[Variant, ...]] = {
 
 @dataclass(frozen=True)
 class StudyJob:
-    """What studies measure on.
+    """Bundle and catalogs that studies measure on.
 
     Args:
         catalog: learned from and searched.

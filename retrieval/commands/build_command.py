@@ -44,7 +44,7 @@ class BuildCommand:
     space: Literal["all", "image", "text", "joint"] = "all"
     """Vectors to keep: of pictures, of texts, of both together."""
     index_engine: Literal["hnsw", "exact"] = "hnsw"
-    """How a folder is searched: through a graph of neighbours, or by comparing with every product."""
+    """Search of a folder: through a graph of neighbours, or by comparing with every product."""
     crop: CropName | None = None
     """Part of the pictures that counts; as the bundle says by default."""
     columns: str = ""
@@ -101,7 +101,7 @@ def chosen_spaces(embedder: Embedder, space: str) -> tuple[Space, ...]:
 
 
 def describe_index(embedder: Embedder, spaces: Sequence[Space], command: BuildCommand) -> IndexDescription:
-    """What the new index says of itself."""
+    """Return the description of the new index."""
     bundle = embedder.predictor.bundle
     return IndexDescription(
         "postgres" if is_remote(command.index) else command.index_engine,

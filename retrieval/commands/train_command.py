@@ -83,7 +83,7 @@ def run_train(command: TrainCommand) -> str:
 
 
 def _gain_lines(command: TrainCommand, columns: Mapping[str, str]) -> list[str]:
-    """What was gained: products of --val look for their like in the training catalogs, before and after."""
+    """Measure the gain: products of --val look for their like in the training catalogs, before and after."""
     asked = [_measured(command, bundle, columns) for bundle in (command.bundle, command.out)]
     at = tuple(k for k in (1, 5, 30) if k <= asked[0].ranked.is_hit.shape[1])
     before, after = (measure(each, at).figures for each in asked)

@@ -18,7 +18,7 @@ def records_of(chunk: EmbeddedChunk, source: CatalogSource) -> list[IndexRecord]
 
 
 def attributes_of(row: CatalogRow, folder: Path) -> Attributes:
-    """What an index keeps of a row beside its vectors.
+    """Return the attributes of a row, which an index keeps beside its vectors.
 
     Args:
         folder: that a relative picture is in.

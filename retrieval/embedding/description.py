@@ -1,4 +1,4 @@
-"""What a bundle says of its embedding: image encoders, crop, projection, text tower; in its folder `retrieval/`."""
+"""The description of a bundle's embedding: image encoders, crop, projection, text tower; in its folder `retrieval/`."""
 
 import dataclasses
 import hashlib
@@ -40,7 +40,7 @@ class EncoderDescription:
 
 @dataclass(frozen=True)
 class EmbeddingDescription:
-    """How a bundle makes vectors of products; the defaults are those of a bundle without metric learning.
+    """A bundle's embedding; the defaults are those of a bundle without metric learning.
 
     Args:
         is_mirrored: whether a picture's vector is the mean with that of its mirror image.

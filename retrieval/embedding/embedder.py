@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from model.engines.engine import EngineName, Precision
-from model.errors import ProductError, SettingsError
+from model.errors import PictureError, ProductError, SettingsError
 from model.features import Features
 from model.predictor import Predictor
 from model.product import TEXT_FIELDS, Product
@@ -97,7 +97,7 @@ class Embedder:
             try:
                 decoded.append(self.decode(product))
                 kept.append(i)
-            except Exception as error:
+            except PictureError as error:
                 results[i] = error
         found = self.embed_decoded([products[i] for i in kept], decoded, spaces) if kept else []
         for i, vectors in zip(kept, found, strict=True):
@@ -159,7 +159,7 @@ class Embedder:
 
     @property
     def _is_shared(self) -> bool:
-        """Whether pictures and texts have vectors of one space."""
+        """True when pictures and texts have vectors of one space."""
         kinds = self._projection.kinds if self._projection else ()
         return {"image", "text"} == set(kinds) or (self._tower is not None and not kinds)
 
@@ -196,7 +196,7 @@ class Embedder:
         return vectors, has_text
 
     def _base_texts(self, features: Features) -> _Found:
-        """What kind of product it is, beside which one it is."""
+        """Join the classifier's embedding (which kind of product) and the projected n-grams (which one)."""
         assert self._ngrams is not None
         bundle = self.predictor.bundle
         given = {**features, "presence": features["presence"].copy()}

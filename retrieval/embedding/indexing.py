@@ -16,7 +16,7 @@ from retrieval.index.record import Space
 
 @dataclass(frozen=True)
 class IndexedCatalog:
-    """What became of the rows of a catalog; together they are all of them."""
+    """Outcomes of the rows of a catalog, counted; together they are all of them."""
 
     num_indexed: int
     num_rejected: int

@@ -14,7 +14,7 @@ from tokenizer.errors import require
 
 @dataclass(frozen=True)
 class PicturePreprocessing:
-    """How square RGB pixels become the input of a program; the defaults suit one that takes pixels as they are."""
+    """Turns square RGB pixels into the input of a program; the defaults suit one that takes pixels as they are."""
 
     image_size: int = 224
     """Height and width of the pictures, pixels."""
@@ -45,7 +45,7 @@ class PicturePreprocessing:
 
 @dataclass(frozen=True)
 class TextPreprocessing:
-    """How texts become the input of a text tower."""
+    """Settings that turn texts into the input of a text tower."""
 
     program: str
     """Its ONNX file, relative to the TOML file."""

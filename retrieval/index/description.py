@@ -1,4 +1,4 @@
-"""What an index says of itself: the bundle whose embedding it holds, its spaces and settings."""
+"""The description of an index: the bundle whose embedding it holds, its spaces and settings."""
 
 import dataclasses
 import typing

@@ -15,7 +15,7 @@ NO_FILTER = ProductFilter()
 
 @dataclass(frozen=True)
 class SpaceStatistics:
-    """What an index holds in one space.
+    """Counts of one space of an index.
 
     Args:
         dim: numbers in a vector.
@@ -84,7 +84,7 @@ class IndexEngine(Protocol):
         ...
 
     def statistics(self) -> dict[Space, SpaceStatistics]:
-        """What is there, by space."""
+        """Return counts by space."""
         ...
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ _LOCK_FILE = "writer.lock"
 
 
 def read_description(location: str) -> IndexDescription:
-    """What an index says of itself, without opening it for a search.
+    """Read the description of an index, without opening it for a search.
 
     Raises:
         VectorIndexError: there is none, it is damaged, or its database cannot be reached.

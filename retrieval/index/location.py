@@ -1,4 +1,4 @@
-"""Where an index is: a folder, or tables of a PostgreSQL."""
+"""The location of an index: a folder, or tables of a PostgreSQL."""
 
 _SCHEMES = ("postgresql://", "postgres://")
 

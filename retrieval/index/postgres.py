@@ -206,7 +206,7 @@ class PostgresEngine:
         return rows
 
     def _are_few(self, connection: Connection, k: int, condition: ProductFilter) -> bool:
-        """Whether so few products meet a condition that each is compared; many are believed, not counted."""
+        """True when so few products meet a condition that each is compared; many are estimated, not counted."""
         if condition.is_empty:
             return False
         most, values = max(_COMPARED_ROWS, 2 * k), sql.filter_values(condition)

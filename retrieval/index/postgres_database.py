@@ -25,7 +25,7 @@ _Result = TypeVar("_Result")
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """Return the text of an error in one line."""
     return " ".join(str(error).split())
 
 

@@ -222,7 +222,7 @@ def filter_values(condition: ProductFilter) -> dict[str, Any]:
 
 
 def storable(texts: Sequence[str]) -> list[str]:
-    """Those that PostgreSQL can hold, which are all without a NUL; it has no product with another."""
+    """Keep the texts that PostgreSQL can hold, those without a NUL; it has no product with another."""
     return [text for text in texts if "\0" not in text]
 
 

@@ -1,4 +1,4 @@
-"""What an index holds of a product, and what a search gives back."""
+"""Records of an index, and the hits that a search gives back."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SPACES: tuple[Space, ...] = ("image", "text", "joint")
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What is shown of a product and filtered by; '' is unknown.
+    """Texts and price of a product that are shown and filtered by; '' is unknown.
 
     Args:
         category: path from the top, levels joined by '>'.

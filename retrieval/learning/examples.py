@@ -1,4 +1,4 @@
-"""What metric learning learns from: features of the entries of products, and batches of P products by K entries."""
+"""Examples of metric learning: features of the entries of products, and batches of P products by K entries."""
 
 from dataclasses import dataclass
 from itertools import pairwise

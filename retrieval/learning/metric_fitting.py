@@ -17,7 +17,7 @@ _PREDICT_ROWS = 1024
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast is learned.
+    """Length and speed of a training.
 
     Args:
         title: of the progress bar.

@@ -35,7 +35,7 @@ from retrieval.settings import MetricSettings
 
 @dataclass(frozen=True)
 class MetricJob:
-    """What is to be learned from what.
+    """Inputs and output of metric learning.
 
     Args:
         catalogs: rows with group_id or category, of one file or several.

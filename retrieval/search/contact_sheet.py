@@ -62,5 +62,5 @@ def _file(hit: Hit) -> Path | None:
 
 
 def _plain(text: str) -> str:
-    """What Pillow's own font can draw."""
+    """Replace what Pillow's own font cannot draw."""
     return text.encode("ascii", "replace").decode()[:26]

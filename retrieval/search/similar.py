@@ -18,7 +18,7 @@ _LEAST_POOL = 50
 
 @dataclass(frozen=True)
 class SimilarOptions:
-    """What is asked for.
+    """Options of a search.
 
     Args:
         k: hits, 1 to MAX_K.

@@ -172,7 +172,7 @@ class IndexHost:
             served.num_users -= 1
 
     def _found(self) -> dict[str, IndexDescription]:
-        """What indexes say of themselves, by location, the newest last; one that is damaged is reported."""
+        """Read the descriptions of the indexes, by location, the newest last; one that is damaged is reported."""
         if is_remote(self._location) or (Path(self._location) / DESCRIPTION_FILE).exists():
             return {self._location: read_description(self._location)}
         folders = sorted(path.parent for path in Path(self._location).glob(f"*/{DESCRIPTION_FILE}"))

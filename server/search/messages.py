@@ -70,7 +70,7 @@ def parse_items(kind: type[ItemsT], content: bytes, most: int) -> ItemsT:
 
 
 def similar_options(message: search_pb2.SimilarRequest) -> SimilarOptions:
-    """What a request asks for.
+    """Read the options of a request.
 
     Raises:
         RequestError: k, diversity or the filter is out of range.
@@ -123,7 +123,7 @@ def write_hits(message: search_pb2.SimilarHits, hits: Sequence[Hit], space: Spac
 
 
 def offer_attributes(offer: search_pb2.Offer) -> Attributes:
-    """What an index keeps of an offer."""
+    """Return the attributes of an offer, which an index keeps beside its vectors."""
     return Attributes(
         offer.product.product_name,
         normalize_path(offer.category),

@@ -29,7 +29,7 @@ _STYLE_FOLDER = Path(next(iter(training_report.__path__)))
 
 @dataclass(frozen=True)
 class ReportDetails:
-    """What a benchmark was about.
+    """The subject of a benchmark, for its page.
 
     Args:
         queries: catalog that asked; '' for the index's own products.
@@ -64,7 +64,7 @@ def write_report(folder: Path, result: BenchmarkResult, figures: dict[str, Any],
 
 
 def customer_sentence(figures: dict[str, Any], at: tuple[int, ...]) -> str:
-    """What a customer may be told."""
+    """Write the sentence for a customer."""
     k = next((k for k in at if k >= 3), at[-1])
     if f"accuracy@{k}" in figures:
         share = figures[f"accuracy@{k}"]
@@ -74,7 +74,7 @@ def customer_sentence(figures: dict[str, Any], at: tuple[int, ...]) -> str:
 
 
 def promise(result: BenchmarkResult, at: tuple[int, ...]) -> str:
-    """What can be promised: for four queries of five, how many of the first hits are right."""
+    """Write the promise: for four queries of five, how many of the first hits are right."""
     k = next((k for k in at if k >= 3), at[-1])
     name = f"same_product@{k}"
     values = result.by_query[name]

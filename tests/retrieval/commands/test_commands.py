@@ -49,8 +49,8 @@ def shop(tmp_path: Path) -> Path:
 
 
 def test_build_counts_every_row(shop: Path, toy_bundle: Path, toy_cache: Path, tmp_path: Path) -> None:
-    told = run_build(BuildCommand(toy_bundle, shop, str(tmp_path / "index"), cache_dir=toy_cache))
-    assert told.startswith(
+    summary = run_build(BuildCommand(toy_bundle, shop, str(tmp_path / "index"), cache_dir=toy_cache))
+    assert summary.startswith(
         f"3 products in {tmp_path / 'index'}, 1 without their picture, which cannot be used, 2 rejected"
     )
     rejected = rows_of(tmp_path / "index.rejects.csv")
@@ -156,9 +156,9 @@ def test_update_inserts_replaces_and_deletes(
 ) -> None:
     index = str(tmp_path / "index")
     run_build(BuildCommand(toy_bundle, toy_catalogs[1], index, cache_dir=toy_cache))
-    told = run_update(UpdateCommand(index, shop, cache_dir=toy_cache))
-    assert told.startswith("3 products in")
-    assert told.endswith("; 48 in all")
+    summary = run_update(UpdateCommand(index, shop, cache_dir=toy_cache))
+    assert summary.startswith("3 products in")
+    assert summary.endswith("; 48 in all")
     assert run_update(UpdateCommand(index, delete="a, b,zzz")).startswith("2 products deleted")
     ids = tmp_path / "ids.txt"
     ids.write_text("c\n\nv0\n")
@@ -219,9 +219,9 @@ def test_train_writes_a_bundle_that_is_measured(
     command = TrainCommand(
         toy_bundle, (toy_catalogs[0],), out, toy_catalogs[1], mirrored=True, cache_dir=toy_cache, settings=TOY_METRIC
     )
-    told = run_train(command)
-    assert "learned from 90 rows of 3 products; image and text vectors of 16 numbers" in told
-    assert "same_product@1" in told
+    summary = run_train(command)
+    assert "learned from 90 rows of 3 products; image and text vectors of 16 numbers" in summary
+    assert "same_product@1" in summary
     assert (out / "retrieval/projection.npz").exists()
 
 
