@@ -51,7 +51,7 @@ class OfferConditions:
 
 def _column_and_value(text: str) -> tuple[str, str]:
     column, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or not value:
+    if not equals or not value.strip(".> "):
         raise SettingsError(f"--filter: expected COLUMN=VALUE, found {text!r}; write 'brand=Acme'")
     if column not in _COLUMNS:
         raise SettingsError(

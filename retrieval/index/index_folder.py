@@ -4,7 +4,6 @@ import dataclasses
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import IO, TYPE_CHECKING
 from model.errors import VectorIndexError
 from retrieval.index.description import IndexDescription
 from retrieval.index.engine import IndexEngine
-from retrieval.index.local_engine import RECORDS_FILE, LocalEngine, OnProgress
+from retrieval.index.local.local_engine import RECORDS_FILE, LocalEngine, OnProgress
 from retrieval.index.location import is_remote
+from retrieval.index.placing import put_in_place
 
 if TYPE_CHECKING:
-    from retrieval.index.postgres import PostgresEngine
+    from retrieval.index.postgres.postgres_engine import PostgresEngine
 
 DESCRIPTION_FILE = "index.json"
 _LOCK_FILE = "writer.lock"
@@ -40,7 +40,7 @@ def open_index(location: str, writes: bool = False, on_progress: OnProgress | No
     """Open an index.
 
     Args:
-        location: folder, or URL of a PostgreSQL (`retrieval/index/postgres.py` says in which form).
+        location: folder, or URL of a PostgreSQL (`retrieval/index/postgres/postgres_engine.py` says in which form).
         writes: whether it will be changed; a folder can be open for that in one process only.
         on_progress: called while a graph is brought up to date.
     Raises:
@@ -95,7 +95,8 @@ class IndexBuild:
         with _kept_from_writers(target):  # refused now, not after hours
             pass
         self._folder = target.with_name(f".{target.name}.partial")
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with _disk_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = _only_writer(self._folder, True)
         self._lock.__enter__()
         self.num_done = self._num_done()
@@ -116,33 +117,27 @@ class IndexBuild:
         """Remember that so many rows of the catalog are in the index, for a build that goes on."""
         self.num_done = num_rows
         if not is_remote(self.location):
-            _write_json(self._folder / "progress.json", {"source": self.source, "num_rows": num_rows})
+            with _disk_errors(self._folder):
+                _write_json(self._folder / "progress.json", {"source": self.source, "num_rows": num_rows})
 
     def finish(self, on_progress: OnProgress | None = None) -> None:
         """Build what searches need, and let the index take its name.
 
         Raises:
-            VectorIndexError: another process changes the index that is there.
+            VectorIndexError: another process changes the index that is there, or the disk refuses; what is built stays
+                for another run.
         """
-        self.engine.finish_bulk(on_progress)
+        with _disk_errors(Path(self.location)):
+            self.engine.finish_bulk(on_progress)
         self.statistics = self.engine.statistics()
         if is_remote(self.location):
             return
         target = Path(self.location)
-        with _kept_from_writers(target):
+        with _kept_from_writers(target), _disk_errors(target):
             self.engine.close()
             (self._folder / "progress.json").unlink(missing_ok=True)
             (self._folder / _LOCK_FILE).unlink()
-            self._put_in_place(target)
-
-    def _put_in_place(self, target: Path) -> None:
-        if target.exists():
-            older = target.with_name(f".{target.name}.{os.getpid()}.old")
-            target.rename(older)
-            self._folder.rename(target)
-            shutil.rmtree(older)
-        else:
-            self._folder.rename(target)
+            put_in_place(self._folder, target)
 
     def _num_done(self) -> int:
         """Rows of an interrupted build of the same source with the same embedding and settings; 0 for any other."""
@@ -204,6 +199,18 @@ def _lock(folder: Path, file: IO[str]) -> None:
     file.flush()
 
 
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Convert the errors of a disk to one with a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise VectorIndexError(
+            f"{error.filename or path} could not be written: {error.strerror or error}; free space or choose another"
+            " disk, and run the same command again"
+        ) from error
+
+
 def _write_json(path: Path, value: object) -> None:
     partial = path.with_name(f".{path.name}.tmp")
     partial.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -212,7 +219,7 @@ def _write_json(path: Path, value: object) -> None:
 
 def _postgres() -> "type[PostgresEngine]":
     try:
-        from retrieval.index.postgres import PostgresEngine
+        from retrieval.index.postgres.postgres_engine import PostgresEngine
     except ImportError as error:
         raise VectorIndexError(
             f"expected psycopg to reach a PostgreSQL, found none ({error}); run pip install 'psycopg[binary]'"

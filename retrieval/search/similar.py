@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.errors import SettingsError
+from model.errors import SettingsError, VectorIndexError
 from retrieval.index.engine import NO_FILTER, IndexEngine
 from retrieval.index.filter import ProductFilter
 from retrieval.index.record import SPACES, Hit, IndexRecord, Space
@@ -91,8 +91,15 @@ def similar(
 
 
 def best_space(record: IndexRecord) -> Space:
-    """The space in which a product of the index says most about itself."""
-    return next(space for space in reversed(SPACES) if space in record.vectors)
+    """The space in which a product of the index says most about itself.
+
+    Raises:
+        VectorIndexError: it has no vector at all.
+    """
+    for space in reversed(SPACES):
+        if space in record.vectors:
+            return space
+    raise VectorIndexError(f"product {record.product_id!r} has neither picture nor text in the index; update it")
 
 
 def _left_over(hits: Sequence[Hit], asked: AskedProduct, options: SimilarOptions) -> list[Hit]:

@@ -48,7 +48,7 @@ def parse_request(content: bytes, max_products: int = _ANY_NUMBER) -> Question:
     try:
         return Question(content, classifier_pb2.ClassifyRequest.FromString(content))
     except DecodeError:
-        message, not_utf8 = parse_without_bad_texts(content)
+        message, not_utf8 = parse_without_bad_texts(classifier_pb2.ClassifyRequest, "products", content)
         return Question(message.SerializeToString(), message, not_utf8)
 
 

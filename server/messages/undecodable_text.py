@@ -1,85 +1,122 @@
-"""Requests with texts that are not UTF-8, such as CP949 from a stub that does not check: their other products are read.
+"""Requests with texts that are not UTF-8, such as CP949 from a stub that does not check: their other items are read.
 
 Messages of the same numbers, in which every text is bytes, parse what the contract's own refuse.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from aisle_client.v1 import classifier_pb2
+from aisle_client.v1 import classifier_pb2, search_pb2
 from server.errors import NOT_UTF8, RequestError, malformed_error
 
+#: Files of the contract, each after those that it imports.
+_CONTRACT = (classifier_pb2.DESCRIPTOR, search_pb2.DESCRIPTOR)
 _PACKAGE = "aisle.bytes.v1"
 _FIELD = descriptor_pb2.FieldDescriptorProto
 
+MessageT = TypeVar("MessageT", bound=Message)
 
-def parse_without_bad_texts(content: bytes) -> tuple[classifier_pb2.ClassifyRequest, dict[int, str]]:
-    """Parse a request and leave out the texts of products that are not UTF-8.
 
+def parse_without_bad_texts(kind: type[MessageT], items: str, content: bytes) -> tuple[MessageT, dict[int, str]]:
+    """Parse a request and leave out the texts of its items that are not UTF-8.
+
+    Args:
+        items: the field that holds the items.
     Returns:
-        the request without these, and the first such field of each product that has one, by its position.
+        the request without these, and the path of the first such field in each item that has one, by its position.
     Raises:
-        RequestError: it is no message of the contract, or a text outside of its products is not UTF-8.
+        RequestError: it is no message of the contract, or a text outside of its items is not UTF-8.
     """
-    message = _parse("ClassifyRequest", content)
-    if bad := _clear_bad_texts(message):
-        raise RequestError([(field, NOT_UTF8) for field in bad])
+    contract = kind.DESCRIPTOR
+    message = _parse(contract, content)
     not_utf8: dict[int, str] = {}
-    for i, product in enumerate(message.products):
-        if bad := _clear_bad_texts(product):
+    of_items = contract.fields_by_name[items].message_type
+    for i, item in enumerate(getattr(message, items) if of_items else ()):
+        if bad := list(_clear_bad_texts(item, of_items)):
             not_utf8[i] = bad[0]
-    return classifier_pb2.ClassifyRequest.FromString(message.SerializeToString()), not_utf8
+    if bad := list(_clear_bad_texts(message, contract)):
+        raise RequestError([(path, NOT_UTF8) for path in bad])
+    return kind.FromString(message.SerializeToString()), not_utf8
 
 
-def _parse(name: str, content: bytes) -> Any:
+def _parse(contract: Descriptor, content: bytes) -> Any:
     try:
-        return bytes_class(name).FromString(content)
+        return bytes_class(contract.name).FromString(content)
     except DecodeError:
         raise malformed_error() from None
 
 
-def _clear_bad_texts(message: Message) -> list[str]:
-    """Clear the fields of a message that are texts in the contract and not UTF-8; return their names."""
-    texts = classifier_pb2.DESCRIPTOR.message_types_by_name[message.DESCRIPTOR.name].fields
-    bad = []
-    for field in texts:
+def _clear_bad_texts(message: Message, contract: Descriptor) -> Iterator[str]:
+    """Clear the fields of a message that are texts in the contract and not UTF-8; yield their paths."""
+    for field in contract.fields:
         if field.type == field.TYPE_STRING:
-            try:
-                getattr(message, field.name).decode()
-            except UnicodeDecodeError:
-                message.ClearField(field.name)
-                bad.append(field.name)
-    return bad
+            texts: Sequence[bytes] = _values(message, field)
+            for i, text in enumerate(texts):
+                try:
+                    text.decode()
+                except UnicodeDecodeError:
+                    message.ClearField(field.name)
+                    yield _path(field, i)
+        elif field.type == field.TYPE_MESSAGE:
+            for i, nested in enumerate(_values(message, field)):
+                yield from (f"{_path(field, i)}.{path}" for path in _clear_bad_texts(nested, field.message_type))
+
+
+def _values(message: Message, field: FieldDescriptor) -> list[Any]:
+    if field.is_repeated:
+        return list(getattr(message, field.name))
+    if field.has_presence and not message.HasField(field.name):
+        return []
+    return [getattr(message, field.name)]
+
+
+def _path(field: FieldDescriptor, index: int) -> str:
+    return f"{field.name}[{index}]" if field.is_repeated else field.name
 
 
 @cache
 def bytes_class(name: str) -> type[Message]:
     """The class of a message of the contract, with bytes in the place of every text."""
+    return message_factory.GetMessageClass(_bytes_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+@cache
+def _bytes_pool() -> descriptor_pool.DescriptorPool:
+    """The contract's files, with bytes in the place of every text."""
+    pool = descriptor_pool.DescriptorPool()
+    for file in _CONTRACT:
+        _add_dependencies(pool, file)
+        pool.Add(_with_bytes(file))
+    return pool
+
+
+def _with_bytes(contract: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto()
-    classifier_pb2.DESCRIPTOR.CopyToProto(file)
-    file.name, file.package = f"{_PACKAGE}.proto", _PACKAGE
+    contract.CopyToProto(file)
+    own = {known.name: f"{_PACKAGE}.{known.name}" for known in _CONTRACT}
+    file.name, file.package = own[contract.name], _PACKAGE
+    file.dependency[:] = [own.get(name, name) for name in file.dependency]
     del file.service[:]
-    own = f".{classifier_pb2.DESCRIPTOR.package}."
+    package = f".{contract.package}."
     for message in file.message_type:
         for nested in (message, *message.nested_type):
             for field in nested.field:
                 if field.type_name:
-                    field.type_name = field.type_name.replace(own, f".{_PACKAGE}.")
+                    field.type_name = field.type_name.replace(package, f".{_PACKAGE}.")
                 elif field.type == _FIELD.TYPE_STRING and not nested.options.map_entry:  # keys of maps are texts
                     field.type = _FIELD.TYPE_BYTES
-    pool = descriptor_pool.DescriptorPool()
-    _add_dependencies(pool, classifier_pb2.DESCRIPTOR)
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+    return file
 
 
 def _add_dependencies(pool: descriptor_pool.DescriptorPool, file: FileDescriptor) -> None:
     for dependency in file.dependencies:
-        _add_dependencies(pool, dependency)
-        copy = descriptor_pb2.FileDescriptorProto()
-        dependency.CopyToProto(copy)
-        pool.Add(copy)
+        if dependency not in _CONTRACT:
+            _add_dependencies(pool, dependency)
+            copy = descriptor_pb2.FileDescriptorProto()
+            dependency.CopyToProto(copy)
+            pool.Add(copy)

@@ -12,7 +12,8 @@ from model.taxonomy import normalize_path
 from retrieval.index.filter import ProductFilter
 from retrieval.index.record import Attributes, Hit, Space
 from retrieval.search.similar import MAX_K, SimilarOptions
-from server.errors import RequestError, field_status, malformed_error, shortened
+from server.errors import NOT_UTF8, RequestError, field_status, malformed_error, shortened
+from server.messages.undecodable_text import parse_without_bad_texts
 from server.messages.wire import count_fields
 
 DEFAULT_K = 10
@@ -49,11 +50,13 @@ def parse(kind: type[MessageT], content: bytes) -> MessageT:
         raise malformed_error() from None
 
 
-def parse_items(kind: type[ItemsT], content: bytes, most: int) -> ItemsT:
+def parse_items(kind: type[ItemsT], content: bytes, most: int) -> tuple[ItemsT, dict[int, str]]:
     """Parse a request of items, which are its first field.
 
     Args:
         most: items; a request with more is refused before it is parsed, because a query of 2 bytes takes 70 once it is.
+    Returns:
+        the request, and the path of a text that is not UTF-8 and was left out in each item that has one, by position.
     Raises:
         RequestError: it is no message of the contract, or has no item or too many.
     """
@@ -61,12 +64,15 @@ def parse_items(kind: type[ItemsT], content: bytes, most: int) -> ItemsT:
     expected = f"expected 1 to {most} {field}"
     if len(content) > _LARGE_BYTES and count_fields(content, most + _MAX_OPTIONS) > most + _MAX_OPTIONS:
         raise RequestError([(field, f"{expected}, found more; split the request")])
-    message = parse(kind, content)
+    try:
+        message, not_utf8 = kind.FromString(content), {}
+    except DecodeError:
+        message, not_utf8 = parse_without_bad_texts(kind, field, content)
     count = len(getattr(message, field))
     if not 1 <= count <= most:
         found = "none" if not count else f"{count}; split the request"
         raise RequestError([(field, f"{expected}, found {found}")])
-    return message
+    return message, not_utf8
 
 
 def similar_options(message: search_pb2.SimilarRequest) -> SimilarOptions:
@@ -155,6 +161,11 @@ def missing_vector(space: Space, index: int) -> status_pb2.Status:
     """The status of a query about a product that has no vector in the space that was asked for."""
     text = f"the product has no vector of {space}; ask for another space"
     return field_status(code_pb2.INVALID_ARGUMENT, f"queries[{index}]", text, "NO_VECTOR")
+
+
+def bad_text(path: str) -> status_pb2.Status:
+    """The status of an item with a text that is not UTF-8."""
+    return field_status(code_pb2.INVALID_ARGUMENT, path, NOT_UTF8, "INVALID_FIELD")
 
 
 def offer_error(offer: search_pb2.Offer, index: int, max_text_chars: int) -> status_pb2.Status | None:

@@ -30,6 +30,7 @@ from server.search.index_host import IndexHost, ServedIndex
 from server.search.messages import (
     ItemsT,
     asked_space,
+    bad_text,
     classify_request,
     missing_vector,
     offer_attributes,
@@ -142,10 +143,11 @@ class ProductSearch:
 
     async def _similar(self, request: _Request) -> bytes:
         begun_s = time.perf_counter()
-        message = await self._items(search_pb2.SimilarRequest, request)
+        message, not_utf8 = await self._items(search_pb2.SimilarRequest, request)
         options = similar_options(message)
         space = asked_space(message, request.spaces)
         embedded = await self._embedded_queries(message, request, space)
+        embedded |= {i: bad_text(f"queries[{i}].{path}") for i, path in not_utf8.items()}
         embedded_s = time.perf_counter()
         search = partial(_search, request.served, message, options, space, embedded, begun_s)
         response = await self._run(self._searches, request, search)
@@ -165,14 +167,16 @@ class ProductSearch:
         return dict(zip(positions, found, strict=True))
 
     async def _upsert(self, request: _Request) -> bytes:
-        message = await self._items(search_pb2.UpsertRequest, request)
+        message, not_utf8 = await self._items(search_pb2.UpsertRequest, request)
         products = [offer.product for offer in message.offers]
         paths = [f"offers[{i}].product" for i in range(len(products))]
         found = await self._embed(products, request, request.spaces, paths)
         response, records = search_pb2.UpsertResponse(), []
         for i, (offer, vectors) in enumerate(zip(message.offers, found, strict=True)):
             result = response.results.add(product_id=offer.product.product_id)
-            if isinstance(vectors, status_pb2.Status):
+            if i in not_utf8:
+                result.error.CopyFrom(bad_text(f"offers[{i}].{not_utf8[i]}"))
+            elif isinstance(vectors, status_pb2.Status):
                 result.error.CopyFrom(vectors)
             elif error := offer_error(offer, i, self._settings.max_text_chars):
                 result.error.CopyFrom(error)
@@ -183,7 +187,7 @@ class ProductSearch:
         return response.SerializeToString()
 
     async def _delete(self, request: _Request) -> bytes:
-        message = await self._items(search_pb2.DeleteRequest, request)
+        message, _ = await self._items(search_pb2.DeleteRequest, request)
         delete = partial(request.served.engine.delete, list(message.product_ids))
         num_deleted = await self._run(self._changes, request, delete)
         return search_pb2.DeleteResponse(num_deleted=num_deleted).SerializeToString()
@@ -198,7 +202,11 @@ class ProductSearch:
             num_products=await self._run(self._searches, request, engine.__len__),
             engine=engine.name,
             is_writable=self._settings.write_token_file is not None,
-            limits=search_pb2.SearchLimits(max_items=self._settings.max_products_per_request, max_k=MAX_K),
+            limits=search_pb2.SearchLimits(
+                max_items=self._settings.max_products_per_request,
+                max_k=MAX_K,
+                max_request_bytes=self._settings.max_message_bytes,
+            ),
         )
         statistics = await self._run(self._searches, request, engine.statistics)
         for space, found in statistics.items():
@@ -233,12 +241,12 @@ class ProductSearch:
             found.append({space: np.frombuffer(vector, np.float32) for space, vector in vectors.items()})
         return found
 
-    async def _items(self, kind: type[ItemsT], request: _Request) -> ItemsT:
-        """Parse a request of items."""
+    async def _items(self, kind: type[ItemsT], request: _Request) -> tuple[ItemsT, dict[int, str]]:
+        """Parse a request of items, as `parse_items`."""
         most = self._settings.max_products_per_request
-        message = await self._offload(request, partial(parse_items, kind, request.content, most))
+        message, not_utf8 = await self._offload(request, partial(parse_items, kind, request.content, most))
         count_products(len(getattr(message, message.DESCRIPTOR.fields[0].name)))
-        return message
+        return message, not_utf8
 
     async def _offload(self, request: _Request, function: Callable[[], T]) -> T:
         """Run a function; for a large request on a thread."""
@@ -292,13 +300,13 @@ def _search(
     """Answer the queries of a request, all of one space at once; runs on a thread.
 
     Args:
-        embedded: what became of the queries that bring a product, by position.
+        embedded: what became of the queries that bring a product or a text that is not UTF-8, by position.
         begun_s: when the request came.
     """
     response = search_pb2.SimilarResponse(model=served.model.name, model_version=served.model.version)
     results = [response.results.add() for _ in message.queries]
     ready: dict[Space, list[_Ready]] = {}
-    stored = [query.product_id for query in message.queries if query.WhichOneof("by") != "product"]
+    stored = [query.product_id for i, query in enumerate(message.queries) if i not in embedded]
     records = iter(served.engine.get(stored) if stored else [])
     for i, query in enumerate(message.queries):
         if i in embedded:

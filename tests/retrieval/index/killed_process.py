@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.index import local_engine
 from retrieval.index.index_folder import IndexBuild, open_index
+from retrieval.index.local import local_engine
 from retrieval.index.record import Attributes, IndexRecord
 from tests.retrieval.support import describe, unit_vectors
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -291,13 +292,16 @@ def disks_can_be_mounted() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+NEEDS_MOUNT = pytest.mark.skipif(not disks_can_be_mounted(), reason="no disk can be mounted here")
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
         pytest.param(
             "disk",
             "database or disk is full; free space, then repeat the change",
-            marks=pytest.mark.skipif(not disks_can_be_mounted(), reason="no disk can be mounted here"),
+            marks=NEEDS_MOUNT,
         ),
         ("file", "disk I/O error; check the path and the disk"),
     ],
@@ -308,3 +312,56 @@ def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path, kind: str, mess
     command = [*(mount if kind == "disk" else ()), sys.executable, "-m", module, str(tmp_path), kind]
     said = json.loads(subprocess.run(command, stdout=subprocess.PIPE, cwd=ROOT, check=True).stdout)
     assert said == [f"{tmp_path}/index/products.sqlite could not be written: {message}"] * 4
+
+
+def read_only(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code where a folder lies on a disk that cannot be written."""
+    mount = f'mount --bind "{folder}" "{folder}" && mount -o remount,bind,ro "{folder}" && exec "$@"'
+    command = [*NAMESPACE, "sh", "-c", mount, "sh", sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+SCAN = """
+from retrieval.index.index_folder import open_index
+from tests.retrieval.support import unit_vectors
+with open_index({location!r}) as engine:
+    print(len(list(engine.scan())), len(engine.search("image", unit_vectors(1, 0), 10)[0]))
+"""
+
+
+@NEEDS_MOUNT
+def test_an_index_on_a_disk_that_is_read_only_is_searched(tmp_path: Path) -> None:
+    location = build_index(tmp_path / "disk" / "index", HNSW, make_records(20))
+    found = read_only(tmp_path / "disk", SCAN.format(location=location))
+    assert (found.stdout, found.returncode) == ("20 10\n", 0), found.stderr
+
+
+@NEEDS_MOUNT
+def test_changes_that_a_disk_that_is_read_only_hides_are_told(tmp_path: Path) -> None:
+    location = build_index(tmp_path / "disk" / "index", HNSW, make_records(20))
+    with open_index(location, writes=True) as engine:
+        engine.delete(["p1"])
+        found = read_only(tmp_path / "disk", SCAN.format(location=location))
+    assert "because products.sqlite-wal holds changes; copy the index after its writer has closed it" in found.stderr
+
+
+def test_a_new_index_takes_the_place_of_another_at_once(tmp_path: Path) -> None:
+    """Somebody who looks all the time finds one of them each time."""
+    location = build_index(tmp_path / "index", HNSW, make_records(5))
+    is_over, missed = threading.Event(), []
+
+    def look() -> None:
+        while not is_over.is_set():
+            try:
+                read_description(location)
+            except VectorIndexError as error:
+                missed.append(str(error))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for _ in range(20):
+        build_index(tmp_path / "index", HNSW, make_records(5))
+    is_over.set()
+    thread.join()
+    assert missed == []
+    assert names(tmp_path) == {"index"}

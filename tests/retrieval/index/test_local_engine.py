@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from model.errors import VectorIndexError
-from retrieval.index import local_engine
 from retrieval.index.description import IndexEngineName
 from retrieval.index.filter import ProductFilter
-from retrieval.index.local_engine import LocalEngine
+from retrieval.index.local import local_engine
+from retrieval.index.local.local_engine import LocalEngine
 from retrieval.index.record import Attributes, IndexRecord
 from tests.retrieval.support import (
     DIM,

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.index.neighbor_graph import NeighborGraph
+from retrieval.index.local.neighbor_graph import NeighborGraph
 from retrieval.settings import IndexSettings
 from tests.retrieval.support import DIM, positive_vectors, unit_vectors
 

@@ -16,10 +16,11 @@ import pytest
 from psycopg.types.json import Json
 
 from model.errors import VectorIndexError
-from retrieval.index import postgres
 from retrieval.index.filter import ProductFilter
 from retrieval.index.location import is_remote
-from retrieval.index.postgres import PostgresEngine
+from retrieval.index.postgres import postgres_engine
+from retrieval.index.postgres import tables as sql
+from retrieval.index.postgres.postgres_engine import PostgresEngine
 from retrieval.index.record import Attributes, Hit, IndexRecord
 from retrieval.settings import IndexSettings
 from tests.retrieval.support import DIM, HALF_FLOAT_ERROR, describe, exact_hits, ids, make_records, same, unit_vectors
@@ -205,12 +206,12 @@ def test_the_graph_finds_what_was_promised(stocked: tuple[PostgresEngine, list[I
 def plan_of(engine: PostgresEngine, candidates: int) -> str:
     """How the server would answer a search; without candidates by comparing all."""
     query = engine._tables.nearest("image", ProductFilter(), every=not candidates)
-    settings = (postgres.sql.THROUGH_GRAPH, (str(candidates),)) if candidates else (postgres.sql.COMPARE_ALL, ())
+    settings = (sql.THROUGH_GRAPH, (str(candidates),)) if candidates else (sql.COMPARE_ALL, ())
 
     def explain(connection: Any) -> str:
         connection.execute(*settings)
         vector = str(unit_vectors(1, 6)[0].tolist())
-        return str(connection.execute(postgres.sql.SQL("explain ") + query, {"query": vector, "k": 10}).fetchall())
+        return str(connection.execute(sql.SQL("explain ") + query, {"query": vector, "k": 10}).fetchall())
 
     return engine._database.run(explain)
 
@@ -223,7 +224,7 @@ def test_the_graph_goes_on_until_enough_products_meet_a_filter(
     stocked: tuple[PostgresEngine, list[IndexRecord]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where millions of products meet it, too many to compare each."""
-    monkeypatch.setattr(postgres, "_COMPARED_ROWS", 20)
+    monkeypatch.setattr(postgres_engine, "_COMPARED_ROWS", 20)
     engine, records = stocked
     assert recall(engine, records, ProductFilter(brands=("rare",))) >= 0.95
     assert recall(engine, records, ProductFilter(category="의류")) >= 0.95
@@ -406,7 +407,7 @@ def test_an_older_pgvector_leaves_an_index_that_is_there(
     engine: PostgresEngine, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.upsert(make_records(3))
-    monkeypatch.setattr(postgres, "_OLDEST_PGVECTOR", (99, 0))
+    monkeypatch.setattr(postgres_engine, "_OLDEST_PGVECTOR", (99, 0))
     with pytest.raises(VectorIndexError, match=r"expected the extension pgvector .*, found \d+\.\d+"):
         PostgresEngine.create(url, DESCRIPTION)
     assert len(engine) == 3
@@ -417,10 +418,10 @@ def test_a_graph_is_built_with_little_shared_memory(engine: PostgresEngine, monk
     engine.upsert(make_records(3))
     statement = """do $$ begin if current_setting('{}') <> '0' then
         raise exception 'could not resize shared memory segment' using errcode = '53100'; end if; end $$"""
-    attempt = postgres.sql.SQL(statement.format("max_parallel_maintenance_workers"))
+    attempt = sql.SQL(statement.format("max_parallel_maintenance_workers"))
     monkeypatch.setattr(engine._tables, "graph", lambda *_: attempt)
     engine.finish_bulk()
-    monkeypatch.setattr(engine._tables, "graph", lambda *_: postgres.sql.SQL(statement.format("port")))
+    monkeypatch.setattr(engine._tables, "graph", lambda *_: sql.SQL(statement.format("port")))
     with pytest.raises(VectorIndexError, match="free space, then repeat it"):
         engine.finish_bulk()
 

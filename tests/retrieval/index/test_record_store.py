@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from model.errors import VectorIndexError
+from retrieval.index.local.record_store import RecordStore
 from retrieval.index.record import Attributes, IndexRecord
-from retrieval.index.record_store import RecordStore
 from tests.retrieval.support import DIM, HALF_FLOAT_ERROR, make_records, same, unit_vectors
 
 DIMS = {"image": DIM}

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from retrieval.index.shared_lock import SharedLock
+from retrieval.index.local.shared_lock import SharedLock
 
 #: Only how long a failing test waits.
 LONG_S = 30

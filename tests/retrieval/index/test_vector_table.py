@@ -4,10 +4,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from retrieval.index import vector_table
 from retrieval.index.filter import ProductFilter
+from retrieval.index.local import vector_table
+from retrieval.index.local.vector_table import VectorTable
 from retrieval.index.record import Attributes
-from retrieval.index.vector_table import VectorTable
 from tests.retrieval.support import unit_vectors
 
 NOTHING: Sequence[Attributes] = ()

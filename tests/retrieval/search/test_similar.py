@@ -7,7 +7,7 @@ import pytest
 from model.errors import SettingsError, VectorIndexError
 from retrieval.index.engine import NO_FILTER
 from retrieval.index.filter import ProductFilter
-from retrieval.index.local_engine import LocalEngine
+from retrieval.index.local.local_engine import LocalEngine
 from retrieval.index.record import Attributes, Hit, IndexRecord, Space
 from retrieval.search.similar import AskedProduct, SimilarOptions, best_space, similar
 from tests.retrieval.support import describe, exact_hits, ids, make_records, unit_vectors

@@ -15,7 +15,9 @@ from aisle_client.v1 import search_pb2
 from retrieval.embedding.embedder import Embedder
 from retrieval.index.record import Space
 from server.app import AisleServer
+from server.messages.undecodable_text import bytes_class
 from server.search import SEARCH_SERVICE
+from server.settings import ServerSettings
 from tests.conftest import toy_picture
 from tests.server.search.support import (
     IMAGE,
@@ -284,11 +286,52 @@ def test_malformed_bytes_are_an_invalid_request(method: str, channel: grpc.Chann
     assert problem(status) == (code_pb2.INVALID_ARGUMENT, ["request"], text)
 
 
+NOT_UTF8 = "expected UTF-8, found bytes that are not; encode the text again"
+CP949_NAME = "노트북 가방".encode("cp949")
+
+
+def test_a_text_that_is_not_utf8_is_an_error_of_its_query(search: SearchStub, channel: grpc.Channel):
+    queries = [
+        {"product_id": b"p1"},
+        {"product_id": CP949_NAME},
+        {"product": {"product_id": b"1", "product_name": CP949_NAME}},
+        {"product_id": b"p2"},
+    ]
+    content = bytes_class("SimilarRequest")(queries=queries, k=3).SerializeToString()
+    call = channel.unary_unary(f"/{SEARCH_SERVICE}/Similar")
+    results = search_pb2.SimilarResponse.FromString(call(content, timeout=30)).results
+    for i, path in ((1, "queries[1].product_id"), (2, "queries[2].product.product_name")):
+        assert problem(results[i].error) == (code_pb2.INVALID_ARGUMENT, [path], f"{path}: {NOT_UTF8}")
+    for i, product_id in ((0, "p1"), (3, "p2")):
+        assert [hit.product_id for hit in results[i].hits.hits] == hits_of(search, by_id(product_id), k=3)
+
+
+def test_a_text_that_is_not_utf8_is_an_error_of_its_offer(search: SearchStub, channel: grpc.Channel):
+    products = [{"product_id": b"good", "product_name": b"a"}, {"product_id": b"bad", "product_name": b"b"}]
+    offers = [{"product": products[0]}, {"product": products[1], "mall": CP949_NAME}]
+    content = bytes_class("UpsertRequest")(offers=offers).SerializeToString()
+    call = channel.unary_unary(f"/{SEARCH_SERVICE}/Upsert")
+    answer = call(content, timeout=30, metadata=with_token(WRITE_TOKEN))
+    good, bad = search_pb2.UpsertResponse.FromString(answer).results
+    assert not good.HasField("error")
+    assert problem(bad.error) == (code_pb2.INVALID_ARGUMENT, ["offers[1].mall"], f"offers[1].mall: {NOT_UTF8}")
+    assert delete(search, "good", "bad") == 1
+
+
+def test_an_id_that_is_not_utf8_deletes_nothing(channel: grpc.Channel):
+    content = bytes_class("DeleteRequest")(product_ids=[b"p1", CP949_NAME]).SerializeToString()
+    call = channel.unary_unary(f"/{SEARCH_SERVICE}/Delete")
+    status = rejected(lambda: call(content, timeout=30, metadata=with_token(WRITE_TOKEN)))
+    path = "product_ids[1]"
+    assert problem(status) == (code_pb2.INVALID_ARGUMENT, [path], f"{path}: {NOT_UTF8}")
+
+
 def test_the_index_describes_itself(search: SearchStub, embedder: Embedder):
     index = get_index(search)
     assert (index.model, index.model_version, index.embedding_checksum) == ("toy", "1", embedder.checksum)
     assert (index.num_products, index.engine, index.is_writable) == (NUM_PRODUCTS, "hnsw", True)
-    assert (index.limits.max_items, index.limits.max_k) == (512, 1000)
+    limits = index.limits
+    assert (limits.max_items, limits.max_k, limits.max_request_bytes) == (512, 1000, ServerSettings().max_message_bytes)
     spaces = {NAMES[space.space]: (space.dim, space.num_vectors) for space in index.spaces}
     assert spaces == {
         space: (dim, NUM_PRODUCTS * 3 // 4 if space == "image" else NUM_PRODUCTS)

@@ -20,11 +20,11 @@ from model.machine.cores import usable_cores
 from retrieval.index.description import IndexDescription
 from retrieval.index.engine import NO_FILTER, SpaceStatistics
 from retrieval.index.filter import ProductFilter
-from retrieval.index.neighbor_graph import NeighborGraph
+from retrieval.index.local.neighbor_graph import NeighborGraph
+from retrieval.index.local.record_store import RecordStore
+from retrieval.index.local.shared_lock import SharedLock
+from retrieval.index.local.vector_table import VectorTable
 from retrieval.index.record import Attributes, Hit, IndexRecord, Space
-from retrieval.index.record_store import RecordStore
-from retrieval.index.shared_lock import SharedLock
-from retrieval.index.vector_table import VectorTable
 
 RECORDS_FILE = "products.sqlite"
 _SEARCH_FILE = "search.json"

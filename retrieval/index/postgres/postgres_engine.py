@@ -18,12 +18,12 @@ from psycopg import errors
 from psycopg.types.json import Json
 
 from model.errors import VectorIndexError
-from retrieval.index import postgres_tables as sql
 from retrieval.index.description import IndexDescription, IndexEngineName
 from retrieval.index.engine import NO_FILTER, SpaceStatistics
 from retrieval.index.filter import ProductFilter
-from retrieval.index.postgres_database import Connection, Database, reason
-from retrieval.index.postgres_tables import ATTRIBUTES, Tables
+from retrieval.index.postgres import tables as sql
+from retrieval.index.postgres.database import Connection, Database, reason
+from retrieval.index.postgres.tables import ATTRIBUTES, Tables
 from retrieval.index.record import Attributes, Hit, IndexRecord, Space
 
 _OLDEST_PGVECTOR = (0, 8)

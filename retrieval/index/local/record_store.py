@@ -4,6 +4,7 @@ Every version of a record has a key of its own, never used again, so that a grap
 record that was replaced or deleted stays until the next change, marked, for those who still find its key.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -121,7 +122,7 @@ class RecordStore:
         self._connections = []
 
     def _connect(self) -> sqlite3.Connection:
-        uri = f"{self.path.resolve().as_uri()}?mode={'ro' if self.read_only else 'rwc'}"
+        uri = f"{self.path.resolve().as_uri()}?{self._mode()}"
         connection = sqlite3.connect(
             uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
@@ -130,6 +131,24 @@ class RecordStore:
             connection.execute("pragma journal_mode = wal")
             connection.execute(f"pragma synchronous = {self._synchronous}")
         return connection
+
+    def _mode(self) -> str:
+        """How the file is opened: on a disk that cannot be written, as one that nobody changes.
+
+        Raises:
+            VectorIndexError: it cannot be written, and has changes that are not in the file itself yet.
+        """
+        if not self.read_only:
+            return "mode=rwc"
+        if os.access(self.path.parent, os.W_OK):
+            return "mode=ro"
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise VectorIndexError(
+                f"{self.path} cannot be opened on a disk that is read only, because {log.name} holds changes; copy the"
+                " index after its writer has closed it"
+            )
+        return "mode=ro&immutable=1"
 
     def _create_tables(self) -> None:
         columns = [f"{name} {'real' if name == 'price' else 'text not null'}" for name in _ATTRIBUTES]
