@@ -17,6 +17,8 @@ class Offer:
         group_id: products with the same value are the same product; '' is unknown.
         item_id: entries with the same value are pictures of one item; '' is an item of its own.
         image: path or URL of its picture, for reports; the picture itself is the product's.
+        model_number: the maker's own.
+        source: whose list the offer is from, where two lists are compared.
     """
 
     product: ProductLike
@@ -26,3 +28,5 @@ class Offer:
     group_id: str = ""
     item_id: str = ""
     image: str = ""
+    model_number: str = ""
+    source: str = ""

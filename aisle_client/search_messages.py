@@ -124,6 +124,8 @@ def _offer_message(offer: Offer) -> search_pb2.Offer:
         group_id=offer.group_id,
         item_id=offer.item_id,
         image=offer.image,
+        model_number=offer.model_number,
+        source=offer.source,
     )
 
 

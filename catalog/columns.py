@@ -9,8 +9,8 @@ from model.errors import CatalogError, SettingsError
 from model.product import FIELD_SPECS
 
 INPUT_COLUMNS = tuple(spec.column for spec in FIELD_SPECS)
-#: What the search for similar products groups and filters by; no model reads it.
-OFFER_COLUMNS = ("group_id", "item_id", "mall", "price")
+#: What the search groups and filters by, and what tells offers of the same product; no model reads it.
+OFFER_COLUMNS = ("group_id", "item_id", "mall", "price", "model_number", "source")
 COLUMNS = ("product_id", *INPUT_COLUMNS, "category", *OFFER_COLUMNS)
 
 

@@ -19,6 +19,7 @@ from model.product import FIELDS, TEXT_COLUMNS, TEXT_FIELDS, Product, has_text
 DUPLICATE = "duplicate product_id: the first row that has it stays; give each row its own"
 _URL_STARTS = ("http://", "https://")
 _TEXT_POSITIONS = {field: position for position, field in enumerate(TEXT_FIELDS)}
+_OFFER_POSITIONS = {column: position for position, column in enumerate(OFFER_COLUMNS)}
 #: Positions among COLUMNS.
 _TEXTS = tuple(COLUMNS.index(column) for column in TEXT_COLUMNS)
 _IMAGE = COLUMNS.index("image")
@@ -48,6 +49,10 @@ class CatalogRow:
     def text(self, field: str) -> str:
         """The text of one of `model.product.TEXT_FIELDS`."""
         return self.texts[_TEXT_POSITIONS[field]]
+
+    def offer_text(self, column: str) -> str:
+        """The text of one of `catalog.columns.OFFER_COLUMNS`."""
+        return self.offer[_OFFER_POSITIONS[column]]
 
     def product(self, image: bytes | None) -> Product:
         """The row as a product.

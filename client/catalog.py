@@ -7,7 +7,6 @@ from pathlib import Path
 
 from aisle_client.errors import InputError
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import OFFER_COLUMNS
 from catalog.pictures.source import PictureSource
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError, PictureError
@@ -15,7 +14,6 @@ from model.product import Product
 
 #: Rows whose pictures are in memory at a time.
 _CHUNK_ROWS = 512
-_GROUP_ID = OFFER_COLUMNS.index("group_id")
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class _RejectedRows:
 def _items(rows: Sequence[CatalogRow], pictures: PictureSource) -> Iterator[CatalogItem]:
     found = iter(pictures.read_many([row.image for row in rows if row.image]))
     for row in rows:
-        picture, group_id = next(found) if row.image else None, row.offer[_GROUP_ID]
+        picture, group_id = next(found) if row.image else None, row.offer_text("group_id")
         if isinstance(picture, PictureError):
             yield CatalogItem(row.product(None), row.category, str(picture), group_id)
         else:

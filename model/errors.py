@@ -64,3 +64,7 @@ class VectorIndexError(AisleError):
 
 class TrainingError(AisleError):
     """Training stopped before its end; the last good state is kept for --resume."""
+
+
+class MatcherError(AisleError):
+    """A matcher is damaged or belongs to another program or bundle, or cannot be learned from what is there."""

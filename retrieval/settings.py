@@ -85,3 +85,45 @@ class MetricSettings:
         for name in ("learning_rate", "finetune_learning_rate", "temperature", "margin", "arcface_scale"):
             require(getattr(self, name) > 0, name, "more than 0", getattr(self, name))
         require(self.weight_decay >= 0, "weight_decay", "0 or more", self.weight_decay)
+
+
+@dataclass(frozen=True)
+class MatcherSettings:
+    """Settings of a matcher."""
+
+    precision: float = 0.98
+    """Share of the pairs called the same under the promise that are, 0 to 1."""
+    confidence: float = 0.95
+    """How sure it is that the promise holds, 0 to 1."""
+    num_folds: int = 5
+    """Parts of the pairs; each is measured by what was learned from the others."""
+    num_models: int = 3
+    """Models of trees, of different seeds, whose probabilities are averaged."""
+    num_trees: int = 400
+    """Trees of each."""
+    num_leaves: int = 12
+    """Most leaves of a tree."""
+    learning_rate: float = 0.03
+    """What a tree counts."""
+    least_pairs_of_leaf: int = 15
+    """Pairs that a leaf has at least."""
+    leaf_penalty: float = 3.0
+    """L2 penalty on the value of a leaf."""
+    feature_share: float = 0.25
+    """Features that a split chooses among, 0 to 1."""
+    word_strength: float = 0.3
+    """Inverse of the penalty on what single words say; more lets rare words say more."""
+    seed: int = 0
+    """Seed of folds and trees."""
+
+    def __post_init__(self) -> None:
+        for name in ("precision", "confidence"):
+            require(0 < getattr(self, name) < 1, name, "above 0 and below 1", getattr(self, name))
+        for name in ("learning_rate", "feature_share"):
+            require(0 < getattr(self, name) <= 1, name, "above 0 up to 1", getattr(self, name))
+        for name in ("num_folds", "num_leaves"):
+            require(getattr(self, name) >= 2, name, "2 or more", getattr(self, name))
+        for name in ("num_models", "num_trees", "least_pairs_of_leaf"):
+            require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        for name in ("leaf_penalty", "word_strength"):
+            require(getattr(self, name) > 0, name, "above 0", getattr(self, name))

@@ -11,9 +11,11 @@ from model.errors import AisleError
 from retrieval.commands.benchmark_command import BenchmarkCommand, run_benchmark
 from retrieval.commands.build_command import BuildCommand, run_build
 from retrieval.commands.console import wide_console
+from retrieval.commands.match_command import MatchCommand, run_match
 from retrieval.commands.query_command import QueryCommand, run_query
 from retrieval.commands.study_command import StudyCommand, run_studies
 from retrieval.commands.train_command import TrainCommand, run_train
+from retrieval.commands.train_matcher_command import TrainMatcherCommand, run_train_matcher
 from retrieval.commands.update_command import UpdateCommand, run_update
 
 _COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
@@ -23,6 +25,8 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "train": (TrainCommand, run_train),
     "benchmark": (BenchmarkCommand, run_benchmark),
     "study": (StudyCommand, run_studies),
+    "train-matcher": (TrainMatcherCommand, run_train_matcher),
+    "match": (MatchCommand, run_match),
 }
 
 

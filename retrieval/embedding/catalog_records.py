@@ -5,7 +5,7 @@ from pathlib import Path
 
 from catalog.rows import CatalogRow, is_url
 from retrieval.embedding.embedded_catalog import CatalogSource, EmbeddedChunk
-from retrieval.index.record import Attributes, IndexRecord
+from retrieval.index.record import Attributes, IndexRecord, kept_description
 
 
 def records_of(chunk: EmbeddedChunk, source: CatalogSource) -> list[IndexRecord]:
@@ -23,10 +23,21 @@ def attributes_of(row: CatalogRow, folder: Path) -> Attributes:
     Args:
         folder: that a relative picture is in.
     """
-    group_id, item_id, mall, price = row.offer
     image = row.image if not row.image or is_url(row.image) else str(folder / row.image)
     return Attributes(
-        row.text("name"), row.category, row.text("brand").strip(), mall, _price(price), group_id, item_id, image
+        product_name=row.text("name"),
+        category=row.category,
+        brand=row.text("brand").strip(),
+        mall=row.offer_text("mall"),
+        price=_price(row.offer_text("price")),
+        group_id=row.offer_text("group_id"),
+        item_id=row.offer_text("item_id"),
+        image=image,
+        maker=row.text("maker").strip(),
+        mall_category=row.text("mall_category"),
+        description=kept_description(row.text("description")),
+        model_number=row.offer_text("model_number"),
+        source=row.offer_text("source"),
     )
 
 

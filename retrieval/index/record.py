@@ -10,11 +10,12 @@ import numpy as np
 Space = Literal["image", "text", "joint"]
 #: The vectors that a product may have: of its picture, of its texts, of both together.
 SPACES: tuple[Space, ...] = ("image", "text", "joint")
+_DESCRIPTION_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """Texts and price of a product that are shown and filtered by; '' is unknown.
+    """Texts and price of a product that are shown, filtered by and compared with others'; '' is unknown.
 
     Args:
         category: path from the top, levels joined by '>'.
@@ -22,6 +23,8 @@ class Attributes:
         group_id: products with the same value are the same product.
         item_id: entries with the same value are pictures of one item, and count as one hit.
         image: path or URL of the picture, for reports.
+        description: its beginning, see `kept_description`.
+        source: whose list the offer is from, where two lists are compared.
     """
 
     product_name: str = ""
@@ -32,6 +35,16 @@ class Attributes:
     group_id: str = ""
     item_id: str = ""
     image: str = ""
+    maker: str = ""
+    mall_category: str = ""
+    description: str = ""
+    model_number: str = ""
+    source: str = ""
+
+
+def kept_description(text: str) -> str:
+    """The beginning of a description that an index keeps: enough to compare offers, little beside a vector."""
+    return text[:_DESCRIPTION_CHARS]
 
 
 @dataclass(frozen=True, slots=True)

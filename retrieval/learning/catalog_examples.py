@@ -94,7 +94,7 @@ def product_names(rows: Sequence[CatalogRow], sources: Sequence[CatalogSource]) 
         CatalogError: there is neither group_id nor category.
     """
     where = ", ".join(str(source.path) for source in sources)
-    groups = [row.offer[0] for row in rows]
+    groups = [row.offer_text("group_id") for row in rows]
     products = groups if any(groups) else [row.category for row in rows]
     kept = np.array([i for i, name in enumerate(products) if name], np.int64)
     if not len(kept):

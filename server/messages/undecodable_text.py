@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
+from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from aisle_client.v1 import classifier_pb2, search_pb2
@@ -32,28 +32,26 @@ def parse_without_bad_texts(kind: type[MessageT], items: str, content: bytes) ->
     Raises:
         RequestError: it is no message of the contract, or a text outside of its items is not UTF-8.
     """
-    contract = kind.DESCRIPTOR
-    message = _parse(contract, content)
+    message = _parse(kind.DESCRIPTOR.name, content)
     not_utf8: dict[int, str] = {}
-    of_items = contract.fields_by_name[items].message_type
-    for i, item in enumerate(getattr(message, items) if of_items else ()):
-        if bad := list(_clear_bad_texts(item, of_items)):
+    for i, item in enumerate(getattr(message, items)):
+        if isinstance(item, Message) and (bad := list(_clear_bad_texts(item))):
             not_utf8[i] = bad[0]
-    if bad := list(_clear_bad_texts(message, contract)):
+    if bad := list(_clear_bad_texts(message)):
         raise RequestError([(path, NOT_UTF8) for path in bad])
     return kind.FromString(message.SerializeToString()), not_utf8
 
 
-def _parse(contract: Descriptor, content: bytes) -> Any:
+def _parse(name: str, content: bytes) -> Any:
     try:
-        return bytes_class(contract.name).FromString(content)
+        return bytes_class(name).FromString(content)
     except DecodeError:
         raise malformed_error() from None
 
 
-def _clear_bad_texts(message: Message, contract: Descriptor) -> Iterator[str]:
+def _clear_bad_texts(message: Message) -> Iterator[str]:
     """Clear the fields of a message that are texts in the contract and not UTF-8; yield their paths."""
-    for field in contract.fields:
+    for field in _contract_fields(message.DESCRIPTOR.name):
         if field.type == field.TYPE_STRING:
             texts: Sequence[bytes] = _values(message, field)
             for i, text in enumerate(texts):
@@ -64,7 +62,14 @@ def _clear_bad_texts(message: Message, contract: Descriptor) -> Iterator[str]:
                     yield _path(field, i)
         elif field.type == field.TYPE_MESSAGE:
             for i, nested in enumerate(_values(message, field)):
-                yield from (f"{_path(field, i)}.{path}" for path in _clear_bad_texts(nested, field.message_type))
+                yield from (f"{_path(field, i)}.{path}" for path in _clear_bad_texts(nested))
+
+
+def _contract_fields(name: str) -> Sequence[FieldDescriptor]:
+    for file in _CONTRACT:
+        if (message := file.message_types_by_name.get(name)) is not None:
+            return list(message.fields)
+    return ()  # of another package, such as google.rpc
 
 
 def _values(message: Message, field: FieldDescriptor) -> list[Any]:

@@ -10,7 +10,7 @@ from google.rpc import code_pb2, status_pb2
 from aisle_client.v1 import classifier_pb2, search_pb2
 from model.taxonomy import normalize_path
 from retrieval.index.filter import ProductFilter
-from retrieval.index.record import Attributes, Hit, Space
+from retrieval.index.record import Attributes, Hit, Space, kept_description
 from retrieval.search.similar import MAX_K, SimilarOptions
 from server.errors import NOT_UTF8, RequestError, field_status, malformed_error, shortened
 from server.messages.undecodable_text import parse_without_bad_texts
@@ -64,8 +64,9 @@ def parse_items(kind: type[ItemsT], content: bytes, most: int) -> tuple[ItemsT, 
     expected = f"expected 1 to {most} {field}"
     if len(content) > _LARGE_BYTES and count_fields(content, most + _MAX_OPTIONS) > most + _MAX_OPTIONS:
         raise RequestError([(field, f"{expected}, found more; split the request")])
+    not_utf8: dict[int, str] = {}
     try:
-        message, not_utf8 = kind.FromString(content), {}
+        message = kind.FromString(content)
     except DecodeError:
         message, not_utf8 = parse_without_bad_texts(kind, field, content)
     count = len(getattr(message, field))
@@ -131,14 +132,19 @@ def write_hits(message: search_pb2.SimilarHits, hits: Sequence[Hit], space: Spac
 def offer_attributes(offer: search_pb2.Offer) -> Attributes:
     """Return the attributes of an offer, which an index keeps beside its vectors."""
     return Attributes(
-        offer.product.product_name,
-        normalize_path(offer.category),
-        offer.product.brand.strip(),
-        offer.mall.strip(),
-        offer.price if offer.HasField("price") and math.isfinite(offer.price) else math.nan,
-        offer.group_id.strip(),
-        offer.item_id.strip(),
-        offer.image,
+        product_name=offer.product.product_name,
+        category=normalize_path(offer.category),
+        brand=offer.product.brand.strip(),
+        mall=offer.mall.strip(),
+        price=offer.price if offer.HasField("price") and math.isfinite(offer.price) else math.nan,
+        group_id=offer.group_id.strip(),
+        item_id=offer.item_id.strip(),
+        image=offer.image,
+        maker=offer.product.maker.strip(),
+        mall_category=offer.product.mall_category,
+        description=kept_description(offer.product.description),
+        model_number=offer.model_number.strip(),
+        source=offer.source.strip(),
     )
 
 
@@ -174,7 +180,7 @@ def offer_error(offer: search_pb2.Offer, index: int, max_text_chars: int) -> sta
     if not offer.product.product_id.strip():
         text = "expected the shop's own key, found none"
         return field_status(code_pb2.INVALID_ARGUMENT, f"{path}.product.product_id", text, "NO_PRODUCT_ID")
-    for name in ("category", "mall", "group_id", "item_id", "image"):
+    for name in ("category", "mall", "group_id", "item_id", "image", "model_number", "source"):
         if (count := len(getattr(offer, name))) > max_text_chars:
             text = f"expected at most {max_text_chars} characters, found {count}; cut the text"
             return field_status(code_pb2.INVALID_ARGUMENT, f"{path}.{name}", text, "INVALID_FIELD")

@@ -73,6 +73,11 @@ def make_records(count: int, seed: int = 1, prefix: str = "p") -> list[IndexReco
                 group_id=f"g{i // 2}",
                 item_id=f"i{i // 3}",
                 image=f"pictures/{i}.jpg",
+                maker=f"maker {i % 4}",
+                mall_category="패션>의류",
+                description=f"설명 {i}",
+                model_number=f"AB-{i}",
+                source=("left", "right")[i % 2],
             ),
             {"image": vector},
         )

@@ -54,7 +54,7 @@ def test_what_was_written_is_read_again_by_id_and_by_key(store: RecordStore, pat
 
 @pytest.mark.parametrize("text", ["", "O'Neil\";--", "a\0b", "한글 👕", "line\nline", "x" * 100_000])
 def test_texts_of_any_kind_are_kept(store: RecordStore, text: str) -> None:
-    record = IndexRecord(f"id{text}", Attributes(text, text, text, text, 1.5, text, text, text), {})
+    record = IndexRecord(f"id{text}", Attributes(*[text] * 4, 1.5, *[text] * 8), {})
     store.write([record], [])
     assert store.get([f"id{text}"]) == [record]
 

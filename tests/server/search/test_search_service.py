@@ -331,7 +331,7 @@ def test_the_index_describes_itself(search: SearchStub, embedder: Embedder):
     assert (index.model, index.model_version, index.embedding_checksum) == ("toy", "1", embedder.checksum)
     assert (index.num_products, index.engine, index.is_writable) == (NUM_PRODUCTS, "hnsw", True)
     limits = index.limits
-    assert (limits.max_items, limits.max_k, limits.max_request_bytes) == (512, 1000, ServerSettings().max_message_bytes)
+    assert (limits.max_items, limits.max_k, limits.max_request_bytes) == (512, 1000, ServerSettings.max_message_bytes)
     spaces = {NAMES[space.space]: (space.dim, space.num_vectors) for space in index.spaces}
     assert spaces == {
         space: (dim, NUM_PRODUCTS * 3 // 4 if space == "image" else NUM_PRODUCTS)

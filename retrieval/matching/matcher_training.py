@@ -1,0 +1,155 @@
+"""Learns a matcher from labelled pairs: word evidence, gradient boosted trees, calibration and thresholds."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from model.errors import MatcherError
+from retrieval.matching.match_metrics import best_f1_threshold, match_metrics
+from retrieval.matching.matcher import (
+    Matcher,
+    MatcherDescription,
+    calibrated,
+    logits,
+    matcher_feature_names,
+    matcher_features,
+)
+from retrieval.matching.offer_table import OfferTable
+from retrieval.matching.pair_features import pair_features
+from retrieval.matching.word_evidence import WordEvidence, WordEvidenceData
+from retrieval.settings import MatcherSettings
+from training.ensemble.precision_contract import precision_threshold
+
+_LEAST_OF_A_KIND = 20
+OnStep = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class LabelledPairs:
+    """Pairs of offers of a table.
+
+    Args:
+        left, right: (P,) int64 positions.
+        same: (P,) bool.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    same: np.ndarray
+
+
+class MatcherTrainer:
+    """Learns from pairs of a table's offers; every figure on them is cross-fitted.
+
+    Args:
+        on_step: called `num_steps` times while it learns.
+    Raises:
+        MatcherError: too few pairs of a kind.
+    """
+
+    def __init__(
+        self, table: OfferTable, pairs: LabelledPairs, settings: MatcherSettings, on_step: OnStep = lambda: None
+    ):
+        for name, count in (("the same", int(pairs.same.sum())), ("not the same", int((~pairs.same).sum()))):
+            if count < _LEAST_OF_A_KIND:
+                raise MatcherError(
+                    f"expected at least {_LEAST_OF_A_KIND} pairs that are {name} to learn from, found {count}; add some"
+                )
+        self._same = pairs.same
+        self._settings = settings
+        self._on_step = on_step
+        self._features = pair_features(table, pairs.left, pairs.right)
+        self._features[:, np.isnan(self._features).all(axis=0)] = 0  # which tells nothing, as NaN does
+        self._words = WordEvidenceData(table, pairs.left, pairs.right)
+        self._evidence_of = lambda evidence, rows: evidence.log_odds(table, pairs.left[rows], pairs.right[rows])
+
+    @property
+    def num_steps(self) -> int:
+        """Models of trees that are fitted."""
+        return (self._settings.num_folds + 1) * self._settings.num_models
+
+    def train(self, learned_from: str, embedding_checksum: str) -> Matcher:
+        """Learn the matcher."""
+        settings = self._settings
+        raw = self._cross_fitted()
+        slope, offset = _fit_calibration(raw, self._same)
+        probabilities = calibrated(raw, slope, offset)
+        description = MatcherDescription(
+            features=matcher_feature_names(),
+            embedding_checksum=embedding_checksum,
+            slope=slope,
+            offset=offset,
+            f1_threshold=best_f1_threshold(probabilities),
+            precision=settings.precision,
+            confidence=settings.confidence,
+            promised_threshold=precision_threshold(probabilities, self._same, settings.precision, settings.confidence),
+            learned_from=learned_from,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        metrics = {
+            "cross_fitted": match_metrics(
+                probabilities, self._same, description.f1_threshold, description.promised_threshold
+            )
+        }
+        evidence, models = self._fit(np.arange(len(self._same)))
+        return Matcher(dataclasses.replace(description, metrics=metrics), evidence, models)
+
+    def _cross_fitted(self) -> np.ndarray:
+        """(P,) probabilities of the pairs by models that were fitted on others."""
+        found = np.zeros(len(self._same))
+        for known, asked in self._folds(np.arange(len(self._same))):
+            evidence, models = self._fit(known)
+            features = matcher_features(self._features[asked], self._evidence_of(evidence, asked))
+            found[asked] = np.mean([trees.predict(features) for trees in models], axis=0)
+        return found
+
+    def _fit(self, rows: np.ndarray) -> tuple[WordEvidence, list[lightgbm.Booster]]:
+        """Fit on some of the pairs; the trees read word evidence from the folds that a pair is not in."""
+        settings = self._settings
+        evidence = np.zeros(len(self._same), np.float32)
+        for known, asked in self._folds(rows):
+            words = self._words.fit(known, self._same[known], settings.word_strength)
+            evidence[asked] = self._evidence_of(words, asked)
+        features = matcher_features(self._features[rows], evidence[rows])
+        models = []
+        for number in range(settings.num_models):
+            data = lightgbm.Dataset(features, self._same[rows])
+            models.append(lightgbm.train(_parameters(settings, number), data, settings.num_trees))
+            self._on_step()
+        return self._words.fit(rows, self._same[rows], settings.word_strength), models
+
+    def _folds(self, rows: np.ndarray) -> Sequence[tuple[np.ndarray, np.ndarray]]:
+        from sklearn.model_selection import StratifiedKFold
+
+        folds = StratifiedKFold(self._settings.num_folds, shuffle=True, random_state=self._settings.seed)
+        return [(rows[known], rows[asked]) for known, asked in folds.split(rows, self._same[rows])]
+
+
+def _parameters(settings: MatcherSettings, number: int) -> dict[str, Any]:
+    """Parameters of LightGBM; the same settings give the same trees on every machine."""
+    return {
+        "objective": "binary",
+        "learning_rate": settings.learning_rate,
+        "num_leaves": settings.num_leaves,
+        "min_data_in_leaf": settings.least_pairs_of_leaf,
+        "lambda_l2": settings.leaf_penalty,
+        "feature_fraction_bynode": settings.feature_share,
+        "seed": settings.seed + number,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,
+        "verbosity": -1,
+    }
+
+
+def _fit_calibration(probabilities: np.ndarray, same: np.ndarray) -> tuple[float, float]:
+    """Slope and offset that make probabilities true (Platt 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=1e6).fit(logits(probabilities)[:, None], same)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
