@@ -1,6 +1,6 @@
 """An item's gallery as sellers fill it: a few pictures that show the product, and many that do not or not anew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,11 +45,11 @@ def draw_gallery(
     drawn: list[tuple[str, Image.Image]] = [("product>shop", shots.product_in_shop(look, generator))]
     if generator.random() < 0.5:
         drawn.append(("product>shop", shots.product_in_shop(look, generator)))
-    for image_type in generator.permutation(_SCENES)[: int(generator.integers(1, 3))]:
-        drawn.append((str(image_type), draw_type(str(image_type), look, others, generator)))
+    scenes = [str(name) for name in generator.permutation(_SCENES)[: int(generator.integers(1, 3))]]
+    drawn += [(name, draw_type(name, look, others, generator)) for name in scenes]
     drawn += [("detail", shots.detail(look, generator)) for _ in range(int(generator.integers(1, 4)))]
-    for _ in range(int(generator.integers(0, 3))):
-        drawn.append(("multiple", draw_type("multiple", look, others, generator)))
+    num_multiple = int(generator.integers(0, 3))
+    drawn += [("multiple", draw_type("multiple", look, others, generator)) for _ in range(num_multiple)]
     for number in range(int(generator.integers(1, 3))):
         drawn.append(("chart", draw_chart(look.leaf, np.random.default_rng((shop_seed, 1, chart, number)))))
     for _ in range(int(generator.integers(1, 3))):
@@ -68,19 +68,17 @@ def draw_type(image_type: str, look: Look, others: Sequence[Look], generator: np
     """Draw a picture of one of the image types.
 
     Args:
-        others: six or more.
+        others: six or more where others may be seen beside it: on `multiple` and `product>street`.
     """
     chosen = [others[i] for i in generator.permutation(len(others))]
-    if image_type == "product>shop":
-        return shots.product_in_shop(look, generator)
-    if image_type == "product>street":
-        return shots.product_in_scene(look, generator, chosen[: int(generator.integers(0, 3))])
-    if image_type == "model>shop":
-        return shots.model_in_shop(look, generator)
-    if image_type == "model>street":
-        return shots.model_in_scene(look, generator)
-    if image_type == "multiple":
-        return shots.several([look, *chosen[: int(generator.integers(1, 6))]], generator)
-    if image_type == "detail":
-        return shots.detail(look, generator)
-    return draw_chart(look.leaf, generator) if image_type == "chart" else draw_banner(generator)
+    drawers: dict[str, Callable[[], Image.Image]] = {
+        "product>shop": lambda: shots.product_in_shop(look, generator),
+        "product>street": lambda: shots.product_in_scene(look, generator, chosen[: int(generator.integers(0, 3))]),
+        "model>shop": lambda: shots.model_in_shop(look, generator),
+        "model>street": lambda: shots.model_in_scene(look, generator),
+        "multiple": lambda: shots.several([look, *chosen[: int(generator.integers(1, 6))]], generator),
+        "detail": lambda: shots.detail(look, generator),
+        "chart": lambda: draw_chart(look.leaf, generator),
+        "other": lambda: draw_banner(generator),
+    }
+    return drawers[image_type]()

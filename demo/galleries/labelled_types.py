@@ -14,6 +14,7 @@ from retrieval.pairs.image_types import IMAGE_TYPES
 
 SPLITS = ("train", "test")
 _NUM_OTHERS = 6
+_WITH_OTHERS = ("multiple", "product>street")
 _RECUTS = 0.3
 
 
@@ -46,6 +47,7 @@ def write_image_types(
 
 def _draw(image_type: str, generator: np.random.Generator) -> bytes:
     leaves = [leaf.name for _, leaf in fashion_leaves()]
-    look, *others = (compose_look(str(generator.choice(leaves)), generator) for _ in range(1 + _NUM_OTHERS))
+    num_looks = 1 + (_NUM_OTHERS if image_type in _WITH_OTHERS else 0)
+    look, *others = (compose_look(str(generator.choice(leaves)), generator) for _ in range(num_looks))
     image = draw_type(image_type, look, others, generator)
     return encode(recut(image, generator) if generator.random() < _RECUTS else image, generator)

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from demo.drawings import load_drawings
 from demo.galleries.scenes import CANVAS
-from demo.pictures import Color, draw_shape, hsv_color
+from demo.pictures import Color, hsv_color
 
 _SIZES = (
     ("S", "M", "L", "XL"),

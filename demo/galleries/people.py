@@ -32,10 +32,9 @@ def put_on_person(scene: Image.Image, look: Look, generator: np.random.Generator
         scene: RGB, changed.
     """
     x, y, width = _WORN.get(look.leaf, _CARRIED)
-    side = scene.width
+    side = float(scene.width)
     # The item is what the picture is about, so small ones are seen from nearer.
-    scale = side * generator.uniform(0.36, 0.6) / width
-    scale = min(scale, side / 42)
+    scale = min(side * generator.uniform(0.36, 0.6) / width, side / 42)
     left = side / 2 - x * scale + generator.normal(0, 0.06) * side
     top = side / 2 - y * scale + generator.normal(0, 0.06) * side
     _draw_figure(ImageDraw.Draw(scene), (left, top), scale, generator)
