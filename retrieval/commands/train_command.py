@@ -24,7 +24,7 @@ _DEEPEST = 30
 
 @dataclass(frozen=True)
 class TrainCommand:
-    """Learn vectors in which the same product lies together, from group_id or, without one, from categories."""
+    """Learn vectors in which the same product lies together, from pairs, from group_id, or else from categories."""
 
     bundle: Path
     """Bundle to start from."""
@@ -32,6 +32,9 @@ class TrainCommand:
     """Catalogs to learn from, one or more."""
     out: Path
     """Folder of the new bundle; it serves like any other."""
+    pairs: Path | None = None
+    """Pairs of rows of the catalogs, CSV with left_id, right_id and same (1 or 0), such as retrieval pairs makes: rows
+    that pairs connect are one product, those in no pair are left out."""
     val: Path | None = None
     """Catalog to measure on: its products look for their like in the training catalogs, before and after."""
     backbones: tuple[str, ...] = ()
@@ -71,6 +74,7 @@ def run_train(command: TrainCommand) -> str:
         command.crop,
         command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv"),
         command.cache_dir,
+        command.pairs,
     )
     trained = train_metric(job, command.settings)
     lines = [
