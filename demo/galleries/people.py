@@ -78,5 +78,5 @@ def _draw_figure(
     for x in (45, 55):
         draw.ellipse(at((x - 1.4, 24), (x + 1.4, 27)), fill=(40, 36, 40))
     draw.arc(at((44, 26), (56, 36)), 30, 150, fill=(150, 70, 70), width=max(1, round(scale)))
-    for x in (38 - swing, 57 + swing):
-        draw.ellipse(at((x, 180), (x + 9, 190)), fill=(50, 44, 44))
+    for heel in (38 - swing, 57 + swing):
+        draw.ellipse(at((heel, 180), (heel + 9, 190)), fill=(50, 44, 44))
