@@ -30,6 +30,7 @@ def test_limits_are_settings() -> None:
     assert names(rules_of_pairs(pictures, np.array([2, 1]), *one, PairSettings(hash_distance=3))) == ["same_hash"]
     strict = PairSettings(hash_distance=2, vector_similarity=0.79)
     assert names(rules_of_pairs(pictures, np.array([2, 1]), *one, strict)) == ["same_vector"]
+    assert names(rules_of_pairs(pictures, np.array([2, 1]), *one, PairSettings(hash_distance=2, max_items=2))) == [""]
     alone = PairSettings(hash_distance=2, max_items=1)
     assert names(rules_of_pairs(pictures, np.array([2, 1]), *one, alone)) == ["shared_picture"]
 
