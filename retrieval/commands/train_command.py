@@ -32,11 +32,11 @@ class TrainCommand:
     """Catalogs to learn from, one or more."""
     out: Path
     """Folder of the new bundle; it serves like any other."""
+    val: Path | None = None
+    """Catalog to measure on: its products look for their like in the training catalogs, before and after."""
     pairs: Path | None = None
     """Pairs of rows of the catalogs, CSV with left_id, right_id and same (1 or 0), such as retrieval pairs makes: rows
     that pairs connect are one product, those in no pair are left out."""
-    val: Path | None = None
-    """Catalog to measure on: its products look for their like in the training catalogs, before and after."""
     backbones: tuple[str, ...] = ()
     """Image encoders, side by side: bundle (its own), EfficientNetLite1, EfficientNetLite2, a backbone of
     keras.applications, or NAME=WEIGHTS with a .weights.h5 or .keras file; by default the bundle's own."""

@@ -129,7 +129,7 @@ def test_training_on_pairs_learns_their_products_alone(toy_types: Path, toy_cach
                 pairs.append({"left_id": f"{number}-{picture - 1}", "right_id": product_id, "same": "1"})
     catalog, file = write_rows(tmp_path / "catalog.csv", rows), write_rows(tmp_path / "pairs.csv", pairs)
     command = TrainCommand(
-        toy_types, (catalog,), tmp_path / "out", file, mirrored=False, cache_dir=toy_cache, settings=TOY_METRIC
+        toy_types, (catalog,), tmp_path / "out", pairs=file, mirrored=False, cache_dir=toy_cache, settings=TOY_METRIC
     )
     assert run_train(command).startswith("learned from 20 rows of 4 products; image vectors of 16 numbers")
     embedder = Embedder.open(tmp_path / "out")
@@ -143,6 +143,8 @@ def test_pairs_that_say_nothing_is_the_same_teach_nothing(
     toy_types: Path, galleries: Path, toy_cache: Path, tmp_path: Path
 ) -> None:
     file = write_rows(tmp_path / "pairs.csv", [{"left_id": "i1-0", "right_id": "i2-0", "same": "0"}])
-    command = TrainCommand(toy_types, (galleries,), tmp_path / "bundle", file, cache_dir=toy_cache, settings=TOY_METRIC)
+    command = TrainCommand(
+        toy_types, (galleries,), tmp_path / "bundle", pairs=file, cache_dir=toy_cache, settings=TOY_METRIC
+    )
     with pytest.raises(TrainingError, match="expected two or more products with two or more pictures"):
         run_train(command)
