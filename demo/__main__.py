@@ -1,31 +1,44 @@
-"""The command `python -m demo`: from products to answers."""
+"""The command `python -m demo`: from products to answers; its words `galleries` and `image-types` draw other sets."""
 
 import signal
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import tyro
 from rich.console import Console
 
 from aisle_client.errors import ClientError
+from demo.galleries.commands import GalleriesCommand, ImageTypesCommand, run_galleries, run_image_types
 from demo.steps import DemoSettings, run_demo
 from model.errors import AisleError
 
 _WIDE = 150
+_COMMANDS: dict[str, tuple[type, Callable[[Any, Console], None]]] = {
+    "galleries": (GalleriesCommand, run_galleries),
+    "image-types": (ImageTypesCommand, run_image_types),
+}
 
 
 def main() -> int:
-    """Run the demo and return the exit code: 0 for success, 1 for an error, 130 if interrupted."""
-    settings = tyro.cli(DemoSettings, prog="python -m demo")
+    """Run the demo or one of its commands; return the exit code: 0 for success, 1 for an error, 130 if interrupted."""
+    name = sys.argv[1] if sys.argv[1:] and sys.argv[1] in _COMMANDS else ""
+    form, run = _COMMANDS.get(name, (DemoSettings, run_demo))
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit_on_signal)  # unwinds the stack, so that no server keeps running
     try:
-        run_demo(settings, console)
+        chosen: Any = tyro.cli(form, prog=f"python -m demo {name}".rstrip(), args=sys.argv[2 if name else 1 :])
+    except AisleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    try:
+        run(chosen, console)
     except (AisleError, ClientError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; finished steps are in", settings.dir, file=sys.stderr)
+        print("interrupted; what is finished is in", chosen.out if name else chosen.dir, file=sys.stderr)
         return 130
     return 0
 

@@ -30,10 +30,10 @@ def draw_picture(leaf: str, generator: np.random.Generator) -> bytes:
     image = _background(generator)
     transformed = _transform(shapes, generator)
     _draw_shadow(image, transformed, generator)
-    palette = _palette(drawing, generator)
+    palette = draw_palette(drawing, generator)
     draw = ImageDraw.Draw(image)
     for shape in transformed:
-        _draw_shape(draw, shape, palette.get(shape.fill, shape.fill))
+        draw_shape(draw, shape, palette.get(shape.fill, shape.fill))
     if generator.random() < 0.2:
         _draw_sticker(draw, generator)
     return _encode(image, generator)
@@ -55,7 +55,8 @@ def _transform(shapes: list[Shape], generator: np.random.Generator) -> list[Shap
     return transformed
 
 
-def _draw_shape(draw: ImageDraw.ImageDraw, shape: Shape, color: Color | str | int) -> None:
+def draw_shape(draw: ImageDraw.ImageDraw, shape: Shape, color: Color | str | int) -> None:
+    """Draw a shape whose points are pixels: an outline filled, a path as a stroke."""
     points = [(float(x), float(y)) for x, y in shape.points]
     if shape.width:
         draw.line(points, fill=color, width=max(1, round(shape.width)), joint="curve")
@@ -68,33 +69,40 @@ def _draw_shadow(image: Image.Image, shapes: list[Shape], generator: np.random.G
     draw = ImageDraw.Draw(mask)
     shift = generator.uniform(-10, 14, 2)
     for shape in shapes:
-        _draw_shape(draw, Shape(shape.fill, shape.points + shift, shape.width, False), int(generator.integers(40, 110)))
+        draw_shape(draw, Shape(shape.fill, shape.points + shift, shape.width, False), int(generator.integers(40, 110)))
     image.paste((30, 30, 36), mask=mask.filter(ImageFilter.GaussianBlur(7)))
 
 
-def _palette(drawing: Drawing, generator: np.random.Generator) -> dict[str, Color]:
+def draw_palette(drawing: Drawing, generator: np.random.Generator) -> dict[str, Color]:
+    """Draw a colour for each name of the palette; the main hue is one of the drawing's."""
     hue = generator.uniform(*drawing.hues) / 360
     saturation = generator.uniform(0.45, 0.95) if drawing.has_own_hues else generator.beta(1.2, 1.4)
     value = generator.uniform(0.45 if drawing.has_own_hues else 0.3, 0.95)
     return {
-        "main": _color(hue, saturation, value),
-        "dark": _color(hue, saturation, value * 0.62),
-        "lite": _color(hue, saturation * 0.55, 0.45 + value * 0.55),
-        "spot": _color(hue + generator.uniform(0.25, 0.75), generator.uniform(0.4, 0.95), generator.uniform(0.5, 1)),
-        "ink": _color(generator.random(), 0.15, generator.uniform(0.08, 0.25)),
-        "pale": _color(generator.random(), 0.05, generator.uniform(0.88, 1)),
+        "main": hsv_color(hue, saturation, value),
+        "dark": hsv_color(hue, saturation, value * 0.62),
+        "lite": hsv_color(hue, saturation * 0.55, 0.45 + value * 0.55),
+        "spot": hsv_color(hue + generator.uniform(0.25, 0.75), generator.uniform(0.4, 0.95), generator.uniform(0.5, 1)),
+        "ink": hsv_color(generator.random(), 0.15, generator.uniform(0.08, 0.25)),
+        "pale": hsv_color(generator.random(), 0.05, generator.uniform(0.88, 1)),
     }
 
 
-def _color(hue: float, saturation: float, value: float) -> Color:
+def hsv_color(hue: float, saturation: float, value: float) -> Color:
+    """A colour as red, green, blue, 0 to 255.
+
+    Args:
+        hue: in turns; 1 is 0 again.
+        saturation, value: 0 to 1; a greater value counts as 1.
+    """
     red, green, blue = colorsys.hsv_to_rgb(hue % 1, saturation, min(value, 1))
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _background(generator: np.random.Generator) -> Image.Image:
     """Draw a background: mostly a white or pastel gradient, sometimes with the edge of a table or stripes."""
-    wall = np.array(_color(generator.random(), generator.beta(1, 7), generator.uniform(0.8, 1)), float)
-    other = np.array(_color(generator.random(), generator.beta(1, 5), generator.uniform(0.6, 0.95)), float)
+    wall = np.array(hsv_color(generator.random(), generator.beta(1, 7), generator.uniform(0.8, 1)), float)
+    other = np.array(hsv_color(generator.random(), generator.beta(1, 5), generator.uniform(0.6, 0.95)), float)
     fade = np.linspace(0, generator.uniform(-40, 15), _CANVAS)[:, None]
     rows = np.clip(wall + fade, 0, 255).astype(np.uint8)
     kind = generator.random()
@@ -109,7 +117,7 @@ def _background(generator: np.random.Generator) -> Image.Image:
 
 def _draw_sticker(draw: ImageDraw.ImageDraw, generator: np.random.Generator) -> None:
     """Draw a seller's badge in a corner, or a band with a slogan."""
-    color = _color(generator.random(), 0.85, 0.9)
+    color = hsv_color(generator.random(), 0.85, 0.9)
     if generator.random() < 0.6:
         x, y = generator.choice([26, _CANVAS - 26], 2)
         draw.ellipse([x - 24, y - 24, x + 24, y + 24], fill=color)

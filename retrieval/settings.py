@@ -127,3 +127,25 @@ class MatcherSettings:
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
         for name in ("leaf_penalty", "word_strength"):
             require(getattr(self, name) > 0, name, "above 0", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """Settings of the filter that makes training pairs from galleries."""
+
+    hash_distance: int = 6
+    """Most bits, of 64, in which the perceptual hashes of near-duplicates differ."""
+    vector_similarity: float = 0.95
+    """Least cosine of the image encoder's features of near-duplicates, -1 to 1."""
+    max_items: int = 3
+    """Most items that have the same picture; one that more have, such as a size chart, makes no pair."""
+    max_item_pairs: int = 500
+    """Most candidate pairs of an item, drawn by chance where its pictures make more."""
+    seed: int = 0
+    """Seed of the drawing."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.hash_distance <= 64, "hash_distance", "0 to 64", self.hash_distance)
+        require(-1 <= self.vector_similarity <= 1, "vector_similarity", "-1 to 1", self.vector_similarity)
+        for name in ("max_items", "max_item_pairs"):
+            require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))

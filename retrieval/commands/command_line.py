@@ -12,6 +12,7 @@ from retrieval.commands.benchmark_command import BenchmarkCommand, run_benchmark
 from retrieval.commands.build_command import BuildCommand, run_build
 from retrieval.commands.console import wide_console
 from retrieval.commands.match_command import MatchCommand, run_match
+from retrieval.commands.pairs_command import PairsCommand, run_pairs
 from retrieval.commands.query_command import QueryCommand, run_query
 from retrieval.commands.study_command import StudyCommand, run_studies
 from retrieval.commands.train_command import TrainCommand, run_train
@@ -22,6 +23,7 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "build": (BuildCommand, run_build),
     "update": (UpdateCommand, run_update),
     "query": (QueryCommand, lambda command: run_query(command)[1]),
+    "pairs": (PairsCommand, run_pairs),
     "train": (TrainCommand, run_train),
     "benchmark": (BenchmarkCommand, run_benchmark),
     "study": (StudyCommand, run_studies),

@@ -1,12 +1,12 @@
 """The command `python -m retrieval match`: pairs in, the probability that each is one product out."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from catalog.columns import parse_columns
+from catalog.pairs import Pair, pair_writer, read_pairs
 from catalog.rejects import Rejects
 from model.errors import MatcherError
 from retrieval.commands.train_matcher_command import optional_index
@@ -14,9 +14,6 @@ from retrieval.index.engine import IndexEngine
 from retrieval.matching.matcher import Matcher
 from retrieval.matching.matcher_files import load_matcher
 from retrieval.matching.offer_reading import read_offers
-from retrieval.matching.pairs import Pair, read_pairs
-
-COLUMNS = ("left_id", "right_id", "probability", "is_same")
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,8 @@ def check_index(matcher: Matcher, engine: IndexEngine | None, folder: Path) -> N
     found = "" if engine is None else engine.description.embedding_checksum
     if expected != found:
         raise MatcherError(
-            f"matcher {folder}: expected {_named(expected)}, as it was trained with, found {_named(found)}; give --index"
-            " of that embedding, or train the matcher again"
+            f"matcher {folder}: expected {_named(expected)}, as it was trained with, found {_named(found)};"
+            " give --index of that embedding, or train the matcher again"
         )
 
 
@@ -82,8 +79,7 @@ def _named(checksum: str) -> str:
 def _write(path: Path, pairs: list[Pair], probabilities: np.ndarray, is_same: np.ndarray) -> None:
     aside = path.with_name(f".{path.name}.partial")
     with aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer = pair_writer(file, "probability", "is_same")
         for pair, probability, same in zip(pairs, probabilities.tolist(), is_same.tolist(), strict=True):
             writer.writerow((pair.left_id, pair.right_id, f"{probability:.6f}", int(same)))
     aside.replace(path)

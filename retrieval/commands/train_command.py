@@ -24,7 +24,7 @@ _DEEPEST = 30
 
 @dataclass(frozen=True)
 class TrainCommand:
-    """Learn vectors in which the same product lies together, from group_id or, without one, from categories."""
+    """Learn vectors in which the same product lies together, from pairs, from group_id, or else from categories."""
 
     bundle: Path
     """Bundle to start from."""
@@ -34,6 +34,9 @@ class TrainCommand:
     """Folder of the new bundle; it serves like any other."""
     val: Path | None = None
     """Catalog to measure on: its products look for their like in the training catalogs, before and after."""
+    pairs: Path | None = None
+    """Pairs of rows of the catalogs, CSV with left_id, right_id and same (1 or 0), such as retrieval pairs makes: rows
+    that pairs connect are one product, those in no pair are left out."""
     backbones: tuple[str, ...] = ()
     """Image encoders, side by side: bundle (its own), EfficientNetLite1, EfficientNetLite2, a backbone of
     keras.applications, or NAME=WEIGHTS with a .weights.h5 or .keras file; by default the bundle's own."""
@@ -71,6 +74,7 @@ def run_train(command: TrainCommand) -> str:
         command.crop,
         command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv"),
         command.cache_dir,
+        command.pairs,
     )
     trained = train_metric(job, command.settings)
     lines = [

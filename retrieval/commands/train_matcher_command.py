@@ -13,6 +13,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from catalog.columns import parse_columns
+from catalog.pairs import read_labelled_pairs
 from catalog.rejects import Rejects
 from model.errors import SettingsError
 from retrieval.index.engine import IndexEngine
@@ -24,7 +25,6 @@ from retrieval.matching.matcher_files import check_target, save_matcher
 from retrieval.matching.matcher_training import LabelledPairs, MatcherTrainer
 from retrieval.matching.offer_reading import read_offers
 from retrieval.matching.offer_table import OfferTable
-from retrieval.matching.pairs import read_labelled_pairs
 from retrieval.matching.planted_pairs import planted_pairs
 from retrieval.settings import MatcherSettings
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -28,7 +28,11 @@ _log = logging.getLogger("aisle.retrieval")
 
 
 def fine_tune(
-    image_encoder: keras.Model, image: ImageSettings, sources: Sequence[CatalogSource], settings: MetricSettings
+    image_encoder: keras.Model,
+    image: ImageSettings,
+    sources: Sequence[CatalogSource],
+    settings: MetricSettings,
+    products_of_pairs: Mapping[str, str] | None = None,
 ) -> None:
     """Train the last `settings.finetune_layers` layers of an image encoder's backbone, in place.
 
@@ -37,6 +41,7 @@ def fine_tune(
     Args:
         image: settings that the encoder was built with.
         sources: catalogs with pictures, and group_id or category.
+        products_of_pairs: product by product_id, in place of these.
     Raises:
         TrainingError: too few pictures, or the loss is no number.
         CatalogError: a catalog cannot be read.
@@ -44,7 +49,7 @@ def fine_tune(
     image = dataclasses.replace(image, finetune_layers=settings.finetune_layers)
     freeze(backbone_of(image_encoder), image)
     cut = cut_backbone(image_encoder)
-    examples = _examples(cut, image, sources)
+    examples = _examples(cut, image, sources, products_of_pairs)
     _log.info("the last layers of the image encoder learn from %d pictures", len(examples.labels))
     vectors = _build_vectors(cut, settings)
     fit_metric(
@@ -63,7 +68,12 @@ def _build_vectors(cut: BackboneCut, settings: MetricSettings) -> keras.Model:
     return keras.Model({"image": flat}, keras.layers.UnitNormalization(name="unit_length")(stacked), name="vectors")
 
 
-def _examples(cut: BackboneCut, image: ImageSettings, sources: Sequence[CatalogSource]) -> Examples:
+def _examples(
+    cut: BackboneCut,
+    image: ImageSettings,
+    sources: Sequence[CatalogSource],
+    products_of_pairs: Mapping[str, str] | None,
+) -> Examples:
     """Activations of the rows with a picture and a product."""
     num_views = 1 if cut.is_at_pixels else 2
     encoder = PictureEncoder(cut.frozen, image, sources[0].cache_dir, cut.dtype, is_mirrored=num_views == 2)
@@ -85,7 +95,7 @@ def _examples(cut: BackboneCut, image: ImageSettings, sources: Sequence[CatalogS
                 bar.update(len(chunk))
     if not rows:
         raise TrainingError("expected pictures to fine-tune with, found none that can be read; leave --finetune-layers")
-    products, kept = product_names(rows, sources)
+    products, kept = product_names(rows, sources, products_of_pairs)
     names = sorted({products[i] for i in kept})
     numbers = {name: number for number, name in enumerate(names)}
     labels = np.array([numbers[products[i]] for i in kept], np.int32)

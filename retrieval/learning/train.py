@@ -4,7 +4,7 @@ import dataclasses
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from retrieval.embedding.description import (
 from retrieval.embedding.embedded_catalog import CatalogSource
 from retrieval.embedding.embedder import Embedder
 from retrieval.learning.backbones import add_backbones, build_backbone, write_encoder
-from retrieval.learning.catalog_examples import read_examples
+from retrieval.learning.catalog_examples import read_examples, read_products_of_pairs
 from retrieval.learning.fine_tuning import fine_tune
 from retrieval.learning.projection_training import train_projection
 from retrieval.settings import MetricSettings
@@ -41,6 +41,7 @@ class MetricJob:
         catalogs: rows with group_id or category, of one file or several.
         backbones, image_encoder: see `retrieval.learning.backbones.add_backbones`; no backbone is the bundle's own,
             unless an image encoder is given.
+        pairs: file that says which rows are the same product, in place of group_id and category.
     """
 
     bundle: Path
@@ -53,6 +54,7 @@ class MetricJob:
     crop: CropName
     rejects: Path
     cache_dir: Path
+    pairs: Path | None = None
 
     @property
     def sources(self) -> list[CatalogSource]:
@@ -69,15 +71,18 @@ def train_metric(job: MetricJob, settings: MetricSettings) -> dict[str, Any]:
         BundleError, CatalogError, SettingsError, TrainingError: see the parts.
     """
     check_bundle_target(job.out)
-    with _encoder_bundle(job, settings) as staged, Rejects(job.rejects) as rejects:
+    with Rejects(job.rejects) as rejects, ExitStack() as staging:
+        products = None if job.pairs is None else read_products_of_pairs(job.pairs, job.sources, rejects)
+        staged = staging.enter_context(_encoder_bundle(job, settings, products))
         embedder = Embedder.open(staged)
-        examples = read_examples(embedder, job.sources, rejects)
+        examples = read_examples(embedder, job.sources, rejects, products)
         projection = train_projection(examples, settings)
         trained = {
             **dataclasses.asdict(settings),
             "num_products": len(examples.names),
             "num_rows": len(examples.labels),
             "kinds": list(projection.kinds),
+            "pairs": str(job.pairs or ""),
         }
 
         def add_projection(folder: Path) -> None:
@@ -94,7 +99,9 @@ def train_metric(job: MetricJob, settings: MetricSettings) -> dict[str, Any]:
 
 
 @contextmanager
-def _encoder_bundle(job: MetricJob, settings: MetricSettings) -> Iterator[Path]:
+def _encoder_bundle(
+    job: MetricJob, settings: MetricSettings, products_of_pairs: Mapping[str, str] | None
+) -> Iterator[Path]:
     """The bundle with the image encoders that were asked for and no projection, for as long as features are made."""
     job.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{job.out.name}.", dir=job.out.parent) as temporary:
@@ -105,7 +112,7 @@ def _encoder_bundle(job: MetricJob, settings: MetricSettings) -> Iterator[Path]:
             backbones = _backbones(job)
             tuned: tuple[EncoderDescription, ...] = ()
             if settings.finetune_layers:
-                tuned = (_tuned(folder, backbones, job, settings),)
+                tuned = (_tuned(folder, backbones, job, settings, products_of_pairs),)
                 backbones = backbones[1:]
             encoders, text = add_backbones(folder, backbones, job.image_encoder, job.cache_dir)
             write_embedding(folder, EmbeddingDescription((*tuned, *encoders), job.is_mirrored, job.crop, text=text))
@@ -114,7 +121,13 @@ def _encoder_bundle(job: MetricJob, settings: MetricSettings) -> Iterator[Path]:
         yield staged
 
 
-def _tuned(folder: Path, backbones: Sequence[str], job: MetricJob, settings: MetricSettings) -> EncoderDescription:
+def _tuned(
+    folder: Path,
+    backbones: Sequence[str],
+    job: MetricJob,
+    settings: MetricSettings,
+    products_of_pairs: Mapping[str, str] | None,
+) -> EncoderDescription:
     """Fine-tune the first backbone, and write it into the folder of a bundle."""
     bundle = load_bundle(job.bundle)
     if not backbones or (backbones[0] == OWN_ENCODER and "image" not in bundle.fields):
@@ -125,7 +138,7 @@ def _tuned(folder: Path, backbones: Sequence[str], job: MetricJob, settings: Met
         encoder, image = load_image_encoder(folder / FILES.image_encoder), bundle.settings.image
     else:
         encoder, image = build_backbone(backbones[0])
-    fine_tune(encoder, image, job.sources, settings)
+    fine_tune(encoder, image, job.sources, settings, products_of_pairs)
     name = image.backbone if backbones[0] == OWN_ENCODER else backbones[0].partition("=")[0]
     return write_encoder(encoder, image.image_size, folder, f"{name}-tuned")
 

@@ -12,12 +12,16 @@ _SIDE = 112
 _QUALITY = 82
 
 
-def thumbnail_url(image: str) -> str:
-    """A small JPEG of a picture file as a data URL; '' where there is none that can be read."""
-    if not image or is_url(image):
+def thumbnail_url(image: str | bytes) -> str:
+    """A small JPEG of a picture as a data URL; '' where there is none that can be read.
+
+    Args:
+        image: path of its file, or what the file holds.
+    """
+    if not image or (isinstance(image, str) and is_url(image)):
         return ""
     try:
-        with Image.open(Path(image)) as opened:
+        with Image.open(Path(image) if isinstance(image, str) else io.BytesIO(image)) as opened:
             opened.draft("RGB", (2 * _SIDE, 2 * _SIDE))
             small = opened.convert("RGB")
             small.thumbnail((_SIDE, _SIDE))

@@ -1,21 +1,24 @@
-"""Pairs of offers in files: asked about, answered by people, or labelled for training."""
+"""Pairs of rows of a catalog in files: asked about, answered by people, or labelled for training."""
 
+import csv
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from catalog.formats.delimited_records import delimited_records
 from catalog.formats.text_lines import printable
 from catalog.rejects import RejectSink
 from model.errors import CatalogError
 
-_IDS = ("left_id", "right_id")
+PAIR_COLUMNS = ("left_id", "right_id", "same")
+_IDS = PAIR_COLUMNS[:2]
 _ANSWERS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two offers of a catalog.
+    """Two rows of a catalog.
 
     Args:
         same: whether they are one product; None is not known.
@@ -67,6 +70,17 @@ def read_labelled_pairs(paths: Sequence[Path], known_ids: Container[str], reject
     return [pair for _, _, pair in found.values()]
 
 
+def pair_writer(file: IO[str], *more_columns: str) -> Any:
+    """Start a file of pairs, and return its csv.writer.
+
+    Args:
+        more_columns: after left_id and right_id.
+    """
+    writer = csv.writer(file)
+    writer.writerow((*_IDS, *more_columns))
+    return writer
+
+
 def _pairs(
     path: Path, known_ids: Container[str], rejects: RejectSink, with_answer: bool = False
 ) -> Iterator[tuple[int, Pair]]:
@@ -79,7 +93,7 @@ def _pairs(
 
     records = delimited_records(path, on_bad)
     headings = [heading.strip() for heading in next(records)[1]]
-    wanted = (*_IDS, "same") if with_answer else _IDS
+    wanted = PAIR_COLUMNS if with_answer else _IDS
     for name in wanted:
         if headings.count(name) != 1:
             listed = ", ".join(f"'{printable(heading)}'" for heading in headings)
