@@ -34,7 +34,7 @@ class MatcherDescription:
         metrics: cross-fitted on the pairs that it was trained on, and on those kept apart.
     """
 
-    features: Sequence[str]
+    features: tuple[str, ...]
     embedding_checksum: str
     slope: float
     offset: float

@@ -76,7 +76,7 @@ def load_matcher(folder: Path) -> Matcher:
         if hashlib.sha256(contents[name]).hexdigest() != checksum:
             raise MatcherError(f"{folder / name} is damaged: its checksum is another; {_REMEDY}")
     try:
-        description = MatcherDescription(**values)
+        description = MatcherDescription(**values | {"features": tuple(values["features"])})
         weights = np.load(io.BytesIO(contents[_WEIGHTS_FILE]), allow_pickle=False)
         words = json.loads(contents[_WORDS_FILE])
         evidence = WordEvidence(words, weights["shared"], weights["single"], float(weights["bias"]))
@@ -84,7 +84,7 @@ def load_matcher(folder: Path) -> Matcher:
         trees = [lightgbm.Booster(model_str=text) for text in texts]
     except (KeyError, TypeError, ValueError, lightgbm.basic.LightGBMError) as error:
         raise MatcherError(f"{folder} is damaged: {error!r}; {_REMEDY}") from error
-    if tuple(description.features) != matcher_feature_names():
+    if description.features != matcher_feature_names():
         raise MatcherError(f"{folder} reads features that this program does not compute; {_REMEDY}")
     return Matcher(description, evidence, trees)
 

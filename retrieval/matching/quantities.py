@@ -34,9 +34,9 @@ class Unit:
 
 _UNITS = (
     Unit("storage", 1, "mb megabyte megabytes mo мб"),
-    Unit("storage", 1024, "gb gig gigabyte gigabytes go гб"),
-    Unit("storage", 1024**2, "tb terabyte terabytes to тб"),
-    Unit("storage", 1 / 1024, "kb kilobyte kilobytes"),
+    Unit("storage", 1000, "gb gig gigabyte gigabytes go гб"),
+    Unit("storage", 1e6, "tb terabyte terabytes to тб"),
+    Unit("storage", 1e-3, "kb kilobyte kilobytes"),
     Unit("frequency", 1, "mhz"),
     Unit("frequency", 1000, "ghz"),
     Unit("frequency", 1e-3, "khz"),

@@ -30,7 +30,11 @@ def test_pairs_are_read_by_heading_and_bad_rows_are_told(tmp_path: Path) -> None
     assert rejected(tmp_path / "rejects.csv") == [
         ("4", "pair with itself: expected two products, found one; remove the row"),
         ("5", "unknown id: right_id 'zzz' is not in the catalog; correct it"),
-        ("6", "wrong number of fields: expected 3, found 2"),
+        (
+            "6",
+            "wrong number of fields: expected 3 as in the heading, found 2; put a field that holds the separator, a"
+            " quote or a line end in quotes",
+        ),
     ]
 
 
