@@ -11,6 +11,7 @@ from model.errors import AisleError
 from retrieval.commands.benchmark_command import BenchmarkCommand, run_benchmark
 from retrieval.commands.build_command import BuildCommand, run_build
 from retrieval.commands.console import wide_console
+from retrieval.commands.duplicates_command import DuplicatesCommand, run_duplicates
 from retrieval.commands.match_command import MatchCommand, run_match
 from retrieval.commands.pairs_command import PairsCommand, run_pairs
 from retrieval.commands.query_command import QueryCommand, run_query
@@ -29,6 +30,7 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "study": (StudyCommand, run_studies),
     "train-matcher": (TrainMatcherCommand, run_train_matcher),
     "match": (MatchCommand, run_match),
+    "duplicates": (DuplicatesCommand, run_duplicates),
 }
 
 

@@ -11,9 +11,9 @@ from catalog.rejects import Rejects
 from model.errors import MatcherError
 from retrieval.commands.train_matcher_command import optional_index
 from retrieval.index.engine import IndexEngine
-from retrieval.matching.matcher import Matcher
-from retrieval.matching.matcher_files import load_matcher
-from retrieval.matching.offer_reading import read_offers
+from retrieval.matching.matcher.matcher import Matcher, PairScorer
+from retrieval.matching.matcher.matcher_files import load_matcher
+from retrieval.matching.offers.offer_reading import read_offers
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class MatchCommand:
     """Pairs to answer, CSV with left_id and right_id."""
     out: Path
     """CSV to write: left_id, right_id, probability and is_same (1 or 0)."""
-    promised: bool = False
-    """is_same only under the matcher's promised precision, in place of where F1 is highest."""
+    precision: float | None = None
+    """is_same from where this share of such pairs is right, 0 to 1; without it, from where F1 is highest."""
     index: str = ""
     """Index of the same products; a matcher that was trained with one needs one of the same embedding."""
     columns: str = ""
@@ -48,9 +48,9 @@ def run_match(command: MatchCommand) -> str:
         pairs = read_pairs(command.pairs, table.positions, rejects)
         left = np.array([table.positions[pair.left_id] for pair in pairs], np.int64)
         right = np.array([table.positions[pair.right_id] for pair in pairs], np.int64)
-        probabilities = matcher.probabilities(matcher.features(table, left, right))
+        probabilities = PairScorer(matcher, table).probabilities(left, right)
         description = matcher.description
-        threshold = description.promised_threshold if command.promised else description.f1_threshold
+        threshold = description.f1_threshold if command.precision is None else matcher.threshold(command.precision)
         is_same = probabilities >= threshold
         _write(command.out, pairs, probabilities, is_same)
         left_out = f"; {rejects.count} rows are left out, see {rejects_path}" if rejects.count else ""

@@ -19,14 +19,18 @@ from model.errors import SettingsError
 from retrieval.index.engine import IndexEngine
 from retrieval.index.index_folder import open_index
 from retrieval.matching.grouped_pairs import grouped_pairs
-from retrieval.matching.match_metrics import match_metrics
-from retrieval.matching.matcher import Matcher
-from retrieval.matching.matcher_files import check_target, save_matcher
-from retrieval.matching.matcher_training import LabelledPairs, MatcherTrainer
-from retrieval.matching.offer_reading import read_offers
-from retrieval.matching.offer_table import OfferTable
+from retrieval.matching.matcher.match_metrics import match_metrics
+from retrieval.matching.matcher.matcher import Matcher, PairScorer
+from retrieval.matching.matcher.matcher_files import check_target, save_matcher
+from retrieval.matching.matcher.matcher_training import LabelledPairs, MatcherTrainer
+from retrieval.matching.offers.offer_reading import read_offers
+from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.matching.planted_pairs import planted_pairs
 from retrieval.settings import MatcherSettings
+
+#: Where the first of two matchers is so sure of an offer's nearest, the second learns from it.
+_SURE_OF_OTHERS, _SURE_OF_SAME = 0.2, 0.9
+PLANTED = "planted edits"
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,11 @@ def run_train_matcher(command: TrainMatcherCommand) -> Table:
     rejects_path = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
     with Rejects(rejects_path) as rejects, optional_index(command.index) as engine:
         table = read_offers(command.catalog, parse_columns(command.columns), rejects, engine)
-        table, pairs, learned_from = _training_pairs(command, table, rejects)
-        with tqdm(desc="Fit trees", unit=" models") as bar:
-            trainer = MatcherTrainer(table, pairs, command.settings, bar.update)
-            bar.total = trainer.num_steps
-            matcher = trainer.train(learned_from, "" if engine is None else engine.description.embedding_checksum)
+        if command.train_pairs:
+            pairs = labelled(table, command.train_pairs, rejects)
+            matcher = _trained(table, pairs, command.settings, engine, "pairs")
+        else:
+            matcher = train_without_pairs(table, command.settings, engine)
         if command.val_pairs is not None:
             matcher = _with_validation(matcher, table, labelled(table, (command.val_pairs,), rejects))
         save_matcher(matcher, command.out)
@@ -89,23 +93,42 @@ def labelled(table: OfferTable, paths: tuple[Path, ...], rejects: Rejects) -> La
     return LabelledPairs(left, right, np.array([pair.same for pair in pairs], bool))
 
 
-def _training_pairs(
-    command: TrainMatcherCommand, table: OfferTable, rejects: Rejects
-) -> tuple[OfferTable, LabelledPairs, str]:
-    """The offers, the pairs to learn from, and where their labels are from."""
-    if command.train_pairs:
-        return table, labelled(table, command.train_pairs, rejects), "pairs"
+def train_without_pairs(table: OfferTable, settings: MatcherSettings, engine: IndexEngine | None) -> Matcher:
+    """Learn from the groups of a catalog, or, where it has none, from edits of its offers.
+
+    An offer's nearest may be duplicates of it: a first matcher, which has not seen them, says where it is sure, and the
+    second learns from that too (self-training, Yarowsky 1995).
+    """
     if any(offer.group_id for offer in table.offers):
-        return table, grouped_pairs(table, command.settings.seed), "group_id"
-    return *planted_pairs(table, command.settings.seed), "planted edits"
+        return _trained(table, grouped_pairs(table, settings.seed), settings, engine, "group_id")
+    planted = planted_pairs(table, settings.seed)
+    first = _trained(planted.table, planted.pairs, dataclasses.replace(settings, num_models=1), engine, PLANTED)
+    left, right = planted.nearest.T
+    probabilities = PairScorer(first, planted.table).probabilities(left, right)
+    sure = (probabilities < _SURE_OF_OTHERS) | (probabilities > _SURE_OF_SAME)
+    pairs = LabelledPairs(
+        np.concatenate([planted.pairs.left, left[sure]]),
+        np.concatenate([planted.pairs.right, right[sure]]),
+        np.concatenate([planted.pairs.same, probabilities[sure] > _SURE_OF_SAME]),
+    )
+    return _trained(planted.table, pairs, settings, engine, PLANTED)
+
+
+def _trained(
+    table: OfferTable, pairs: LabelledPairs, settings: MatcherSettings, engine: IndexEngine | None, learned_from: str
+) -> Matcher:
+    with tqdm(desc="Fit trees", unit=" models") as bar:
+        trainer = MatcherTrainer(table, pairs, settings, bar.update, learns_words=learned_from != PLANTED)
+        bar.total = trainer.num_steps
+        return trainer.train(learned_from, "" if engine is None else engine.description.embedding_checksum)
 
 
 def _with_validation(matcher: Matcher, table: OfferTable, pairs: LabelledPairs) -> Matcher:
     description = matcher.description
-    probabilities = matcher.probabilities(matcher.features(table, pairs.left, pairs.right))
+    probabilities = PairScorer(matcher, table).probabilities(pairs.left, pairs.right)
     thresholds = description.f1_threshold, description.promised_threshold
     metrics = {**description.metrics, "validation": match_metrics(probabilities, pairs.same, *thresholds)}
-    return Matcher(dataclasses.replace(description, metrics=metrics), matcher.evidence, matcher.trees)
+    return Matcher(dataclasses.replace(description, metrics=metrics), matcher.evidence, matcher.trees, matcher.known)
 
 
 def _table(matcher: Matcher, out: Path) -> Table:

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 
 from model.errors import MatcherError
-from retrieval.matching.matcher_training import LabelledPairs
-from retrieval.matching.offer_table import OfferTable
+from retrieval.matching.matcher.matcher_training import LabelledPairs
+from retrieval.matching.offers.offer_table import OfferTable
 
 _MOST_PAIRS_OF_A_GROUP = 10
 _NEAREST = 6

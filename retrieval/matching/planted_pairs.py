@@ -3,21 +3,28 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from model.errors import MatcherError
 from retrieval.index.record import Attributes
-from retrieval.matching.matcher_training import LabelledPairs
-from retrieval.matching.offer_table import OfferTable
+from retrieval.matching.matcher.matcher_training import LabelledPairs
+from retrieval.matching.offers.model_numbers import find_model_numbers
+from retrieval.matching.offers.offer_table import OfferTable
+from retrieval.matching.offers.quantities import rewritten
+from tokenizer.normalize import normalize
 
 _MOST_OFFERS = 3000
-_NEAREST = 5
+_LEAST_OFFERS = 40
+_NUM_NEAREST = 5
+_NUM_ALIKE = 4
 _LEAST_WORDS = 2
-_MOST_EDITS = 3
+_MOST_EDITS = 6
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_JOINT = re.compile(r"(?<=[0-9A-Za-z])[-/](?=[0-9A-Za-z])")
 _SELLER_WORDS = ("new", "original", "free shipping", "sale", "정품", "무료배송", "당일발송", "특가", "국내배송")
 
 Random = np.random.Generator
@@ -25,48 +32,94 @@ Random = np.random.Generator
 Edit = Callable[[Attributes, Random], Attributes | None]
 
 
-def planted_pairs(table: OfferTable, seed: int) -> tuple[OfferTable, LabelledPairs]:
-    """Edit copies of offers, some so that they stay the same product and some so that they do not.
+@dataclass(frozen=True)
+class PlantedPairs:
+    """Offers with edited copies of some of them.
 
-    An offer and its nearest neighbours in the catalog count as different products, which is wrong where the catalog
-    has duplicates: a matcher that was learned so is careful.
+    Args:
+        table: also holds the copies.
+        pairs: labelled: an offer and its copies, and offers that are alike, but not the nearest.
+        nearest: (P, 2) int64 positions of offers with their nearest, which may be the same product.
+    """
+
+    table: OfferTable
+    pairs: LabelledPairs
+    nearest: np.ndarray
+
+
+def planted_pairs(table: OfferTable, seed: int) -> PlantedPairs:
+    """Edit copies of offers, some so that they stay the same product and some so that they do not.
 
     Args:
         seed: of offers and edits.
-    Returns:
-        a table that also holds the copies, and the pairs.
     Raises:
         MatcherError: too few offers have a name to edit.
     """
     random = np.random.default_rng(seed)
     named = [i for i, offer in enumerate(table.offers) if len(offer.product_name.split()) >= _LEAST_WORDS]
-    if len(named) < 2 * _NEAREST:
+    if len(named) < _LEAST_OFFERS:
         raise MatcherError(
-            f"expected offers with names of {_LEAST_WORDS} words or more to edit, found {len(named)}; label pairs"
-            " (--train-pairs)"
+            f"expected {_LEAST_OFFERS} offers or more with names of {_LEAST_WORDS} words to edit, found {len(named)};"
+            " label pairs (--train-pairs)"
         )
-    chosen = sorted(random.permutation(named)[:_MOST_OFFERS].tolist())
+    chosen = np.sort(random.permutation(named)[:_MOST_OFFERS])
     ids, offers = list(table.product_ids), list(table.offers)
     pairs: list[tuple[int, int, bool]] = []
-    for i in chosen:
-        for is_same, edits in ((True, SAME_EDITS), (False, OTHER_EDITS)):
-            if (copy := edited(offers[i], edits, random)) is not None:
-                pairs.append((i, len(offers), is_same))
+    nearest: list[tuple[int, int]] = []
+    for i, row in zip(chosen.tolist(), table.nearest.of(chosen)[0].tolist(), strict=True):
+        found = [j for j in row if j >= 0]
+        for first, second, is_same in _copies(offers[i], offers[found[0]] if found else None, random):
+            pair = [i]
+            for copy in filter(None, (first, second)):
+                pair.append(len(offers))
                 ids.append(f"planted:{len(offers)}")
                 offers.append(copy)
-    nearest, _ = table.nearest.of(np.array(chosen))
-    for i, found in zip(chosen, nearest[:, :_NEAREST].tolist(), strict=True):
-        pairs += [(i, j, False) for j in found if j >= 0]
+            pairs.append((pair[-2], pair[-1], is_same))
+        nearest += [(i, j) for j in found[:_NUM_NEAREST]]
+        rest = found[_NUM_NEAREST:]
+        pairs += [(i, int(j), False) for j in random.permutation(rest)[:_NUM_ALIKE]]
     left, right, same = (np.array(column) for column in zip(*pairs, strict=True))
     vectors = {
         space: np.concatenate([known, np.zeros((len(offers) - len(known), known.shape[1]), np.float32)])
         for space, known in table.vectors.items()
     }
-    return OfferTable(ids, offers, vectors), LabelledPairs(left, right, same)
+    labelled = LabelledPairs(left, right, same)
+    with_copies = OfferTable(ids, offers, vectors, num_listed=len(table))  # copies would crowd out the nearest
+    return PlantedPairs(with_copies, labelled, np.array(nearest, np.int64).reshape(-1, 2))
+
+
+def _copies(
+    offer: Attributes, alike: Attributes | None, random: Random
+) -> Iterator[tuple[Attributes, Attributes | None, bool]]:
+    """Copies of an offer: one to pair with it, or two to pair with each other, and whether they are the same product.
+
+    Those of another product are edited as sellers do as well, so that the traces of that tell nothing.
+    """
+    one, two = (edited(offer, SAME_EDITS, random) for _ in range(2))
+    if one is not None:
+        yield one, None, True
+    if one is not None and two is not None:
+        yield one, two, True
+    others = [edited(offer, OTHER_EDITS, random), None if alike is None else _with_word_of(offer, alike, random)]
+    for other in filter(None, others):
+        yield edited(other, SAME_EDITS, random) or other, None, False
+
+
+def _with_word_of(offer: Attributes, other: Attributes, random: Random) -> Attributes | None:
+    """An offer with one word of another that is like it, such as its colour or model, in the place of its own."""
+    ours, theirs = offer.product_name.split(), other.product_name.split()
+    gone = [word for word in ours if word not in theirs]
+    come = [word for word in theirs if word not in ours]
+    if not gone or not come:
+        return None
+    place = ours.index(str(random.choice(gone)))
+    name = " ".join([*ours[:place], str(random.choice(come)), *ours[place + 1 :]])
+    price = offer.price * math.exp(random.normal(0, 0.3))
+    return dataclasses.replace(offer, product_name=name, price=price, model_number="")
 
 
 def edited(offer: Attributes, edits: Sequence[Edit], random: Random) -> Attributes | None:
-    """Apply one to three edits; None where none applies.
+    """Apply one to six edits; None where none applies.
 
     Args:
         edits: SAME_EDITS leave it the same product, OTHER_EDITS make it another.
@@ -103,6 +156,30 @@ def _letters_wrong(offer: Attributes, random: Random) -> Attributes | None:
 def _seller_words(offer: Attributes, random: Random) -> Attributes | None:
     word = str(random.choice(_SELLER_WORDS))
     name = f"{word} {offer.product_name}" if random.random() < 0.5 else f"{offer.product_name} {word}"
+    return dataclasses.replace(offer, product_name=name)
+
+
+def _model_left_out(offer: Attributes, random: Random) -> Attributes | None:
+    words = offer.product_name.split()
+    found = [i for i, word in enumerate(words) if find_model_numbers(normalize(word))]
+    if not found or len(words) <= _LEAST_WORDS:
+        return None
+    gone = int(random.choice(found))
+    return dataclasses.replace(offer, product_name=" ".join(words[:gone] + words[gone + 1 :]), model_number="")
+
+
+def _unit_changed(offer: Attributes, random: Random) -> Attributes | None:
+    name = rewritten(offer.product_name, lambda forms: str(random.choice(forms)))
+    return None if name is None else dataclasses.replace(offer, product_name=name)
+
+
+def _punctuation_left_out(offer: Attributes, random: Random) -> Attributes | None:
+    """'WH-1000XM4' as 'WH1000XM4' or 'WH 1000XM4'."""
+    found = list(_JOINT.finditer(offer.product_name))
+    if not found:
+        return None
+    joint = found[int(random.integers(len(found)))]
+    name = f"{offer.product_name[: joint.start()]}{random.choice(['', ' '])}{offer.product_name[joint.end() :]}"
     return dataclasses.replace(offer, product_name=name)
 
 
@@ -148,6 +225,9 @@ SAME_EDITS: tuple[Edit, ...] = (
     _words_shuffled,
     _letters_wrong,
     _seller_words,
+    _model_left_out,
+    _unit_changed,
+    _punctuation_left_out,
     _fields_left_out,
     _price_moved,
 )

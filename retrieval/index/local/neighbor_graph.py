@@ -5,8 +5,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from usearch.index import Index
 
+from retrieval.index.local.usearch_library import Index
 from retrieval.settings import IndexSettings
 
 #: Vectors are kept in 8 bits, half the memory of 16. Candidates are compared exactly afterwards, so that rounding costs

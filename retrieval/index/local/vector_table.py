@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from usearch.index import MetricKind, search
 
 from retrieval.index.filter import ProductFilter, in_sub_tree
+from retrieval.index.local.usearch_library import MetricKind, search
 from retrieval.index.record import Attributes, Space
 
 _LEAST_CAPACITY = 1 << 16

@@ -239,7 +239,11 @@ def test_fine_tuned_layers_are_an_encoder_of_their_own(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nonsense"], 2, "usage: python -m retrieval {build,update,query,pairs,train,benchmark,study}"),
+        (
+            ["nonsense"],
+            2,
+            "usage: python -m retrieval {build,update,query,pairs,train,benchmark,study,train-matcher,",
+        ),
         (["query", "--index", "/nowhere", "--name", "a"], 1, "error: /nowhere is no index: index.json cannot be read"),
         (["build", "--bundle", "/nowhere", "--catalog", "a.csv", "--index", "i"], 1, "error: /nowhere is no bundle"),
     ],

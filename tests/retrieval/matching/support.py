@@ -3,8 +3,8 @@
 import numpy as np
 
 from retrieval.index.record import Attributes
-from retrieval.matching.matcher_training import LabelledPairs
-from retrieval.matching.offer_table import OfferTable
+from retrieval.matching.matcher.matcher_training import LabelledPairs
+from retrieval.matching.offers.offer_table import OfferTable
 
 _BRANDS = ("Acme", "Umbra", "Nordic", "Sona", "Vela")
 _KINDS = ("kettle", "toaster", "blender", "lamp", "speaker", "router", "drill", "scale")

@@ -8,10 +8,10 @@ import pytest
 
 from model.errors import MatcherError
 from retrieval.matching.grouped_pairs import grouped_pairs
-from retrieval.matching.match_metrics import best_f1_threshold, calibration_error
-from retrieval.matching.matcher import Matcher
-from retrieval.matching.matcher_files import load_matcher, save_matcher
-from retrieval.matching.matcher_training import LabelledPairs, MatcherTrainer
+from retrieval.matching.matcher.match_metrics import best_f1_threshold, calibration_error
+from retrieval.matching.matcher.matcher import Matcher, PairScorer
+from retrieval.matching.matcher.matcher_files import load_matcher, save_matcher
+from retrieval.matching.matcher.matcher_training import LabelledPairs, MatcherTrainer
 from retrieval.matching.planted_pairs import OTHER_EDITS, SAME_EDITS, edited, planted_pairs
 from retrieval.settings import MatcherSettings
 from tests.retrieval.matching.support import labelled_pairs, offers_of, table_of
@@ -29,7 +29,7 @@ def matcher() -> Matcher:
 
 def f1_of(matcher: Matcher, num_products: int, seed: int) -> float:
     table, pairs = table_of(offers_of(num_products, seed)), labelled_pairs(num_products, seed)
-    found = matcher.probabilities(matcher.features(table, pairs.left, pairs.right)) >= matcher.description.f1_threshold
+    found = PairScorer(matcher, table).probabilities(pairs.left, pairs.right) >= matcher.description.f1_threshold
     hits = (found & pairs.same).sum()
     return float(2 * hits / (found.sum() + pairs.same.sum()))
 
@@ -62,7 +62,7 @@ def test_a_promise_is_kept_where_it_can_be_shown(matcher: Matcher) -> None:
 
 def test_contributions_say_what_spoke_for_a_pair(matcher: Matcher) -> None:
     table = table_of(offers_of(20, seed=5))
-    features = matcher.features(table, np.array([0]), np.array([1]))
+    features = PairScorer(matcher, table).features(np.array([0]), np.array([1]))
     contributions = matcher.contributions(features)
     assert contributions.shape == features.shape
     assert contributions.sum() > 0
@@ -70,7 +70,7 @@ def test_contributions_say_what_spoke_for_a_pair(matcher: Matcher) -> None:
 
 def test_a_matcher_is_kept_whole(matcher: Matcher, tmp_path: Path) -> None:
     table = table_of(offers_of(20, seed=5))
-    features = matcher.features(table, np.arange(0, 20), np.arange(20, 40))
+    features = PairScorer(matcher, table).features(np.arange(0, 20), np.arange(20, 40))
     for _ in range(2):  # the second replaces the first
         save_matcher(matcher, tmp_path / "matcher")
     loaded = load_matcher(tmp_path / "matcher")
@@ -124,10 +124,12 @@ def test_groups_give_pairs_that_are_the_same_and_near_ones_that_are_not() -> Non
 
 def test_planted_edits_teach_without_labels() -> None:
     offers = offers_of(120, seed=1)[::2]
-    table, pairs = planted_pairs(table_of(offers), seed=0)
-    assert len(table) > len(offers)
-    assert 100 < pairs.same.sum() < len(pairs.same)
-    matcher = MatcherTrainer(table, pairs, QUICK).train("planted edits", "")
+    planted = planted_pairs(table_of(offers), seed=0)
+    assert len(planted.table) > len(offers)
+    assert 100 < planted.pairs.same.sum() < len(planted.pairs.same)
+    trainer = MatcherTrainer(planted.table, planted.pairs, QUICK, learns_words=False)
+    matcher = trainer.train("planted edits", "")
+    assert list(matcher.evidence.words) == []
     assert matcher.description.metrics["cross_fitted"]["f1"] > 0.9
 
 

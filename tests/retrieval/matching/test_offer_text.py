@@ -3,9 +3,9 @@
 import pytest
 
 from retrieval.index.record import Attributes
-from retrieval.matching.model_numbers import find_model_numbers
-from retrieval.matching.offer_text import OfferText, grams, tokens, words
-from retrieval.matching.quantities import Quantity, find_quantities
+from retrieval.matching.offers.model_numbers import find_model_numbers
+from retrieval.matching.offers.offer_text import OfferText, grams, tokens, words
+from retrieval.matching.offers.quantities import Quantity, find_quantities
 from tokenizer.normalize import normalize
 
 

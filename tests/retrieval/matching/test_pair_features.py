@@ -5,9 +5,9 @@ import pytest
 
 from model.errors import VectorIndexError
 from retrieval.index.record import Attributes
-from retrieval.matching.nearest_titles import NUM_NEAREST
-from retrieval.matching.offer_table import OfferTable
-from retrieval.matching.pair_features import feature_group, feature_names, pair_features
+from retrieval.matching.matcher.pair_features import feature_group, feature_names, pair_features
+from retrieval.matching.offers.nearest_titles import NUM_NEAREST
+from retrieval.matching.offers.offer_table import OfferTable
 from tests.retrieval.matching.support import offers_of, table_of
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from model.errors import VectorIndexError
 from retrieval.index.record import Attributes, Space
-from retrieval.matching.nearest_titles import NearestTitles
-from retrieval.matching.offer_text import OfferText, grams, tokens, words
-from retrieval.matching.quantities import DIMENSIONS, Quantity, find_quantities
-from retrieval.matching.word_matrix import WordMatrix
+from retrieval.matching.offers.nearest_titles import NearestTitles
+from retrieval.matching.offers.offer_text import OfferText, grams, tokens, words
+from retrieval.matching.offers.quantities import DIMENSIONS, Quantity, find_quantities
+from retrieval.matching.offers.word_matrix import WordMatrix
 
 
 class OfferTable:
@@ -20,6 +20,7 @@ class OfferTable:
         product_ids: unique.
         offers: their attributes, in the same order.
         vectors: by space, (N, D) float32 of unit length; rows of zeros where an offer has none.
+        num_listed: offers that the catalog lists, the first ones; those after them are nobody's nearest.
     Raises:
         VectorIndexError: vectors of another number of offers.
     """
@@ -29,6 +30,7 @@ class OfferTable:
         product_ids: Sequence[str],
         offers: Sequence[Attributes],
         vectors: Mapping[Space, np.ndarray] | None = None,
+        num_listed: int | None = None,
     ):
         self.product_ids = list(product_ids)
         self.offers = list(offers)
@@ -36,6 +38,7 @@ class OfferTable:
         for space, found in self.vectors.items():
             if len(found) != len(self.offers):
                 raise VectorIndexError(f"expected {len(self.offers)} {space} vectors, found {len(found)}")
+        self.num_listed = len(self.offers) if num_listed is None else num_listed
         self.positions = {product_id: position for position, product_id in enumerate(self.product_ids)}
         self.texts = [OfferText.of(offer) for offer in self.offers]
         self.words = WordMatrix(words(text.title) for text in self.texts)
@@ -67,4 +70,4 @@ class OfferTable:
     @cached_property
     def nearest(self) -> NearestTitles:
         """The offers of other sources with the most alike titles."""
-        return NearestTitles(self.words, self.grams, [offer.source for offer in self.offers])
+        return NearestTitles(self.words, self.grams, [offer.source for offer in self.offers], self.num_listed)

@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix, hstack
 from sparse_dot_topn import sp_matmul_topn
 
 from model.machine.cores import usable_cores
-from retrieval.matching.word_matrix import WordMatrix
+from retrieval.matching.offers.word_matrix import WordMatrix
 
 NUM_NEAREST = 20
 #: Words that more offers have say little, and would make the search grow with the square of the catalog.
@@ -22,14 +22,15 @@ class NearestTitles:
     Args:
         words, grams: of the titles; both count the same.
         sources: of the offers; '' is a source like any other.
+        num_listed: offers that are candidates, the first ones.
     """
 
-    def __init__(self, words: WordMatrix, grams: WordMatrix, sources: Sequence[str]):
+    def __init__(self, words: WordMatrix, grams: WordMatrix, sources: Sequence[str], num_listed: int):
         halves = [matrix.unit_rows(_MOST_OFFERS_OF_A_WORD) * np.float32(0.5**0.5) for matrix in (words, grams)]
         self._rows = csr_matrix(hstack(halves))
         names = {name: number for number, name in enumerate(sorted(set(sources)))}
         self._sources = np.array([names[name] for name in sources], np.int32)
-        self._num_sources = len(names)
+        self._listed = np.arange(num_listed)
         self._candidates: dict[int, tuple[np.ndarray, csr_matrix]] = {}
 
     def cosines(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -64,6 +65,7 @@ class NearestTitles:
     def _candidates_of(self, source: int) -> tuple[np.ndarray, csr_matrix]:
         """Positions of the offers that one of a source is compared with, and their words, transposed."""
         if source not in self._candidates:
-            others = np.flatnonzero(self._sources != source) if self._num_sources > 1 else np.arange(len(self._sources))
+            of_others = self._listed[self._sources[self._listed] != source]
+            others = of_others if len(of_others) else self._listed
             self._candidates[source] = (others, csr_matrix(self._rows[others].T))
         return self._candidates[source]

@@ -10,8 +10,9 @@ import lightgbm
 import numpy as np
 
 from model.errors import MatcherError
-from retrieval.matching.match_metrics import best_f1_threshold, match_metrics
-from retrieval.matching.matcher import (
+from retrieval.matching.matcher.match_metrics import best_f1_threshold, match_metrics
+from retrieval.matching.matcher.matcher import (
+    KnownPairs,
     Matcher,
     MatcherDescription,
     calibrated,
@@ -19,13 +20,15 @@ from retrieval.matching.matcher import (
     matcher_feature_names,
     matcher_features,
 )
-from retrieval.matching.offer_table import OfferTable
-from retrieval.matching.pair_features import pair_features
-from retrieval.matching.word_evidence import WordEvidence, WordEvidenceData
+from retrieval.matching.matcher.pair_features import pair_features
+from retrieval.matching.matcher.word_evidence import WordEvidence, WordEvidenceData
+from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.settings import MatcherSettings
 from training.ensemble.precision_contract import precision_threshold
 
 _LEAST_OF_A_KIND = 20
+#: Words of fewer offers are not learned.
+_LEAST_OFFERS = 3
 OnStep = Callable[[], object]
 
 
@@ -48,12 +51,18 @@ class MatcherTrainer:
 
     Args:
         on_step: called `num_steps` times while it learns.
+        learns_words: whether single words may tell; not where edits made the pairs, whose words tell the edits.
     Raises:
         MatcherError: too few pairs of a kind.
     """
 
     def __init__(
-        self, table: OfferTable, pairs: LabelledPairs, settings: MatcherSettings, on_step: OnStep = lambda: None
+        self,
+        table: OfferTable,
+        pairs: LabelledPairs,
+        settings: MatcherSettings,
+        on_step: OnStep = lambda: None,
+        learns_words: bool = True,
     ):
         for name, count in (("the same", int(pairs.same.sum())), ("not the same", int((~pairs.same).sum()))):
             if count < _LEAST_OF_A_KIND:
@@ -65,8 +74,8 @@ class MatcherTrainer:
         self._on_step = on_step
         self._features = pair_features(table, pairs.left, pairs.right)
         self._features[:, np.isnan(self._features).all(axis=0)] = 0  # which tells nothing, as NaN does
-        self._words = WordEvidenceData(table, pairs.left, pairs.right)
-        self._evidence_of = lambda evidence, rows: evidence.log_odds(table, pairs.left[rows], pairs.right[rows])
+        self._words = WordEvidenceData(table, pairs.left, pairs.right, _LEAST_OFFERS if learns_words else None)
+        self._table, self._pairs = table, pairs
 
     @property
     def num_steps(self) -> int:
@@ -97,14 +106,15 @@ class MatcherTrainer:
             )
         }
         evidence, models = self._fit(np.arange(len(self._same)))
-        return Matcher(dataclasses.replace(description, metrics=metrics), evidence, models)
+        known = KnownPairs(probabilities, self._same)
+        return Matcher(dataclasses.replace(description, metrics=metrics), evidence, models, known)
 
     def _cross_fitted(self) -> np.ndarray:
         """(P,) probabilities of the pairs by models that were fitted on others."""
         found = np.zeros(len(self._same))
         for known, asked in self._folds(np.arange(len(self._same))):
             evidence, models = self._fit(known)
-            features = matcher_features(self._features[asked], self._evidence_of(evidence, asked))
+            features = matcher_features(self._features[asked], self._evidence(evidence, asked))
             found[asked] = np.mean([trees.predict(features) for trees in models], axis=0)
         return found
 
@@ -114,7 +124,7 @@ class MatcherTrainer:
         evidence = np.zeros(len(self._same), np.float32)
         for known, asked in self._folds(rows):
             words = self._words.fit(known, self._same[known], settings.word_strength)
-            evidence[asked] = self._evidence_of(words, asked)
+            evidence[asked] = self._evidence(words, asked)
         features = matcher_features(self._features[rows], evidence[rows])
         models = []
         for number in range(settings.num_models):
@@ -122,6 +132,10 @@ class MatcherTrainer:
             models.append(lightgbm.train(_parameters(settings, number), data, settings.num_trees))
             self._on_step()
         return self._words.fit(rows, self._same[rows], settings.word_strength), models
+
+    def _evidence(self, words: WordEvidence, rows: np.ndarray) -> np.ndarray:
+        of_table = words.of_words(self._table.words.columns)
+        return of_table.log_odds(self._table, self._pairs.left[rows], self._pairs.right[rows])
 
     def _folds(self, rows: np.ndarray) -> Sequence[tuple[np.ndarray, np.ndarray]]:
         from sklearn.model_selection import StratifiedKFold

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from retrieval.index.record import Attributes
-from retrieval.matching.model_numbers import find_model_numbers, plain_number
+from retrieval.matching.offers.model_numbers import find_model_numbers, plain_number
 from tokenizer.normalize import normalize
 
 _PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")

@@ -12,14 +12,15 @@ import numpy as np
 
 from model.errors import MatcherError
 from retrieval.index.placing import put_in_place
-from retrieval.matching.matcher import Matcher, MatcherDescription, matcher_feature_names
-from retrieval.matching.word_evidence import WordEvidence
+from retrieval.matching.matcher.matcher import KnownPairs, Matcher, MatcherDescription, matcher_feature_names
+from retrieval.matching.matcher.word_evidence import WordEvidence
 
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "matcher.json"
 _TREES = "trees_"
 _WORDS_FILE = "words.json"
 _WEIGHTS_FILE = "word_weights.npz"
+_PAIRS_FILE = "known_pairs.npz"
 _REMEDY = "train it again with python -m retrieval train-matcher"
 
 
@@ -82,11 +83,13 @@ def load_matcher(folder: Path) -> Matcher:
         evidence = WordEvidence(words, weights["shared"], weights["single"], float(weights["bias"]))
         texts = [contents[name].decode() for name in sorted(contents) if name.startswith(_TREES)]
         trees = [lightgbm.Booster(model_str=text) for text in texts]
+        pairs = np.load(io.BytesIO(contents[_PAIRS_FILE]), allow_pickle=False)
+        known = KnownPairs(pairs["probabilities"], pairs["same"])
     except (KeyError, TypeError, ValueError, lightgbm.basic.LightGBMError) as error:
         raise MatcherError(f"{folder} is damaged: {error!r}; {_REMEDY}") from error
     if description.features != matcher_feature_names():
         raise MatcherError(f"{folder} reads features that this program does not compute; {_REMEDY}")
-    return Matcher(description, evidence, trees)
+    return Matcher(description, evidence, trees, known)
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -109,14 +112,19 @@ def _description(folder: Path) -> dict[str, Any]:
 
 
 def _files(matcher: Matcher) -> dict[str, bytes]:
-    weights = io.BytesIO()
-    evidence = matcher.evidence
-    np.savez(weights, shared=evidence.shared, single=evidence.single, bias=np.float64(evidence.bias))
+    evidence, known = matcher.evidence, matcher.known
     files = {
         f"{_TREES}{number}.txt": trees.model_to_string(importance_type="gain").encode()
         for number, trees in enumerate(matcher.trees)
     }
     return files | {
         _WORDS_FILE: json.dumps(list(evidence.words), ensure_ascii=False).encode(),
-        _WEIGHTS_FILE: weights.getvalue(),
+        _WEIGHTS_FILE: _npz(shared=evidence.shared, single=evidence.single, bias=np.float64(evidence.bias)),
+        _PAIRS_FILE: _npz(probabilities=known.probabilities, same=known.same),
     }
+
+
+def _npz(**arrays: Any) -> bytes:
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()

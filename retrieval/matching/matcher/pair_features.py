@@ -13,14 +13,15 @@ from rapidfuzz.distance import JaroWinkler
 from rapidfuzz.process import cpdist
 
 from retrieval.index.record import Attributes, Space
-from retrieval.matching.offer_table import OfferTable
-from retrieval.matching.quantities import DIMENSIONS
-from retrieval.matching.word_matrix import WordMatrix
+from retrieval.matching.offers.offer_table import OfferTable
+from retrieval.matching.offers.offer_text import tokens
+from retrieval.matching.offers.quantities import DIMENSIONS
+from retrieval.matching.offers.word_matrix import WordMatrix
 
-#: Pairs whose features are computed at a time.
-_CHUNK_PAIRS = 16_384
 _MEAN_OF_NEAREST = 10
 _TOLERANCE = 1e-5
+#: Words at least so alike are one word, spelled otherwise; 0 to 100.
+_ALIKE = 75
 _NAMED_DIMENSIONS = ("storage", "count", "length", "frequency", "volume", "mass")
 _SCORERS: Mapping[str, Callable[..., float]] = {
     "ratio": fuzz.ratio,
@@ -44,11 +45,7 @@ def pair_features(table: OfferTable, left: np.ndarray, right: np.ndarray) -> np.
     Returns:
         (P, F) float32, in the order of `feature_names`.
     """
-    features = np.empty((len(left), len(feature_names())), np.float32)
-    for start in range(0, len(left), _CHUNK_PAIRS):
-        part = slice(start, start + _CHUNK_PAIRS)
-        features[part] = np.column_stack(list(_columns(table, left[part], right[part]).values()))
-    return features
+    return np.column_stack(list(_columns(table, left, right).values())).astype(np.float32)
 
 
 @cache
@@ -65,7 +62,7 @@ def feature_group(feature: str) -> str:
 
 def _columns(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
     columns: Columns = {}
-    for part in (_words, _spelling, _model_numbers, _quantities, _fields, _context, _vectors, _of_sources):
+    for part in (_words, _spelling, _unmatched, _model_numbers, _quantities, _fields, _context, _vectors, _of_sources):
         columns |= part(table, left, right)
     return columns
 
@@ -105,6 +102,28 @@ def _spelling(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns
     """Distances between the names, letter by letter (RapidFuzz)."""
     names = [table.texts[i].name for i in left], [table.texts[i].name for i in right]
     return {f"spelling.{name}": cpdist(*names, scorer=scorer) for name, scorer in _SCORERS.items()}
+
+
+def _unmatched(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
+    """Words of one title without a counterpart in the other, where one that is spelled alike is a counterpart."""
+    rows = []
+    for i, j in zip(left, right, strict=True):
+        ours, theirs = set(tokens(table.texts[i].title)), set(tokens(table.texts[j].title))
+        pair = _without_counterpart(ours - theirs, theirs - ours)
+        rows.append((*sorted(map(len, pair)), sum(len(word) for words in pair for word in words)))
+    least, most, letters = np.array(rows, np.float32).reshape(-1, 3).T
+    return {"spelling.unmatched_least": least, "spelling.unmatched_most": most, "spelling.unmatched_letters": letters}
+
+
+def _without_counterpart(ours: set[str], theirs: set[str]) -> tuple[set[str], set[str]]:
+    """What is left of the words that each title has alone."""
+    left, right = set(ours), set(theirs)
+    for word in ours:
+        for other in theirs:
+            if word.isalpha() and other.isalpha() and fuzz.ratio(word, other) >= _ALIKE:
+                left.discard(word)
+                right.discard(other)
+    return left, right
 
 
 def _model_numbers(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:

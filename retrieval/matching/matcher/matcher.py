@@ -7,15 +7,16 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from retrieval.matching.offer_table import OfferTable
-from retrieval.matching.pair_features import feature_names, pair_features
-from retrieval.matching.word_evidence import WordEvidence
+from retrieval.matching.matcher.pair_features import feature_names, pair_features
+from retrieval.matching.matcher.word_evidence import WordEvidence
+from retrieval.matching.offers.offer_table import OfferTable
+from training.ensemble.precision_contract import precision_threshold
 
 #: What the word evidence is called among the features.
 EVIDENCE = "words.learned"
-#: Threshold of a promise that could not be shown: no probability reaches it.
-NEVER = 2.0
 _LEAST_PROBABILITY = 1e-6
+#: Pairs compared at a time, so that their features take little memory.
+_CHUNK_PAIRS = 16_384
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class MatcherDescription:
         slope, offset: of the calibration (Platt 1999): calibrated logit = slope * logit of the trees + offset.
         f1_threshold: least probability that counts as the same where F1 is to be highest.
         precision, confidence: what is promised, and how surely.
-        promised_threshold: least probability under the promise; NEVER where it could not be shown.
+        promised_threshold: least probability under the promise; above 1 where it could not be shown.
         learned_from: where the labels are from: "pairs", "group_id" or "planted edits".
         created: time, ISO 8601.
         metrics: cross-fitted on the pairs that it was trained on, and on those kept apart.
@@ -47,25 +48,49 @@ class MatcherDescription:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class KnownPairs:
+    """Labelled pairs with the probabilities that models gave them which had not seen them.
+
+    Args:
+        probabilities: (P,) float32.
+        same: (P,) bool.
+    """
+
+    probabilities: np.ndarray
+    same: np.ndarray
+
+
 class Matcher:
     """Computes the probability that pairs of offers are one product. Thread-safe.
 
     Args:
         trees: gradient boosted trees (LightGBM, Ke et al. 2017), whose probabilities are averaged.
+        known: the pairs that it was trained on.
     """
 
-    def __init__(self, description: MatcherDescription, evidence: WordEvidence, trees: Sequence[lightgbm.Booster]):
+    def __init__(
+        self,
+        description: MatcherDescription,
+        evidence: WordEvidence,
+        trees: Sequence[lightgbm.Booster],
+        known: KnownPairs,
+    ):
         self.description = description
         self.evidence = evidence
         self.trees = list(trees)
+        self.known = known
 
-    def features(self, table: OfferTable, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """(P, F) float32, what the trees read of pairs of offers.
+    def threshold(self, precision: float) -> float:
+        """The least probability from which a pair is surely the same; above 1 where that cannot be shown.
 
         Args:
-            left, right: (P,) positions in the table.
+            precision: share of such pairs that shall be right, 0 to 1.
         """
-        return matcher_features(pair_features(table, left, right), self.evidence.log_odds(table, left, right))
+        if precision == self.description.precision:
+            return self.description.promised_threshold
+        known, confidence = self.known, self.description.confidence
+        return precision_threshold(known.probabilities, known.same, precision, confidence)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """(P,) float32, of pairs with these features; the same whichever offer is left."""
@@ -76,6 +101,33 @@ class Matcher:
         """(P, F) float32, what each feature adds to a pair's log odds, by Shapley values (Lundberg et al. 2020)."""
         found = np.mean([trees.predict(features, pred_contrib=True) for trees in self.trees], axis=0)
         return np.asarray(self.description.slope * found[:, :-1], np.float32)
+
+
+class PairScorer:
+    """Compares the offers of a table with a matcher."""
+
+    def __init__(self, matcher: Matcher, table: OfferTable):
+        self.matcher = matcher
+        self.table = table
+        self._evidence = matcher.evidence.of_words(table.words.columns)
+
+    def features(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """(P, F) float32, what the matcher reads of pairs of offers.
+
+        Args:
+            left, right: (P,) positions in the table.
+        """
+        return matcher_features(
+            pair_features(self.table, left, right), self._evidence.log_odds(self.table, left, right)
+        )
+
+    def probabilities(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """(P,) float32, that pairs of offers are one product; of any number of pairs."""
+        found = np.zeros(len(left), np.float32)
+        for start in range(0, len(left), _CHUNK_PAIRS):
+            part = slice(start, start + _CHUNK_PAIRS)
+            found[part] = self.matcher.probabilities(self.features(left[part], right[part]))
+        return found
 
 
 def matcher_features(pairs: np.ndarray, evidence: np.ndarray) -> np.ndarray:

@@ -3,16 +3,15 @@
 'black' beside 'white' and 'upgrade' on one side alone speak against it, in one catalog more than in another.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
-from retrieval.matching.offer_table import OfferTable
-
-#: A word of fewer offers is not learned.
-_LEAST_OFFERS = 3
+from retrieval.matching.offers.offer_table import OfferTable
 
 
 @dataclass(frozen=True)
@@ -30,22 +29,34 @@ class WordEvidence:
     single: np.ndarray
     bias: float
 
-    def log_odds(self, table: OfferTable, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """(P,) float32, of pairs of offers."""
+    def of_words(self, words: Iterable[Hashable]) -> WordEvidence:
+        """The same for other words, or in another order; one that was not learned says nothing."""
         known = {word: position for position, word in enumerate(self.words)}
-        places = np.array([known.get(str(word), -1) for word in table.words.columns] or [-1])
-        shared = np.where(places >= 0, self.shared[places], 0) if len(self.words) else np.zeros(len(places))
-        single = np.where(places >= 0, self.single[places], 0) if len(self.words) else np.zeros(len(places))
+        names = [str(word) for word in words]
+        places = np.array([known.get(name, len(known)) for name in names], np.int64)
+        shared, single = (np.append(weights, np.float32(0))[places] for weights in (self.shared, self.single))
+        return WordEvidence(names, shared, single, self.bias)
+
+    def log_odds(self, table: OfferTable, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """(P,) float32, of pairs of offers.
+
+        Args:
+            table: whose words these are, see `of_words`.
+        """
         both, one = _indicators(table, left, right)
-        return np.asarray(both @ shared + one @ single + self.bias, np.float32)
+        return np.asarray(both @ self.shared + one @ self.single + self.bias, np.float32)
 
 
 class WordEvidenceData:
-    """Words of labelled pairs, to learn from any part of them."""
+    """Words of labelled pairs, to learn from any part of them.
 
-    def __init__(self, table: OfferTable, left: np.ndarray, right: np.ndarray):
+    Args:
+        least_offers: words of fewer offers are not learned; None learns none.
+    """
+
+    def __init__(self, table: OfferTable, left: np.ndarray, right: np.ndarray, least_offers: int | None):
         both, one = _indicators(table, left, right)
-        kept = table.words.counts >= _LEAST_OFFERS
+        kept = table.words.counts >= (len(table) + 1 if least_offers is None else least_offers)
         self._words = [str(word) for word, is_kept in zip(table.words.columns, kept, strict=False) if is_kept]
         self._rows = csr_matrix(hstack([both[:, kept], one[:, kept]]))
 

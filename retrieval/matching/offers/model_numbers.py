@@ -2,7 +2,7 @@
 
 import re
 
-from retrieval.matching.quantities import is_quantity
+from retrieval.matching.offers.quantities import is_quantity
 
 _AROUND = "()[]{}<>\"',;:.!?#*|"
 _PUNCTUATION = re.compile(r"[^0-9a-z]")

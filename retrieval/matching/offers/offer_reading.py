@@ -12,7 +12,7 @@ from model.errors import CatalogError
 from retrieval.embedding.catalog_records import attributes_of
 from retrieval.index.engine import IndexEngine
 from retrieval.index.record import Attributes, Space
-from retrieval.matching.offer_table import OfferTable
+from retrieval.matching.offers.offer_table import OfferTable
 
 #: Spaces whose vectors a matcher compares.
 MATCHED_SPACES: tuple[Space, ...] = ("image", "text")

@@ -1,7 +1,7 @@
 """Quantities in texts: '2 x 500 ml' is a count of 2 and a volume of 500, in the units that are compared."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,6 +77,14 @@ _BY_NAME: Mapping[str, Unit] = {name: unit for unit in _UNITS for name in unit.n
 _NAMES = "|".join(sorted(map(re.escape, _BY_NAME), key=len, reverse=True))
 _QUANTITY = re.compile(rf"(?<![\w.])(\d+(?:[.,]\d+)?)\s?-?\s?({_NAMES})(?![^\W\d_])")
 _PACK_OF = re.compile(r"\b(?:pack|set|box|case|lot) of (\d+)\b")
+#: Names that shops choose among.
+_USUAL_NAMES = {
+    "volume": ("ml", "l"),
+    "mass": ("g", "kg"),
+    "length": ("mm", "cm", "m"),
+    "storage": ("gb", "tb"),
+    "power": ("w", "kw"),
+}
 _DECIMAL_COMMA = re.compile(r"\d+,\d{1,2}")
 
 
@@ -91,11 +99,38 @@ def find_quantities(text: str) -> frozenset[Quantity]:
     return frozenset(found)
 
 
+def rewritten(text: str, choose: Callable[[Sequence[str]], str]) -> str | None:
+    """Write the first quantity that has several usual forms in another one: '500 ml' as '0.5l'.
+
+    Args:
+        choose: one of some texts.
+    Returns:
+        the text; None where no quantity has another form.
+    """
+    for match in _QUANTITY.finditer(text.lower()):
+        number, name = match.groups()
+        unit = _BY_NAME[name]
+        value = _plain(number) * unit.scale
+        usual = [(value / _BY_NAME[other].scale, other) for other in _USUAL_NAMES.get(unit.dimension, ())]
+        forms = [f"{n:g}{space}{other}" for n, other in usual if _is_usual(n) for space in ("", " ")]
+        if others := [form for form in forms if form != match.group()]:
+            return f"{text[: match.start()]}{choose(others)}{text[match.end() :]}"
+    return None
+
+
 def is_quantity(word: str) -> bool:
     """Return True for a word such as '500ml', which is no model number."""
     return _QUANTITY.fullmatch(word) is not None
 
 
 def _quantity(number: str, unit: Unit) -> Quantity:
-    plain = number.replace(",", ".") if _DECIMAL_COMMA.fullmatch(number) else number.replace(",", "")
-    return Quantity(unit.dimension, float(f"{float(plain) * unit.scale:.3g}"))
+    return Quantity(unit.dimension, float(f"{_plain(number) * unit.scale:.3g}"))
+
+
+def _plain(number: str) -> float:
+    """A number as people write it: '1,5' is one and a half, '1,500' fifteen hundred."""
+    return float(number.replace(",", ".") if _DECIMAL_COMMA.fullmatch(number) else number.replace(",", ""))
+
+
+def _is_usual(number: float) -> bool:
+    return 0.1 <= number < 10_000
