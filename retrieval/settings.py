@@ -10,7 +10,7 @@ from tokenizer.errors import require
 class IndexSettings:
     """Settings of an index; stored with it."""
 
-    recall: float = 0.98
+    recall: float = 0.95
     """Share of the ten nearest products that an approximate search shall find, 0 to 1; the search looks as far as it
     has to for that, as measured on products of the index."""
     max_neighbors: int = 16

@@ -19,7 +19,6 @@ from retrieval.embedding.embedded_catalog import CatalogSource
 from retrieval.embedding.embedder import Embedder
 from retrieval.index.engine import IndexEngine
 from retrieval.index.record import IndexRecord, Space
-from retrieval.learning.train import MetricJob, train_metric
 from retrieval.settings import MetricSettings
 
 StudyName = Literal["backbone", "loss", "projection", "crop", "mirrored", "text_weight", "item_mean"]
@@ -96,6 +95,8 @@ def run_study(name: StudyName, job: StudyJob, settings: MetricSettings) -> Itera
 
 
 def _measured(variant: Variant, job: StudyJob, settings: MetricSettings, seed: int) -> dict[str, Any]:
+    from retrieval.learning.train import MetricJob, train_metric  # loads Keras
+
     with tempfile.TemporaryDirectory(prefix="aisle-study-") as folder:
         bundle = job.bundle
         if variant.settings is not None:

@@ -9,7 +9,8 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from model.errors import VectorIndexError
 from retrieval.index.record import Attributes, IndexRecord, Space
 
 _ATTRIBUTES = tuple(entry.name for entry in fields(Attributes))
+_values = attrgetter(*_ATTRIBUTES)
 #: SQLite's own limit of variables in a statement is 32,766.
 _MOST_VARIABLES = 10_000
 _BUSY_TIMEOUT_S = 30.0
@@ -226,7 +228,7 @@ class RecordStore:
     def _row(self, record: IndexRecord) -> tuple[Any, ...]:
         vectors = (record.vectors.get(space) for space in self.dims)
         blobs = (None if vector is None else vector.astype(np.float16).tobytes() for vector in vectors)
-        return (record.product_id, *astuple(record.attributes), *blobs)
+        return (record.product_id, *_values(record.attributes), *blobs)
 
     def _selection(self) -> str:
         return f"select {', '.join(('product_id', *_ATTRIBUTES, *self._vectors))} from products where is_current"

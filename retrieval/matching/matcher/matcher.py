@@ -1,16 +1,20 @@
 """The matcher: the probability that two offers are one product."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm
 import numpy as np
 
 from retrieval.matching.matcher.pair_features import feature_names, pair_features
 from retrieval.matching.matcher.word_evidence import WordEvidence
 from retrieval.matching.offers.offer_table import OfferTable
 from training.ensemble.precision_contract import precision_threshold
+
+if TYPE_CHECKING:
+    import lightgbm  # takes a second to load, which other commands need not wait for
 
 #: What the word evidence is called among the features.
 EVIDENCE = "words.learned"

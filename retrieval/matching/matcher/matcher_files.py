@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
 
 from model.errors import MatcherError
@@ -67,6 +66,8 @@ def load_matcher(folder: Path) -> Matcher:
     Raises:
         MatcherError: there is none, it is damaged, or of another program.
     """
+    import lightgbm
+
     values = _description(folder)
     contents: dict[str, bytes] = {}
     for name, checksum in values.pop("sha256").items():

@@ -1,12 +1,13 @@
 """Learns a matcher from labelled pairs: word evidence, gradient boosted trees, calibration and thresholds."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm
 import numpy as np
 
 from model.errors import MatcherError
@@ -25,6 +26,9 @@ from retrieval.matching.matcher.word_evidence import WordEvidence, WordEvidenceD
 from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.settings import MatcherSettings
 from training.ensemble.precision_contract import precision_threshold
+
+if TYPE_CHECKING:
+    import lightgbm
 
 _LEAST_OF_A_KIND = 20
 #: Words of fewer offers are not learned.
@@ -120,6 +124,8 @@ class MatcherTrainer:
 
     def _fit(self, rows: np.ndarray) -> tuple[WordEvidence, list[lightgbm.Booster]]:
         """Fit on some of the pairs; the trees read word evidence from the folds that a pair is not in."""
+        import lightgbm
+
         settings = self._settings
         evidence = np.zeros(len(self._same), np.float32)
         for known, asked in self._folds(rows):
