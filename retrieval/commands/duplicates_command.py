@@ -48,6 +48,8 @@ class DuplicatesCommand:
     a file for --train-pairs."""
     num_questions: int = 100
     """Most questions."""
+    report: Path | None = None
+    """Folder for report.html: the pairs that would change most, with pictures and what spoke for and against."""
     columns: str = ""
     """Other headings: product_name=title,mall=seller,..."""
     rejects: Path | None = None
@@ -74,6 +76,12 @@ def run_duplicates(command: DuplicatesCommand) -> str:
     _write_groups(command.out, table, found.groups)
     if command.questions is not None:
         _write_questions(command.questions, scorer, found, command.num_questions)
+    if command.report is not None:
+        from retrieval.matching.report.report import ReportDetails, write_report  # loads matplotlib
+
+        learned_from = matcher.description.learned_from
+        details = ReportDetails(str(command.catalog), learned_from, threshold, command.settings.precision)
+        write_report(command.report, scorer, found, details)
     return _summary(table, matcher, found, threshold)
 
 

@@ -157,3 +157,16 @@ def test_an_empty_catalog_is_refused(matcher: Path, pairs: Path, tmp_path: Path)
     (tmp_path / "empty.csv").write_text("product_id,product_name\n", encoding="utf-8")
     with pytest.raises(CatalogError, match=r"empty\.csv: expected offers, found no good row; see the rejects"):
         run_match(MatchCommand(matcher, tmp_path / "empty.csv", pairs, tmp_path / "out.csv"))
+
+
+def test_the_page_shows_sure_pairs_that_would_change_something(matcher: Path, tmp_path: Path) -> None:
+    offers = offers_of(60, seed=2)
+    wrong = [Attributes(**{**fields(offers[0]), "category": "Garden>Hose"}), *offers[1:]]
+    catalog = write_catalog(tmp_path / "c.csv", wrong)
+    run_duplicates(DuplicatesCommand(catalog, tmp_path / "out.csv", matcher, report=tmp_path / "report"))
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    changed = page.partition('id="categories"')[2].partition("</section>")[0]
+    assert "Garden&gt;Hose" in changed
+    assert "products have several offers" in page
+    assert 'class="for"' in changed
+    assert "<script" not in page
