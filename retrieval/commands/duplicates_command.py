@@ -15,7 +15,7 @@ from catalog.pairs import pair_writer
 from catalog.rejects import Rejects
 from model.errors import MatcherError
 from retrieval.commands.match_command import check_index
-from retrieval.commands.train_matcher_command import optional_index, train_without_pairs
+from retrieval.commands.train_matcher_command import PLANTED, optional_index, train_without_pairs
 from retrieval.index.engine import IndexEngine
 from retrieval.matching.duplicates import Duplicates, find_duplicates
 from retrieval.matching.grouping import ProductGroup
@@ -133,6 +133,8 @@ def _summary(table: OfferTable, matcher: Matcher, found: Duplicates, threshold: 
         f"{len(found.groups)} products with {num_offers} offers, of {len(table)} offers; {num_double} are listed twice"
         f" by one seller; {found.num_compared} pairs compared, the same from {threshold:.3f}"
     ]
-    if matcher.description.learned_from != "pairs":
-        lines.append(f"the matcher was learned from {matcher.description.learned_from}; --train-pairs would know more")
+    if matcher.description.learned_from == PLANTED:
+        lines.append(
+            "the matcher was learned from planted edits, and so its promise is of these; label pairs to know more"
+        )
     return "\n".join(lines)

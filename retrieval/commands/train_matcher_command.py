@@ -28,8 +28,10 @@ from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.matching.planted_pairs import planted_pairs
 from retrieval.settings import MatcherSettings
 
-#: Where the first of two matchers is so sure of an offer's nearest, the second learns from it.
-_SURE_OF_OTHERS, _SURE_OF_SAME = 0.2, 0.9
+#: Where a matcher is so sure of an offer's nearest, the next one learns from it; that two offers differ is believed
+#: less easily, because every wrong belief hides duplicates.
+_SURE_OF_OTHERS, _SURE_OF_SAME = 0.03, 0.6
+_NUM_ROUNDS, _TREES_OF_A_ROUND = 3, 200
 PLANTED = "planted edits"
 
 
@@ -97,20 +99,22 @@ def train_without_pairs(table: OfferTable, settings: MatcherSettings, engine: In
     """Learn from the groups of a catalog, or, where it has none, from edits of its offers.
 
     An offer's nearest may be duplicates of it: a first matcher, which has not seen them, says where it is sure, and the
-    second learns from that too (self-training, Yarowsky 1995).
+    next one learns from that too, so that it sees what sellers really write (self-training, Yarowsky 1995).
     """
     if any(offer.group_id for offer in table.offers):
         return _trained(table, grouped_pairs(table, settings.seed), settings, engine, "group_id")
     planted = planted_pairs(table, settings.seed)
-    first = _trained(planted.table, planted.pairs, dataclasses.replace(settings, num_models=1), engine, PLANTED)
     left, right = planted.nearest.T
-    probabilities = PairScorer(first, planted.table).probabilities(left, right)
-    sure = (probabilities < _SURE_OF_OTHERS) | (probabilities > _SURE_OF_SAME)
-    pairs = LabelledPairs(
-        np.concatenate([planted.pairs.left, left[sure]]),
-        np.concatenate([planted.pairs.right, right[sure]]),
-        np.concatenate([planted.pairs.same, probabilities[sure] > _SURE_OF_SAME]),
-    )
+    pairs, quick = planted.pairs, dataclasses.replace(settings, num_models=1, num_trees=_TREES_OF_A_ROUND)
+    for _ in range(_NUM_ROUNDS):
+        matcher = _trained(planted.table, pairs, quick, engine, PLANTED)
+        probabilities = PairScorer(matcher, planted.table).probabilities(left, right)
+        sure = (probabilities < _SURE_OF_OTHERS) | (probabilities > _SURE_OF_SAME)
+        pairs = LabelledPairs(
+            np.concatenate([planted.pairs.left, left[sure]]),
+            np.concatenate([planted.pairs.right, right[sure]]),
+            np.concatenate([planted.pairs.same, probabilities[sure] > _SURE_OF_SAME]),
+        )
     return _trained(planted.table, pairs, settings, engine, PLANTED)
 
 

@@ -62,13 +62,16 @@ def planted_pairs(table: OfferTable, seed: int) -> PlantedPairs:
             f"expected {_LEAST_OFFERS} offers or more with names of {_LEAST_WORDS} words to edit, found {len(named)};"
             " label pairs (--train-pairs)"
         )
+    sources = sorted({offer.source for offer in table.offers})
     chosen = np.sort(random.permutation(named)[:_MOST_OFFERS])
     ids, offers = list(table.product_ids), list(table.offers)
     pairs: list[tuple[int, int, bool]] = []
     nearest: list[tuple[int, int]] = []
     for i, row in zip(chosen.tolist(), table.nearest.of(chosen)[0].tolist(), strict=True):
         found = [j for j in row if j >= 0]
-        for first, second, is_same in _copies(offers[i], offers[found[0]] if found else None, random):
+        others = [source for source in sources if source != offers[i].source]
+        source = str(random.choice(others)) if others else offers[i].source
+        for first, second, is_same in _copies(offers[i], offers[found[0]] if found else None, source, random):
             pair = [i]
             for copy in filter(None, (first, second)):
                 pair.append(len(offers))
@@ -89,20 +92,24 @@ def planted_pairs(table: OfferTable, seed: int) -> PlantedPairs:
 
 
 def _copies(
-    offer: Attributes, alike: Attributes | None, random: Random
+    offer: Attributes, alike: Attributes | None, source: str, random: Random
 ) -> Iterator[tuple[Attributes, Attributes | None, bool]]:
     """Copies of an offer: one to pair with it, or two to pair with each other, and whether they are the same product.
 
     Those of another product are edited as sellers do as well, so that the traces of that tell nothing.
+
+    Args:
+        source: of the offers that this one is compared with, where the catalog has several.
     """
     one, two = (edited(offer, SAME_EDITS, random) for _ in range(2))
     if one is not None:
-        yield one, None, True
+        yield dataclasses.replace(one, source=source), None, True
     if one is not None and two is not None:
-        yield one, two, True
+        yield dataclasses.replace(one, source=source), two, True
     others = [edited(offer, OTHER_EDITS, random), None if alike is None else _with_word_of(offer, alike, random)]
     for other in filter(None, others):
-        yield edited(other, SAME_EDITS, random) or other, None, False
+        copy = edited(other, SAME_EDITS, random) or other
+        yield dataclasses.replace(copy, source=source), None, False
 
 
 def _with_word_of(offer: Attributes, other: Attributes, random: Random) -> Attributes | None:
