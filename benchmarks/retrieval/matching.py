@@ -15,12 +15,13 @@ import tyro
 from rich.console import Console
 
 from catalog.rejects import Rejects
-from retrieval.commands.train_matcher_command import labelled, train_without_pairs
+from retrieval.commands.train_matcher_command import labelled
 from retrieval.matching.matcher.match_metrics import match_metrics
 from retrieval.matching.matcher.matcher import KnownPairs, Matcher, PairScorer
 from retrieval.matching.matcher.matcher_training import LabelledPairs, MatcherTrainer
 from retrieval.matching.offers.offer_reading import read_offers
 from retrieval.matching.offers.offer_table import OfferTable
+from retrieval.matching.training import train_without_pairs
 from retrieval.settings import MatcherSettings
 from training.ensemble.precision_contract import precision_threshold
 

@@ -15,7 +15,7 @@ from catalog.pairs import pair_writer
 from catalog.rejects import Rejects
 from model.errors import MatcherError
 from retrieval.commands.match_command import check_index
-from retrieval.commands.train_matcher_command import PLANTED, optional_index, train_without_pairs
+from retrieval.commands.train_matcher_command import optional_index
 from retrieval.index.engine import IndexEngine
 from retrieval.matching.duplicates import Duplicates, find_duplicates
 from retrieval.matching.grouping import ProductGroup
@@ -25,6 +25,7 @@ from retrieval.matching.matcher.matcher_files import load_matcher
 from retrieval.matching.offers.offer_reading import read_offers
 from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.matching.questions import chosen_questions
+from retrieval.matching.training import PLANTED, train_without_pairs
 from retrieval.settings import MatcherSettings
 
 COLUMNS = ("product_id", "group", "probability", "double_listing")

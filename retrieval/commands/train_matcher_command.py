@@ -10,7 +10,6 @@ from typing import Annotated
 import numpy as np
 import tyro
 from rich.table import Table
-from tqdm import tqdm
 
 from catalog.columns import parse_columns
 from catalog.pairs import read_labelled_pairs
@@ -18,21 +17,14 @@ from catalog.rejects import Rejects
 from model.errors import SettingsError
 from retrieval.index.engine import IndexEngine
 from retrieval.index.index_folder import open_index
-from retrieval.matching.grouped_pairs import grouped_pairs
 from retrieval.matching.matcher.match_metrics import match_metrics
 from retrieval.matching.matcher.matcher import Matcher, PairScorer
 from retrieval.matching.matcher.matcher_files import check_target, save_matcher
-from retrieval.matching.matcher.matcher_training import LabelledPairs, MatcherTrainer
+from retrieval.matching.matcher.matcher_training import LabelledPairs
 from retrieval.matching.offers.offer_reading import read_offers
 from retrieval.matching.offers.offer_table import OfferTable
-from retrieval.matching.planted_pairs import planted_pairs
+from retrieval.matching.training import train_matcher, train_without_pairs
 from retrieval.settings import MatcherSettings
-
-#: Where a matcher is so sure of an offer's nearest, the next one learns from it; that two offers differ is believed
-#: less easily, because every wrong belief hides duplicates.
-_SURE_OF_OTHERS, _SURE_OF_SAME = 0.03, 0.6
-_NUM_ROUNDS, _TREES_OF_A_ROUND = 3, 200
-PLANTED = "planted edits"
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,7 @@ def run_train_matcher(command: TrainMatcherCommand) -> Table:
         table = read_offers(command.catalog, parse_columns(command.columns), rejects, engine)
         if command.train_pairs:
             pairs = labelled(table, command.train_pairs, rejects)
-            matcher = _trained(table, pairs, command.settings, engine, "pairs")
+            matcher = train_matcher(table, pairs, command.settings, engine, "pairs")
         else:
             matcher = train_without_pairs(table, command.settings, engine)
         if command.val_pairs is not None:
@@ -93,38 +85,6 @@ def labelled(table: OfferTable, paths: tuple[Path, ...], rejects: Rejects) -> La
     left = np.array([table.positions[pair.left_id] for pair in pairs], np.int64)
     right = np.array([table.positions[pair.right_id] for pair in pairs], np.int64)
     return LabelledPairs(left, right, np.array([pair.same for pair in pairs], bool))
-
-
-def train_without_pairs(table: OfferTable, settings: MatcherSettings, engine: IndexEngine | None) -> Matcher:
-    """Learn from the groups of a catalog, or, where it has none, from edits of its offers.
-
-    An offer's nearest may be duplicates of it: a first matcher, which has not seen them, says where it is sure, and the
-    next one learns from that too, so that it sees what sellers really write (self-training, Yarowsky 1995).
-    """
-    if any(offer.group_id for offer in table.offers):
-        return _trained(table, grouped_pairs(table, settings.seed), settings, engine, "group_id")
-    planted = planted_pairs(table, settings.seed)
-    left, right = planted.nearest.T
-    pairs, quick = planted.pairs, dataclasses.replace(settings, num_models=1, num_trees=_TREES_OF_A_ROUND)
-    for _ in range(_NUM_ROUNDS):
-        matcher = _trained(planted.table, pairs, quick, engine, PLANTED)
-        probabilities = PairScorer(matcher, planted.table).probabilities(left, right)
-        sure = (probabilities < _SURE_OF_OTHERS) | (probabilities > _SURE_OF_SAME)
-        pairs = LabelledPairs(
-            np.concatenate([planted.pairs.left, left[sure]]),
-            np.concatenate([planted.pairs.right, right[sure]]),
-            np.concatenate([planted.pairs.same, probabilities[sure] > _SURE_OF_SAME]),
-        )
-    return _trained(planted.table, pairs, settings, engine, PLANTED)
-
-
-def _trained(
-    table: OfferTable, pairs: LabelledPairs, settings: MatcherSettings, engine: IndexEngine | None, learned_from: str
-) -> Matcher:
-    with tqdm(desc="Fit trees", unit=" models") as bar:
-        trainer = MatcherTrainer(table, pairs, settings, bar.update, learns_words=learned_from != PLANTED)
-        bar.total = trainer.num_steps
-        return trainer.train(learned_from, "" if engine is None else engine.description.embedding_checksum)
 
 
 def _with_validation(matcher: Matcher, table: OfferTable, pairs: LabelledPairs) -> Matcher:

@@ -15,6 +15,8 @@ def group_contributions(matcher: Matcher, features: np.ndarray) -> dict[str, np.
     Returns:
         (P,) float32 by group.
     """
+    if not len(features):  # LightGBM raises for no rows
+        return {}
     contributions = matcher.contributions(features)
     groups: dict[str, np.ndarray] = {}
     for column, name in enumerate(matcher.description.features):
@@ -26,6 +28,8 @@ def group_contributions(matcher: Matcher, features: np.ndarray) -> dict[str, np.
 def reasons(matcher: Matcher, features: np.ndarray) -> list[str]:
     """For each pair what spoke for and against it, strongest first: 'for: words +2.1; against: price -0.8'."""
     groups = group_contributions(matcher, features)
+    if not groups:
+        return []
     names, values = list(groups), np.column_stack(list(groups.values()))
     return ["; ".join(filter(None, (_named("for", names, row), _named("against", names, -row)))) for row in values]
 

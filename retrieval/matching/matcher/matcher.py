@@ -25,7 +25,7 @@ _CHUNK_PAIRS = 16_384
 
 @dataclass(frozen=True)
 class MatcherDescription:
-    """What is told about a matcher.
+    """The description of a matcher, which is stored with it.
 
     Args:
         features: that its trees read, in order.

@@ -1,4 +1,4 @@
-"""What speaks for and against two offers being one product, as numbers.
+"""Features of a pair of offers, for and against their being one product.
 
 Every feature is the same whichever offer is left, so that a pair has one probability: a feature is of both, of the one
 with less and the one with more, or of the one whose source comes first by name. What is not known is NaN.
@@ -68,7 +68,7 @@ def _columns(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
 
 
 def _words(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
-    """How much of the titles is shared, by how rare it is: words, numbers and letters apart, words as written."""
+    """Compute the shared part of the titles, by how rare it is: words, numbers and letters apart, words as written."""
     rarity, is_number = table.words.rarity, table.is_number
     columns = _overlap("words", table.words, left, right)
     columns |= _overlap("numbers", table.words, left, right, rarity * is_number)
@@ -127,7 +127,7 @@ def _without_counterpart(ours: set[str], theirs: set[str]) -> tuple[set[str], se
 
 
 def _model_numbers(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
-    """Whether model numbers agree, and whether one stands in the other's texts."""
+    """Compare model numbers, and look for each in the other's texts."""
     columns = _overlap("model number", table.model_numbers, left, right)
     texts = table.texts
     columns["model number.of_its_field"] = _compared([t.model_number for t in texts], left, right, fuzz.ratio)
@@ -151,7 +151,7 @@ def _longest_found(numbers: frozenset[str], joined: str) -> float:
 
 
 def _quantities(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
-    """Dimensions in which quantities agree (1), contradict each other (-1) or are not told by both (0)."""
+    """Dimensions in which quantities agree (1), contradict each other (-1) or are not known of both (0)."""
     present, dimensions = table.quantities.present, table.quantity_dimensions
     agree = present[left].multiply(present[right]) @ dimensions > 0
     ours, theirs = present[left] @ dimensions > 0, present[right] @ dimensions > 0

@@ -170,3 +170,13 @@ def test_the_page_shows_sure_pairs_that_would_change_something(matcher: Path, tm
     assert "products have several offers" in page
     assert 'class="for"' in changed
     assert "<script" not in page
+
+
+def test_a_catalog_without_duplicates_gives_empty_files(matcher: Path, tmp_path: Path) -> None:
+    names = ("red kettle", "oak table", "wool scarf")
+    catalog = write_catalog(tmp_path / "c.csv", [Attributes(name) for name in names])
+    questions = tmp_path / "questions.csv"
+    command = DuplicatesCommand(catalog, tmp_path / "out.csv", matcher, questions=questions, report=tmp_path / "report")
+    assert run_duplicates(command).startswith("0 products with 0 offers, of 3 offers")
+    assert (read(tmp_path / "out.csv"), read(questions)) == ([], [])
+    assert (tmp_path / "report" / "report.html").exists()
