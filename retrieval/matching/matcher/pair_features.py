@@ -180,7 +180,7 @@ def _fields(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
     difference[~np.isfinite(difference)] = np.nan
     return {
         "brand.alike": _compared([text.brand for text in texts], left, right, fuzz.token_set_ratio),
-        **_both("brand.found", *np.array(found).T),
+        **_both("brand.found", *np.array(found, np.float32).reshape(-1, 2).T),
         "category.alike": _compared([text.category for text in texts], left, right, fuzz.token_set_ratio),
         "price.difference": difference,
         **_both("price.price", *prices),
