@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aisle_client.hits import Hit as Hit
     from aisle_client.hits import Hits as Hits
     from aisle_client.offer import Offer as Offer
+    from aisle_client.pair_answer import PairAnswer as PairAnswer
     from aisle_client.prediction import Failure as Failure
     from aisle_client.prediction import Prediction as Prediction
     from aisle_client.prediction import ScoredCategory as ScoredCategory
@@ -39,6 +40,7 @@ _NAMES = {
     "errors": ("CallError", "ClientError", "InputError"),
     "hits": ("Hit", "Hits"),
     "offer": ("Offer",),
+    "pair_answer": ("PairAnswer",),
     "prediction": ("Failure", "Prediction", "ScoredCategory", "WordSupport"),
     "product": ("Product", "ProductLike"),
     "retry": ("NO_RETRY", "RetryPolicy"),

@@ -21,6 +21,7 @@ from aisle_client.messages import (
     request_limits,
 )
 from aisle_client.offer import Offer
+from aisle_client.pair_answer import PairAnswer
 from aisle_client.prediction import Failure, Prediction
 from aisle_client.product import ProductLike
 from aisle_client.retry import DEFAULT_RETRY, Attempts, RetryPolicy
@@ -29,8 +30,11 @@ from aisle_client.search_messages import (
     Query,
     delete_requests,
     not_one_text,
+    read_same_product,
     read_similar,
     read_upsert,
+    same_product_head,
+    same_product_requests,
     similar_head,
     similar_requests,
     upsert_requests,
@@ -187,6 +191,27 @@ class AisleClient:
         results: list[Hits | Failure] = []
         for request in similar_requests(queries, head, limits):
             results += read_similar(request, self._call(self._search_stub.Similar, request))
+        return results
+
+    def same_product(self, pairs: Iterable[tuple[str, str]], precision: float = 0.0) -> list[PairAnswer | Failure]:
+        """Say of pairs of products of the server's index how probably they are one product.
+
+        Args:
+            pairs: ids of two products each.
+            precision: share of the pairs called the same that shall be right, above 0 and below 1; 0 is what the
+                server's matcher promises.
+        Returns:
+            one result per pair, in order; a pair that cannot be answered is a Failure with the id of the left product.
+        Raises:
+            CallError: as in `similar`, or the server has no matcher.
+            InputError: precision is no share.
+        """
+        head = same_product_head(precision)
+        is_many, pairs = has_many(pairs)
+        limits = self._limits_of_search() if is_many else RequestLimits()
+        results: list[PairAnswer | Failure] = []
+        for request in same_product_requests(pairs, head, limits):
+            results += read_same_product(request, self._call(self._search_stub.SameProduct, request))
         return results
 
     def upsert(self, offers: Iterable[Offer]) -> list[Failure | None]:

@@ -8,6 +8,7 @@ from aisle_client.errors import InputError, status_code
 from aisle_client.hits import Hit, Hits
 from aisle_client.messages import RequestLimits, merged_requests, product_message
 from aisle_client.offer import Offer
+from aisle_client.pair_answer import PairAnswer
 from aisle_client.prediction import Failure
 from aisle_client.product import ProductLike
 from aisle_client.search_filter import SearchFilter
@@ -82,6 +83,33 @@ def delete_requests(product_ids: Iterable[str], limits: RequestLimits) -> Iterat
     return merged_requests(pieces, search_pb2.DeleteRequest(), limits)
 
 
+def same_product_head(precision: float) -> search_pb2.SameProductRequest:
+    """A request to compare pairs, without its pairs.
+
+    Raises:
+        InputError: precision is no share.
+    """
+    if not 0 <= precision < 1:
+        raise InputError(f"precision: expected above 0 and below 1, or 0 for the matcher's promise; found {precision}")
+    return search_pb2.SameProductRequest(precision=precision)
+
+
+def same_product_requests(
+    pairs: Iterable[tuple[str, str]], head: search_pb2.SameProductRequest, limits: RequestLimits
+) -> Iterator[search_pb2.SameProductRequest]:
+    """Requests that hold all pairs of ids in order, each small enough for the server."""
+    messages = (search_pb2.ProductPair(left_id=left_id, right_id=right_id) for left_id, right_id in pairs)
+    pieces = (search_pb2.SameProductRequest(pairs=[message]) for message in messages)
+    return merged_requests(pieces, head, limits)
+
+
+def read_same_product(
+    request: search_pb2.SameProductRequest, response: search_pb2.SameProductResponse
+) -> list[PairAnswer | Failure]:
+    """One result for each pair of the request, in order; a Failure has the id of the left product."""
+    return [_read_pair(pair, result) for pair, result in zip(request.pairs, response.results, strict=True)]
+
+
 def read_similar(request: search_pb2.SimilarRequest, response: search_pb2.SimilarResponse) -> list[Hits | Failure]:
     """One result for each query of the request, in order."""
     return [_read_result(query, result) for query, result in zip(request.queries, response.results, strict=True)]
@@ -134,6 +162,12 @@ def _read_result(query: search_pb2.SimilarQuery, result: search_pb2.SimilarResul
     if result.WhichOneof("outcome") != "hits":
         return Failure(product_id, status_code(result.error).name, result.error.message)
     return Hits(product_id, tuple(map(_read_hit, result.hits.hits)), _SPACE_NAMES.get(result.hits.space, ""))
+
+
+def _read_pair(pair: search_pb2.ProductPair, result: search_pb2.SameProductResult) -> PairAnswer | Failure:
+    if result.WhichOneof("outcome") != "answer":
+        return Failure(pair.left_id, status_code(result.error).name, result.error.message)
+    return PairAnswer(pair.left_id, pair.right_id, result.answer.probability, result.answer.is_same)
 
 
 def _read_hit(message: search_pb2.SimilarHit) -> Hit:

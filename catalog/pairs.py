@@ -34,9 +34,11 @@ class Pair:
         return (self.left_id, self.right_id) if self.left_id < self.right_id else (self.right_id, self.left_id)
 
 
-def read_pairs(path: Path, known_ids: Container[str], rejects: RejectSink) -> list[Pair]:
+def read_pairs(path: Path, known_ids: Container[str] | None, rejects: RejectSink) -> list[Pair]:
     """Read a CSV or TSV of left_id and right_id; other columns are ignored. Bad rows are rejected, the rest is read.
 
+    Args:
+        known_ids: ids of the catalog; None takes any.
     Raises:
         CatalogError: the file cannot be read, or has other headings.
     """
@@ -82,7 +84,7 @@ def pair_writer(file: IO[str], *more_columns: str) -> Any:
 
 
 def _pairs(
-    path: Path, known_ids: Container[str], rejects: RejectSink, with_answer: bool = False
+    path: Path, known_ids: Container[str] | None, rejects: RejectSink, with_answer: bool = False
 ) -> Iterator[tuple[int, Pair]]:
     """Good rows with their lines."""
     if not path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
@@ -107,10 +109,10 @@ def _pairs(
             yield line, Pair(left_id, right_id, _ANSWERS.get(answer[0].strip().lower()) if answer else None)
 
 
-def _fault(left_id: str, right_id: str, known_ids: Container[str], answer: Sequence[str]) -> str:
+def _fault(left_id: str, right_id: str, known_ids: Container[str] | None, answer: Sequence[str]) -> str:
     """Return the reason why a row cannot be used, '' when it can."""
     for name, product_id in zip(_IDS, (left_id, right_id), strict=True):
-        if product_id not in known_ids:
+        if known_ids is not None and product_id not in known_ids:
             return f"unknown id: {name} {printable(product_id)!r} is not in the catalog; correct it"
     if left_id == right_id:
         return "pair with itself: expected two products, found one; remove the row"

@@ -1,4 +1,4 @@
-"""The command line `python -m client classify|similar|get-model|health|load-test`."""
+"""The command line `python -m client classify|similar|same-product|get-model|health|load-test`."""
 
 import sys
 
@@ -10,6 +10,7 @@ from client.commands import ClassifyCommand, GetModelCommand, classify, get_mode
 from client.health import HealthCommand, health
 from client.load.command import load_test
 from client.load.settings import LoadTestCommand
+from client.same_product import SameProductCommand, same_product
 from client.similar import SimilarCommand, similar
 from model.errors import AisleError
 
@@ -26,11 +27,12 @@ def main() -> int:
 
 
 def _run(console: Console) -> None:
-    command: ClassifyCommand | SimilarCommand | GetModelCommand | HealthCommand | LoadTestCommand
+    command: ClassifyCommand | SimilarCommand | SameProductCommand | GetModelCommand | HealthCommand | LoadTestCommand
     command = tyro.extras.subcommand_cli_from_dict(
         {
             "classify": ClassifyCommand,
             "similar": SimilarCommand,
+            "same-product": SameProductCommand,
             "get-model": GetModelCommand,
             "health": HealthCommand,
             "load-test": LoadTestCommand,
@@ -43,6 +45,8 @@ def _run(console: Console) -> None:
             classify(command, console)
         case SimilarCommand():
             similar(command, console)
+        case SameProductCommand():
+            same_product(command, console)
         case GetModelCommand():
             get_model(command, console)
         case HealthCommand():

@@ -42,6 +42,7 @@ from server.telemetry.scrape import ServerCollector
 if TYPE_CHECKING:  # they import aiohttp and usearch
     from server.http.port import HttpPort
     from server.search.index_host import IndexHost
+    from server.search.matching.matcher_host import MatcherHost
     from server.search.service import ProductSearch
 
 _CLOSE_GRACE_S = 2.0  # for the last statuses to reach their callers
@@ -82,6 +83,7 @@ class AisleServer:
             EngineError: the engine cannot run one.
             ListenError: a port is taken or the address is not of this machine.
             VectorIndexError: the index cannot be opened, or holds the vectors of another bundle.
+            MatcherError: the matcher cannot be read, or compares the vectors of another bundle.
             SettingsError: --otlp-endpoint or --http-port needs packages that are not installed.
         """
         settings = self.settings
@@ -177,22 +179,29 @@ class AisleServer:
     def _open_index(self, location: str | None) -> None:
         """Open an index beside the loaded models; None opens none."""
         self._index_host: IndexHost | None = None
+        self._matcher_host: MatcherHost | None = None
         self._search: ProductSearch | None = None
         if location is None:
             return
         from server.search.index_host import IndexHost
+        from server.search.matching.matcher_host import MatcherHost
         from server.search.service import ProductSearch
 
         self._index_host = IndexHost(location, self.models, writes=self.settings.write_token_file is not None)
         try:
             self._index_host.open()
+            if self.settings.matcher is not None:
+                self._matcher_host = MatcherHost(self.settings.matcher, self._index_host, self.settings)
+                self._matcher_host.open()
         except BaseException:
             self._index_host.close()
             self.models.close()
             self._service.close()
             self._event_loop.close()
             raise
-        self._search = ProductSearch(self._index_host, self._service, self.settings, self._memory, self._metrics)
+        self._search = ProductSearch(
+            self._index_host, self._service, self.settings, self._memory, self._metrics, self._matcher_host
+        )
 
     def _health_names(self, models: list[str]) -> list[str]:
         search = [SEARCH_SERVICE] if self._search is not None else []
@@ -214,6 +223,8 @@ class AisleServer:
             self._event_loop.run(self._http.close())
         if self._search is not None:
             self._search.close()
+        if self._matcher_host is not None:
+            self._matcher_host.close()
         if self._index_host is not None:
             self._index_host.close()
         self.models.close()

@@ -15,7 +15,8 @@ A request's path, and the error that may arise on each part of it:
     anywhere: StoppingError, EngineDownError  UNAVAILABLE;  when the caller cancels, the call's task is cancelled
     before the bytes: UnauthenticatedError  UNAUTHENTICATED;  PermissionDeniedError  PERMISSION_DENIED;
                       TooManyCallsError  RESOURCE_EXHAUSTED
-    in the search: IndexDownError  UNAVAILABLE
+    in the search: IndexDownError, MatcherDownError  UNAVAILABLE;  NoMatcherError  UNIMPLEMENTED;
+                   MatcherMismatchError  FAILED_PRECONDITION
 
 A status that asks the caller to retry carries a google.rpc.RetryInfo with the delay.
 
@@ -170,6 +171,18 @@ class IndexDownError(AisleError):
     """The disk or database of the index refused, and nothing has changed."""
 
 
+class MatcherDownError(AisleError):
+    """The matcher's process has ended, and is being started anew."""
+
+
+class MatcherMismatchError(AisleError):
+    """The matcher compares vectors of another model than the index holds."""
+
+
+class NoMatcherError(AisleError):
+    """The server was started without a matcher."""
+
+
 class PermissionDeniedError(AisleError):
     """A call of a method that its token does not allow."""
 
@@ -188,6 +201,9 @@ _CODES: dict[type[AisleError], tuple[int, str, float | None]] = {
     UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "INVALID_TOKEN", None),
     PermissionDeniedError: (code_pb2.PERMISSION_DENIED, "NOT_ALLOWED", None),
     IndexDownError: (code_pb2.UNAVAILABLE, "INDEX_FAILED", 1.0),
+    MatcherDownError: (code_pb2.UNAVAILABLE, "MATCHER_DOWN", 1.0),
+    MatcherMismatchError: (code_pb2.FAILED_PRECONDITION, "MATCHER_OF_ANOTHER_MODEL", None),
+    NoMatcherError: (code_pb2.UNIMPLEMENTED, "NO_MATCHER", None),
     UnknownMethodError: (code_pb2.UNIMPLEMENTED, "UNKNOWN_METHOD", None),
     MessageTooLargeError: (code_pb2.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", None),
     StoppingError: (code_pb2.UNAVAILABLE, "STOPPING", _MIN_RETRY_AFTER_S),  # another server can answer at once

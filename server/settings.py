@@ -28,6 +28,7 @@ _AT_LEAST_ONE = (
     "loaded_versions",
 )
 _AT_LEAST_ZERO = (
+    "matcher_refresh_s",
     "search_threads",
     "engine_processes",
     "engine_threads",
@@ -64,6 +65,11 @@ class ServerSettings:
     """A single bundle."""
     index: str | None = None
     """An index of products, or a folder of <version>/ of them: folder or postgresql:// URL. Serves ProductSearch."""
+    matcher: Path | None = None
+    """A matcher of python -m retrieval train-matcher, which answers SameProduct; needs --index."""
+    matcher_refresh_s: float = 600.0
+    """Interval between looks whether the index has changed; then the matcher reads anew what is rare and near in it,
+    seconds. 0 reads it at the start only."""
     write_token_file: Path | None = None
     """File of bearer tokens whose callers may change the index, one a line; without it nobody may. Read again when it
     changes."""
@@ -222,6 +228,8 @@ class ServerSettings:
             raise SettingsError(f"--tls-certificate and --tls-private-key belong together; {missing} is missing")
         if self.write_token_file is not None and self.index is None:
             raise SettingsError("--write-token-file: expected --index beside it; it says who may change the index")
+        if self.matcher is not None and self.index is None:
+            raise SettingsError("--matcher: expected --index beside it, whose products it compares")
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise SettingsError("--tls-client-ca: expected --tls-certificate and --tls-private-key beside it")
 

@@ -13,8 +13,10 @@ from model.errors import VectorIndexError
 from retrieval.index.description import IndexDescription
 from retrieval.index.engine import IndexEngine
 from retrieval.index.local.local_engine import RECORDS_FILE, LocalEngine, OnProgress
+from retrieval.index.local.record_store import RecordStore
 from retrieval.index.location import is_remote
 from retrieval.index.placing import put_in_place
+from retrieval.index.record import Attributes
 
 if TYPE_CHECKING:
     from retrieval.index.postgres.postgres_engine import PostgresEngine
@@ -33,6 +35,24 @@ def read_description(location: str) -> IndexDescription:
         with open_index(location) as engine:
             return engine.description
     return _read_folder(Path(location))
+
+
+def read_index_offers(location: str) -> Iterator[tuple[str, Attributes]]:
+    """Product ids and attributes of an index, without opening it for a search; as they are when it begins.
+
+    Raises:
+        VectorIndexError: there is none, it is damaged, or its database cannot be reached.
+    """
+    if is_remote(location):
+        with open_index(location) as engine:
+            yield from ((record.product_id, record.attributes) for record in engine.scan())
+        return
+    folder = Path(location)
+    store = RecordStore(folder / RECORDS_FILE, _read_folder(folder).dims, read_only=True)
+    try:
+        yield from store.offers()
+    finally:
+        store.close()
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import numpy as np
 Space = Literal["image", "text", "joint"]
 #: The vectors that a product may have: of its picture, of its texts, of both together.
 SPACES: tuple[Space, ...] = ("image", "text", "joint")
+#: Those that a matcher compares.
+MATCHED_SPACES: tuple[Space, ...] = ("image", "text")
 _DESCRIPTION_CHARS = 500
 
 

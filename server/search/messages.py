@@ -21,10 +21,17 @@ DEFAULT_K = 10
 _LARGE_BYTES = 64 * 1024
 _MAX_OPTIONS = 100  # fields of a request beside its items; there are 5
 
-ItemsT = TypeVar("ItemsT", search_pb2.SimilarRequest, search_pb2.UpsertRequest, search_pb2.DeleteRequest)
+ItemsT = TypeVar(
+    "ItemsT",
+    search_pb2.SimilarRequest,
+    search_pb2.SameProductRequest,
+    search_pb2.UpsertRequest,
+    search_pb2.DeleteRequest,
+)
 MessageT = TypeVar(
     "MessageT",
     search_pb2.SimilarRequest,
+    search_pb2.SameProductRequest,
     search_pb2.UpsertRequest,
     search_pb2.DeleteRequest,
     search_pb2.GetIndexRequest,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -21,12 +21,14 @@ from model.machine.cores import usable_cores
 from retrieval.index.record import SPACES, IndexRecord, Space
 from retrieval.search.similar import MAX_K, AskedProduct, SimilarOptions, similar
 from server.calls.call import Call
-from server.errors import IndexDownError, MemoryFullError, renamed_status
+from server.errors import IndexDownError, MemoryFullError, NoMatcherError, renamed_status
 from server.inference.memory_budget import MemoryBudget, MemoryUse
 from server.inference.request_run import RequestRun
 from server.messages.request import Question
 from server.search import SEARCH_SERVICE
 from server.search.index_host import IndexHost, ServedIndex
+from server.search.matching.matcher_host import MatcherHost
+from server.search.matching.pair_batch import PairRequest
 from server.search.messages import (
     ItemsT,
     asked_space,
@@ -42,6 +44,7 @@ from server.search.messages import (
     unknown_product,
     write_hits,
 )
+from server.search.same_product import asked_precision, matcher_message, read_pairs, same_product_response
 from server.service import ProductClassifier
 from server.settings import ServerSettings
 from server.telemetry.access_log import count_products
@@ -86,6 +89,7 @@ class ProductSearch:
     Args:
         classifier: whose limit of calls it shares.
         memory: the memory that requests may take.
+        matchers: answers SameProduct; None without a matcher.
     """
 
     def __init__(
@@ -95,8 +99,10 @@ class ProductSearch:
         settings: ServerSettings,
         memory: MemoryBudget,
         metrics: Metrics,
+        matchers: MatcherHost | None,
     ):
         self._host = host
+        self._matchers = matchers
         self._calls = classifier.calls
         self._settings = settings
         self._memory = memory
@@ -108,6 +114,7 @@ class ProductSearch:
         """The handlers of the service's methods, for `grpc.aio.Server.add_generic_rpc_handlers`."""
         methods: dict[str, Callable[[_Request], Awaitable[bytes]]] = {
             "Similar": self._similar,
+            "SameProduct": self._same_product,
             "Upsert": self._upsert,
             "Delete": self._delete,
             "GetIndex": self._describe,
@@ -166,6 +173,28 @@ class ProductSearch:
         found = await self._embed(products, request, (space,) if space else request.spaces, paths)
         return dict(zip(positions, found, strict=True))
 
+    async def _same_product(self, request: _Request) -> bytes:
+        begun_s = time.perf_counter()
+        matchers = self._matcher_host()
+        matchers.check(request.served)
+        message, not_utf8 = await self._items(search_pb2.SameProductRequest, request)
+        precision = asked_precision(message)
+        look_up = partial(read_pairs, message.pairs, not_utf8, request.served.engine)
+        asked = await self._run(self._searches, request, look_up)
+        answers = None
+        if asked.pairs:
+            pending = matchers.submit(PairRequest(asked.pairs, precision))
+            answers = await self._result(pending, request)
+            self._metrics.matching.observe(time.perf_counter() - begun_s)
+        response = same_product_response(len(message.pairs), precision, asked, answers, matchers.served)
+        response.total_ms = (time.perf_counter() - begun_s) * 1000
+        return response.SerializeToString()
+
+    def _matcher_host(self) -> MatcherHost:
+        if self._matchers is None:
+            raise NoMatcherError("this server has no matcher; start it with --matcher DIR")
+        return self._matchers
+
     async def _upsert(self, request: _Request) -> bytes:
         message, not_utf8 = await self._items(search_pb2.UpsertRequest, request)
         products = [offer.product for offer in message.offers]
@@ -184,12 +213,14 @@ class ProductSearch:
                 records.append(IndexRecord(offer.product.product_id, offer_attributes(offer), vectors))
         if records:
             await self._run(self._changes, request, partial(request.served.engine.upsert, records))
+            self._note_changes(len(records))
         return response.SerializeToString()
 
     async def _delete(self, request: _Request) -> bytes:
         message, _ = await self._items(search_pb2.DeleteRequest, request)
         delete = partial(request.served.engine.delete, list(message.product_ids))
         num_deleted = await self._run(self._changes, request, delete)
+        self._note_changes(num_deleted)
         return search_pb2.DeleteResponse(num_deleted=num_deleted).SerializeToString()
 
     async def _describe(self, request: _Request) -> bytes:
@@ -213,7 +244,13 @@ class ProductSearch:
             response.spaces.add(
                 space=space_number(space), dim=found.dim, num_vectors=found.num_vectors, recall=found.recall
             )
+        if self._matchers is not None:
+            response.matcher.CopyFrom(matcher_message(self._matchers.served))
         return response.SerializeToString()
+
+    def _note_changes(self, num_products: int) -> None:
+        if self._matchers is not None:
+            self._matchers.note_changes(num_products)
 
     async def _embed(
         self,
@@ -261,10 +298,14 @@ class ProductSearch:
             StoppingError: the call was aborted.
             IndexDownError: the index failed.
         """
-        loop = asyncio.get_running_loop()
-        is_over = request.call.create_future()
         work = pool.submit(function)
         self._host.keep_open(request.served, work)
+        return await self._result(work, request)
+
+    async def _result(self, work: Future[T], request: _Request) -> T:
+        """Wait for the result of another thread; raises as `_run`."""
+        loop = asyncio.get_running_loop()
+        is_over = request.call.create_future()
         work.add_done_callback(lambda _: loop.call_soon_threadsafe(_end, is_over))
         try:
             await is_over

@@ -45,6 +45,12 @@ class Metrics:
             registry=registry,
             buckets=_SECONDS,
         )
+        self.matching = Histogram(
+            "aisle_same_product_duration_seconds",
+            "Time of the index and the matcher on a request that compares pairs of products",
+            registry=registry,
+            buckets=_SECONDS,
+        )
         self.products = counter("products", "Products by outcome", *_MODEL, "outcome")
         self.product_errors = counter("product_errors", "Products without an answer, by reason", *_MODEL, "reason")
         self.categories = counter(

@@ -117,6 +117,13 @@ class RecordStore:
             for row in connection.execute(f"{self._selection()} order by key"):
                 yield self._record(row)
 
+    def offers(self) -> Iterator[tuple[str, Attributes]]:
+        """Product id and attributes of every current record by key, as they are when it begins."""
+        query = f"select {', '.join(('product_id', *_ATTRIBUTES))} from products where is_current order by key"
+        with self._errors("read"), self._lasting_reader() as connection:
+            for product_id, *values in connection.execute(query):
+                yield product_id, _attributes(values)
+
     def close(self) -> None:
         """Close the file for all threads."""
         for connection in self._connections:

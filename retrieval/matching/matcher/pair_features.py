@@ -12,7 +12,7 @@ from rapidfuzz import fuzz
 from rapidfuzz.distance import JaroWinkler
 from rapidfuzz.process import cpdist
 
-from retrieval.index.record import Attributes, Space
+from retrieval.index.record import MATCHED_SPACES, Attributes
 from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.matching.offers.offer_text import tokens
 from retrieval.matching.offers.quantities import DIMENSIONS
@@ -31,7 +31,6 @@ _SCORERS: Mapping[str, Callable[..., float]] = {
     "partial_sorted": fuzz.partial_token_sort_ratio,
     "jaro_winkler": JaroWinkler.similarity,
 }
-_SPACES: tuple[Space, ...] = ("image", "text")
 
 #: (P,) float32 by name; the name begins with the group that it is explained by.
 Columns = dict[str, np.ndarray]
@@ -192,9 +191,9 @@ def _context(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
     nearest = table.nearest
     cosines = nearest.cosines(left, right)
     ranks, ratios, gaps, means, seconds = [], [], [], [], []
-    for positions in (left, right):
-        asked, places = np.unique(positions, return_inverse=True)
-        best = nearest.of(asked)[1][places]
+    asked, places = np.unique(np.concatenate([left, right]), return_inverse=True)
+    found = nearest.of(asked)[1]
+    for best in np.split(found[places], 2):
         ranks.append((best > cosines[:, None] + _TOLERANCE).sum(axis=1))
         ratios.append(cosines / np.maximum(best[:, 0], _TOLERANCE))
         is_best = np.abs(best[:, 0] - cosines) < _TOLERANCE
@@ -214,7 +213,7 @@ def _context(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
 def _vectors(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
     """Cosines of the embeddings of pictures and texts, NaN where one of the two has none."""
     columns: Columns = {}
-    for space in _SPACES:
+    for space in MATCHED_SPACES:
         vectors = table.vectors.get(space)
         if vectors is None:
             columns[f"{space}.cosine"] = np.full(len(left), np.nan)

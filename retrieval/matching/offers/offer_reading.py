@@ -11,11 +11,9 @@ from catalog.rows import read_catalog
 from model.errors import CatalogError
 from retrieval.embedding.catalog_records import attributes_of
 from retrieval.index.engine import IndexEngine
-from retrieval.index.record import Attributes, Space
+from retrieval.index.record import MATCHED_SPACES, Attributes, Space
 from retrieval.matching.offers.offer_table import OfferTable
 
-#: Spaces whose vectors a matcher compares.
-MATCHED_SPACES: tuple[Space, ...] = ("image", "text")
 _CHUNK_IDS = 4096
 
 

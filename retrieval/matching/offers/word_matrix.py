@@ -1,6 +1,7 @@
 """Which offers of a catalog have which words, and how rare these are."""
 
-from collections.abc import Hashable, Iterable
+from array import array
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,28 +28,51 @@ class Overlap:
     cosine: np.ndarray
 
 
+@dataclass(frozen=True)
+class WordCounts:
+    """Counts of a catalog's words.
+
+    Args:
+        num_offers: of the catalog.
+        by_word: offers that have each word.
+    """
+
+    num_offers: int
+    by_word: Mapping[Hashable, int]
+
+
 class WordMatrix:
     """Which offer has which words.
 
     Args:
         offers: the words of each; how often and in which order one has them does not matter.
+        catalog: counts of the catalog that says how rare words are; None is these offers' own.
     Attributes:
         columns: the column of each word.
         present: (N, W) float32 of 0 and 1.
+        counts: (W,) int64, offers of the catalog that have each word, at least 1.
         rarity: (W,) float32, inverse document frequency (Spärck Jones 1972), smoothed.
     """
 
-    def __init__(self, offers: Iterable[Iterable[Hashable]]):
+    def __init__(self, offers: Iterable[Iterable[Hashable]], catalog: WordCounts | None = None):
         self.columns: dict[Hashable, int] = {}
-        indices: list[int] = []
+        indices = array("i")
         bounds = [0]
         for words in offers:
             indices.extend(sorted({self.columns.setdefault(word, len(self.columns)) for word in words}))
             bounds.append(len(indices))
-        num_offers, num_words = len(bounds) - 1, max(len(self.columns), 1)
-        self.present = csr_matrix((np.ones(len(indices), np.float32), indices, bounds), (num_offers, num_words))
-        self.counts = np.bincount(indices, minlength=num_words)
+        shape = len(bounds) - 1, max(len(self.columns), 1)
+        self.present = csr_matrix((np.ones(len(indices), np.float32), np.array(indices, np.int32), bounds), shape)
+        self.counts, num_offers = np.bincount(self.present.indices, minlength=shape[1]), shape[0]
+        if catalog is not None:
+            known = [catalog.by_word.get(word, 1) for word in self.columns]
+            self.counts, num_offers = np.array(known or [1]), catalog.num_offers
         self.rarity = np.log((num_offers + 1) / (self.counts + 0.5)).astype(np.float32)
+
+    @property
+    def word_counts(self) -> WordCounts:
+        """Counts of these offers' words."""
+        return WordCounts(self.present.shape[0], dict(zip(self.columns, self.counts.tolist(), strict=False)))
 
     def overlap(self, left: np.ndarray, right: np.ndarray, weights: np.ndarray | None = None) -> Overlap:
         """Compare pairs of offers.

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,33 +13,15 @@ from retrieval.commands.train_matcher_command import TrainMatcherCommand, run_tr
 from retrieval.index.record import Attributes
 from retrieval.matching.matcher.matcher_files import load_matcher
 from retrieval.settings import MatcherSettings
-from tests.retrieval.matching.support import labelled_pairs, offers_of
+from tests.retrieval.matching.support import fields, offers_of, write_catalog, write_pairs
 
 QUICK = MatcherSettings(num_models=1, num_trees=60, num_folds=3)
 NUM_PRODUCTS = 150
-COLUMNS = ("product_name", "category", "brand", "mall", "price", "group_id", "source")
-
-
-def write_catalog(path: Path, offers: Sequence[Attributes], without: Sequence[str] = ()) -> Path:
-    names = [name for name in COLUMNS if name not in without]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("product_id", *names))
-        for number, offer in enumerate(offers):
-            writer.writerow((f"p{number}", *(fields(offer).get(name, "") for name in names)))
-    return path
 
 
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def write_pairs(path: Path, num_products: int, seed: int) -> Path:
-    pairs = labelled_pairs(num_products, seed)
-    rows = [f"p{i},p{j},{int(same)}" for i, j, same in zip(pairs.left, pairs.right, pairs.same, strict=True)]
-    path.write_text("\n".join(["left_id,right_id,same", *rows]) + "\n", encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +114,6 @@ def test_one_seller_s_double_listings_are_told_apart(matcher: Path, tmp_path: Pa
     run_duplicates(DuplicatesCommand(write_catalog(tmp_path / "c.csv", listed), tmp_path / "out.csv", matcher))
     for row in read(tmp_path / "out.csv"):
         assert row["double_listing"] == ("1" if int(row["product_id"][1:]) % 4 < 2 else "0")
-
-
-def fields(offer: Attributes) -> dict[str, object]:
-    return {name: getattr(offer, name) for name in COLUMNS if not (name == "price" and math.isnan(offer.price))}
 
 
 def test_a_matcher_of_an_index_wants_one(matcher: Path, catalog: Path, pairs: Path, tmp_path: Path) -> None:

@@ -103,6 +103,14 @@ def test_k_hits_are_found(search: SearchStub):
     assert [len(hits_of(search, by_id("p1"), k=k)) for k in (0, 1, 3, ALL)] == [10, 1, 3, NUM_PRODUCTS - 2]
 
 
+def test_a_server_without_a_matcher_compares_no_pairs(search: SearchStub):
+    request = search_pb2.SameProductRequest(pairs=[search_pb2.ProductPair(left_id="p0", right_id="p1")])
+    status = rejected(lambda: search.SameProduct(request, timeout=30))
+    assert status.code == code_pb2.UNIMPLEMENTED
+    assert status.message == "this server has no matcher; start it with --matcher DIR"
+    assert not get_index(search).HasField("matcher")
+
+
 def test_a_hit_has_what_the_catalog_says_of_it(search: SearchStub, shop: Shop):
     [result] = similar(search, by_id("p1"), k=ALL).results
     found = {hit.product_id: hit.attributes for hit in result.hits.hits}
