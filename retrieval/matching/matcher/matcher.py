@@ -21,6 +21,8 @@ EVIDENCE = "words.learned"
 _LEAST_PROBABILITY = 1e-6
 #: Pairs compared at a time, so that their features take little memory.
 _CHUNK_PAIRS = 16_384
+#: Pairs for which it pays to start threads.
+_MANY_PAIRS = 1024
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,10 @@ class Matcher:
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """(P,) float32, of pairs with these features; the same whichever offer is left."""
-        mean = np.mean([trees.predict(features) for trees in self.trees], axis=0) if len(features) else np.zeros(0)
+        if not len(features):
+            return np.zeros(0, np.float32)
+        num_threads = 1 if len(features) < _MANY_PAIRS else 0  # 0 is all cores
+        mean = np.mean([trees.predict(features, num_threads=num_threads) for trees in self.trees], axis=0)
         return calibrated(mean, self.description.slope, self.description.offset)
 
     def contributions(self, features: np.ndarray) -> np.ndarray:

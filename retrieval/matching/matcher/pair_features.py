@@ -16,7 +16,7 @@ from retrieval.index.record import MATCHED_SPACES, Attributes
 from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.matching.offers.offer_text import tokens
 from retrieval.matching.offers.quantities import DIMENSIONS
-from retrieval.matching.offers.word_matrix import WordMatrix
+from retrieval.matching.offers.word_matrix import ComparedWords
 
 _MEAN_OF_NEAREST = 10
 _TOLERANCE = 1e-5
@@ -69,21 +69,20 @@ def _columns(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
 def _words(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
     """Compute the shared part of the titles, by how rare it is: words, numbers and letters apart, words as written."""
     rarity, is_number = table.words.rarity, table.is_number
-    columns = _overlap("words", table.words, left, right)
-    columns |= _overlap("numbers", table.words, left, right, rarity * is_number)
-    columns |= _overlap("letters", table.words, left, right, rarity * ~is_number)
-    columns |= _overlap("numbers.counted", table.words, left, right, is_number.astype(np.float32))
-    columns |= _overlap("words.written", table.tokens, left, right)
-    columns |= _overlap("description.words", table.described, left, right)
-    columns["spelling.grams"] = table.grams.overlap(left, right).cosine
+    words = table.words.compare(left, right)
+    columns = _overlap("words", words)
+    columns |= _overlap("numbers", words, rarity * is_number)
+    columns |= _overlap("letters", words, rarity * ~is_number)
+    columns |= _overlap("numbers.counted", words, is_number.astype(np.float32))
+    columns |= _overlap("words.written", table.tokens.compare(left, right))
+    columns |= _overlap("description.words", table.described.compare(left, right))
+    columns["spelling.grams"] = table.grams.compare(left, right).overlap().cosine
     columns |= _both("words.count", table.num_words[left], table.num_words[right])
     return columns
 
 
-def _overlap(
-    name: str, matrix: WordMatrix, left: np.ndarray, right: np.ndarray, weights: np.ndarray | None = None
-) -> Columns:
-    found = matrix.overlap(left, right, weights)
+def _overlap(name: str, words: ComparedWords, weights: np.ndarray | None = None) -> Columns:
+    found = words.overlap(weights)
     ours, theirs = found.shared + found.left_only, found.shared + found.right_only
     prefix = name if "." in name else f"{name}.weighted"
     return {
@@ -127,7 +126,7 @@ def _without_counterpart(ours: set[str], theirs: set[str]) -> tuple[set[str], se
 
 def _model_numbers(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
     """Compare model numbers, and look for each in the other's texts."""
-    columns = _overlap("model number", table.model_numbers, left, right)
+    columns = _overlap("model number", table.model_numbers.compare(left, right))
     texts = table.texts
     columns["model number.of_its_field"] = _compared([t.model_number for t in texts], left, right, fuzz.ratio)
     alike, least, most = [], [], []

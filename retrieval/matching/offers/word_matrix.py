@@ -74,28 +74,13 @@ class WordMatrix:
         """Counts of these offers' words."""
         return WordCounts(self.present.shape[0], dict(zip(self.columns, self.counts.tolist(), strict=False)))
 
-    def overlap(self, left: np.ndarray, right: np.ndarray, weights: np.ndarray | None = None) -> Overlap:
+    def compare(self, left: np.ndarray, right: np.ndarray) -> "ComparedWords":
         """Compare pairs of offers.
 
         Args:
             left, right: (P,) positions of the offers.
-            weights: (W,) float32 of the words, 0 or more; their rarity by default.
         """
-        weights = self.rarity if weights is None else weights
-        ours, theirs = self.present[left], self.present[right]
-        shared = ours.multiply(theirs).tocsr()
-        total = shared @ weights
-        squares = weights * weights
-        lengths = np.sqrt(np.maximum((ours @ squares) * (theirs @ squares), 1e-12))
-        return Overlap(
-            total,
-            ours @ weights - total,
-            theirs @ weights - total,
-            _largest(shared, weights),
-            _largest(ours - shared, weights),
-            _largest(theirs - shared, weights),
-            (shared @ squares) / lengths,
-        )
+        return ComparedWords(self, left, right)
 
     def unit_rows(self, most_offers: int) -> csr_matrix:
         """(N, W) float32 of weighted words with rows of length 1, without words that more offers than that have."""
@@ -108,7 +93,57 @@ class WordMatrix:
         return rows
 
 
-def _largest(rows: csr_matrix, weights: np.ndarray) -> np.ndarray:
-    """(P,) float32, the largest weight among the words of each row."""
-    rows = csr_matrix((rows.data * weights[rows.indices], rows.indices, rows.indptr), rows.shape)
-    return np.asarray(rows.max(axis=1).toarray().ravel(), np.float32)
+class ComparedWords:
+    """The words that pairs of offers share, and those that one of each pair has alone."""
+
+    def __init__(self, matrix: WordMatrix, left: np.ndarray, right: np.ndarray):
+        self._rarity = matrix.rarity
+        ours, theirs = _cells(matrix.present, left), _cells(matrix.present, right)
+        places = np.searchsorted(theirs, ours)
+        is_shared = np.append(theirs, -1)[places] == ours
+        is_theirs = np.ones(len(theirs), bool)
+        is_theirs[places[is_shared]] = False
+        num_words = matrix.present.shape[1]
+        parts = ours[is_shared], ours[~is_shared], theirs[is_theirs]
+        self._shared, self._left, self._right = (_PairWords(*np.divmod(part, num_words), len(left)) for part in parts)
+
+    def overlap(self, weights: np.ndarray | None = None) -> Overlap:
+        """What the pairs share by the weights of the words.
+
+        Args:
+            weights: (W,) float32, 0 or more; their rarity by default.
+        """
+        weights = self._rarity if weights is None else weights
+        parts = self._shared, self._left, self._right
+        total, left_total, right_total = (part.total(weights) for part in parts)
+        largest, left_largest, right_largest = (part.largest(weights) for part in parts)
+        shared, ours, theirs = (part.total(weights * weights) for part in parts)
+        lengths = np.sqrt(np.maximum((shared + ours) * (shared + theirs), 1e-12))
+        cosine = shared / lengths
+        return Overlap(total, left_total, right_total, largest, left_largest, right_largest, cosine)
+
+
+@dataclass(frozen=True)
+class _PairWords:
+    """Words of pairs: (M,) the pair and the column of each."""
+
+    pairs: np.ndarray
+    columns: np.ndarray
+    num_pairs: int
+
+    def total(self, weights: np.ndarray) -> np.ndarray:
+        """(P,) float32, sum of the weights of each pair's words."""
+        return np.bincount(self.pairs, weights[self.columns], self.num_pairs).astype(np.float32)
+
+    def largest(self, weights: np.ndarray) -> np.ndarray:
+        """(P,) float32, the largest weight among each pair's words, 0 without one."""
+        found = np.zeros(self.num_pairs, np.float32)
+        np.maximum.at(found, self.pairs, weights[self.columns])
+        return found
+
+
+def _cells(present: csr_matrix, positions: np.ndarray) -> np.ndarray:
+    """(M,) int64, ascending: pair * W + column of each word of the pairs' offers."""
+    rows = present[positions]
+    pairs = np.repeat(np.arange(len(positions), dtype=np.int64), np.diff(rows.indptr))
+    return pairs * present.shape[1] + rows.indices
