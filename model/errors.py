@@ -66,5 +66,9 @@ class TrainingError(AisleError):
     """Training stopped before its end; the last good state is kept for --resume."""
 
 
+class LabelingError(AisleError):
+    """Work on labels stopped: they cannot be judged, or a decision does not fit; what is finished is kept."""
+
+
 class MatcherError(AisleError):
     """A matcher is damaged or belongs to another program or bundle, or cannot be learned from what is there."""

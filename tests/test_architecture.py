@@ -18,6 +18,7 @@ PLAN: dict[str, set[str]] = {
     "catalog": {"model", "tokenizer"},
     "training": {"catalog", "model", "tokenizer"},
     "retrieval": {"training", "catalog", "model", "tokenizer"},
+    "labeling": {"training", "catalog", "model", "tokenizer"},
     "client": {"catalog", "model", "tokenizer", "aisle_client"},
     "server": {"retrieval", "training", "catalog", "model", "tokenizer", "aisle_client"},
 }
@@ -28,6 +29,7 @@ FLOORS = {
         "encoding", "network", "metrics", "ensemble", "splitting", "report", "predict", "evaluation", "new_category",
         "tune", "commands",
     ),
+    "labeling": ("answers", "issues", "commands"),
     "retrieval": ("index", "embedding", "search", "learning", "benchmark", "pairs", "matching", "commands"),
 }  # fmt: skip
 #: Libraries that a CPU server starts without, and the files that import them.

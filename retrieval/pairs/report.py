@@ -4,21 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-import training.report as training_report
 from catalog.pictures.source import PictureSource
-from retrieval.benchmark.report.thumbnails import thumbnail_url
+from catalog.pictures.thumbnail import thumbnail_url
 from retrieval.embedding.embedded_catalog import CatalogSource
 from retrieval.pairs.image_types import WHOLE_PRODUCT_TYPES
 from retrieval.pairs.pair_making import DROPPED_FILE, PAIRS_FILE, REJECTS_FILE, ExamplePair, MadePairs
 from retrieval.pairs.rules import KEPT, RULES
 from retrieval.settings import PairSettings
+from training.report.page_environment import page_environment
 
 TEMPLATE = "page.html.jinja"
 REPORT_FILE = "report.html"
-#: Where the page's style lives, which is that of the evaluation's.
-_STYLE_FOLDER = Path(next(iter(training_report.__path__)))
 
 
 @dataclass(frozen=True)
@@ -34,9 +30,7 @@ def write_report(
     folder: Path, made: MadePairs, source: CatalogSource, settings: PairSettings, details: ReportDetails
 ) -> None:
     """Write report.html, one self-contained file."""
-    loader = FileSystemLoader([Path(__file__).parent, _STYLE_FOLDER])
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["count"] = lambda value: f"{value:,}"
+    environment = page_environment(Path(__file__).parent)
     with PictureSource(source.path.parent, source.cache_dir / "pictures") as pictures:
         examples = {rule: _shown(pairs, pictures) for rule, pairs in made.examples.items()}
     page = environment.get_template(TEMPLATE).render(

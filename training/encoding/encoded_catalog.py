@@ -83,10 +83,14 @@ class CatalogEncoder:
     pictures: PictureEncoder | None
     cache_dir: Path
 
+    def folder(self, catalog: ParsedCatalog) -> Path:
+        """The place of a catalog's arrays."""
+        return self.cache_dir / "encoded" / self._key(catalog)
+
     def encode(self, catalog: ParsedCatalog, rejects_path: Path) -> EncodedCatalog:
         """Encode a catalog, or open what an earlier run left."""
-        key = self._key(catalog)
-        folder = self.cache_dir / "encoded" / key
+        folder = self.folder(catalog)
+        key = folder.name
         # Of two processes the second one finds what the first has encoded or, with other texts, embedded.
         waits_for = self.pictures.digest if self.pictures else key
         with exclusive(self.cache_dir / "locks" / waits_for), Rejects(rejects_path) as rejects:

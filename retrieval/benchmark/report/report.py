@@ -11,9 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.ticker import MaxNLocator
 
 import training.report as training_report
+from catalog.pictures.thumbnail import thumbnail_url
 from retrieval.benchmark.benchmark import BenchmarkResult
 from retrieval.benchmark.measures import query_measures
-from retrieval.benchmark.report.thumbnails import thumbnail_url
 from retrieval.index.record import Attributes
 from training.report.plots import DARK, LIGHT, Palette, new_figure, png_bytes
 

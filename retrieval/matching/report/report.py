@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-import training.report as training_report
-from retrieval.benchmark.report.thumbnails import thumbnail_url
+from catalog.pictures.thumbnail import thumbnail_url
 from retrieval.index.record import Attributes
 from retrieval.matching.duplicates import Duplicates
 from retrieval.matching.matcher.explanation import group_contributions
 from retrieval.matching.matcher.matcher import PairScorer
+from training.report.page_environment import page_environment
 
 TEMPLATE = "page.html.jinja"
 REPORT_FILE = "report.html"
@@ -21,8 +20,6 @@ _NUM_SHOWN = 40
 #: Prices of one product that differ by less are usual.
 _LEAST_PRICE_RATIO = 1.1
 _LEAST_LOG_ODDS = 0.1
-#: Where the page's style lives, which is that of the evaluation's.
-_STYLE_FOLDER = Path(next(iter(training_report.__path__)))
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,7 @@ class ReportDetails:
 def write_report(folder: Path, scorer: PairScorer, found: Duplicates, details: ReportDetails) -> None:
     """Write report.html, one self-contained file."""
     folder.mkdir(parents=True, exist_ok=True)
-    loader = FileSystemLoader([Path(__file__).parent, _STYLE_FOLDER])
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["count"] = lambda value: f"{value:,}"
+    environment = page_environment(Path(__file__).parent)
     sure = found.probabilities >= details.threshold
     categories = category_changes(scorer, found.pairs, sure)
     categories.sort(key=lambda number: -found.probabilities[number])

@@ -1,0 +1,8 @@
+"""The entry point of `python -m labeling COMMAND`."""
+
+import sys
+
+if __name__ == "__main__":  # worker processes import this file again
+    from labeling.commands.command_line import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""The command `python -m labeling issues`: which labels of a catalog are wrong."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from catalog.cache_dir import default_cache_dir
+from catalog.columns import parse_columns
+from labeling.answers.labelled_catalog import read_labelled
+from labeling.answers.out_of_fold import answer_out_of_fold
+from labeling.issues.issue_files import write_categories, write_issues, write_near_duplicates
+from labeling.issues.label_issues import LabelIssues, find_issues
+from labeling.issues.report.report import write_report
+from labeling.settings import AnswerSettings
+
+
+@dataclass(frozen=True)
+class IssuesCommand:
+    """Find the products of a catalog whose label is wrong, the most suspicious first. Changes nothing."""
+
+    catalog: Path
+    """Labelled catalog: .csv, .tsv, .jsonl or .parquet."""
+    out: Path
+    """Folder for issues.csv, near_duplicates.csv, categories.csv, report.html, rejects.csv and finished folds."""
+    columns: str = ""
+    """Other headings: product_name=title,category=label,..."""
+    taxonomy: Path | None = None
+    """CSV with category_id and category: the shop's whole tree."""
+    format: Literal["csv", "parquet"] = "csv"
+    """Of the list of products."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Encoded catalogs, shared by all runs."""
+    settings: Annotated[AnswerSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=AnswerSettings)
+
+
+def run_issues(command: IssuesCommand) -> str:
+    """Answer out of fold, write the files, and say how many labels are wrong."""
+    command.out.mkdir(parents=True, exist_ok=True)
+    rejects = command.out / "rejects.csv"
+    catalog = read_labelled(
+        command.catalog, parse_columns(command.columns), command.taxonomy, rejects, command.cache_dir
+    )
+    answers = answer_out_of_fold(catalog, command.settings, command.out / "folds")
+    issues = find_issues(catalog, answers)
+    path = write_issues(command.out, issues, command.format)
+    write_near_duplicates(command.out, issues)
+    write_categories(command.out, issues)
+    write_report(command.out, issues)
+    return _said(issues, path)
+
+
+def _said(issues: LabelIssues, path: Path) -> str:
+    estimated, count = issues.joint.num_estimated, len(issues.catalog)
+    left_out = issues.catalog.encoded.num_rejects
+    rejected = f"; {left_out:,} rows are left out, see rejects.csv" if left_out else ""
+    return (
+        f"about {estimated:,.0f} of {count:,} labels are wrong ({estimated / count:.1%});"
+        f" {int(issues.joint.is_issue.sum()):,} products are surely elsewhere, {len(issues.majorities):,} groups of"
+        f" near-duplicates have different labels{rejected}; the most suspicious first in {path}"
+    )

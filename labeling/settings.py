@@ -1,0 +1,27 @@
+"""Settings of the commands of `python -m labeling`; tyro builds the command lines from them."""
+
+from dataclasses import dataclass
+
+from tokenizer.errors import require
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """How the rows of a catalog are answered by models that did not learn from them."""
+
+    num_folds: int = 5
+    """Folds; each is answered by a model of the others. Near-duplicates share one."""
+    linear_cost: float = 0.1
+    """Cost C of a training row on the wrong side of the margin; less believes single rows less."""
+    max_train_rows: int = 300_000
+    """Most rows that a model learns from; of more a sample is drawn."""
+    num_processes: int = 0
+    """Folds that are answered at the same time; 0 is one per core."""
+    seed: int = 0
+    """Seed of the folds and of all draws."""
+
+    def __post_init__(self) -> None:
+        require(self.num_folds >= 2, "num_folds", "2 or more", self.num_folds)
+        require(self.linear_cost > 0, "linear_cost", "more than 0", self.linear_cost)
+        require(self.max_train_rows >= 2, "max_train_rows", "2 or more", self.max_train_rows)
+        require(self.num_processes >= 0, "num_processes", "0 or more", self.num_processes)
