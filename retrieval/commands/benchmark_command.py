@@ -29,7 +29,7 @@ from retrieval.settings import MatcherSettings, MetricSettings
 #: Flags that only one of the tasks reads.
 _FLAGS = {
     "similar": ("queries", "at", "space", "against", "sample", "crop"),
-    "same": ("catalog", "learn_vectors", "metric", "matcher"),
+    "same": ("catalog", "learn_vectors", "backbones", "metric", "matcher"),
 }
 
 
@@ -72,6 +72,8 @@ class BenchmarkCommand:
     """Task same: catalog with group_id."""
     learn_vectors: bool = True
     """Task same: whether metric learning is measured, which takes longest."""
+    backbones: tuple[str, ...] = ()
+    """Task same: image encoders that metric learning starts from, as in retrieval train; else the bundle's own."""
     metric: MetricSettings = field(default_factory=lambda: MetricSettings(loss="arcface"))
     """Task same: settings of metric learning."""
     matcher: MatcherSettings = field(default_factory=MatcherSettings)
@@ -105,8 +107,9 @@ def run_benchmark(command: BenchmarkCommand) -> Table:
     if command.catalog is not None:
         source = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
         job = LadderJob(
-            source, command.bundle, command.index, command.learn_vectors, command.seed, command.metric, command.matcher
-        )
+            source, command.bundle, command.index, command.learn_vectors, command.backbones, command.seed,
+            command.metric, command.matcher,
+        )  # fmt: skip
         return run_ladder(job, command.json, command.report)
     at = tuple(sorted(set(command.at)))
     asked, space = _ask(command, command.index, max(at), None)

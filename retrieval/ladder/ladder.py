@@ -46,6 +46,7 @@ class LadderJob:
         bundle: for the vectors of pictures and of words; None makes do without.
         index: whose vectors of pictures are compared in place of the bundle's; '' for none.
         learns_vectors: whether metric learning is a rung.
+        backbones: image encoders that it starts from; none is the bundle's own.
         seed: of the parts that the groups are dealt out to.
     """
 
@@ -53,6 +54,7 @@ class LadderJob:
     bundle: Path | None = None
     index: str = ""
     learns_vectors: bool = True
+    backbones: tuple[str, ...] = ()
     seed: int = 0
     metric: MetricSettings = field(default_factory=lambda: MetricSettings(loss="arcface"))
     matcher: MatcherSettings = field(default_factory=MatcherSettings)
@@ -205,7 +207,7 @@ class Ladder:
         if bundle is None or self._learning is None:
             return self._why_not_learned
         try:
-            return learned_vectors(bundle, self._job.catalog, self._learning, self._job.metric)
+            return learned_vectors(bundle, self._job.catalog, self._learning, self._job.backbones, self._job.metric)
         except TrainingError as error:
             return str(error)
 

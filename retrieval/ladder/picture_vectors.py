@@ -40,9 +40,13 @@ def index_vectors(engine: IndexEngine, product_ids: Sequence[str]) -> PictureVec
     return vectors
 
 
-def learned_vectors(bundle: Path, source: CatalogSource, pool: Pool, settings: MetricSettings) -> PictureVectors:
+def learned_vectors(
+    bundle: Path, source: CatalogSource, pool: Pool, backbones: tuple[str, ...], settings: MetricSettings
+) -> PictureVectors:
     """Learn from the groups of a pool which pictures show the same product, and embed those of the whole catalog.
 
+    Args:
+        backbones: see `MetricJob`.
     Raises:
         TrainingError: there is too little to learn from.
     """
@@ -52,7 +56,7 @@ def learned_vectors(bundle: Path, source: CatalogSource, pool: Pool, settings: M
         folder = Path(temporary)
         _write_pairs(folder / "pairs.csv", pool)
         job = MetricJob(
-            bundle, (source.path,), source.columns, folder / "bundle", (), None, True, "none",
+            bundle, (source.path,), source.columns, folder / "bundle", backbones, None, True, "none",
             folder / "rejects.csv", source.cache_dir, folder / "pairs.csv",
         )  # fmt: skip
         train_metric(job, settings)

@@ -15,7 +15,7 @@ from retrieval.ladder.pool import Pool
 TEMPLATE = "page.html.jinja"
 REPORT_FILE = "report.html"
 _NUM_WORST = 24
-_NUM_SHOWN = 6
+_NUM_SHOWN = 5
 #: Where the page's style lives, which is that of the evaluation's.
 _STYLE_FOLDER = Path(next(iter(training_report.__path__)))
 
