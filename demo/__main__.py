@@ -1,4 +1,4 @@
-"""The command `python -m demo`: from products to answers; its words `galleries` and `image-types` draw other sets."""
+"""The command `python -m demo`: from products to answers; `galleries`, `image-types`, `offers` draw other sets."""
 
 import signal
 import sys
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from aisle_client.errors import ClientError
 from demo.galleries.commands import GalleriesCommand, ImageTypesCommand, run_galleries, run_image_types
+from demo.offers.command import OffersCommand, run_offers
 from demo.steps import DemoSettings, run_demo
 from model.errors import AisleError
 
@@ -17,6 +18,7 @@ _WIDE = 150
 _COMMANDS: dict[str, tuple[type, Callable[[Any, Console], None]]] = {
     "galleries": (GalleriesCommand, run_galleries),
     "image-types": (ImageTypesCommand, run_image_types),
+    "offers": (OffersCommand, run_offers),
 }
 
 

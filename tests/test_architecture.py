@@ -30,7 +30,7 @@ FLOORS = {
         "tune", "commands",
     ),
     "labeling": ("answers", "issues", "commands"),
-    "retrieval": ("index", "embedding", "search", "learning", "benchmark", "pairs", "matching", "commands"),
+    "retrieval": ("index", "embedding", "search", "learning", "benchmark", "pairs", "matching", "ladder", "commands"),
 }  # fmt: skip
 #: Libraries that a CPU server starts without, and the files that import them.
 HEAVY = {

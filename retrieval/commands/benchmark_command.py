@@ -1,8 +1,10 @@
 """The command `python -m retrieval benchmark`: how good the found products are."""
 
+import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from rich.table import Table
 
@@ -13,21 +15,31 @@ from model.errors import SettingsError
 from retrieval.benchmark.benchmark import BenchmarkResult, measure
 from retrieval.benchmark.queries import Asked, ask, catalog_queries, index_queries
 from retrieval.benchmark.report.report import ReportDetails, write_report
+from retrieval.commands.ladder_command import run_ladder
 from retrieval.commands.open_bundle import open_embedder
 from retrieval.commands.query_command import chosen_space
 from retrieval.embedding.crop import CropName
 from retrieval.embedding.embedded_catalog import CatalogSource
 from retrieval.index.index_folder import open_index
 from retrieval.index.record import SPACES, Space
+from retrieval.ladder.ladder import LadderJob
 from retrieval.search.similar import MAX_K
+from retrieval.settings import MatcherSettings, MetricSettings
+
+#: Flags that only one of the tasks reads.
+_FLAGS = {
+    "similar": ("queries", "at", "space", "against", "sample", "crop"),
+    "same": ("catalog", "learn_vectors", "backbones", "metric", "matcher"),
+}
 
 
 @dataclass(frozen=True)
 class BenchmarkCommand:
-    """Measure what an index finds: each of its products asks for the others, or another catalog's products ask."""
+    """Measure what an index finds, or with --task same the ways to find the offers of one product."""
 
-    index: str
-    """Index to measure: its folder, or its URL."""
+    index: str = ""
+    """Index to measure: its folder, or its URL. Task same: whose vectors of pictures are compared; a third of the
+    groups is measured on, so it should not have learned from these."""
     queries: Path | None = None
     """Catalog whose products ask, such as photos of users; with category, and group_id where there is one."""
     at: tuple[int, ...] = (1, 3, 5, 10, 30)
@@ -43,17 +55,32 @@ class BenchmarkCommand:
     sample: int = 0
     """Most queries, drawn by chance; 0 takes all."""
     seed: int = 0
-    """Seed of the drawing."""
+    """Seed of the drawing; task same: of the parts that the groups are dealt out to."""
     crop: CropName | None = None
     """Part of the queries' pictures that counts; as in the index by default."""
     columns: str = ""
-    """Other headings of --queries: product_name=title,category=label,..."""
+    """Other headings of --queries or --catalog: product_name=title,category=label,..."""
     bundle: Path | None = None
-    """Bundle of the index, where it is not any more where it was."""
+    """Bundle of the index, where it is not any more where it was. Task same: bundle for the vectors of pictures and
+    words, and to learn better ones from."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures and features."""
+    task: Literal["similar", "same"] = "similar"
+    """similar: what an index finds, by rank. same: F1 of the offers that are called the same, as Shopee's price match
+    scores it, for TF-IDF, Word2Vec, pictures before and after metric learning, both, and the matcher."""
+    catalog: Path | None = None
+    """Task same: catalog with group_id."""
+    learn_vectors: bool = True
+    """Task same: whether metric learning is measured, which takes longest."""
+    backbones: tuple[str, ...] = ()
+    """Task same: image encoders that metric learning starts from, as in retrieval train; else the bundle's own."""
+    metric: MetricSettings = field(default_factory=lambda: MetricSettings(loss="arcface"))
+    """Task same: settings of metric learning."""
+    matcher: MatcherSettings = field(default_factory=MatcherSettings)
+    """Task same: settings of the matcher."""
 
     def __post_init__(self) -> None:
+        self._check_task()
         if not self.at or not all(1 <= k <= MAX_K for k in self.at):
             raise SettingsError(
                 f"--at: expected ranks from 1 to {MAX_K:,}, found {' '.join(map(str, self.at)) or 'none'}"
@@ -61,9 +88,29 @@ class BenchmarkCommand:
         if self.sample < 0:
             raise SettingsError(f"--sample: expected 0 or more, found {self.sample}")
 
+    def _check_task(self) -> None:
+        """Raise SettingsError for flags of the other task, and where the task's own input is missing."""
+        other: Literal["similar", "same"] = "same" if self.task == "similar" else "similar"
+        plain = {entry.name: _default(entry) for entry in dataclasses.fields(self)}
+        given = [name for name in _FLAGS[other] if getattr(self, name) != plain[name]]
+        if given:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise SettingsError(f"{flags}: for --task {other} alone, found it with --task {self.task}; leave it out")
+        if self.task == "similar" and not self.index:
+            raise SettingsError("--task similar: expected --index, found none; name the index to measure")
+        if self.task == "same" and self.catalog is None:
+            raise SettingsError("--task same: expected --catalog, found none; name a catalog with group_id")
+
 
 def run_benchmark(command: BenchmarkCommand) -> Table:
     """Measure, write the files, and return a table for the terminal."""
+    if command.catalog is not None:
+        source = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
+        job = LadderJob(
+            source, command.bundle, command.index, command.learn_vectors, command.backbones, command.seed,
+            command.metric, command.matcher,
+        )  # fmt: skip
+        return run_ladder(job, command.json, command.report)
     at = tuple(sorted(set(command.at)))
     asked, space = _ask(command, command.index, max(at), None)
     other = None
@@ -80,6 +127,10 @@ def run_benchmark(command: BenchmarkCommand) -> Table:
         details = ReportDetails(command.index, str(command.queries or ""), space, at, command.against or "")
         write_report(command.report, result, figures, details)
     return _table(result, at, space)
+
+
+def _default(entry: dataclasses.Field) -> object:
+    return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
 
 
 def _ask(command: BenchmarkCommand, index: str, k: int, same_as: Asked | None) -> tuple[Asked, Space]:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.ticker import MaxNLocator
 
-import training.report as training_report
 from catalog.pictures.thumbnail import thumbnail_url
 from retrieval.benchmark.benchmark import BenchmarkResult
 from retrieval.benchmark.measures import query_measures
 from retrieval.index.record import Attributes
+from training.report.page_environment import page_environment
 from training.report.plots import DARK, LIGHT, Palette, new_figure, png_bytes
 
 TEMPLATE = "page.html.jinja"
@@ -23,8 +22,6 @@ NUM_WORST = 24
 _NUM_SHOWN_HITS = 5
 #: Share of the queries that a promise is made for.
 _PROMISED_SHARE = 0.8
-#: Where the page's style lives, which is that of the evaluation's.
-_STYLE_FOLDER = Path(next(iter(training_report.__path__)))
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,7 @@ class ReportDetails:
 def write_report(folder: Path, result: BenchmarkResult, figures: dict[str, Any], details: ReportDetails) -> None:
     """Write report.html, one self-contained file."""
     folder.mkdir(parents=True, exist_ok=True)
-    loader = FileSystemLoader([Path(__file__).parent, _STYLE_FOLDER])
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = page_environment(Path(__file__).parent)
     environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
     page = environment.get_template(TEMPLATE).render(
         details=details,

@@ -33,7 +33,8 @@ class WordEvidence:
         """The same for other words, or in another order; one that was not learned says nothing."""
         known = {word: position for position, word in enumerate(self.words)}
         names = [str(word) for word in words]
-        places = np.array([known.get(name, len(known)) for name in names], np.int64)
+        # a catalog without a word has one column all the same
+        places = np.array([known.get(name, len(known)) for name in names] or [len(known)], np.int64)
         shared, single = (np.append(weights, np.float32(0))[places] for weights in (self.shared, self.single))
         return WordEvidence(names, shared, single, self.bias)
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from training.report.page_environment import page_environment
 from training.tune.report.analysis import (
     MIN_TRIALS,
     Effects,
@@ -59,9 +58,7 @@ def write_page(folder: Path, trials: Sequence[SearchTrial], facts: PageFacts) ->
     """
     scored = scored_trials(trials)
     effects = measure_effects(scored)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    environment = page_environment(Path(__file__).parent)
     environment.filters.update(figure=_figure, p_value=_p_value, short=_short, duration=_took)
     ranked = best_first(scored)
     text = environment.get_template(_TEMPLATE).render(
