@@ -64,9 +64,15 @@ class TreeClassifier:
             children = column[classes]
             found: dict[int, StepClassifier] = {}
             for parent, rows in _rows_by_value(parents):
-                if (children[rows] != children[rows[0]]).any():
-                    found[parent] = StepClassifier.fit(inputs[rows], children[rows], cost, seed)
-                on_progress(len(rows) / (len(classes) * paths.shape[1]))
+                part = len(rows) / (len(classes) * paths.shape[1])
+                if (children[rows] == children[rows[0]]).all():
+                    on_progress(part)
+                    continue
+
+                def advance(share: float, part: float = part) -> None:
+                    on_progress(share * part)
+
+                found[parent] = StepClassifier.fit(inputs[rows], children[rows], cost, seed, advance)
             steps.append(found)
             parents = children
         is_known = np.zeros(taxonomy.num_leaves, bool)

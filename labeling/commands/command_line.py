@@ -8,11 +8,13 @@ from typing import Any
 import tyro
 from rich.console import Console
 
+from labeling.commands.apply_command import ApplyCommand, run_apply
 from labeling.commands.issues_command import IssuesCommand, run_issues
 from model.errors import AisleError
 
 _COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "issues": (IssuesCommand, run_issues),
+    "apply": (ApplyCommand, run_apply),
 }
 
 

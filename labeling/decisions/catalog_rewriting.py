@@ -1,0 +1,112 @@
+"""Copies a catalog file with other labels in some of its rows; everything else stays as it was."""
+
+import csv
+import gzip
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pyarrow
+from pyarrow import parquet
+
+from catalog.columns import locate_columns
+from catalog.formats.delimited_records import delimited_records, delimiter_of
+from catalog.formats.text_lines import text_lines
+from model.errors import CatalogError, LabelingError
+
+_BATCH_ROWS = 8192
+
+
+def rewrite_labels(catalog: Path, columns: Mapping[str, str], labels: Mapping[int, str], out: Path) -> None:
+    """Copy a catalog; malformed rows of it, which nobody reads, are left out.
+
+    Args:
+        columns: our column name to the file's heading.
+        labels: by line, or row number in a Parquet file, the label to write.
+    Raises:
+        CatalogError: the catalog cannot be read, or has no column of labels.
+        LabelingError: `out` is the catalog, has another ending, or cannot be written.
+    """
+    if _ending(out) != _ending(catalog):
+        raise LabelingError(f"--out: expected a file that ends in {_ending(catalog)} as the catalog, found {out.name}")
+    if out.exists() and out.samefile(catalog):
+        raise LabelingError(f"--out: expected another file than the catalog {catalog}, found the same; choose one")
+    writers = {".parquet": _write_parquet, ".jsonl": _write_json}
+    write = writers.get(_ending(catalog).removesuffix(".gz"), _write_delimited)
+    with _aside(out) as aside:
+        write(catalog, columns, labels, aside)
+
+
+def _ending(path: Path) -> str:
+    """'.csv', '.csv.gz', ..."""
+    return "".join(path.suffixes[-2:] if path.name.lower().endswith(".gz") else path.suffixes[-1:]).lower()
+
+
+@contextmanager
+def _aside(out: Path) -> Iterator[Path]:
+    """A file beside `out` that takes its name when all is written."""
+    aside = out.with_name(f".{os.getpid()}.{out.name}")
+    try:
+        yield aside
+        aside.replace(out)
+    except OSError as error:
+        raise LabelingError(f"{out} cannot be written: {error.strerror}; free space or choose another --out") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _open_text(path: Path) -> IO[str]:
+    if path.name.lower().endswith(".gz"):
+        return gzip.open(path, "wt", encoding="utf-8", errors="surrogateescape", newline="")
+    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")  # other bytes stay as they were
+
+
+def _write_delimited(catalog: Path, columns: Mapping[str, str], labels: Mapping[int, str], aside: Path) -> None:
+    records = delimited_records(catalog, lambda *_: None)
+    headings = next(records)[1]
+    position = _label_position(catalog, [heading.strip() for heading in headings], columns)
+    with _open_text(aside) as file:
+        writer = csv.writer(file, delimiter=delimiter_of(catalog), lineterminator="\n")
+        writer.writerow(headings)
+        for line, fields in records:
+            fields[position] = labels.get(line, fields[position])
+            writer.writerow(fields)
+
+
+def _write_json(catalog: Path, columns: Mapping[str, str], labels: Mapping[int, str], aside: Path) -> None:
+    key = columns.get("category", "category")
+    with _open_text(aside) as file:
+        for line, text in enumerate(text_lines(catalog), start=1):
+            if line in labels:
+                changed = {**json.loads(text), key: labels[line]}
+                file.write(json.dumps(changed, ensure_ascii=False) + "\n")
+            else:
+                file.write(text)
+
+
+def _write_parquet(catalog: Path, columns: Mapping[str, str], labels: Mapping[int, str], aside: Path) -> None:
+    with parquet.ParquetFile(catalog) as file:
+        schema = file.schema_arrow
+        position = _label_position(catalog, schema.names, columns)
+        schema = schema.set(position, pyarrow.field(schema.names[position], pyarrow.string()))
+        row = 0
+        with parquet.ParquetWriter(aside, schema) as writer:
+            for batch in file.iter_batches(_BATCH_ROWS):
+                values = [
+                    labels.get(number, value)
+                    for number, value in enumerate(batch.column(position).cast(pyarrow.string()).to_pylist(), row + 1)
+                ]
+                arrays = list(batch.columns)
+                arrays[position] = pyarrow.array(values, pyarrow.string())
+                writer.write_batch(pyarrow.record_batch(arrays, schema=schema))
+                row += len(values)
+
+
+def _label_position(catalog: Path, headings: list[str], columns: Mapping[str, str]) -> int:
+    located = locate_columns(catalog, headings, columns)
+    if "category" not in located:
+        raise CatalogError(f"{catalog}: expected a column of labels, found none; name it with --columns category=...")
+    return headings.index(located["category"])
