@@ -52,11 +52,10 @@ def run_issues(command: IssuesCommand) -> str:
 
 
 def _said(issues: LabelIssues, path: Path) -> str:
-    estimated, count = issues.joint.num_estimated, len(issues.catalog)
+    estimated, count = issues.joint.num_issues, len(issues.catalog)
     left_out = issues.catalog.encoded.num_rejects
     rejected = f"; {left_out:,} rows are left out, see rejects.csv" if left_out else ""
     return (
-        f"about {estimated:,.0f} of {count:,} labels are wrong ({estimated / count:.1%});"
-        f" {int(issues.joint.is_issue.sum()):,} products are surely elsewhere, {len(issues.majorities):,} groups of"
-        f" near-duplicates have different labels{rejected}; the most suspicious first in {path}"
+        f"about {estimated:,} of {count:,} labels are wrong ({estimated / count:.1%});"
+        f" {len(issues.majorities):,} groups of near-duplicates have different labels{rejected}; the most suspicious first in {path}"
     )

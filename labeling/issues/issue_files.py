@@ -55,26 +55,25 @@ def write_categories(folder: Path, issues: LabelIssues) -> Path:
     write_table(
         path,
         _CATEGORY_COLUMNS,
-        (
-            (name, count, f"{share:.4f}", f"{wrong:.1f}", other)
-            for name, count, share, wrong, other in categories(issues)
-        ),
+        ((name, count, f"{wrong / count:.4f}", wrong, other) for name, count, wrong, other in categories(issues)),
     )
     return path
 
 
-def categories(issues: LabelIssues) -> list[tuple[str, int, float, float, str]]:
-    """By category its path, products, share and number of wrong ones, and where these belong most often."""
-    rates, sizes, counts = issues.joint.noise_rates, issues.joint.class_sizes, issues.joint.counts
+def categories(issues: LabelIssues) -> list[tuple[str, int, int, str]]:
+    """By category its path, products, wrong ones, and the category where its products belong most often instead.
+
+    The most wrong products come first.
+    """
+    sizes, wrong, counts = issues.joint.class_sizes, issues.joint.class_issues, issues.joint.counts
     found = []
     for number in np.flatnonzero(sizes).tolist():
         row = counts.getrow(number)
         others = row.indices != number
         place = int(row.indices[others][np.argmax(row.data[others])]) if others.any() else -1
-        wrong = float(rates[number] * sizes[number])
         name = issues.path(place) if place >= 0 else ""
-        found.append((issues.path(number), int(sizes[number]), float(rates[number]), wrong, name))
-    return sorted(found, key=lambda entry: -entry[3])
+        found.append((issues.path(number), int(sizes[number]), int(wrong[number]), name))
+    return sorted(found, key=lambda entry: -entry[2])
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -18,6 +18,7 @@ _NUM_SHOWN = 60
 _NUM_CATEGORIES = 25
 _NUM_GROUPS = 20
 _NUM_BINS = 20
+_SURELY_WRONG = 0.05
 
 
 def write_report(folder: Path, issues: LabelIssues) -> None:
@@ -26,12 +27,13 @@ def write_report(folder: Path, issues: LabelIssues) -> None:
     groups = _groups(issues)
     rows = _rows(issues, {*shown, *(row for group in groups for row in group)})
     words = words_against(issues, shown)
-    noisy = [entry for entry in categories(issues) if entry[3] >= 1]
+    noisy = [entry for entry in categories(issues) if entry[2]]
     page = page_environment(Path(__file__).parent).get_template("page.html.jinja").render(
         catalog=issues.catalog.parsed.path.name,
         num_rows=len(issues.catalog),
-        num_estimated=round(issues.joint.num_estimated),
-        num_sure=int(issues.joint.is_issue.sum()),
+        num_issues=issues.joint.num_issues,
+        num_sure=int((issues.qualities < _SURELY_WRONG).sum()),
+        surely_wrong=_SURELY_WRONG,
         num_groups=len(issues.majorities),
         num_not_judged=int(np.isnan(issues.answers.given).sum()),
         levels=_levels(issues),
@@ -44,7 +46,7 @@ def write_report(folder: Path, issues: LabelIssues) -> None:
 
 
 def _levels(issues: LabelIssues) -> list[tuple[int, int]]:
-    """By level of the tree the sure issues whose suggestion leaves the given category there."""
+    """By level of the tree the issues whose suggestion leaves the given category there."""
     found = [issues.level(row) for row in np.flatnonzero(issues.joint.is_issue).tolist()]
     return [(level, found.count(level)) for level in range(1, issues.catalog.labels.taxonomy.depth + 1)]
 
