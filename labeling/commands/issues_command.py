@@ -57,5 +57,6 @@ def _said(issues: LabelIssues, path: Path) -> str:
     rejected = f"; {left_out:,} rows are left out, see rejects.csv" if left_out else ""
     return (
         f"about {estimated:,} of {count:,} labels are wrong ({estimated / count:.1%});"
-        f" {len(issues.majorities):,} groups of near-duplicates have different labels{rejected}; the most suspicious first in {path}"
+        f" {len(issues.majorities):,} groups of near-duplicates have different labels{rejected};"
+        f" the most suspicious first in {path}"
     )
