@@ -15,6 +15,8 @@ class AnswerSettings:
     """Cost C of a training row on the wrong side of the margin; less believes single rows less."""
     max_train_rows: int = 300_000
     """Most rows that a model learns from; of more a sample is drawn."""
+    image_weights: str = "imagenet"
+    """Weights of the backbone that reads pictures: imagenet, a path, or none, which leaves pictures out."""
     num_processes: int = 0
     """Folds that are answered at the same time; 0 is one per core."""
     seed: int = 0

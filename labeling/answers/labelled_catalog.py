@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from training.encoding.parsed_catalog import ParsedCatalog, parse_catalog
 from training.encoding.tokenizer_cache import fitted_tokenizer
 from training.ensemble.linear_svm import ngram_field_weights
 from training.splitting.catalog_groups import CatalogRows, near_duplicate_groups, read_rows
+
+if TYPE_CHECKING:
+    from training.encoding.picture_encoding import PictureEncoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +73,12 @@ class LabelledCatalog:
 
 
 def read_labelled(
-    path: Path, columns: Mapping[str, str], taxonomy: Path | None, rejects: Path, cache_dir: Path
+    path: Path,
+    columns: Mapping[str, str],
+    taxonomy: Path | None,
+    rejects: Path,
+    cache_dir: Path,
+    image_weights: str = "none",
 ) -> LabelledCatalog:
     """Read and encode a catalog; what an earlier run has encoded is found again.
 
@@ -77,6 +86,7 @@ def read_labelled(
         columns: our column name to the file's heading.
         taxonomy: the shop's tree, or None for what the labels span.
         rejects: gets the rows that could not be used.
+        image_weights: of the backbone that reads pictures; "none" leaves pictures out.
     Raises:
         AisleError: the file cannot be read, or has no usable row.
     """
@@ -84,12 +94,22 @@ def read_labelled(
     labels = find_labels(parsed.statistics, taxonomy)
     settings = default_settings(catalog_size(parsed.statistics))
     settings = replace(settings, tokenizer=replace(settings.tokenizer, pretrained_words="off"))
-    fields = tuple(field for field in parsed.statistics.frequent_fields() if field != "image")
+    settings = replace(settings, image=replace(settings.image, image_weights=image_weights, finetune_layers=0))
+    reads_pictures = "image" in parsed.statistics.frequent_fields() and image_weights != "none"
+    fields = tuple(field for field in parsed.statistics.frequent_fields() if field != "image" or reads_pictures)
     texts = [replace(field, num_tokens=0) for field in text_fields(fields, settings.fields)]
     tokenizer, folder = fitted_tokenizer(parsed, texts, settings.tokenizer, settings.training.seed, cache_dir)
-    encoder = CatalogEncoder(tokenizer, folder, labels, fields, settings.image, None, cache_dir)
+    pictures = _picture_encoder(settings, cache_dir) if reads_pictures else None
+    encoder = CatalogEncoder(tokenizer, folder, labels, fields, settings.image, pictures, cache_dir)
     encoded = encoder.encode(parsed, rejects)
     if not len(encoded):
         raise TrainingError(f"{path} has no usable row; the reasons are in {rejects}")
     weights = ngram_field_weights(fields, settings.fields)
     return LabelledCatalog(parsed, labels, encoded, encoder.folder(parsed), weights, settings, cache_dir)
+
+
+def _picture_encoder(settings: Settings, cache_dir: Path) -> PictureEncoder:
+    from model.network.image_encoder import build_image_encoder  # Keras, which texts alone do without
+    from training.encoding.picture_encoding import PictureEncoder
+
+    return PictureEncoder(build_image_encoder(settings.image, settings.training.seed), settings.image, cache_dir)

@@ -17,6 +17,7 @@ from scipy import sparse
 from tqdm import tqdm
 
 from labeling.answers.labelled_catalog import LabelledCatalog
+from labeling.answers.picture_inputs import write_picture_inputs
 from labeling.answers.top_answers import TopAnswers
 from labeling.answers.tree_classifier import TreeClassifier
 from labeling.settings import AnswerSettings
@@ -46,12 +47,14 @@ class _Fold:
 
     Args:
         encoded: folder of the encoded catalog.
+        pictures: file of `write_picture_inputs`; None without pictures.
         classes: (N,) int32, that were given.
         folds: (N,) int, of each row.
     """
 
     number: int
     encoded: Path
+    pictures: Path | None
     classes: np.ndarray
     folds: np.ndarray
     field_weights: Mapping[str, float]
@@ -84,9 +87,13 @@ def answer_out_of_fold(
     files = [folder / f"fold-{number}.npz" for number in range(num_folds)]
     key = _key(catalog, settings, classes)
     _keep_only(folder, key)
+    pictures = None
+    if catalog.encoded.image_features is not None:
+        pictures = folder / "pictures.npy"
+        write_picture_inputs(catalog.encoded, pictures, settings.seed)
     work = [
         _Fold(
-            number, catalog.encoded_folder, classes, folds, catalog.field_weights,
+            number, catalog.encoded_folder, pictures, classes, folds, catalog.field_weights,
             catalog.settings.tokenizer.hash_buckets, catalog.labels.taxonomy, settings, file,
         )
         for number, file in enumerate(files)
@@ -202,6 +209,10 @@ def _answer_fold(fold: _Fold, on_progress: Callable[[float], object]) -> None:
 
 
 def _inputs(fold: _Fold, arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> sparse.csr_matrix:
-    """(len(rows), hash_buckets) float32, the n-grams of some rows."""
+    """(len(rows), hash_buckets + D) float32, the n-grams of some rows, and their pictures where there are some."""
     part = {name: values[rows] for name, values in arrays.items() if "_ngram_" in name or name == "labels"}
-    return ngram_matrix(EncodedCatalog(part, None, 0, ""), fold.field_weights, fold.hash_buckets)
+    ngrams = ngram_matrix(EncodedCatalog(part, None, 0, ""), fold.field_weights, fold.hash_buckets)
+    if fold.pictures is None:
+        return ngrams
+    pictures = np.load(fold.pictures, mmap_mode="r")[rows].astype(np.float32)
+    return sparse.hstack([ngrams, sparse.csr_matrix(pictures)], format="csr")

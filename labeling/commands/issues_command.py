@@ -40,7 +40,12 @@ def run_issues(command: IssuesCommand) -> str:
     command.out.mkdir(parents=True, exist_ok=True)
     rejects = command.out / "rejects.csv"
     catalog = read_labelled(
-        command.catalog, parse_columns(command.columns), command.taxonomy, rejects, command.cache_dir
+        command.catalog,
+        parse_columns(command.columns),
+        command.taxonomy,
+        rejects,
+        command.cache_dir,
+        command.settings.image_weights,
     )
     answers = answer_out_of_fold(catalog, command.settings, command.out / "folds")
     issues = find_issues(catalog, answers)
