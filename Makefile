@@ -33,7 +33,7 @@ demo: proto ## set up, make the demo catalog, train, serve, classify, print, sto
 	$(BIN)/python -m demo $(ARGS)
 
 test: $(DEV_STAMP) proto ## set up, run every test (ARGS="..." goes to pytest)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 proto: $(RUN_STAMP) ## build the stubs of proto/**/*.proto into aisle_client/ and server/open_inference/
 	@$(BIN)/python -m contract.generate

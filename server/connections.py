@@ -24,6 +24,7 @@ def connection_options(settings: ServerSettings) -> list[Option]:
         ("grpc.server.max_pending_requests_hard_limit", 2 * num_pending),
         ("grpc.keepalive_time_ms", _ms(settings.keepalive_s)),
         ("grpc.keepalive_timeout_ms", _ms(settings.keepalive_timeout_s)),
+        ("grpc.http2.ping_timeout_ms", _ms(settings.keepalive_timeout_s)),  # else a minute, whatever keepalive says
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),  # a caller that vanished sends no data between pings
         ("grpc.http2.min_ping_interval_without_data_ms", round(settings.min_ping_interval_s * 1000)),

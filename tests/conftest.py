@@ -2,7 +2,8 @@
 
 import csv
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from model.settings import FieldSettings, ImageSettings, ModelSettings, Neighbor
 from model.sub_tree import SubTree
 from model.taxonomy import Taxonomy
 from tokenizer.settings import TokenizerSettings
+from training.encoding.file_lock import exclusive
 
 if TYPE_CHECKING:
     from model.predictor import Predictor
@@ -50,6 +52,12 @@ TOY_SETTINGS = Settings(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=2, help="times that the tests of the search kill a process of it")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process of pytest-xdist is left alone with one at the end."""
+    marks = {item: item.get_closest_marker("long") for item in items}
+    items.sort(key=lambda item: -mark.kwargs["seconds"] if (mark := marks[item]) else 0)
 
 
 def write_catalog(path: Path, rows: list[dict[str, str]]) -> Path:
@@ -112,30 +120,59 @@ def toy_rows(folder: Path, prefix: str, count: int) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def toy_catalogs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what the processes of one test run share: pytest-xdist gives each a folder in the same one."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Have the first process of the test run that asks for a folder fill it; others wait for that.
+
+    Args:
+        folder: not to be changed by tests.
+        make: fills it, and makes it first where it wants one that does not exist.
+    """
+    made = folder.with_name(f"{folder.name}.made")
+    with exclusive(folder.with_name(f"{folder.name}.lock")):
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that could not make it
+            make(folder)
+            made.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_catalogs(run_folder: Path) -> tuple[Path, Path]:
     """The training (90 rows) and validation (45 rows) CSV."""
-    folder = tmp_path_factory.mktemp("catalogs")
-    return (
-        write_catalog(folder / "train.csv", toy_rows(folder, "t", 90)),
-        write_catalog(folder / "val.csv", toy_rows(folder, "v", 45)),
-    )
+
+    def make(folder: Path) -> None:
+        write_catalog(folder / "train.csv", toy_rows(folder, "t", 90))
+        write_catalog(folder / "val.csv", toy_rows(folder, "v", 45))
+
+    folder = made_once(run_folder / "catalogs", make)
+    return folder / "train.csv", folder / "val.csv"
 
 
 @pytest.fixture(scope="session")
-def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def toy_cache(run_folder: Path) -> Path:
     """A cache of encoded catalogs for the whole test run."""
-    return tmp_path_factory.mktemp("cache")
+    return run_folder / "cache"
 
 
 @pytest.fixture(scope="session")
-def toy_bundle(tmp_path_factory: pytest.TempPathFactory, toy_catalogs: tuple[Path, Path], toy_cache: Path) -> Path:
+def toy_bundle(run_folder: Path, toy_catalogs: tuple[Path, Path], toy_cache: Path) -> Path:
     """A trained bundle with all five fields, in a `models/<name>/<version>/` folder."""
-    from model.network.keras_backend import prepare_keras
-    from training.train import TrainJob, train
 
-    prepare_keras(TOY_SETTINGS.training)
-    models = tmp_path_factory.mktemp("models")
-    bundle = models / "toy" / "1"
-    bundle.parent.mkdir()
-    train(TrainJob(None, *toy_catalogs, bundle, {}, None, models / "work", toy_cache, resume=False), TOY_SETTINGS)
-    return bundle
+    def make(models: Path) -> None:
+        from model.network.keras_backend import prepare_keras
+        from training.train import TrainJob, train
+
+        prepare_keras(TOY_SETTINGS.training)
+        bundle = models / "toy" / "1"
+        bundle.parent.mkdir(parents=True)
+        train(TrainJob(None, *toy_catalogs, bundle, {}, None, models / "work", toy_cache, resume=False), TOY_SETTINGS)
+
+    return made_once(run_folder / "models", make) / "toy" / "1"

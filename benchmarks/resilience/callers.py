@@ -29,6 +29,7 @@ class Callers:
         target: HOST:PORT.
         expected: the expected answers of each version that may answer.
         timeout_s: timeout of a request with all its retries, seconds.
+        pause_s: time between an answer and a caller's next request, seconds.
     Attributes:
         num_right, wrong, lost: number of right answers; mismatches of wrong ones; errors of requests without an answer.
         versions: number of right answers of each version.
@@ -41,6 +42,7 @@ class Callers:
         expected: Mapping[str, ExpectedAnswers],
         count: int,
         timeout_s: float = 60.0,
+        pause_s: float = 0.0,
     ):
         self.num_right = 0
         self.wrong: list[str] = []
@@ -50,6 +52,7 @@ class Callers:
         self._messages = [product_message(product) for product in products]
         self._expected = expected
         self._timeout_s = timeout_s
+        self._pause_s = pause_s
         self._stop_requested = threading.Event()
         self._lock = threading.Lock()
         self._last_sent_s = [0.0] * count  # time of the first attempt of the last request with a right answer
@@ -87,6 +90,7 @@ class Callers:
                         self.lost.append(str(error))
                 else:
                     self._record(number, sent_s, products, response)
+                self._stop_requested.wait(self._pause_s)
 
     def _ask(
         self, stub: classifier_pb2_grpc.ProductClassifierStub, request: classifier_pb2.ClassifyRequest

@@ -58,6 +58,11 @@ class Options:
     """Longest recovery, seconds."""
     engine_timeout_s: float = 2.0
     """The server's --engine-timeout-s, after which a hanging engine is noticed; part of the recovery time."""
+    pause_s: float = 0.0
+    """Time between an answer and a caller's next request, seconds; without one a new version, whose load gives way to
+    callers, takes long."""
+    max_batch_items: int = 128
+    """The server's --max-batch-items; each version warms up all sizes to that."""
     limit: int = 100
     """Most rows of the catalog to use."""
     json: Path | None = None
@@ -96,6 +101,7 @@ class Chaos:
     def __init__(self, options: Options, scratch: Path):
         self._options = options
         self._scratch = scratch
+        self._engine = ["--max-batch-items", str(options.max_batch_items)]
         self._products: Sequence[Product] = read_products(options.catalog, options.limit)
         self._changed_bundle = write_version(options.bundle, scratch / "changed", temperature_factor=2.0)
         self._expected = ExpectedAnswers(options.bundle, self._products)
@@ -104,7 +110,7 @@ class Chaos:
 
     def run(self) -> list[Result]:
         """Inject all faults and return the results, in order."""
-        bundle = ["--bundle", str(self._options.bundle)]
+        bundle = ["--bundle", str(self._options.bundle), *self._engine]
         expected = {self._expected.version: self._expected}
         with self._bar:
             results = []
@@ -125,7 +131,8 @@ class Chaos:
                 stack.enter_context(small_disk(models, size_bytes(self._options.bundle) * 3 // 2))
             (models / "shop").mkdir(parents=True)
             write_version(self._options.bundle, models / "shop" / "1")
-            server = stack.enter_context(ServerProcess("--models", str(models), "--model-poll-s", "0.2"))
+            flags = ["--models", str(models), "--model-poll-s", "0.2", *self._engine]
+            server = stack.enter_context(ServerProcess(*flags))
             return self._run(fault, server, {**versions, "9": self._changed_expected}, models)
 
     def _run(
@@ -134,7 +141,7 @@ class Chaos:
         options = self._options
         name = fault.__name__.replace("_", " ")
         self._bar.set_description_str(name)
-        with Callers(server.target, self._products, expected, options.num_callers) as callers:
+        with Callers(server.target, self._products, expected, options.num_callers, pause_s=options.pause_s) as callers:
             callers.wait_until_answered(0.0, _RECOVERY_TIMEOUT_S)
             window = fault(
                 TestBed(

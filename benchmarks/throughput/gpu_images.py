@@ -34,14 +34,14 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=16 * MAX_ROWS, help="products in a round, a multiple of 512")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each; the medians count")
     options = parser.parse_args()
-    backend = keras.backend.backend()
-    if backend not in ("jax", "torch"):
-        parser.error(f"expected KERAS_BACKEND jax or torch, found {backend}")
     for name, value, step in (("images", options.images, MAX_IMAGES), ("products", options.products, MAX_ROWS)):
         if value < step or value % step:
             parser.error(f"--{name}: expected a multiple of {step}, found {value}")
     if options.rounds < 1:
         parser.error(f"--rounds: expected 1 or more, found {options.rounds}")
+    backend = keras.backend.backend()
+    if backend not in ("jax", "torch"):
+        parser.error(f"expected KERAS_BACKEND jax or torch, found {backend}")
     precisions: tuple[Precision, ...] = ("float32", "bfloat16")
     table = Table("program", "precision", "raw, rows/s", "engine, rows/s", "engine / raw")
     device = ""

@@ -17,8 +17,8 @@ from aisle_client.retry import NO_RETRY
 from client.health import HealthCommand, health
 from model.product import Product
 from server.app import AisleServer
-from server.settings import ServerSettings
 from tests.client.test_client_commands import run_client
+from tests.server.support import toy_settings
 from tests.tls import TlsFolder, make_tls
 
 TOKEN = "a-good-token-0123456789"
@@ -40,11 +40,8 @@ def token_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def secured(toy_bundle: Path, tls: TlsFolder, token_file: Path) -> Iterator[str]:
     """Target of a server that requires a certificate of the same authority and a token."""
-    settings = ServerSettings(
-        bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", token_file=token_file,
-        tls_certificate=tls.certificate, tls_private_key=tls.private_key, tls_client_ca=tls.ca,
-    )  # fmt: skip
-    server = AisleServer(settings)
+    files = {"tls_certificate": tls.certificate, "tls_private_key": tls.private_key, "tls_client_ca": tls.ca}
+    server = AisleServer(toy_settings(toy_bundle, token_file=token_file, **files))
     server.start()
     yield f"127.0.0.1:{server.port}"
     server.stop(grace_s=5)
@@ -53,9 +50,7 @@ def secured(toy_bundle: Path, tls: TlsFolder, token_file: Path) -> Iterator[str]
 @pytest.fixture(scope="module")
 def token_server(toy_bundle: Path, token_file: Path) -> Iterator[str]:
     """Target of a server that requires a token over plain text."""
-    server = AisleServer(
-        ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", token_file=token_file)
-    )
+    server = AisleServer(toy_settings(toy_bundle, token_file=token_file))
     server.start()
     yield f"127.0.0.1:{server.port}"
     server.stop(grace_s=5)

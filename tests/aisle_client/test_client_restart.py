@@ -17,7 +17,7 @@ from aisle_client.retry import RetryPolicy
 from model.product import Product
 from server.app import AisleServer
 from server.models.registry import ModelRegistry
-from server.settings import ServerSettings
+from tests.server.support import toy_settings
 
 RETRY = RetryPolicy(max_retries=100, first_delay_s=0.05, max_delay_s=0.2)
 SHIRTS = [Product(str(i), "red shirt") for i in range(700)]
@@ -25,7 +25,7 @@ IDS = [product.product_id for product in SHIRTS]
 
 
 def start(bundle: Path, port: int = 0, **settings: Any) -> AisleServer:
-    server = AisleServer(ServerSettings(bundle=bundle, host="127.0.0.1", port=port, engine="openvino", **settings))
+    server = AisleServer(toy_settings(bundle, port=port, **settings))
     server.start()
     return server
 

@@ -14,6 +14,8 @@ from benchmarks.resilience.versions import copy_in_place, size_bytes, write_vers
 from model.bundle.bundle import load_bundle
 from model.errors import BundleError
 
+pytestmark = pytest.mark.long(seconds=50)
+
 FAULTS = [
     "cancellation storm",
     "slow clients",
@@ -34,8 +36,9 @@ def test_a_short_run_of_all_faults(toy_bundle: Path, toy_catalogs: tuple[Path, P
     out = tmp_path / "out.json"
     paths = ["--bundle", str(toy_bundle), "--catalog", str(toy_catalogs[1]), "--json", str(out)]
     short = ["--num-callers", "2", "--num-bad-clients", "4", "--fault-s", "0.5", "--engine-timeout-s", "0.5"]
-    slow = ["--limit", "8", "--max-recovery-s", "60"]  # the recovery time depends on the machine
-    command = [sys.executable, "-m", "benchmarks.resilience.chaos", *paths, *short, *slow]
+    small = ["--limit", "8", "--max-batch-items", "4", "--pause-s", "0.05"]
+    slow = ["--max-recovery-s", "60"]  # the recovery time depends on the machine
+    command = [sys.executable, "-m", "benchmarks.resilience.chaos", *paths, *short, *small, *slow]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text(encoding="utf-8"))

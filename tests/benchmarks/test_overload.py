@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import grpc
+import pytest
 
 from benchmarks.resilience.expected_answers import ExpectedAnswers, read_products
 from benchmarks.resilience.overload import Options, Swap, TimedOutcomes, checks
 from model.machine.cores import usable_cores
+
+pytestmark = pytest.mark.long(seconds=30)
 
 SHORT = ["--search-s", "2", "--overload-s", "3", "--swap-s", "14", "--concurrency", "4", "--limit", "12"]
 

@@ -21,8 +21,8 @@ from benchmarks.serving.protocols import PROTOCOLS, _packed, _Request, _Response
 from benchmarks.serving.tables import latency_table
 from model.product import TEXT_COLUMNS, Product
 from server.app import AisleServer
-from server.settings import ServerSettings
 from tests.conftest import toy_picture
+from tests.server.support import toy_settings
 
 TUNING = Tuning(max_batch_size=8, max_delay_ms=1.5, instances=2, engine_threads=1, decoders=3)
 SHIRT = Product("1", "반팔 티셔츠", "패션 > 탑", "brand1", "maker", image=toy_picture((40, 40, 220), 1))
@@ -31,7 +31,7 @@ LAPTOP = Product("2", "게이밍 laptop")
 
 @pytest.fixture(scope="module")
 def port(toy_bundle: Path) -> Iterator[int]:
-    server = AisleServer(ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino"))
+    server = AisleServer(toy_settings(toy_bundle))
     server.start()
     yield server.port
     server.stop(grace_s=5)

@@ -21,17 +21,13 @@ from model.predictor import Predictor
 SHORT = ["--search-s", "1", "--warmup-s", "1", "--duration-s", "3", "--concurrency", "4", "--limit", "12"]
 
 
-def soak(bundle: Path, catalog: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    paths = ["--bundle", str(bundle), "--catalog", str(catalog)]
-    command = [sys.executable, "-m", "benchmarks.resilience.soak", *paths, *SHORT, *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
-
-
 def test_a_short_soak(toy_bundle: Path, toy_catalogs: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     # A short run is all warm-up, so its slope and its threads are meaningless.
     loose = ["--max-slope-mib-per-min", "100000", "--max-extra-threads", "1000"]
-    done = soak(toy_bundle, toy_catalogs[1], *loose, "--json", str(out))
+    paths = ["--bundle", str(toy_bundle), "--catalog", str(toy_catalogs[1]), "--json", str(out)]
+    command = [sys.executable, "-m", "benchmarks.resilience.soak", *paths, *SHORT, *loose]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text(encoding="utf-8"))
     assert [check["is_passed"] for check in report["checks"]] == [True] * 5
@@ -47,13 +43,6 @@ def test_the_resources_of_engine_processes_count(toy_bundle: Path) -> None:
         assert len(engines) == 2
         assert server.usage.rss_mib > front.rss_mib + sum(engine.rss_mib for engine in engines) / 2
         assert server.usage.num_threads > front.num_threads
-
-
-def test_a_failed_check_ends_with_1_and_a_sentence(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:
-    done = soak(toy_bundle, toy_catalogs[1], "--max-slope-mib-per-min", "-100000", "--max-extra-threads", "1000")
-    assert done.returncode == 1
-    assert "failed: memory grows by less than -100000 MiB/min; found " in done.stderr
-    assert done.stderr.count("failed:") == 1
 
 
 def test_failures_and_growth_fail_checks(toy_bundle: Path, toy_catalogs: tuple[Path, Path]) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from retrieval.commands.build_command import BuildCommand, run_build
 from server.app import AisleServer
-from server.settings import ServerSettings
 from tests.conftest import toy_rows, write_catalog
+from tests.server.support import toy_settings
 
 #: Most queries, offers or ids, and bytes, that the server with an index takes in a request.
 MAX_ITEMS = 10
@@ -18,7 +18,7 @@ NUM_OFFERS = 36
 
 @pytest.fixture(scope="module")
 def server(toy_bundle: Path) -> Iterator[AisleServer]:
-    server = AisleServer(ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino"))
+    server = AisleServer(toy_settings(toy_bundle))
     server.start()
     yield server
     server.stop(grace_s=5)
@@ -58,10 +58,13 @@ def search_target(
     """Target of a server with an index of `offers`."""
     index = str(tmp_path_factory.mktemp("indexes") / "index")
     run_build(BuildCommand(toy_bundle, offers, index, index_engine="exact", engine="openvino", cache_dir=toy_cache))
-    settings = ServerSettings(
-        bundle=toy_bundle, index=index, write_token_file=write_token, host="127.0.0.1", port=0, engine="openvino",
-        engine_processes=1, max_products_per_request=MAX_ITEMS, max_message_bytes=MAX_BYTES,
-    )  # fmt: skip
+    settings = toy_settings(
+        toy_bundle,
+        index=index,
+        write_token_file=write_token,
+        max_products_per_request=MAX_ITEMS,
+        max_message_bytes=MAX_BYTES,
+    )
     server = AisleServer(settings)
     server.start()
     yield f"127.0.0.1:{server.port}"

@@ -48,8 +48,11 @@ def later(stub: Stub, *products: pb.Product, timeout_s: float = 30, **options: A
 
 
 def toy_settings(bundle: Path, /, **changes: Any) -> ServerSettings:
-    """Settings of a server on a free port with one engine process."""
-    settings = ServerSettings(bundle=bundle, host="127.0.0.1", port=0, engine="openvino", engine_processes=1)
+    """Settings of a server on a free port with one engine process and small batches, of which it warms up all sizes."""
+    settings = ServerSettings(
+        bundle=bundle, host="127.0.0.1", port=0, engine="openvino", engine_processes=1, max_batch_items=16,
+        max_batch_images=2,
+    )  # fmt: skip
     return replace(settings, **changes)
 
 

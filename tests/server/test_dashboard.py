@@ -10,8 +10,7 @@ import pytest
 
 from aisle_client.v1 import classifier_pb2 as pb
 from server.app import AisleServer
-from server.settings import ServerSettings
-from tests.server.support import Stub, ask, named, scrape
+from tests.server.support import Stub, ask, named, scrape, toy_settings
 
 DASHBOARD = Path(__file__).parents[2] / "deploy/grafana/aisle.json"
 _METRIC = re.compile(r"\b(?:aisle|process)_\w+")
@@ -20,7 +19,7 @@ _LABELS = re.compile(r"(?:by|ignoring) \(([^)]*)\)|(\w+)=~?\"")
 
 @pytest.fixture(scope="module")
 def server(toy_bundle: Path) -> Iterator[AisleServer]:
-    server = AisleServer(ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", metrics_port=0))
+    server = AisleServer(toy_settings(toy_bundle, metrics_port=0))
     server.start()
     yield server
     server.stop(grace_s=5)

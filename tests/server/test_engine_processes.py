@@ -38,6 +38,8 @@ from tests.server.support import (
     wait_for,
 )
 
+pytestmark = pytest.mark.long(seconds=30)
+
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 NUM_CALLERS = 4

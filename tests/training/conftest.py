@@ -22,6 +22,8 @@ from training.encoding.parsed_catalog import parse_catalog
 from training.encoding.tokenizer_cache import fitted_tokenizer
 
 NAMES, BUCKETS = ("name", "mall_category"), 256
+#: Pixels of the pictures of `small_backbone`.
+BACKBONE_SIZE = 16
 
 
 @dataclass
@@ -51,6 +53,17 @@ def mean_color() -> tuple[keras.Model, ImageSettings]:
     means = keras.layers.GlobalAveragePooling2D(name="mean")(pixels)
     means = keras.layers.Activation("linear", name="image_features")(means)
     return keras.Model(images, {"image_features": means}), ImageSettings(image_size=8, image_weights="none")
+
+
+@pytest.fixture(scope="session")
+def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> ImageSettings:
+    """Two convolutions in a file."""
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((BACKBONE_SIZE, BACKBONE_SIZE, 3))
+    hidden = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(keras.layers.Rescaling(1 / 255)(pixels))
+    path = tmp_path_factory.mktemp("weights") / "own.keras"
+    keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(hidden))).save(path)
+    return ImageSettings(image_size=BACKBONE_SIZE, image_weights=str(path))
 
 
 def honest_logits(count: int, num_classes: int, seed: int, spread: float = 2) -> tuple[np.ndarray, np.ndarray]:

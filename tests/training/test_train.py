@@ -24,6 +24,8 @@ from training.new_category.head_probe import HeadProbe
 from training.report.model_card import model_card
 from training.train import TrainJob, train
 
+pytestmark = pytest.mark.long(seconds=70)
+
 TEXT_ONLY = replace(TOY_SETTINGS, training=replace(TOY_SETTINGS.training, epochs=2))
 
 

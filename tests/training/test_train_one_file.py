@@ -1,6 +1,6 @@
 """Training from one file: out of fold, held out, resumed, with pictures, and without anything to learn."""
 
-import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +11,13 @@ from model.bundle.bundle import load_bundle
 from model.errors import SettingsError
 from model.predictor import Predictor
 from model.product import Product
+from model.settings import ImageSettings
 from tests.conftest import TOY_SETTINGS, TOY_SHOP, toy_rows, write_catalog
 from training import train as train_module
 from training.ensemble.calibration_rows import CalibrationRows, SavedRows
 from training.train import TrainJob, train
+
+pytestmark = pytest.mark.long(seconds=80)
 
 TEXT_ONLY = replace(
     TOY_SETTINGS,
@@ -146,15 +149,24 @@ def test_another_promise_needs_no_training(trained: TrainJob, monkeypatch: pytes
     assert load_bundle(job.bundle).metrics["contract"]["precision_target"] == 0.6
 
 
-def test_other_settings_train_the_folds_again(trained: TrainJob, tmp_path: Path) -> None:
-    note = trained.work_dir / "folds" / "0" / "answers.json"
-    key = json.loads(note.read_text(encoding="utf-8"))["key"]
-    job = replace(trained, bundle=tmp_path / "bundle", work_dir=tmp_path / "work")
-    train(job, replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, epochs=1)))
-    assert json.loads((job.work_dir / "folds" / "0" / "answers.json").read_text(encoding="utf-8"))["key"] != key
+def test_other_settings_train_the_folds_again(
+    trained: TrainJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """The training of the first fold is stopped once it is known that it begins."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    work_dir = Path(shutil.copytree(trained.work_dir, tmp_path / "work"))
+    job = replace(trained, bundle=tmp_path / "bundle", work_dir=work_dir, resume=True)
+    monkeypatch.setattr(train_module, "train_model", stop)
+    with caplog.at_level("INFO"), pytest.raises(KeyboardInterrupt):
+        train(job, replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, epochs=1)))
+    assert "fold 1 of 3: trained on the other folds" in caplog.text
+    assert "answered by an earlier run" not in caplog.text
 
 
-def test_pictures_are_tuned_in_every_fold(tmp_path: Path) -> None:
+def test_pictures_are_tuned_in_every_fold(tmp_path: Path, small_backbone: ImageSettings) -> None:
     """The encoder that answers a fold must not have learned its pictures."""
     rows = [
         {name: row[name] for name in ("product_id", "image", "category")}
@@ -162,7 +174,7 @@ def test_pictures_are_tuned_in_every_fold(tmp_path: Path) -> None:
         if "image" in row
     ]
     job = job_of(tmp_path, rows)
-    image = replace(TOY_SETTINGS.image, finetune_layers=4, finetune_epochs=1)
+    image = replace(small_backbone, finetune_layers=2, finetune_epochs=1)
     metrics = train(
         job, replace(TOY_SETTINGS, image=image, training=replace(TEXT_ONLY.training, epochs=2, num_folds=2))
     )

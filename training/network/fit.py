@@ -50,6 +50,7 @@ def fit(
         progress = Progress()
     keeper = _StateKeeper(state, progress, heads, settings.patience, val.num_rows if val is not None else 0)
     if not keeper.is_finished(settings.epochs):
+        _create_variables(model, train[0])
         # Keras ends epochs of a data set also where it only looked at it, so that it cannot count them.
         order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: train.start_at(epoch))
         bar = _Bar(heads, len(train))
@@ -69,6 +70,20 @@ def fit(
     if val is not None:
         state.restore_best(model)
     return progress
+
+
+def _create_variables(model: keras.Model, batch: Any) -> None:
+    """Create those of optimizer, losses and metrics now: TensorFlow traces a step that creates any twice, for seconds.
+
+    Args:
+        batch: any of the training.
+    """
+    model.optimizer.build(model.trainable_variables)
+    if keras.backend.backend() == "tensorflow":
+        inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        outputs = model(inputs, training=False)
+        model.compute_loss(inputs, labels, outputs, weights)
+        model.compute_metrics(inputs, labels, outputs, weights)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from model.settings import FieldSettings, ImageSettings
 from retrieval.pairs.image_types import IMAGE_TYPES
-from tests.conftest import TOY_SETTINGS, toy_picture
+from tests.conftest import TOY_SETTINGS, made_once, toy_picture
 
 #: Blue, green, red of each type's toy pictures.
 COLORS = {
@@ -46,18 +46,20 @@ def labelled(folder: Path, split: str, count: int) -> Path:
 
 
 @pytest.fixture(scope="session")
-def toy_types(tmp_path_factory: pytest.TempPathFactory, toy_cache: Path) -> Path:
+def toy_types(run_folder: Path, toy_cache: Path) -> Path:
     """A trained bundle over pictures with the image types as its categories."""
-    from model.network.keras_backend import prepare_keras
-    from training.train import TrainJob, train
 
-    prepare_keras(TYPE_SETTINGS.training)
-    folder = tmp_path_factory.mktemp("types")
-    bundle = folder / "types" / "1"
-    bundle.parent.mkdir()
-    catalogs = labelled(folder, "train", 8), labelled(folder, "val", 4)
-    train(TrainJob(None, *catalogs, bundle, {}, None, folder / "work", toy_cache, resume=False), TYPE_SETTINGS)
-    return bundle
+    def make(folder: Path) -> None:
+        from model.network.keras_backend import prepare_keras
+        from training.train import TrainJob, train
+
+        prepare_keras(TYPE_SETTINGS.training)
+        bundle = folder / "types" / "1"
+        bundle.parent.mkdir(parents=True)
+        catalogs = labelled(folder, "train", 8), labelled(folder, "val", 4)
+        train(TrainJob(None, *catalogs, bundle, {}, None, folder / "work", toy_cache, resume=False), TYPE_SETTINGS)
+
+    return made_once(run_folder / "types", make) / "types" / "1"
 
 
 @pytest.fixture

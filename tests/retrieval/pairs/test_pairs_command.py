@@ -18,6 +18,8 @@ from tests.conftest import toy_picture
 from tests.retrieval.conftest import TOY_METRIC
 from tests.retrieval.pairs.conftest import COLORS, write_rows
 
+pytestmark = pytest.mark.long(seconds=30)
+
 #: Untrained features of noise on one colour are near to each other; no vector rule, unless a test is about it.
 HASH_ONLY = PairSettings(vector_similarity=1.0, hash_distance=2)
 

@@ -19,8 +19,7 @@ from aisle_client.v1 import classifier_pb2_grpc
 from server.app import AisleServer
 from server.calls.auth import TokenFile
 from server.calls.credentials import CredentialsError
-from server.settings import ServerSettings
-from tests.server.support import named, open_channel
+from tests.server.support import named, open_channel, toy_settings
 from tests.tls import replace
 
 OLD, NEW, WRONG = "old-token-0123456789", "new-token-0123456789", "wrong-token-0123456789"
@@ -35,9 +34,7 @@ def token_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(toy_bundle: Path, token_file: Path) -> Iterator[AisleServer]:
     token_file.write_text(OLD + "\n")
-    server = AisleServer(
-        ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", token_file=token_file)
-    )
+    server = AisleServer(toy_settings(toy_bundle, token_file=token_file))
     server.start()
     yield server
     server.stop(grace_s=5)
@@ -152,7 +149,8 @@ def test_no_token_is_in_any_output(toy_bundle: Path, tmp_path: Path):
     token_file = tmp_path / "tokens"
     token_file.write_text(OLD)
     flags = ["--bundle", str(toy_bundle), "--host", "127.0.0.1", "--port", "0", "--engine", "openvino"]
-    command = [sys.executable, "-m", "server", *flags, "--token-file", str(token_file)]
+    small = ["--engine-processes", "1", "--max-batch-items", "4", "--max-batch-images", "2", "--drain-delay-s", "0"]
+    command = [sys.executable, "-m", "server", *flags, *small, "--token-file", str(token_file)]
     output = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout:

@@ -10,7 +10,7 @@ from aisle_client.v1 import classifier_pb2_grpc
 from server.app import AisleServer
 from server.calls.credentials import CredentialsError, TlsFiles, server_credentials
 from server.settings import ServerSettings
-from tests.server.support import named
+from tests.server.support import named, toy_settings
 from tests.tls import TlsFolder, make_tls, replace
 
 
@@ -106,7 +106,7 @@ def test_files_that_cannot_be_used_are_refused_before_anything_starts(tls: TlsFo
 
 def test_the_server_speaks_tls_on_its_port(toy_bundle: Path, tls: TlsFolder):
     files = {"tls_certificate": tls.certificate, "tls_private_key": tls.private_key}
-    server = AisleServer(ServerSettings(bundle=toy_bundle, host="127.0.0.1", port=0, engine="openvino", **files))
+    server = AisleServer(toy_settings(toy_bundle, **files))
     server.start()
     credentials = grpc.ssl_channel_credentials(tls.ca.read_bytes())
     with grpc.secure_channel(f"127.0.0.1:{server.port}", credentials) as channel:

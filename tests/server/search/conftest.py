@@ -19,12 +19,12 @@ from tests.server.support import open_channel, toy_settings
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(run_folder: Path) -> Shop:
     """Products p0 to p35: every eighteenth is the same product, p9 and p21 are pictures of one item.
 
     The category is that of the number modulo 3; every fourth has no picture, every sixth no price.
     """
-    folder = tmp_path_factory.mktemp("shop")
+    folder = run_folder / "shop"
     rows = toy_rows(folder, "p", NUM_PRODUCTS)
     for i, row in enumerate(rows):
         row |= {"mall": f"mall{i % 2}", "price": str(100 * i) if i % 6 else "", "group_id": f"g{i % 18}"}

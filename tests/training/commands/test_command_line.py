@@ -17,6 +17,8 @@ from tests.conftest import TOY_SETTINGS, write_catalog
 from training.commands import command_line
 from training.commands.command_line import TrainCommand, main
 
+pytestmark = pytest.mark.long(seconds=40)
+
 TRAIN = ["train", "--train", "t.csv", "--val", "v.csv", "--bundle", "b"]
 ROOT = Path(__file__).parents[3]
 

@@ -136,6 +136,19 @@ def test_a_finished_run_that_is_resumed_only_loads_its_best(
     assert_same(whole, new_run("whole").fit(resume=True))
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others do not trace a step twice")
+def test_the_step_is_traced_once(new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_step, traces = keras.Model.train_step, []
+
+    def traced(model: keras.Model, *arguments: Any) -> Any:
+        traces.append(arguments)
+        return train_step(model, *arguments)
+
+    monkeypatch.setattr(keras.Model, "train_step", traced)
+    new_run("traced", epochs=1, fields=("brand",)).fit()
+    assert len(traces) == 1
+
+
 def test_the_history_names_every_head(whole: Trained) -> None:
     kinds = {
         f"{split}{head}_{kind}" for split in ("", "val_") for head in ("name", "joint") for kind in ("loss", "accuracy")

@@ -12,31 +12,19 @@ import pytest
 from model.network.image_encoder import build_image_encoder
 from model.settings import ImageSettings, Settings
 from tests.conftest import TOY_SETTINGS
+from tests.training.conftest import BACKBONE_SIZE
 from training.encoding.encoded_catalog import EncodedCatalog
 from training.network.backbone_cut import BackboneCut, cut_backbone
 from training.network.picture_tuning import PictureBatches, tune_pictures, tuning_key
 from training.network.train_state import Progress, TrainState
 
-SIZE, NUM_ROWS, NUM_CLASSES = 16, 96, 3
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two convolutions in a file."""
-    keras.utils.set_random_seed(0)
-    pixels = keras.Input((SIZE, SIZE, 3))
-    hidden = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(keras.layers.Rescaling(1 / 255)(pixels))
-    path = tmp_path_factory.mktemp("weights") / "own.keras"
-    keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(hidden))).save(path)
-    return str(path)
+NUM_ROWS, NUM_CLASSES = 96, 3
 
 
 @pytest.fixture
-def settings(backbone: str) -> Settings:
+def settings(small_backbone: ImageSettings) -> Settings:
     """Of a tuning that takes a few seconds."""
-    image = ImageSettings(
-        image_size=SIZE, image_weights=backbone, finetune_layers=2, finetune_epochs=12, finetune_learning_rate=0.05
-    )
+    image = replace(small_backbone, finetune_layers=2, finetune_epochs=12, finetune_learning_rate=0.05)
     return replace(TOY_SETTINGS, image=image)
 
 
@@ -48,7 +36,7 @@ def cut_of(settings: Settings) -> tuple[keras.Model, BackboneCut]:
 def pictures(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Pictures of one of three colours, and which."""
     labels = np.arange(NUM_ROWS) % NUM_CLASSES
-    images = np.random.default_rng(seed).integers(0, 60, (NUM_ROWS, SIZE, SIZE, 3))
+    images = np.random.default_rng(seed).integers(0, 60, (NUM_ROWS, BACKBONE_SIZE, BACKBONE_SIZE, 3))
     images[np.arange(NUM_ROWS), :, :, labels] += 120
     return images.astype(np.uint8), labels
 

@@ -1,5 +1,6 @@
 """The state beside a bundle."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,14 @@ def small_model(seed: int) -> keras.Model:
 def step(model: keras.Model) -> float:
     random = np.random.default_rng(0)
     return float(model.train_on_batch(random.random((16, 4), np.float32), random.random((16, 2), np.float32)))
+
+
+@pytest.fixture(scope="module")
+def two_steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[keras.Model, Path]:
+    """The model of `saved` and the folder of its state; neither is to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    model, _, _ = saved(folder)
+    return model, folder / "state"
 
 
 def saved(tmp_path: Path) -> tuple[keras.Model, TrainState, Progress]:
@@ -83,9 +92,12 @@ def test_a_state_of_other_settings_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["state.npz", "best.npz"])
 @pytest.mark.parametrize("damage", ["cut", "bytes", "empty", "gone", "other"])
-def test_a_damaged_state_is_an_error(tmp_path: Path, name: str, damage: str) -> None:
-    model, state, _ = saved(tmp_path)
-    path = tmp_path / "state" / name
+def test_a_damaged_state_is_an_error(
+    tmp_path: Path, two_steps: tuple[keras.Model, Path], name: str, damage: str
+) -> None:
+    model, folder = two_steps
+    shutil.copytree(folder, tmp_path / "state")
+    state, path = TrainState(tmp_path / "state", "key"), tmp_path / "state" / name
     data = path.read_bytes()
     if damage == "cut":
         path.write_bytes(data[: len(data) // 2])

@@ -23,6 +23,8 @@ from training.commands.command_line import main
 from training.encoding.file_lock import exclusive_or_holder
 from training.tune.scheduling.trial import SearchTrial
 
+pytestmark = pytest.mark.long(seconds=120)
+
 SPACE = """
 [model]
 fields = ["brand"]
