@@ -27,3 +27,17 @@ class AnswerSettings:
         require(self.linear_cost > 0, "linear_cost", "more than 0", self.linear_cost)
         require(self.max_train_rows >= 2, "max_train_rows", "2 or more", self.max_train_rows)
         require(self.num_processes >= 0, "num_processes", "0 or more", self.num_processes)
+
+
+@dataclass(frozen=True)
+class ConfusionSettings:
+    """When categories count as not told apart."""
+
+    least_confusion: float = 0.6
+    """Confusion from which categories are proposed for a merge: 0 is always told apart, 1 is as good as a coin."""
+    least_products: int = 20
+    """Products of a category from which it is judged; of fewer a model could not have learned it."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.least_confusion <= 1, "least_confusion", "more than 0, at most 1", self.least_confusion)
+        require(self.least_products >= 2, "least_products", "2 or more", self.least_products)
