@@ -9,12 +9,16 @@ import tyro
 from rich.console import Console
 
 from labeling.commands.apply_command import ApplyCommand, run_apply
+from labeling.commands.confusions_command import ConfusionsCommand, run_confusions
 from labeling.commands.issues_command import IssuesCommand, run_issues
+from labeling.commands.merge_command import MergeCommand, run_merge
 from model.errors import AisleError
 
 _COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "issues": (IssuesCommand, run_issues),
     "apply": (ApplyCommand, run_apply),
+    "confusions": (ConfusionsCommand, run_confusions),
+    "merge": (MergeCommand, run_merge),
 }
 
 

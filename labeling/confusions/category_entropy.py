@@ -24,9 +24,7 @@ class CategoryEntropy:
     num_in_groups: np.ndarray
 
 
-def category_entropy(
-    answers: TopAnswers, classes: np.ndarray, groups: np.ndarray, num_classes: int
-) -> CategoryEntropy:
+def category_entropy(answers: TopAnswers, classes: np.ndarray, groups: np.ndarray, num_classes: int) -> CategoryEntropy:
     """Average entropies by the class that was given.
 
     Args:

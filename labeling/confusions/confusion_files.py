@@ -1,5 +1,6 @@
 """The tables of `labeling confusions`: how undecided each category is, and the pairs that are confused."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,33 @@ _PAIR_COLUMNS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class CategoryRow:
+    """One category in the table.
+
+    Args:
+        products: that were judged.
+        answer_bits: mean entropy of the answers.
+        in_groups: products that have near-duplicates.
+        label_bits: mean entropy of the labels among these; NaN without any.
+        other: the category that it is most confused with, '' for none.
+        confusion: with that, 0 to 1.
+    """
+
+    category: str
+    products: int
+    answer_bits: float
+    in_groups: int
+    label_bits: float
+    other: str
+    confusion: float
+
+    @property
+    def like_categories(self) -> float:
+        """As many equally probable categories would be as undecided (perplexity)."""
+        return float(2**self.answer_bits)
+
+
 def write_entropies(folder: Path, confusions: Confusions) -> None:
     """Write entropy.csv: every category with products, the most undecided first.
 
@@ -23,9 +51,12 @@ def write_entropies(folder: Path, confusions: Confusions) -> None:
         LabelingError: the disk refuses.
     """
     rows = (
-        (path, products, f"{bits:.4f}", f"{2**bits:.2f}", in_groups, _number(labels), other, f"{confusion:.4f}")
-        for path, products, bits, in_groups, labels, other, confusion in entropies(confusions)
-    )
+        (
+            one.category, one.products, f"{one.answer_bits:.4f}", f"{one.like_categories:.2f}", one.in_groups,
+            f"{one.label_bits:.4f}" if one.in_groups else "", one.other, f"{one.confusion:.4f}",
+        )
+        for one in entropies(confusions)
+    )  # fmt: skip
     write_table(folder / "entropy.csv", _CATEGORY_COLUMNS, rows)
 
 
@@ -47,25 +78,21 @@ def write_pairs(folder: Path, confusions: Confusions) -> None:
     write_table(folder / "pairs.csv", _PAIR_COLUMNS, rows)
 
 
-def entropies(confusions: Confusions) -> list[tuple[str, int, float, int, float, str, float]]:
-    """By category its path, products, bits of the answers, products with near-duplicates, bits of their labels (NaN
-    without any), and the category that it is most confused with ('' for none), and how much.
-    """  # noqa: D205
+def entropies(confusions: Confusions) -> list[CategoryRow]:
+    """The categories with products, the most undecided first."""
     entropy, weights, found = confusions.entropy, confusions.graph.weights, []
     for number in np.flatnonzero(entropy.num_judged).tolist():
         row = weights.getrow(number)
         place = int(np.argmax(row.data)) if row.nnz else -1
-        found.append((
-            confusions.path(number),
-            int(entropy.num_judged[number]),
-            float(entropy.predictions[number]),
-            int(entropy.num_in_groups[number]),
-            float(entropy.labels[number]),
-            confusions.path(int(row.indices[place])) if row.nnz else "",
-            float(row.data[place]) if row.nnz else 0.0,
-        ))  # fmt: skip
-    return sorted(found, key=lambda entry: -entry[2])
-
-
-def _number(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.4f}"
+        found.append(
+            CategoryRow(
+                confusions.path(number),
+                int(entropy.num_judged[number]),
+                float(entropy.predictions[number]),
+                int(entropy.num_in_groups[number]),
+                float(entropy.labels[number]),
+                confusions.path(int(row.indices[place])) if row.nnz else "",
+                float(row.data[place]) if row.nnz else 0.0,
+            )
+        )
+    return sorted(found, key=lambda one: -one.answer_bits)

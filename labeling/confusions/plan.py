@@ -87,7 +87,9 @@ class Plan:
         except OSError as error:
             raise LabelingError(f"{path} cannot be read: {error.strerror}; check the path") from error
         except ValueError as error:
-            raise LabelingError(f"{path}: expected JSON, found {error}; correct it, or run labeling confusions") from error
+            raise LabelingError(
+                f"{path}: expected JSON, found {error}; correct it, or run labeling confusions"
+            ) from error
         if not isinstance(values, dict) or values.get("format") != _FORMAT:
             raise LabelingError(f"{path}: expected a plan of format {_FORMAT}; run labeling confusions to make one")
         _check_names(str(path), values, {"format", *(field.name for field in fields(cls))})
@@ -116,7 +118,7 @@ def _entry(confusions: Confusions, proposal: Proposal) -> PlanEntry:
         new_paths = [confusions.path(largest)]
     elif proposal.kind == "split":
         new_paths = [f"{categories[0]} ({other.split(SEPARATOR)[-1]})" for other in toward]
-    return PlanEntry(proposal.kind, categories, new_paths, toward, proposal.evidence)
+    return PlanEntry(proposal.kind, categories, new_paths, toward, dict(proposal.evidence))
 
 
 def _numbered(path: Path, values: Mapping[str, Any]) -> list[tuple[int, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,7 +39,7 @@ class Proposal:
 
     kind: Kind
     classes: tuple[int, ...]
-    evidence: dict[str, float]
+    evidence: Mapping[str, float]
     toward: tuple[int, ...] = ()
 
 

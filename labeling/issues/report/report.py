@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from catalog.pictures.thumbnail import thumbnail_url
-from catalog.rows import CatalogRow
 from labeling.issues.issue_files import categories
 from labeling.issues.label_issues import LabelIssues
+from labeling.issues.report.shown_products import shown_products
 from labeling.issues.words_against import words_against
 from training.report.page_environment import page_environment
 
@@ -25,7 +24,7 @@ def write_report(folder: Path, issues: LabelIssues) -> None:
     """Write report.html, one self-contained file."""
     shown = [int(row) for row in islice(issues.order, _NUM_SHOWN) if not np.isnan(issues.answers.given[row])]
     groups = _groups(issues)
-    rows = _rows(issues, {*shown, *(row for group in groups for row in group)})
+    rows = shown_products(issues.catalog, {*shown, *(row for group in groups for row in group)})
     words = words_against(issues, shown)
     noisy = [entry for entry in categories(issues) if entry[2]]
     page = page_environment(Path(__file__).parent).get_template("page.html.jinja").render(
@@ -40,7 +39,7 @@ def write_report(folder: Path, issues: LabelIssues) -> None:
         bins=_bins(issues.qualities),
         categories={"num": len(noisy), "rows": noisy[:_NUM_CATEGORIES]},
         products=[_product(issues, row, rows[row], words[row]) for row in shown],
-        groups=[[_member(issues, row, rows[row]) for row in group] for group in groups],
+        groups=[[rows[row] for row in group] for group in groups],
     )  # fmt: skip
     (folder / REPORT_FILE).write_text(page, encoding="utf-8")
 
@@ -71,32 +70,9 @@ def _groups(issues: LabelIssues) -> list[list[int]]:
     return sorted(by_group.values(), key=len, reverse=True)[:_NUM_GROUPS]
 
 
-def _rows(issues: LabelIssues, wanted: set[int]) -> dict[int, CatalogRow]:
-    """Read some rows of the catalog again."""
-    places = {int(issues.catalog.encoded.arrays["rows"][row]): row for row in wanted}
-    found: dict[int, CatalogRow] = {}
-    start = 0
-    for rows in issues.catalog.parsed.rows():
-        for place in [place for place in places if start <= place < start + len(rows)]:
-            found[places[place]] = rows[place - start]
-        start += len(rows)
-    return found
-
-
-def _member(issues: LabelIssues, row: int, read: CatalogRow) -> dict[str, Any]:
-    folder = issues.catalog.parsed.path.parent
-    picture = str(folder / read.image) if read.image and "://" not in read.image else ""
+def _product(issues: LabelIssues, row: int, shown: dict[str, Any], words: list[str]) -> dict[str, Any]:
     return {
-        "product_id": read.product_id,
-        "name": read.text("name"),
-        "picture": thumbnail_url(picture),
-        "given": issues.path(issues.catalog.classes[row]),
-    }
-
-
-def _product(issues: LabelIssues, row: int, read: CatalogRow, words: list[str]) -> dict[str, Any]:
-    return {
-        **_member(issues, row, read),
+        **shown,
         "suggested": issues.path(issues.suggested[row]),
         "quality": float(issues.qualities[row]),
         "reason": issues.reason(row),

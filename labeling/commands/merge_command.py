@@ -1,0 +1,85 @@
+"""The command `python -m labeling merge`: accepted merges of categories into a new catalog."""
+
+import getpass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from catalog.cache_dir import default_cache_dir
+from catalog.columns import parse_columns
+from catalog.labels import find_labels
+from labeling.answers.labelled_catalog import read_labelled
+from labeling.confusions.merge_comparison import compare_merge
+from labeling.confusions.merging import Merging
+from labeling.confusions.plan import Plan
+from labeling.decisions.applying import write_changes
+from labeling.settings import AnswerSettings
+from training.encoding.parsed_catalog import parse_catalog
+
+
+@dataclass(frozen=True)
+class MergeCommand:
+    """Write a new catalog with the accepted merges of a plan, and a log of the changes. The old one stays."""
+
+    plan: Path
+    """plan.json of `labeling confusions`, with "accepted": true where a person wants it."""
+    catalog: Path
+    """The catalog that the plan was made from."""
+    out: Path
+    """Catalog to write, with the same ending."""
+    decided_by: str = ""
+    """Who accepted the merges; by default the login name."""
+    log: Path | None = None
+    """CSV of the changes: product_id, who, when, before, after; by default OUT.changes.csv."""
+    columns: str = ""
+    """Other headings: product_name=title,category=label,..."""
+    taxonomy: Path | None = None
+    """CSV with category_id and category: the shop's whole tree; the merged one is written as OUT.taxonomy.csv."""
+    compare: bool = False
+    """Answer out of fold with the old and the merged labels, and score both on the merged tree."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Encoded catalogs, shared by all runs."""
+    settings: Annotated[AnswerSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=AnswerSettings)
+
+
+def run_merge(command: MergeCommand) -> str:
+    """Write the files, and say what was merged, how to train on it, and with `compare` what it brings."""
+    columns = parse_columns(command.columns)
+    plan = Plan.read(command.plan)
+    plan.check_catalog(command.catalog)
+    catalog = parse_catalog(command.catalog, columns, command.cache_dir)
+    merging = Merging.of(plan, command.plan, find_labels(catalog.statistics, command.taxonomy))
+    changes = merging.changes(catalog, command.decided_by or _login_name())
+    log = command.log or command.out.with_name(f"{command.out.name}.changes.csv")
+    write_changes(command.catalog, columns, changes, command.out, log)
+    train = f"python -m training train --catalog {command.out} --bundle DIR"
+    if command.columns:
+        train += f" --columns {command.columns}"
+    if command.taxonomy is not None:
+        tree = command.out.with_name(f"{command.out.name}.taxonomy.csv")
+        merging.write_taxonomy(tree)
+        train += f" --taxonomy {tree}"
+    num_after = len(set(merging.new_paths.values()))
+    compared = f"\n{_compared(command, merging)}" if command.compare else ""
+    return (
+        f"{len(merging.new_paths):,} categories are {num_after:,} now, {len(changes):,} labels changed;"
+        f" {command.out}, log in {log}{compared}\ntrain on it: {train}"
+    )
+
+
+def _compared(command: MergeCommand, merging: Merging) -> str:
+    folder = command.out.with_name(f"{command.out.name}.compare")
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = parse_columns(command.columns)
+    rejects = folder / "rejects.csv"
+    catalog = read_labelled(command.catalog, columns, command.taxonomy, rejects, command.cache_dir)
+    return compare_merge(catalog, merging.merged_classes(), command.settings, folder).said()
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
