@@ -65,7 +65,10 @@ def merges(
             for name, matrix in parts.items()
         }
         evidence |= disputed.evidence(community.tolist())
-        evidence["products"] = int(sizes[community].sum())
+        evidence |= {
+            "products": int(sizes[community].sum()),
+            "products_of_the_smallest": int(sizes[community].min()),
+        }
         found.append(Proposal("merge", tuple(community.tolist()), evidence))
     return sorted(found, key=lambda proposal: -proposal.evidence["products"])
 

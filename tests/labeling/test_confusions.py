@@ -90,7 +90,7 @@ def test_tables_and_page_say_how_undecided_each_category_is(planted: Planted) ->
     page = (planted.out / "report.html").read_text(encoding="utf-8")
     assert "1 proposals for 7 categories" in page
     assert "http" not in page.replace("http-equiv", "")
-    assert len(re.findall('class="product"', page)) == 8
+    assert len(re.findall('class="product bare"', page)) == 8
 
 
 def test_a_merge_changes_the_labels_of_its_categories_alone(

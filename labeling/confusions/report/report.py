@@ -41,6 +41,7 @@ def write_report(folder: Path, confusions: Confusions, plan: Plan) -> None:
         settings=confusions.settings,
         counts={kind: len(confusions.of_kind(kind)) for kind in ("merge", "split", "redefine")},
         proposals={"num": len(plan.proposals), "shown": shown},
+        has_pictures=any(product["picture"] for product in products.values()),
         pairs={"num": len(pairs), "rows": [_pair(confusions, *pair) for pair in pairs[:_NUM_PAIRS]]},
         categories=categories[:_NUM_CATEGORIES],
     )  # fmt: skip
