@@ -10,6 +10,7 @@ from rich.console import Console
 
 from labeling.commands.apply_command import ApplyCommand, run_apply
 from labeling.commands.confusions_command import ConfusionsCommand, run_confusions
+from labeling.commands.drift_command import DriftCommand, run_drift
 from labeling.commands.issues_command import IssuesCommand, run_issues
 from labeling.commands.merge_command import MergeCommand, run_merge
 from model.errors import AisleError
@@ -19,6 +20,7 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "apply": (ApplyCommand, run_apply),
     "confusions": (ConfusionsCommand, run_confusions),
     "merge": (MergeCommand, run_merge),
+    "drift": (DriftCommand, run_drift),
 }
 
 

@@ -1,0 +1,66 @@
+"""The command `python -m labeling drift`: what changed in a new catalog since a bundle was trained."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from catalog.cache_dir import default_cache_dir
+from catalog.columns import parse_columns
+from catalog.rejects import Rejects
+from labeling.drift.catalog_drift import CatalogDrift, DriftCounter
+from labeling.drift.drift_files import write_drift
+from labeling.drift.report.report import write_report
+from model.errors import LabelingError
+from model.predictor import Predictor
+from training.predict.answered_catalog import CatalogSource, answer_catalog
+
+_NUM_NAMED = 3
+
+
+@dataclass(frozen=True)
+class DriftCommand:
+    """Compare a new catalog, without labels, with what a bundle was trained and measured on."""
+
+    catalog: Path
+    """New catalog: .csv, .tsv, .jsonl or .parquet."""
+    bundle: Path
+    """Folder of the bundle."""
+    out: Path = Path("drift")
+    """Folder for report.html, categories.csv, words.csv, fields.csv and rejects.csv."""
+    columns: str = ""
+    """Other headings: product_name=title,..."""
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    """Fetched pictures, shared by all runs."""
+
+
+def run_drift(command: DriftCommand) -> str:
+    """Answer the catalog, write the files, and say what accuracy to expect and what to label first."""
+    command.out.mkdir(parents=True, exist_ok=True)
+    predictor = Predictor.open(command.bundle)
+    source = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
+    counter, num_rows = DriftCounter(predictor.bundle), 0
+    try:
+        with Rejects(command.out / "rejects.csv") as rejects:
+            for chunk in answer_catalog(predictor, source, rejects, top_k=1):
+                counter.add(chunk)
+                num_rows += len(chunk.rows)
+    finally:
+        predictor.close()
+    if not num_rows:
+        raise LabelingError(
+            f"{command.catalog}: expected products to answer, found none; the reasons are in {command.out}/rejects.csv"
+        )
+    drift = counter.drift()
+    write_drift(command.out, drift)
+    bundle = predictor.bundle
+    write_report(command.out, drift, command.catalog.name, f"{bundle.name} {bundle.version}")
+    left_out = f"; {rejects.count:,} rows are left out, see rejects.csv" if rejects.count else ""
+    return f"{_said(drift)}{left_out}; see {command.out / 'report.html'}"
+
+
+def _said(drift: CatalogDrift) -> str:
+    first = ", ".join(one.category for one in drift.categories[:_NUM_NAMED] if one.products)
+    return (
+        f"expect {drift.expected_accuracy:.1%} right answers to {drift.num_rows:,} products, where"
+        f" {drift.measured_accuracy:.1%} were measured; {len(drift.words):,} words are new or more"
+        f" frequent; label first: {first}"
+    )
