@@ -56,7 +56,7 @@ def compare_merge(
     merged = np.asarray(merged_classes[classes], np.int32)
     old = answer_out_of_fold(catalog, settings, folder / "before")
     new = answer_out_of_fold(catalog, settings, folder / "after", merged)
-    is_right_before = _most_probable(old, merged_classes) == merged
+    is_right_before = most_probable_merged(old, merged_classes) == merged
     is_right_after = new.classes[:, 0] == merged
     return MergeComparison(
         len(classes),
@@ -68,7 +68,7 @@ def compare_merge(
     )
 
 
-def _most_probable(answers: TopAnswers, merged_classes: np.ndarray) -> np.ndarray:
+def most_probable_merged(answers: TopAnswers, merged_classes: np.ndarray) -> np.ndarray:
     """(N,) the merged class with the most probability among the kept ones."""
     merged, probabilities = merged_classes[answers.classes], answers.probabilities.astype(np.float32)
     sums = ((merged[:, :, None] == merged[:, None, :]) * probabilities[:, None, :]).sum(axis=2)

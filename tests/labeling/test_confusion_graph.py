@@ -7,6 +7,7 @@ from labeling.answers.top_answers import TopAnswers
 from labeling.confusions.category_entropy import answer_entropy, category_entropy
 from labeling.confusions.confusion_graph import communities, confusion_graph
 from labeling.confusions.disputed_pairs import DisputedPairs
+from labeling.confusions.merge_comparison import most_probable_merged
 from labeling.confusions.proposals import merges, redefinitions, splits
 from labeling.issues.confident_learning import confident_joint
 from labeling.settings import ConfusionSettings
@@ -98,3 +99,8 @@ def test_a_leaf_of_two_kinds_is_to_be_split(num_both: int, num_found: int) -> No
     graph = confusion_graph(answers, given, confident_joint(answers, given, 4))
     found = splits(answers, given, graph, ConfusionSettings())
     assert [(proposal.classes, proposal.toward) for proposal in found] == [((0,), (1, 2))] * num_found
+
+
+def test_probabilities_of_merged_categories_are_added_up() -> None:
+    answers, _ = answers_of([(0, {0: 0.4, 1: 0.3, 2: 0.3}), (0, {0: 0.5, 1: 0.3, 2: 0.2}), (3, {3: 1.0})], 4)
+    assert most_probable_merged(answers, np.array([0, 1, 1, 3])).tolist() == [1, 0, 3]

@@ -34,7 +34,7 @@ def pool_rows(num_rows: int, seed: int) -> list[dict[str, str]]:
             "product_id": f"s{number}",
             "product_name": f"{' '.join(random.choice(_POOL, 3, replace=False))} {random.integers(10**6)}",
             "color": 'gr"een,\nlight',
-            "category": f" {SHOVELS} " if random.random() < 0.6 else SPADES,
+            "category": f" {SHOVELS} " if random.random() < 0.53 else SPADES,
         }
         for number in range(num_rows)
     ]
