@@ -10,6 +10,7 @@ halved and doubled. Finished runs are found in noise.json and not made again. Ea
 """
 
 import dataclasses
+import hashlib
 import json
 import sys
 from collections import defaultdict
@@ -28,8 +29,8 @@ from benchmarks.commands import run_training
 
 #: Flags by method; those of the second kind are given a tau.
 _FLAGS: dict[str, tuple[str, ...]] = {
-    "fixed-cost": ("--linear-cost", "1.0"),
     "default": (),
+    "fixed-cost": ("--linear-cost", "1.0"),
     "smoothing": ("--noise", "smoothing"),
     "elr": ("--noise", "elr"),
     "selfie": ("--noise", "selfie"),
@@ -60,7 +61,7 @@ class Options:
     kinds: tuple[str, ...] = KINDS
     """Kinds of wrong labels, of symmetric, sibling, instance."""
     methods: tuple[str, ...] = tuple(_FLAGS)
-    """Methods, of fixed-cost, default, smoothing, elr, selfie, coteaching."""
+    """Methods, of default, fixed-cost, smoothing, elr, selfie, coteaching."""
     taus: tuple[float, ...] = (1.0, 0.5, 2.0)
     """Factors of the right tau that SELFIE and co-teaching are given."""
     seeds: int = 3
@@ -91,10 +92,15 @@ class Run:
     seed: int
 
     @property
-    def key(self) -> str:
+    def name(self) -> str:
         """Name of the run in noise.json."""
         tau = f" tau x{self.tau_factor:g}" if self.tau_factor else ""
         return f"{self.kind} {self.rate:g} {self.method}{tau} seed {self.seed}"
+
+    @property
+    def network(self) -> "Run":
+        """The run whose network is the same, so that it is trained once."""
+        return dataclasses.replace(self, method="default") if self.method == "fixed-cost" else self
 
     def flags(self) -> list[str]:
         """Flags for the training."""
@@ -114,8 +120,8 @@ def main() -> None:
         raise SystemExit(f"{folder} is missing; give its folder with --data")
     record = options.out / "noise.json"
     found = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-    wanted = [f"{run.key} of {options.rows} {options.train_flags}".strip() for run in runs(options)]
-    for run, key in zip(runs(options), wanted, strict=True):
+    wanted = {f"{run.name} {_rest(options)}".strip(): run for run in runs(options)}
+    for key, run in wanted.items():
         if key not in found:
             console.print(key)
             found[key] = {**dataclasses.asdict(run), **measure(run, options)}
@@ -139,12 +145,15 @@ def measure(run: Run, options: Options) -> dict[str, float]:
     """Train and answer the clean rows.
 
     Returns:
-        accuracies on clean rows, of the joint answer and of single heads, 0 to 1, and the time of training, seconds.
+        accuracies on clean rows, of the joint answer and of single heads, 0 to 1, and the time of training, seconds;
+        that of fixed-cost after default is without the network's.
     """
     train, val = _catalogs(run, options)
     test = _test_catalog(options)
     bundle, report = options.out / "bundle", options.out / "report"
-    flags = ["--cache-dir", options.out / "cache", "--overlap", "keep", *run.flags(), *options.train_flags.split()]
+    key = hashlib.sha256(f"{run.network.name} {_rest(options)}".encode()).hexdigest()[:16]
+    flags: list[str | Path] = ["--cache-dir", options.out / "cache", "--work-dir", options.out / "states" / key]
+    flags += ["--resume", "--overlap", "keep", *run.flags(), *options.train_flags.split()]
     train_s, _ = run_training("train", "--train", train, "--val", val, "--bundle", bundle, *flags)
     run_training(
         "evaluate", "--bundle", bundle, "--catalog", test, "--report", report, "--cache-dir", options.out / "cache"
@@ -152,6 +161,11 @@ def measure(run: Run, options: Options) -> dict[str, float]:
     metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
     heads = {name: head["accuracy"] for name, head in metrics["heads"].items()}
     return {"accuracy": metrics["accuracy"], "train_s": train_s, **{f"{name}_head": heads[name] for name in heads}}
+
+
+def _rest(options: Options) -> str:
+    """What tells runs of the same name apart."""
+    return f"of {options.rows} {options.train_flags}".strip()
 
 
 def _catalogs(run: Run, options: Options) -> tuple[Path, Path]:

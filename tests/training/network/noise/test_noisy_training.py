@@ -1,5 +1,9 @@
 """Each method trains, interrupted or not, to the same result."""
 
+import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -130,3 +134,20 @@ def test_a_first_run_waits_for_no_patience(toy_tokenizer: tuple[Tokenizer, Path]
     weights, method = head_loss_weights(SHAPE.heads, TOY_SETTINGS), METHODS["selfie"](tokenizer)
     progress = fit(network(tokenizer, 0), weights, both, training, TrainState(tmp_path, "key"), method)
     assert progress.epoch == EPOCHS + 1
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="asks for the others itself")
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_methods_train_and_resume_on_another_backend(backend: str) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed; pip install {backend} to run this test")
+    chosen = "planted_is_learned or (resumed and coteaching)"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", chosen],
+        env={**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "4 passed" in done.stdout
