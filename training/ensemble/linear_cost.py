@@ -17,8 +17,6 @@ _LEAST_ROWS = 400
 #: Rows times categories of the sample, and categories: about 10 s on one core for all costs.
 _MAX_ROW_CATEGORIES, _MAX_CATEGORIES = 1_200_000, 128
 _HELD_BACK_SHARE = 0.25
-#: Standard deviations of chance that a lower cost has to gain.
-_CLEARLY = 2.0
 
 _log = logging.getLogger("aisle.linear")
 
@@ -77,4 +75,4 @@ def _is_right(rows: LinearRows, asked: np.ndarray, svms: tuple[np.ndarray, np.nd
 def _clear_gain(is_right: np.ndarray, usual: np.ndarray) -> int:
     """Rows that are answered right in addition; 0 where chance may have made them."""
     gained, lost = int((is_right & ~usual).sum()), int((usual & ~is_right).sum())
-    return gained - lost if gained - lost > _CLEARLY * math.sqrt(gained + lost) else 0
+    return gained - lost if gained - lost > math.sqrt(gained + lost) else 0

@@ -53,9 +53,8 @@ class NoiseMethod(ABC):
 
 
 def joint_logits(model: keras.Model, inputs: dict[str, Any]) -> np.ndarray:
-    """(B, K) float32, what the last head answers without dropout."""
-    outputs = model.predict_on_batch(inputs)
-    return np.asarray(outputs[list(outputs)[-1]] if isinstance(outputs, dict) else outputs, np.float32)
+    """(B, K) float32, what the joint head answers without dropout."""
+    return np.asarray(model.predict_on_batch(inputs)["joint_logits"], np.float32)
 
 
 def train_on_rows(model: keras.Model, batch: Batch, is_learned: np.ndarray, labels: Any) -> dict[str, float]:

@@ -40,8 +40,8 @@ class Selfie(NoiseMethod):
         self.votes = no_votes(len(labels), settings.selfie_history, num_classes)
         self.refurbished = np.full(len(labels), _NONE, np.int32)
         self.losses = np.full(len(labels), np.inf, np.float32)
+        self.noise_rate = settings.noise_rate
         self._is_warm = False
-        self._clean_share = 1.0
         self._in_any_case = np.zeros(len(labels), bool)
         self._start: list[np.ndarray] = []
 
@@ -60,9 +60,8 @@ class Selfie(NoiseMethod):
                 variable.assign(value)
             self.votes = no_votes(len(self.labels), self.settings.selfie_history, self.num_classes)
             self.losses[:] = np.inf
+            self.noise_rate = remaining_noise(self.settings.noise_rate, self.refurbished, self.labels)
         self._is_warm = epoch % self.epochs >= self.settings.noise_warmup_epochs
-        run_start = self.refurbished if epoch >= self.epochs else np.full_like(self.refurbished, _NONE)
-        self._clean_share = 1 - remaining_noise(self.settings.noise_rate, run_start, self.labels)
         self._in_any_case = least_of_classes(self.losses, self.labels, self.settings.selfie_class_quota)
 
     def step(self, model: keras.Model, rows: np.ndarray, batch: Batch) -> dict[str, float]:
@@ -73,7 +72,7 @@ class Selfie(NoiseMethod):
         if self._is_warm:
             agreed = agreed_labels(self.votes[rows], self.settings.selfie_agreeing_votes)
             self.refurbished[rows] = np.where(agreed == _NONE, self.refurbished[rows], agreed)
-            is_learned = smallest(losses, self._clean_share) | self._in_any_case[rows]
+            is_learned = smallest(losses, 1 - self.noise_rate) | self._in_any_case[rows]
         own = self.refurbished[rows]
         logs = train_on_rows(model, batch, is_learned | (own != _NONE), np.where(own == _NONE, given, own))
         self.losses[rows] = losses
@@ -81,12 +80,14 @@ class Selfie(NoiseMethod):
         return logs
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Votes, refurbished labels and losses."""
-        return {"votes": self.votes, "refurbished": self.refurbished, "losses": self.losses}
+        """Votes, refurbished labels, losses and the share of labels that are still wrong."""
+        found = {"votes": self.votes, "refurbished": self.refurbished, "losses": self.losses}
+        return {**found, "noise_rate": np.array(self.noise_rate)}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Undo `arrays`."""
         self.votes, self.refurbished, self.losses = arrays["votes"], arrays["refurbished"], arrays["losses"]
+        self.noise_rate = float(arrays["noise_rate"])
 
 
 def no_votes(num_rows: int, history: int, num_classes: int) -> np.ndarray:

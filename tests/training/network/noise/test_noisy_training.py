@@ -120,8 +120,9 @@ def test_selfie_refurbishes_the_planted_labels_and_keeps_them_over_its_restart(
     toy_tokenizer: tuple[Tokenizer, Path], tmp_path: Path
 ) -> None:
     _, _, method = trained(toy_tokenizer[0], "selfie", tmp_path, [])
-    found = method.arrays()["refurbished"]
+    found, still_wrong = (method.arrays()[name] for name in ("refurbished", "noise_rate"))
     is_planted = given() != truth()
+    assert float(still_wrong) < NOISE.noise_rate
     assert (found[is_planted] == truth()[is_planted]).mean() > 0.8
     assert (found[~is_planted] == truth()[~is_planted]).mean() > 0.8
 
