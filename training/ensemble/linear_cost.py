@@ -37,12 +37,11 @@ def choose_cost(rows: LinearRows, seed: int, fit: Fit) -> float:
     if len(sample) < _LEAST_ROWS:
         return USUAL_COST
     held_back, fitted = np.split(sample, [int(len(sample) * _HELD_BACK_SHARE)])
-    learned = LinearRows(
-        rows.ngrams[fitted], sparse.csr_matrix((len(fitted), 0)), rows.labels[fitted], rows.counts[fitted]
-    )
+    used = np.flatnonzero(rows.ngrams[fitted].getnnz(axis=0))
+    learned, asked = (_some(rows, chosen, used) for chosen in (fitted, held_back))
     if len(np.unique(learned.labels)) < 2:
         return USUAL_COST
-    usual, *lower = (_is_right(rows, held_back, fit(learned, cost)) for cost in (USUAL_COST, *_LOWER_COSTS))
+    usual, *lower = (_is_right(asked, fit(learned, cost)) for cost in (USUAL_COST, *_LOWER_COSTS))
     gains = [_clear_gain(is_right, usual) for is_right in lower]
     if max(gains) <= 0:
         return USUAL_COST
@@ -65,11 +64,17 @@ def _sampled(labels: np.ndarray, seed: int) -> np.ndarray:
     return draw.permutation(rows)[: _MAX_ROW_CATEGORIES // max(len(found), 1)]
 
 
-def _is_right(rows: LinearRows, asked: np.ndarray, svms: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+def _some(rows: LinearRows, chosen: np.ndarray, used: np.ndarray) -> LinearRows:
+    """Some rows with some of their n-grams, without pretrained words."""
+    no_words = sparse.csr_matrix((len(chosen), 0), dtype=np.float32)
+    return LinearRows(rows.ngrams[chosen][:, used], no_words, rows.labels[chosen], rows.counts[chosen])
+
+
+def _is_right(asked: LinearRows, svms: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
     """(A,) bool, whether the best score is the label's."""
     labels, weights, biases = svms
-    scores = rows.ngrams[asked] @ weights.T + biases
-    return np.asarray(labels[scores.argmax(axis=1)] == rows.labels[asked])
+    scores = asked.ngrams @ weights.T + biases
+    return np.asarray(labels[scores.argmax(axis=1)] == asked.labels)
 
 
 def _clear_gain(is_right: np.ndarray, usual: np.ndarray) -> int:
