@@ -139,16 +139,16 @@ def test_a_first_run_waits_for_no_patience(toy_tokenizer: tuple[Tokenizer, Path]
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="asks for the others itself")
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_the_methods_train_and_resume_on_another_backend(backend: str) -> None:
+def test_the_steps_are_taken_on_another_backend(backend: str) -> None:
+    """ELR's loss is the only code of a backend; what the methods decide is NumPy's everywhere."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed; pip install {backend} to run this test")
-    chosen = "planted_is_learned or (resumed and coteaching)"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", chosen],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "planted_is_learned and elr"],
         env={**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "4 passed" in done.stdout
+    assert "1 passed" in done.stdout
