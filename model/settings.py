@@ -133,8 +133,9 @@ class LinearSettings:
 
     linear_head: Literal["auto", "on", "off"] = "auto"
     """`auto` leaves it out where rows times categories make it too slow or too large."""
-    linear_cost: float = 1.0
-    """Cost C of a training row on the wrong side of the margin; less makes weights smaller."""
+    linear_cost: float | Literal["auto"] = "auto"
+    """Cost C of a training row on the wrong side of the margin; less makes weights smaller, and wrong labels matter
+    less. `auto` takes 1, or 0.3 or 0.1 where that answers clearly more held-back training rows as they are labelled."""
     linear_parent_weight: float = 0.25
     """Share that the SVMs of a leaf's parents have in its score; 0 asks the leaves' only."""
     linear_single_field_weight: float = 0.3
@@ -144,7 +145,8 @@ class LinearSettings:
     """Most dimensions of an n-gram's vector in this head; more categories than that are compressed."""
 
     def __post_init__(self) -> None:
-        require(self.linear_cost > 0, "linear_cost", "more than 0", self.linear_cost)
+        if self.linear_cost != "auto":
+            require(self.linear_cost > 0, "linear_cost", "more than 0", self.linear_cost)
         for name in ("linear_parent_weight", "linear_single_field_weight"):
             require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
         require(self.linear_rank >= 1, "linear_rank", "1 or more", self.linear_rank)
@@ -247,6 +249,47 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class NoiseSettings:
+    """Training through wrong labels; what the network learns, not the linear SVM."""
+
+    noise: Literal["none", "smoothing", "elr", "selfie", "coteaching"] = "none"
+    """Label smoothing (Lukasik et al. 2020), early-learning regularization (Liu et al. 2020), SELFIE (Song, Kim, Lee
+    2019) or co-teaching (Han et al. 2018); `none` learns every label as it is given."""
+    noise_rate: float = 0.0
+    """Share of wrong labels (tau), 0 to below 1, which SELFIE and co-teaching need; 0: not known."""
+    noise_smoothing: float = 0.3
+    """Label smoothing of `smoothing`, in place of label_smoothing."""
+    noise_warmup_epochs: int = 3
+    """SELFIE: epochs that learn every label. Co-teaching: epochs over which the share of rows left out rises to tau."""
+    elr_weight: float = 3.0
+    """Weight of the early-learning term beside the cross-entropy (lambda)."""
+    elr_momentum: float = 0.7
+    """What a row's target keeps of itself when the network answers the row again (beta), 0 to below 1."""
+    elr_classes: int = 8
+    """Most probable categories that a row's target keeps."""
+    selfie_history: int = 4
+    """Last answers to a row that vote on its label (q), one an epoch, 2 bytes each."""
+    selfie_agreeing_votes: int = 4
+    """Votes for one category that refurbish a row; all of them is the paper's threshold for its 10 classes."""
+    selfie_restarts: int = 1
+    """Times that training begins anew and keeps the refurbished labels; each takes all epochs again. The paper's: 2."""
+    selfie_class_quota: float = 0.5
+    """Share of each category's rows that are learned in any case, those of the least loss, so that rare categories are
+    not starved; 0 is the paper's rule."""
+
+    def __post_init__(self) -> None:
+        for name in ("noise_rate", "noise_smoothing", "elr_momentum"):
+            require(0 <= getattr(self, name) < 1, name, "0 to below 1", getattr(self, name))
+        for name in ("noise_warmup_epochs", "elr_classes", "selfie_history", "selfie_agreeing_votes"):
+            require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        for name in ("elr_weight", "selfie_restarts"):
+            require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
+        require(0 <= self.selfie_class_quota <= 1, "selfie_class_quota", "0 to 1", self.selfie_class_quota)
+        votes, most = self.selfie_agreeing_votes, self.selfie_history
+        require(votes <= most, "selfie_agreeing_votes", f"at most selfie_history, {most}", votes)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All groups; what a bundle stores and a config file may set."""
 
@@ -257,6 +300,7 @@ class Settings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     linear: LinearSettings = field(default_factory=LinearSettings)
     neighbors: NeighborSettings = field(default_factory=NeighborSettings)
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
 
 
 def settings_to_dict(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -328,6 +372,10 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise SettingsError(f"{where}: expected a list, found {value!r}")
         return tuple(_checked(item, typing.get_args(hint)[0], where) for item in value)
+    if origin is typing.Union:  # of a number and a word
+        words = next(option for option in typing.get_args(hint) if typing.get_origin(option) is Literal)
+        number = next(option for option in typing.get_args(hint) if option is not words)
+        return _checked(value, words if isinstance(value, str) else number, where)
     if origin is types.UnionType:
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
     if hint is float and type(value) is int:

@@ -27,6 +27,8 @@ from training.ensemble.out_of_fold import FoldAnswers, answers_key
 from training.ensemble.trained_model import TrainedModel, fit_beside
 from training.network.batches import CatalogBatches
 from training.network.fit import fit
+from training.network.noise.choice import noise_method, training_settings
+from training.network.noise.requirements import require_noise_rate
 from training.network.optimization import head_loss_weights, over_logits
 from training.network.train_state import TrainState
 from training.preparation import Catalogs, Preparation, Prepared
@@ -85,6 +87,7 @@ def train(job: TrainJob, settings: Settings) -> dict:
         AisleError: see `model/errors.py`; finished work is kept.
     """
     check_bundle_target(job.bundle)
+    require_noise_rate(settings.noise)
     for path in job.paths:  # a file that cannot be read ends it before the work
         next(read_catalog(path, job.columns, chunk_rows=1), None)
     job.work_dir.mkdir(parents=True, exist_ok=True)
@@ -125,7 +128,10 @@ def train_model(
     state = TrainState(work_dir / "state", run_key(settings, prepared))
     logs = keras.callbacks.TensorBoard(work_dir / "tensorboard", write_graph=False)
     loss_weights = head_loss_weights(prepared.shape.heads, settings)
-    progress = fit(trained, loss_weights, batches, settings.training, state, resume, [logs])
+    if not resume:
+        state.clear()
+    method = noise_method(prepared, settings)
+    progress = fit(trained, loss_weights, batches, training_settings(settings), state, method, [logs])
     return fit_beside(trained, classifier, prepared, settings), progress.history
 
 
@@ -149,6 +155,8 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     # These shape what comes after the network.
     del values["linear"], values["neighbors"]
     del values["training"]["precision_target"], values["training"]["precision_confidence"]
+    if settings.noise.noise == "none":
+        del values["noise"]
     parts = [values, dataclasses.asdict(prepared.shape), digests, FIELDS, keras.backend.backend()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

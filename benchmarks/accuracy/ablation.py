@@ -284,7 +284,8 @@ class Trainings:
                 trained, _, batches = build_network(prepared, settings)
             state = TrainState(self._work / "state", key)
             loss_weights = head_loss_weights(prepared.shape.heads, settings)
-            fit(trained, loss_weights, batches, settings.training, state, resume=False)
+            state.clear()
+            fit(trained, loss_weights, batches, settings.training, state)
             parts = (batches[1], CatalogBatches(measured, prepared.shape, settings.training.batch_size))
             first, second = (trained.predict(part, verbose=0)["joint_logits"] for part in parts)
             self._networks[key] = first, second

@@ -10,7 +10,7 @@ from catalog.cache_dir import default_cache_dir
 from catalog.columns import parse_columns
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
-from labeling.issues.issue_files import write_categories, write_issues, write_near_duplicates
+from labeling.issues.issue_files import write_categories, write_issues, write_near_duplicates, write_summary
 from labeling.issues.label_issues import LabelIssues, find_issues
 from labeling.issues.report.report import write_report
 from labeling.settings import AnswerSettings
@@ -23,7 +23,8 @@ class IssuesCommand:
     catalog: Path
     """Labelled catalog: .csv, .tsv, .jsonl or .parquet."""
     out: Path
-    """Folder for issues.csv, near_duplicates.csv, categories.csv, report.html, rejects.csv and finished folds."""
+    """Folder for issues.csv, near_duplicates.csv, categories.csv, summary.json, report.html, rejects.csv and finished
+    folds."""
     columns: str = ""
     """Other headings: product_name=title,category=label,..."""
     taxonomy: Path | None = None
@@ -52,6 +53,7 @@ def run_issues(command: IssuesCommand) -> str:
     path = write_issues(command.out, issues, command.format)
     write_near_duplicates(command.out, issues)
     write_categories(command.out, issues)
+    write_summary(command.out, issues)
     write_report(command.out, issues)
     return _said(issues, path)
 

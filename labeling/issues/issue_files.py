@@ -1,6 +1,7 @@
 """The files of `labeling issues`: every row with its quality, near-duplicates that disagree, noise by category."""
 
 import csv
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -57,6 +58,27 @@ def write_categories(folder: Path, issues: LabelIssues) -> Path:
         _CATEGORY_COLUMNS,
         ((name, count, f"{wrong / count:.4f}", wrong, other) for name, count, wrong, other in categories(issues)),
     )
+    return path
+
+
+def write_summary(folder: Path, issues: LabelIssues) -> Path:
+    """Write summary.json: num_rows, and how many of them and what share are estimated to be wrong.
+
+    `training train --noise-from` reads the share.
+
+    Raises:
+        LabelingError: the disk refuses.
+    """
+    path, num_rows = folder / "summary.json", len(issues.catalog)
+    estimated = issues.joint.num_issues
+    share = estimated / num_rows if num_rows else 0.0
+    values = {"num_rows": num_rows, "num_estimated": estimated, "estimated_share": round(share, 6)}
+    try:
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise LabelingError(
+            f"{path} cannot be written: {error.strerror}; free space or choose another --out"
+        ) from error
     return path
 
 

@@ -1,5 +1,6 @@
 """labeling issues on a shop with planted wrong labels."""
 
+import json
 import re
 from pathlib import Path
 
@@ -33,6 +34,9 @@ def test_the_number_of_wrong_labels_is_estimated(found: Found) -> None:
     categories = read_rows(found.out / "categories.csv")
     assert sum(int(row["wrong_products"]) for row in categories) == int(said[1])
     assert sum(row["is_issue"] == "1" for row in read_rows(found.out / "issues.csv")) == int(said[1])
+    summary = json.loads((found.out / "summary.json").read_text(encoding="utf-8"))
+    share = round(int(said[1]) / 602, 6)
+    assert summary == {"num_rows": 602, "num_estimated": int(said[1]), "estimated_share": share}
     assert {row["category"] for row in categories} >= {"Home>Kitchen>Pans", "Toys>Dolls"}
 
 

@@ -50,12 +50,13 @@ def test_a_whole_number_will_do_for_a_float() -> None:
     [
         (
             {"tokeniser": {}},
-            "f: unknown table [tokeniser]; the tables are fields, tokenizer, model, image, training, linear, neighbors;"
-            " did you mean 'tokenizer'?",
+            "f: unknown table [tokeniser]; the tables are fields, tokenizer, model, image, training, linear, neighbors,"
+            " noise; did you mean 'tokenizer'?",
         ),
         (
             {"zzz": {}},
-            "f: unknown table [zzz]; the tables are fields, tokenizer, model, image, training, linear, neighbors",
+            "f: unknown table [zzz]; the tables are fields, tokenizer, model, image, training, linear, neighbors,"
+            " noise",
         ),
         ({"tokenizer": 3}, "f: 'tokenizer' has to be a table of settings, found 3"),
         ({"training": {"epoch": 3}}, "f: [training]: unknown setting 'epoch'; did you mean 'epochs'?"),
@@ -96,7 +97,8 @@ def test_every_setting_is_explained() -> None:
     """A docstring stands under each field; the command line makes its help of them."""
     source = inspect.getsource(model.settings)
     lines = [line.strip() for line in source.splitlines()]
-    for group in (Settings().model, Settings().image, Settings().training, Settings().linear):
+    groups = (Settings().model, Settings().image, Settings().training, Settings().linear, Settings().noise)
+    for group in groups:
         for field in dataclasses.fields(group):
             position = next(i for i, line in enumerate(lines) if line.startswith(f"{field.name}: "))
             assert lines[position + 1].startswith('"""'), field.name
@@ -113,6 +115,13 @@ def test_every_setting_is_explained() -> None:
         ("model", "ngram_rows", 48, "ngram_rows: expected a power of two, found 48"),
         ("model", "fcl_dim", 0, "fcl_dim: expected 1 or more, found 0"),
         ("linear", "linear_cost", 0.0, "linear_cost: expected more than 0, found 0.0"),
+        ("linear", "linear_cost", "least", r"linear_cost: expected one of auto, found 'least'"),
+        ("linear", "linear_cost", True, "linear_cost: expected float, found True"),
+        ("noise", "noise_rate", 1.0, "noise_rate: expected 0 to below 1, found 1.0"),
+        ("noise", "selfie_history", 0, "selfie_history: expected 1 or more, found 0"),
+        ("noise", "selfie_agreeing_votes", 9, "selfie_agreeing_votes: expected at most selfie_history, 4, found 9"),
+        ("noise", "selfie_class_quota", 1.5, "selfie_class_quota: expected 0 to 1, found 1.5"),
+        ("noise", "selfie_restarts", -1, "selfie_restarts: expected 0 or more, found -1"),
         ("linear", "linear_rank", 0, "linear_rank: expected 1 or more, found 0"),
         ("linear", "linear_parent_weight", -0.1, "linear_parent_weight: expected 0 or more, found -0.1"),
         ("image", "finetune_layers", -2, "finetune_layers: expected -1 or more, found -2"),

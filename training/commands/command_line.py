@@ -20,6 +20,7 @@ from model.sub_tree import SubTree, find_sub_tree
 from model.taxonomy import Taxonomy
 from training.commands.command_parts import FlatSettings
 from training.commands.evaluate_command import EvaluateCommand, run_evaluate
+from training.commands.noise_estimate import with_noise_of
 from training.commands.tune_command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 from training.default_settings import catalog_size, default_settings, describe
 from training.encoding.parsed_catalog import parse_catalog
@@ -54,6 +55,8 @@ class TrainCommand:
     """Encoded catalogs and picture features, shared by all runs."""
     resume: bool = False
     """Resume after an interruption, with the same result."""
+    noise_from: Path | None = None
+    """Folder that `python -m labeling issues` wrote; its share of wrong labels is --noise-rate."""
     settings: FlatSettings = field(default_factory=Settings)
     """Settings of the model and its training."""
 
@@ -209,7 +212,10 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str:
 def _train(command: TrainCommand) -> None:
     from model.network.keras_backend import prepare_keras
 
-    prepare_keras(command.settings.training)
+    settings = command.settings
+    if command.noise_from is not None:
+        settings = with_noise_of(settings, command.noise_from)
+    prepare_keras(settings.training)
     from training.report.contract_text import contract_lines, lower_promises_line
     from training.train import TrainJob, train
 
@@ -225,7 +231,7 @@ def _train(command: TrainCommand) -> None:
         command.cache_dir,
         command.resume,
     )
-    metrics = train(job, command.settings)
+    metrics = train(job, settings)
     print(f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products that the model did not learn")
     lines = [*contract_lines(metrics["contract"]), lower_promises_line(metrics["lower_promises"])]
     for line in filter(None, lines):

@@ -22,6 +22,7 @@ from model.settings import FieldSettings, LinearSettings
 from model.taxonomy import Taxonomy
 from tokenizer.pretrained_words import PRETRAINED_DIM
 from training.encoding.encoded_catalog import EncodedCatalog
+from training.ensemble.linear_cost import choose_cost
 from training.ensemble.linear_rows import LinearRows, TextReader, given_fields
 
 
@@ -91,7 +92,11 @@ def fit_linear_head(
         _log.info("no linear head: %s are too many; --linear-head on fits it all the same", numbers)
         return None
     _log.info("linear head: %s", numbers)
-    rows, axes = _on_main_axes(dataclasses.replace(rows, ngrams=rows.ngrams[:, used]))
+    rows = dataclasses.replace(rows, ngrams=rows.ngrams[:, used])
+    if settings.linear_cost == "auto":
+        num_whole = int(given_fields(catalog, list(field_weights)).any(axis=1).sum())
+        settings = dataclasses.replace(settings, linear_cost=_chosen_cost(rows, num_whole, seed, limits))
+    rows, axes = _on_main_axes(rows)
     weights, biases = _fit_levels(rows, taxonomy, settings, seed, limits)
     table, kernel, lost = _compress(rows.inputs, weights, min(settings.linear_rank, taxonomy.num_leaves))
     vectors = np.zeros((hash_buckets // num_sharing, table.shape[1]), np.float16)
@@ -154,10 +159,19 @@ def _on_main_axes(rows: LinearRows) -> tuple[LinearRows, np.ndarray]:
     return dataclasses.replace(rows, pretrained=sparse.csr_matrix(turned)), axes
 
 
+def _chosen_cost(rows: LinearRows, num_whole: int, seed: int, limits: LinearLimits) -> float:
+    """The cost chosen on the first rows, which have all their fields."""
+    whole = dataclasses.replace(
+        rows, ngrams=rows.ngrams[:num_whole], labels=rows.labels[:num_whole], counts=rows.counts[:num_whole]
+    )
+    return choose_cost(whole, seed, lambda some, cost: _fit_nodes(some, cost, seed, limits.few_row_categories))
+
+
 def _fit_levels(
     rows: LinearRows, taxonomy: Taxonomy, settings: LinearSettings, seed: int, limits: LinearLimits
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights (K, U + D) and biases (K,) of the leaves, their parents' share included."""
+    assert settings.linear_cost != "auto"
     weights = np.zeros((taxonomy.num_leaves, rows.inputs.shape[1]), np.float32)
     biases = np.zeros(taxonomy.num_leaves, np.float32)
     for depth, node_of_leaf in enumerate(taxonomy.leaf_to_node, start=1):

@@ -14,6 +14,8 @@ from tqdm import tqdm
 from model.errors import TrainingError
 from model.settings import TrainingSettings
 from training.network.batches import ShuffledBatches
+from training.network.noise.method import NoiseMethod
+from training.network.noise.step_loop import fit_in_steps
 from training.network.optimization import compile_network
 from training.network.train_state import Progress, TrainState
 
@@ -24,47 +26,44 @@ def fit(
     batches: tuple[ShuffledBatches, ShuffledBatches | None],
     settings: TrainingSettings,
     state: TrainState,
-    resume: bool,
+    method: NoiseMethod | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Progress:
     """Train until the epochs are over or the last head's validation accuracy stops rising.
 
-    The best weights stay in `model`.
+    Goes on from the state where there is one; the result equals that of an uninterrupted run. The best weights stay in
+    `model`.
 
     Args:
         model: its outputs are the logits of all heads, "<head>_logits".
         loss_weights: by head; the last head, the joint where there are several, says which epoch is best.
         batches: training and validation; without the second all epochs are trained and the last one stays.
-        resume: go on from `state`; the result equals that of an uninterrupted run.
+        method: decides what the rows teach where labels are wrong; its runs, each of all epochs, follow each other.
         callbacks: further ones; each sees an epoch before the state keeps it.
     Raises:
         TrainingError: the loss is not finite, or the state cannot be read or written.
     """
     train, val = batches
-    compile_network(model, loss_weights, settings, steps=len(train) * settings.epochs)
+    prepare = compile_network if method is None else method.prepare
+    prepare(model, loss_weights, settings, len(train) * settings.epochs)
     heads = tuple(loss_weights)
-    if resume and state.exists():
-        progress = state.restore(model)
-    else:
-        state.clear()
-        progress = Progress()
+    progress = _begin(model, state, method)
     keeper = _StateKeeper(state, progress, heads, settings.patience, val.num_rows if val is not None else 0)
-    if not keeper.is_finished(settings.epochs):
-        _create_variables(model, train[0])
+    epochs = settings.epochs
+    if method is not None:
+        keeper.follow(method, (method.num_runs - 1) * epochs)
+        epochs *= method.num_runs
+    if not keeper.is_finished(epochs):
         # Keras ends epochs of a data set also where it only looked at it, so that it cannot count them.
         order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: train.start_at(epoch))
         bar = _Bar(heads, len(train))
         try:
             with _interrupt_between_steps(keeper):
-                model.fit(
-                    train,
-                    epochs=settings.epochs,
-                    initial_epoch=progress.epoch,
-                    validation_data=val,
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=[order, bar, *callbacks, keeper],
-                )
+                seen = [order, bar, *callbacks, keeper]
+                if method is None:
+                    _fit_by_keras(model, batches, range(progress.epoch, epochs), seen)
+                else:
+                    fit_in_steps(model, method, batches, range(progress.epoch, epochs), seen)
         finally:
             bar.close()
     if val is not None:
@@ -84,6 +83,36 @@ def _create_variables(model: keras.Model, batch: Any) -> None:
         outputs = model(inputs, training=False)
         model.compute_loss(inputs, labels, outputs, weights)
         model.compute_metrics(inputs, labels, outputs, weights)
+
+
+def _begin(model: keras.Model, state: TrainState, method: NoiseMethod | None) -> Progress:
+    """The progress of an earlier run, which model and method are brought to, or none."""
+    if not state.exists():
+        state.clear()
+        return Progress()
+    progress = state.restore(model)
+    if method is not None:
+        method.restore(state.restore_further())
+    return progress
+
+
+def _fit_by_keras(
+    model: keras.Model,
+    batches: tuple[ShuffledBatches, ShuffledBatches | None],
+    epochs: range,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
+    train, val = batches
+    _create_variables(model, train[0])
+    model.fit(
+        train,
+        epochs=epochs.stop,
+        initial_epoch=epochs.start,
+        validation_data=val,
+        shuffle=False,
+        verbose=0,
+        callbacks=list(callbacks),
+    )
 
 
 @contextlib.contextmanager
@@ -110,11 +139,23 @@ class _StateKeeper(keras.callbacks.Callback):
         self.state = state
         self.progress = progress
         self.patience = patience
+        self._method: NoiseMethod | None = None
+        self._last_run_start = 0
+
+    def follow(self, method: NoiseMethod, last_run_start: int) -> None:
+        """Save the method's arrays, too, and let patience end the last of its runs only.
+
+        Args:
+            last_run_start: epochs of the runs before that.
+        """
+        self._method = method
+        self._last_run_start = last_run_start
 
     def is_finished(self, epochs: int) -> bool:
         """True if a resumed run has nothing left to do."""
-        waited = self.progress.epoch - self.progress.last_rise_epoch
-        is_spent = self.num_val > 0 and self.progress.epoch > 0 and waited >= self.patience
+        start = self._last_run_start
+        waited = self.progress.epoch - max(self.progress.last_rise_epoch, start)
+        is_spent = self.num_val > 0 and self.progress.epoch > start and waited >= self.patience
         return self.progress.epoch >= epochs or is_spent
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -139,7 +180,7 @@ class _StateKeeper(keras.callbacks.Callback):
             progress.best_score, progress.last_rise_epoch = score, epoch + 1
         is_kept = is_best and self.num_val > 0  # without validation rows the last epoch's state has the weights
         best = [np.asarray(weight) for weight in self.model.weights] if is_kept else None
-        self.state.save(self.model, progress, best)
+        self.state.save(self.model, progress, best, {} if self._method is None else self._method.arrays())
         self.model.stop_training = self.model.stop_training or self.is_finished(epoch + 2)
 
     def _check_loss(self, loss: float, what: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from model.settings import Settings, TrainingSettings
-from training.network.losses import SmoothedCrossEntropy
+from training.network.losses import EarlyLearningLoss, LabelAccuracy, SmoothedCrossEntropy
 
 
 def over_logits(classifier: keras.Model) -> keras.Model:
@@ -22,19 +22,29 @@ def head_loss_weights(heads: Sequence[str], settings: Settings) -> dict[str, flo
 
 
 def compile_network(
-    model: keras.Model, loss_weights: Mapping[str, float], settings: TrainingSettings, steps: int
+    model: keras.Model,
+    loss_weights: Mapping[str, float],
+    settings: TrainingSettings,
+    steps: int,
+    early_learning: float = 0.0,
 ) -> None:
     """Attach losses, per-head accuracy and the optimizer, whose learning rate ends at 0 after `steps`.
 
     Args:
         loss_weights: by head.
+        early_learning: weight of that term of `EarlyLearningLoss`.
     """
     outputs = [f"{head}_logits" for head in loss_weights]
+    smoothing, accuracy = settings.label_smoothing, keras.metrics.SparseCategoricalAccuracy
+    losses = {output: SmoothedCrossEntropy(smoothing) for output in outputs}
+    if early_learning:
+        losses = {output: EarlyLearningLoss(smoothing, early_learning) for output in outputs}
+        accuracy = LabelAccuracy
     model.compile(
         optimizer=build_optimizer(settings, steps),
-        loss={output: SmoothedCrossEntropy(settings.label_smoothing) for output in outputs},
+        loss=losses,
         loss_weights={f"{head}_logits": weight for head, weight in loss_weights.items()},
-        weighted_metrics={output: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for output in outputs},
+        weighted_metrics={output: [accuracy(name="accuracy")] for output in outputs},
     )
 
 

@@ -92,7 +92,7 @@ def tune_pictures(
     )
     _log.info("the last layers of the backbone learn from %d pictures", batches[0].num_rows)
     with exclusive(cache / "locks" / key):
-        fit(model, {"image": 1.0}, batches, trained_on, TrainState(cache / "tuned" / key, key), resume=True)
+        fit(model, {"image": 1.0}, batches, trained_on, TrainState(cache / "tuned" / key, key))
 
 
 def tuning_key(settings: Settings) -> str:

@@ -4,9 +4,10 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from model.errors import TrainingError
 
 #: What NumPy raises for files that are missing, cut off or damaged.
 _UNREADABLE = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+_FURTHER = "further/"
 
 
 @dataclass
@@ -59,13 +61,21 @@ class TrainState:
         for path in (self._state, self._best):
             path.unlink(missing_ok=True)
 
-    def save(self, model: keras.Model, progress: Progress, best: Sequence[np.ndarray] | None) -> None:
+    def save(
+        self,
+        model: keras.Model,
+        progress: Progress,
+        best: Sequence[np.ndarray] | None,
+        further: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> None:
         """Write weights, optimizer, random states and progress; the last good state stays until this one stands.
 
         Args:
             best: the weights, where they are the best so far.
+            further: arrays that `restore_further` gives back.
         """
-        arrays = {f"v{i}": np.asarray(variable) for i, variable in enumerate(_all_variables(model))}
+        arrays = {f"v{i}": np.asarray(variable) for i, variable in enumerate(all_variables(model))}
+        arrays |= {f"{_FURTHER}{name}": values for name, values in further.items()}
         header = json.dumps({"key": self.key, "progress": asdict(progress)})
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -92,11 +102,24 @@ class TrainState:
                         f"the state in {self.folder} was made with other data or settings; give the same ones,"
                         " or leave out --resume to start afresh"
                     )
-                for i, variable in enumerate(_all_variables(model)):
+                for i, variable in enumerate(all_variables(model)):
                     variable.assign(stored[f"v{i}"])
         except _UNREADABLE as error:
             raise TrainingError(f"the state in {self.folder} cannot be read: {error}; leave out --resume") from error
         return Progress(**header["progress"])
+
+    def restore_further(self) -> dict[str, np.ndarray]:
+        """What was saved beside the model.
+
+        Raises:
+            TrainingError: it cannot be read.
+        """
+        try:
+            with self._state.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                names = [name for name in stored.files if name.startswith(_FURTHER)]
+                return {name.removeprefix(_FURTHER): stored[name] for name in names}
+        except _UNREADABLE as error:
+            raise TrainingError(f"the state in {self.folder} cannot be read: {error}; leave out --resume") from error
 
     def restore_best(self, model: keras.Model) -> None:
         """Load the best epoch's weights.
@@ -112,7 +135,7 @@ class TrainState:
             raise TrainingError(f"{self._best} cannot be read: {error}; leave out --resume to start afresh") from error
 
 
-def _all_variables(model: keras.Model) -> list[keras.Variable]:
+def all_variables(model: keras.Model) -> list[keras.Variable]:
     """Weights, the random states of dropout, and the optimizer's moments and step."""
     model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]

@@ -60,7 +60,9 @@ class Run:
             CatalogBatches(encoded(self.tokenizer, self.fields, 0), shape, size),
         )
         weights = head_loss_weights(shape.heads, self.settings)
-        progress = fit(model, weights, batches, self.settings.training, self.state, resume, callbacks)
+        if not resume:
+            self.state.clear()
+        progress = fit(model, weights, batches, self.settings.training, self.state, callbacks=callbacks)
         return model, progress
 
 

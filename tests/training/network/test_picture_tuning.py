@@ -91,8 +91,8 @@ def test_an_interrupted_tuning_goes_on(settings: Settings, tmp_path: Path, monke
 
     save = TrainState.save
 
-    def interrupted_save(self: TrainState, model: keras.Model, progress: Progress, best: Any) -> None:
-        save(self, model, progress, best)
+    def interrupted_save(self: TrainState, model: keras.Model, progress: Progress, best: Any, further: Any) -> None:
+        save(self, model, progress, best, further)
         if progress.epoch == 3:
             raise KeyboardInterrupt
 

@@ -1,7 +1,8 @@
 """The training state of a trial: in memory, and on disk when another trial may continue it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import keras
 import numpy as np
@@ -29,12 +30,18 @@ class TrialState(TrainState):
         """Return True when there is a training to continue."""
         return self._parent is not None and self._parent.exists()
 
-    def save(self, model: keras.Model, progress: Progress, best: Sequence[np.ndarray] | None) -> None:
+    def save(
+        self,
+        model: keras.Model,
+        progress: Progress,
+        best: Sequence[np.ndarray] | None,
+        further: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> None:
         """Keep the best weights in memory, and store the whole state on disk after the last epoch."""
         if best is not None:
             self._best_weights = list(best)
         if progress.epoch == self._last_epoch:
-            super().save(model, progress, self._best_weights)
+            super().save(model, progress, self._best_weights, further)
 
     def restore(self, model: keras.Model) -> Progress:
         """Restore the training state of the parent."""

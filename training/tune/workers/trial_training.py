@@ -17,6 +17,8 @@ from model.settings import settings_from_dict
 from training.encoding.picture_encoding import PictureEncoder
 from training.network.batches import CatalogBatches
 from training.network.fit import by_head, fit
+from training.network.noise.choice import training_settings
+from training.network.noise.requirements import refuse_row_methods
 from training.network.optimization import head_loss_weights
 from training.preparation import Preparation, Prepared
 from training.train import build_network, run_key
@@ -70,6 +72,7 @@ class TrialTraining:
         settings = settings_from_dict(spec.settings, f"trial {spec.trial_id}")
         keras.utils.clear_session()
         gc.collect()  # frees the previous model
+        refuse_row_methods(settings.noise)
         prepare_keras(settings.training)
         prepared = self.preparation.prepare(settings)
         is_prepared = time.monotonic()
@@ -87,9 +90,8 @@ class TrialTraining:
             model,
             head_loss_weights(prepared.shape.heads, settings),
             (train, val),
-            settings.training,
+            training_settings(settings),
             state,
-            resume=True,
             callbacks=[epoch_objective],
         )
         is_trained = time.monotonic()

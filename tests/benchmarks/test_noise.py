@@ -1,0 +1,123 @@
+"""The noise benchmark without its trainings: what is planted, which runs there are, what is made again."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmarks.accuracy import noise
+from benchmarks.accuracy.catalog_variants import Row, read_rows, write_rows
+from benchmarks.accuracy.noise import Options, Run, measure, runs
+from benchmarks.accuracy.planted_noise import KINDS, plant
+
+CATEGORIES = ("Clothes>Shirts", "Clothes>Trousers", "Toys>Dolls", "Books")
+WORDS = ("shirt cotton", "trousers denim", "doll baby", "novel paper")
+
+
+def shop(count: int = 200) -> list[Row]:
+    return [
+        {"product_id": str(i), "product_name": f"{WORDS[i % 4]} {i}", "category": CATEGORIES[i % 4]}
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.4])
+def test_the_share_is_exact_and_seeded_and_nothing_else_changes(kind: str, rate: float) -> None:
+    rows = shop()
+    planted = plant(rows, kind, rate, seed=3)
+    wrong = [i for i, (old, new) in enumerate(zip(rows, planted, strict=True)) if old["category"] != new["category"]]
+    assert len(wrong) == round(rate * len(rows))
+    assert rows == shop()
+    assert [{**row, "category": ""} for row in planted] == [{**row, "category": ""} for row in rows]
+    assert {row["category"] for row in planted} <= set(CATEGORIES)
+    assert planted == plant(rows, kind, rate, seed=3)
+    assert rate == 0 or planted != plant(rows, kind, rate, seed=4)
+
+
+def test_siblings_share_their_parent_where_they_have_one() -> None:
+    rows = shop()
+    moves = Counter(
+        (old["category"], new["category"])
+        for old, new in zip(rows, plant(rows, "sibling", 0.5, seed=0), strict=True)
+        if old != new
+    )
+    shirts = {new for old, new in moves if old == "Clothes>Shirts"}
+    assert shirts == {"Clothes>Trousers"}
+    assert {new for old, new in moves if old == "Toys>Dolls"} == set(CATEGORIES) - {"Toys>Dolls"}
+
+
+def test_names_that_look_like_another_category_are_confused_first() -> None:
+    rows = shop()
+    rows[0]["product_name"] = "doll baby 4"  # of Shirts
+    planted = plant(rows, "instance", 0.02, seed=0)
+    assert planted[0]["category"] == "Toys>Dolls"
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected one of symmetric, sibling, instance and 2 categories, found x"):
+        plant(shop(), "x", 0.1, 0)
+    with pytest.raises(SystemExit, match=r"--methods: expected some of default, .*, found magic"):
+        Options(methods=("magic",))
+
+
+def test_a_tau_is_right_halved_or_doubled_and_nothing_planted_is_measured_once() -> None:
+    options = Options(rates=(0.0, 0.4), kinds=("sibling", "symmetric"), methods=("default", "selfie"), seeds=2)
+    found = list(runs(options))
+    assert len(found) == len(set(found)) == 2 * 3 * 4
+    assert [run.flags()[-2:] for run in found if run.kind == "sibling" and run.seed == 0] == [
+        ["--seed", "0"],
+        ["--noise-rate", "0.4"],
+        ["--noise-rate", "0.2"],
+        ["--noise-rate", "0.8"],
+    ]
+    clean = next(run for run in found if run.kind == "none" and run.tau_factor == 1)
+    assert clean.flags() == ["--noise", "selfie", "--seed", "0", "--noise-rate", "0.1"]
+
+
+def test_finished_runs_are_not_made_again_and_a_network_is_trained_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, count in (("train", 60), ("val", 20)):
+        write_rows(tmp_path / "naver2019" / f"{name}.csv", shop(count))
+    calls: list[list[str]] = []
+
+    def recording(*arguments: str | Path) -> tuple[float, float]:
+        calls.append([str(argument) for argument in arguments])
+        report = tmp_path / "out" / "report"
+        report.mkdir(parents=True, exist_ok=True)
+        heads = {"name": {"accuracy": 0.5}, "linear": {"accuracy": 0.625}}
+        (report / "metrics.json").write_text(json.dumps({"accuracy": 0.75, "heads": heads}))
+        return 3.0, 100.0
+
+    monkeypatch.setattr(noise, "run_training", recording)
+    call = ["noise", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--rows", "40", "--val-rows", "10"]
+    call += ["--test-rows", "20", "--rates", "0.5", "--kinds", "sibling", "--seeds", "1", "--methods"]
+    monkeypatch.setattr(sys, "argv", [*call, "default", "fixed-cost"])
+    noise.main()
+    trainings = [arguments for arguments in calls if arguments[0] == "train"]
+    states = {arguments[arguments.index("--work-dir") + 1] for arguments in trainings}
+    assert (len(trainings), len(states)) == (2, 1)
+    train, val = (Path(trainings[0][trainings[0].index(flag) + 1]) for flag in ("--train", "--val"))
+    assert [len(read_rows(path)) for path in (train, val)] == [40, 10]
+    assert "0.7500 (0.7500)" in capsys.readouterr().out
+
+    monkeypatch.setattr(sys, "argv", [*call, "default", "fixed-cost", "elr"])
+    noise.main()
+    assert [arguments[-2:] for arguments in calls[4:] if arguments[0] == "train"] == [["--seed", "0"]]
+    assert "elr" in calls[4]
+
+
+def test_the_heads_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(tmp_path / "naver2019" / "train.csv", shop(60))
+    write_rows(tmp_path / "naver2019" / "val.csv", shop(20))
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "metrics.json").write_text(
+        json.dumps({"accuracy": 0.75, "heads": {"linear": {"accuracy": 0.5}}})
+    )
+    monkeypatch.setattr(noise, "run_training", lambda *_: (7.0, 1.0))
+    options = Options(data=tmp_path, out=tmp_path, rows=40, val_rows=10, test_rows=20)
+    found = measure(Run("default", "none", 0.0, 0.0, 0), options)
+    assert found == {"accuracy": 0.75, "train_s": 7.0, "linear_head": 0.5}
