@@ -8,9 +8,13 @@ import numpy as np
 from model.errors import VectorIndexError
 from retrieval.index.record import Attributes, Space
 from retrieval.matching.offers.nearest_titles import NearestTitles
-from retrieval.matching.offers.offer_text import OfferText, grams, tokens, words
+from retrieval.matching.offers.offer_text import OfferText, grams, terms, tokens, words
 from retrieval.matching.offers.quantities import DIMENSIONS, Quantity, find_quantities
+from retrieval.matching.offers.word_exclusion import WordExclusion
 from retrieval.matching.offers.word_matrix import WordMatrix
+
+#: Offers, evenly over the table, whose nearest tell which words titles agree in, and how many of each.
+_MOST_OFFERS_WITH_NEAREST, _NUM_NEAREST = 20_000, 3
 
 
 class OfferTable:
@@ -71,3 +75,12 @@ class OfferTable:
     def nearest(self) -> NearestTitles:
         """The offers of other sources with the most alike titles."""
         return NearestTitles(self.words, self.grams, [offer.source for offer in self.offers], self.num_listed)
+
+    @cached_property
+    def exclusion(self) -> WordExclusion:
+        """Words and quantities that stand in each other's place in titles."""
+        matrix = WordMatrix(terms(text.title) for text in self.texts)
+        asked = np.unique(np.linspace(0, self.num_listed - 1, _MOST_OFFERS_WITH_NEAREST).astype(np.int64))
+        nearest = self.nearest.of(asked)[0][:, :_NUM_NEAREST]
+        left, right = np.repeat(asked, nearest.shape[1]), nearest.ravel()
+        return WordExclusion(matrix, self.num_listed, left[right >= 0], right[right >= 0])
