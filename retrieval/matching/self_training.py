@@ -11,7 +11,7 @@ from retrieval.settings import MatcherSettings
 
 #: Where trees are so sure of an offer's nearest, the next ones learn from it; that two offers differ is believed less
 #: easily, because every wrong belief hides duplicates.
-_SURE_OF_OTHERS, _SURE_OF_SAME = 0.01, 0.5
+_SURE_OF_OTHERS, _SURE_OF_SAME = 0.03, 0.6
 NUM_ROUNDS = 5
 #: What a planted pair counts beside a believed one in the end: edits are there to begin with.
 _PLANTED_WEIGHT = 0.1
