@@ -20,12 +20,12 @@ from retrieval.index.engine import IndexEngine
 from retrieval.matching.duplicates import Duplicates, find_duplicates
 from retrieval.matching.grouping import ProductGroup
 from retrieval.matching.matcher.explanation import reasons
-from retrieval.matching.matcher.matcher import Matcher, PairScorer
+from retrieval.matching.matcher.matcher import PLANTED, Matcher, PairScorer
 from retrieval.matching.matcher.matcher_files import load_matcher
 from retrieval.matching.offers.offer_reading import read_offers
 from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.matching.questions import chosen_questions
-from retrieval.matching.training import PLANTED, train_without_pairs
+from retrieval.matching.training import train_without_pairs
 from retrieval.settings import MatcherSettings
 
 COLUMNS = ("product_id", "group", "probability", "double_listing")

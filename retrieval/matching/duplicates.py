@@ -7,8 +7,9 @@ import numpy as np
 
 from retrieval.index.engine import IndexEngine
 from retrieval.matching.candidates import candidate_pairs
-from retrieval.matching.grouping import ProductGroup, group_offers
+from retrieval.matching.grouping import Probabilities, ProductGroup, group_offers
 from retrieval.matching.matcher.matcher import PairScorer
+from retrieval.matching.rivals import divided_among_rivals
 
 #: Pairs less probable than this are not kept.
 _KEPT_PROBABILITY = 0.05
@@ -21,7 +22,7 @@ class Duplicates:
     Args:
         groups: largest first.
         pairs: (P, 2) int64 positions of candidates that are worth a look.
-        probabilities: (P,) float32 that they are the same.
+        probabilities: (P,) float32 that they are the same, those of sure pairs divided among rivals.
         num_compared: candidates in all.
     """
 
@@ -54,6 +55,26 @@ def find_duplicates(
         on_offers(num_offers)
     unique, first = np.unique(np.concatenate(pairs), axis=0, return_index=True)
     values = np.concatenate(probabilities)[first]
-    groups = list(group_offers(unique, values, threshold, scorer.probabilities))
+    values = divided_among_rivals(unique, values, values >= threshold, scorer.probabilities)
+    groups = list(group_offers(unique, values, threshold, _with_known(scorer, unique, values)))
     groups.sort(key=lambda group: (-len(group.members), int(group.members[0])))
     return Duplicates(groups, unique, values, num_compared)
+
+
+def _with_known(scorer: PairScorer, pairs: np.ndarray, probabilities: np.ndarray) -> Probabilities:
+    """Probabilities of any pairs, no larger than those that are known.
+
+    Args:
+        pairs: (P, 2) int64, the smaller position first, ascending.
+        probabilities: (P,) float32.
+    """
+    size = len(scorer.table)
+    keys = np.append(pairs[:, 0] * size + pairs[:, 1], np.int64(size) ** 2)
+    known = np.append(probabilities, np.float32(1))
+
+    def compare(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        asked = np.minimum(left, right) * size + np.maximum(left, right)
+        places = np.searchsorted(keys, asked)
+        return np.minimum(scorer.probabilities(left, right), np.where(keys[places] == asked, known[places], 1))
+
+    return compare

@@ -37,7 +37,7 @@ class PlantedPairs:
     """Offers with edited copies of some of them.
 
     Args:
-        table: also holds the copies.
+        table: also holds the copies; without vectors, which would tell the copies.
         pairs: labelled: an offer and its copies, and offers that are alike, but not the nearest.
         nearest: (P, 2) int64 positions of offers with their nearest, which may be the same product.
     """
@@ -82,12 +82,8 @@ def planted_pairs(table: OfferTable, seed: int) -> PlantedPairs:
         rest = found[_NUM_NEAREST:]
         pairs += [(i, int(j), False) for j in random.permutation(rest)[:_NUM_ALIKE]]
     left, right, same = (np.array(column) for column in zip(*pairs, strict=True))
-    vectors = {
-        space: np.concatenate([known, np.zeros((len(offers) - len(known), known.shape[1]), np.float32)])
-        for space, known in table.vectors.items()
-    }
     labelled = LabelledPairs(left, right, same)
-    with_copies = OfferTable(ids, offers, vectors, num_listed=len(table))  # copies would crowd out the nearest
+    with_copies = OfferTable(ids, offers, num_listed=len(table))  # copies would crowd out the nearest
     return PlantedPairs(with_copies, labelled, np.array(nearest, np.int64).reshape(-1, 2))
 
 

@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 
 _NUM_BINS = 10
+#: Threshold above every probability.
+_NEVER = 2.0
+_LEAST_SURE = 0.8
 
 
 def match_metrics(
@@ -46,6 +49,22 @@ def best_f1_threshold(probabilities: np.ndarray) -> float:
         return 1.0
     expected = 2 * hits / (np.arange(1, len(ranked) + 1) + total)
     return float(expected.max() / 2)
+
+
+def expected_precision_threshold(probabilities: np.ndarray, precision: float) -> float:
+    """The least threshold above which pairs are right so often if the probabilities are true; above 1 where none is.
+
+    Labels are not looked at: there are none where a catalog teaches itself. The surest pairs do not make up for
+    doubtful ones: no threshold is below 0.8.
+
+    Args:
+        probabilities: (P,) calibrated, of pairs as they will be asked about.
+        precision: share of the pairs above the threshold that shall be right, 0 to 1.
+    """
+    ranked = np.sort(probabilities.astype(np.float64))[::-1]
+    means = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+    reached = np.flatnonzero(means >= precision)
+    return max(float(ranked[reached[-1]]), _LEAST_SURE) if len(reached) else _NEVER
 
 
 def calibration_error(probabilities: np.ndarray, same: np.ndarray) -> float:

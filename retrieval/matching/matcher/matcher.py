@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrieval.matching.matcher.match_metrics import expected_precision_threshold
 from retrieval.matching.matcher.pair_features import feature_names, pair_features
 from retrieval.matching.matcher.word_evidence import WordEvidence
 from retrieval.matching.offers.offer_table import OfferTable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: What the word evidence is called among the features.
 EVIDENCE = "words.learned"
+#: What a matcher was learned from where nobody labelled its pairs.
+PLANTED = "planted edits"
 _LEAST_PROBABILITY = 1e-6
 #: Pairs compared at a time, so that their features take little memory.
 _CHUNK_PAIRS = 16_384
@@ -60,7 +63,7 @@ class KnownPairs:
 
     Args:
         probabilities: (P,) float32.
-        same: (P,) bool.
+        same: (P,) bool; what the matcher believes itself, where it was learned from planted edits.
     """
 
     probabilities: np.ndarray
@@ -96,6 +99,8 @@ class Matcher:
         if precision == self.description.precision:
             return self.description.promised_threshold
         known, confidence = self.known, self.description.confidence
+        if self.description.learned_from == PLANTED:
+            return expected_precision_threshold(known.probabilities, precision)
         return precision_threshold(known.probabilities, known.same, precision, confidence)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:

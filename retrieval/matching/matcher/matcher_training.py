@@ -43,11 +43,13 @@ class LabelledPairs:
     Args:
         left, right: (P,) int64 positions.
         same: (P,) bool.
+        weights: (P,) float, what each counts; None counts all the same.
     """
 
     left: np.ndarray
     right: np.ndarray
     same: np.ndarray
+    weights: np.ndarray | None = None
 
 
 class MatcherTrainer:
@@ -74,6 +76,7 @@ class MatcherTrainer:
                     f"expected at least {_LEAST_OF_A_KIND} pairs that are {name} to learn from, found {count}; add some"
                 )
         self._same = pairs.same
+        self._weights = np.ones(len(pairs.same)) if pairs.weights is None else pairs.weights
         self._settings = settings
         self._on_step = on_step
         self._features = pair_features(table, pairs.left, pairs.right)
@@ -90,7 +93,7 @@ class MatcherTrainer:
         """Learn the matcher."""
         settings = self._settings
         raw = self._cross_fitted()
-        slope, offset = _fit_calibration(raw, self._same)
+        slope, offset = _fit_calibration(raw, self._same, self._weights)
         probabilities = calibrated(raw, slope, offset)
         description = MatcherDescription(
             features=matcher_feature_names(),
@@ -124,8 +127,6 @@ class MatcherTrainer:
 
     def _fit(self, rows: np.ndarray) -> tuple[WordEvidence, list[lightgbm.Booster]]:
         """Fit on some of the pairs; the trees read word evidence from the folds that a pair is not in."""
-        import lightgbm
-
         settings = self._settings
         evidence = np.zeros(len(self._same), np.float32)
         for known, asked in self._folds(rows):
@@ -134,8 +135,8 @@ class MatcherTrainer:
         features = matcher_features(self._features[rows], evidence[rows])
         models = []
         for number in range(settings.num_models):
-            data = lightgbm.Dataset(features, self._same[rows])
-            models.append(lightgbm.train(_parameters(settings, number), data, settings.num_trees))
+            seeded = dataclasses.replace(settings, seed=settings.seed + number)
+            models.append(fitted_trees(features, self._same[rows], seeded, self._weights[rows]))
             self._on_step()
         return self._words.fit(rows, self._same[rows], settings.word_strength), models
 
@@ -150,8 +151,24 @@ class MatcherTrainer:
         return [(rows[known], rows[asked]) for known, asked in folds.split(rows, self._same[rows])]
 
 
-def _parameters(settings: MatcherSettings, number: int) -> dict[str, Any]:
-    """Parameters of LightGBM; the same settings give the same trees on every machine."""
+def fitted_trees(
+    features: np.ndarray, same: np.ndarray, settings: MatcherSettings, weights: np.ndarray | None = None
+) -> lightgbm.Booster:
+    """Fit gradient boosted trees to pairs; the same settings give the same trees on every machine.
+
+    Args:
+        features: (P, F) float32.
+        same: (P,) bool.
+        weights: (P,) float, what each pair counts; None counts all the same.
+    """
+    import lightgbm
+
+    data = lightgbm.Dataset(features, same, weight=weights)
+    return lightgbm.train(_parameters(settings), data, settings.num_trees)
+
+
+def _parameters(settings: MatcherSettings) -> dict[str, Any]:
+    """Parameters of LightGBM."""
     return {
         "objective": "binary",
         "learning_rate": settings.learning_rate,
@@ -159,7 +176,7 @@ def _parameters(settings: MatcherSettings, number: int) -> dict[str, Any]:
         "min_data_in_leaf": settings.least_pairs_of_leaf,
         "lambda_l2": settings.leaf_penalty,
         "feature_fraction_bynode": settings.feature_share,
-        "seed": settings.seed + number,
+        "seed": settings.seed,
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": 1,
@@ -167,9 +184,9 @@ def _parameters(settings: MatcherSettings, number: int) -> dict[str, Any]:
     }
 
 
-def _fit_calibration(probabilities: np.ndarray, same: np.ndarray) -> tuple[float, float]:
+def _fit_calibration(probabilities: np.ndarray, same: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
     """Slope and offset that make probabilities true (Platt 1999)."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=1e6).fit(logits(probabilities)[:, None], same)
+    model = LogisticRegression(C=1e6).fit(logits(probabilities)[:, None], same, weights)
     return float(model.coef_[0, 0]), float(model.intercept_[0])

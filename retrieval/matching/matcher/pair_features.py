@@ -16,12 +16,11 @@ from retrieval.index.record import MATCHED_SPACES, Attributes
 from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.matching.offers.offer_text import tokens
 from retrieval.matching.offers.quantities import DIMENSIONS
+from retrieval.matching.offers.word_exclusion import ALIKE
 from retrieval.matching.offers.word_matrix import ComparedWords
 
 _MEAN_OF_NEAREST = 10
 _TOLERANCE = 1e-5
-#: Words at least so alike are one word, spelled otherwise; 0 to 100.
-_ALIKE = 75
 _NAMED_DIMENSIONS = ("storage", "count", "length", "frequency", "volume", "mass")
 _SCORERS: Mapping[str, Callable[..., float]] = {
     "ratio": fuzz.ratio,
@@ -61,7 +60,8 @@ def feature_group(feature: str) -> str:
 
 def _columns(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
     columns: Columns = {}
-    for part in (_words, _spelling, _unmatched, _model_numbers, _quantities, _fields, _context, _vectors, _of_sources):
+    texts = (_words, _exclusive_words, _spelling, _unmatched, _model_numbers, _quantities)
+    for part in (*texts, _fields, _context, _vectors, _of_sources):
         columns |= part(table, left, right)
     return columns
 
@@ -96,6 +96,13 @@ def _overlap(name: str, words: ComparedWords, weights: np.ndarray | None = None)
     }
 
 
+def _exclusive_words(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
+    """Words that stand in each other's place, such as two colours: one title has the one, the other the other."""
+    names = ("strongest", "sum", "count")
+    found = table.exclusion.of(table.terms, left, right)
+    return {f"exclusive words.{name}": values for name, values in zip(names, found, strict=True)}
+
+
 def _spelling(table: OfferTable, left: np.ndarray, right: np.ndarray) -> Columns:
     """Distances between the names, letter by letter (RapidFuzz)."""
     names = [table.texts[i].name for i in left], [table.texts[i].name for i in right]
@@ -118,7 +125,7 @@ def _without_counterpart(ours: set[str], theirs: set[str]) -> tuple[set[str], se
     left, right = set(ours), set(theirs)
     for word in ours:
         for other in theirs:
-            if word.isalpha() and other.isalpha() and fuzz.ratio(word, other) >= _ALIKE:
+            if word.isalpha() and other.isalpha() and fuzz.ratio(word, other) >= ALIKE:
                 left.discard(word)
                 right.discard(other)
     return left, right

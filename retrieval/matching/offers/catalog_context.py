@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from retrieval.index.record import Attributes
-from retrieval.matching.offers.nearest_titles import TitleSearch
-from retrieval.matching.offers.offer_text import OfferText, grams, tokens, words
+from retrieval.matching.offers.nearest_titles import NearestTitles, TitleSearch
+from retrieval.matching.offers.offer_text import OfferText, grams, terms, tokens, words
+from retrieval.matching.offers.word_exclusion import WordExclusion
 from retrieval.matching.offers.word_matrix import WordCounts, WordMatrix
 
 
@@ -17,6 +20,7 @@ class CatalogContext:
         positions: of its offers, by product id.
         words, tokens, grams, described, model_numbers: counts, see the attributes of `OfferTable`.
         titles: finds the nearest titles.
+        exclusion: words that stand in each other's place.
     """
 
     positions: dict[str, int]
@@ -26,6 +30,7 @@ class CatalogContext:
     described: WordCounts
     model_numbers: WordCounts
     titles: TitleSearch
+    exclusion: WordExclusion
 
     @classmethod
     def of(cls, offers: Iterable[tuple[str, Attributes]]) -> "CatalogContext":
@@ -40,6 +45,8 @@ class CatalogContext:
             numbers.append(text.model_numbers)
         title_words, title_grams = WordMatrix(map(words, titles)), WordMatrix(map(grams, titles))
         described = (words(f"{title} {text}") for title, text in zip(titles, descriptions, strict=True))
+        search = TitleSearch(title_words, title_grams, sources, len(titles))
+        nearest = NearestTitles(search.rows, search, search.rows, sources, np.arange(len(titles)))
         return cls(
             positions={product_id: position for position, product_id in enumerate(product_ids)},
             words=title_words.word_counts,
@@ -47,5 +54,6 @@ class CatalogContext:
             grams=title_grams.word_counts,
             described=WordMatrix(described).word_counts,
             model_numbers=WordMatrix(numbers).word_counts,
-            titles=TitleSearch(title_words, title_grams, sources, len(titles)),
+            titles=search,
+            exclusion=WordExclusion(WordMatrix(map(terms, titles)), nearest, len(titles)),
         )

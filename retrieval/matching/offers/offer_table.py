@@ -9,8 +9,9 @@ from model.errors import VectorIndexError
 from retrieval.index.record import Attributes, Space
 from retrieval.matching.offers.catalog_context import CatalogContext
 from retrieval.matching.offers.nearest_titles import NearestTitles, TitleSearch, title_rows
-from retrieval.matching.offers.offer_text import OfferText, grams, tokens, words
+from retrieval.matching.offers.offer_text import OfferText, grams, terms, tokens, words
 from retrieval.matching.offers.quantities import DIMENSIONS, Quantity, find_quantities
+from retrieval.matching.offers.word_exclusion import WordExclusion
 from retrieval.matching.offers.word_matrix import WordMatrix
 
 
@@ -88,3 +89,15 @@ class OfferTable:
         own = np.array([known.get(product_id, -1) for product_id in self.product_ids], np.int64)
         asked = search.rows_of(self.words, self.grams)
         return NearestTitles(title_rows(self.words, self.grams), search, asked, sources, own)
+
+    @cached_property
+    def terms(self) -> WordMatrix:
+        """Words, with quantities as one."""
+        return WordMatrix(terms(text.title) for text in self.texts)
+
+    @cached_property
+    def exclusion(self) -> WordExclusion:
+        """Words and quantities that stand in each other's place in the titles of the catalog."""
+        if self._context is not None:
+            return self._context.exclusion
+        return WordExclusion(self.terms, self.nearest, self.num_listed)

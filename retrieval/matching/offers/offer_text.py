@@ -1,11 +1,12 @@
 """What the texts of an offer say, cut into what offers of the same product share."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from retrieval.index.record import Attributes
 from retrieval.matching.offers.model_numbers import find_model_numbers, plain_number
+from retrieval.matching.offers.quantities import find_quantities, without_quantities
 from tokenizer.normalize import normalize
 
 _PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
@@ -60,6 +61,11 @@ def words(text: str) -> Iterable[str]:
     """Words with letters apart from digits: 'a4' is 'a' and '4'."""
     found: list[str] = _PIECE.findall(text)
     return found
+
+
+def terms(text: str) -> Iterable[Hashable]:
+    """Words, with a quantity as one, whatever its unit: '0.5 l' is the term that '500 ml' is."""
+    return [*find_quantities(text), *words(without_quantities(text))]
 
 
 def tokens(text: str) -> Iterable[str]:

@@ -99,6 +99,15 @@ def find_quantities(text: str) -> frozenset[Quantity]:
     return frozenset(found)
 
 
+def without_quantities(text: str) -> str:
+    """A text with spaces in the place of its quantities.
+
+    Args:
+        text: normalized by `tokenizer.normalize`.
+    """
+    return _QUANTITY.sub(" ", _PACK_OF.sub(" ", text))
+
+
 def rewritten(text: str, choose: Callable[[Sequence[str]], str]) -> str | None:
     """Write the first quantity that has several usual forms in another one: '500 ml' as '0.5l'.
 

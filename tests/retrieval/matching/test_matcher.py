@@ -8,7 +8,7 @@ import pytest
 
 from model.errors import MatcherError
 from retrieval.matching.grouped_pairs import grouped_pairs
-from retrieval.matching.matcher.match_metrics import best_f1_threshold, calibration_error
+from retrieval.matching.matcher.match_metrics import best_f1_threshold, calibration_error, expected_precision_threshold
 from retrieval.matching.matcher.matcher import Matcher, PairScorer
 from retrieval.matching.matcher.matcher_files import load_matcher, save_matcher
 from retrieval.matching.matcher.matcher_training import LabelledPairs, MatcherTrainer
@@ -131,6 +131,29 @@ def test_planted_edits_teach_without_labels() -> None:
     matcher = trainer.train("planted edits", "")
     assert list(matcher.evidence.words) == []
     assert matcher.description.metrics["cross_fitted"]["f1"] > 0.9
+
+
+def test_pairs_count_by_their_weights() -> None:
+    """Wrong labels of no weight are not learned."""
+    table, pairs = table_of(offers_of(NUM_PRODUCTS, seed=1)), labelled_pairs(NUM_PRODUCTS, seed=3)
+    wrong = LabelledPairs(
+        np.tile(pairs.left, 2),
+        np.tile(pairs.right, 2),
+        np.concatenate([pairs.same, ~pairs.same]),
+        np.repeat([1.0, 0.0], len(pairs.same)),
+    )
+    matcher = MatcherTrainer(table, wrong, QUICK).train("pairs", "")
+    found = PairScorer(matcher, table).probabilities(pairs.left, pairs.right) >= 0.5
+    assert (found == pairs.same).mean() > 0.95
+
+
+def test_an_expected_precision_is_the_mean_probability() -> None:
+    probabilities = np.array([0.99, 0.97, 0.9, 0.2], np.float32)
+    assert expected_precision_threshold(probabilities, 0.95) == pytest.approx(0.9)
+    assert expected_precision_threshold(probabilities, 0.98) == pytest.approx(0.97)
+    assert expected_precision_threshold(probabilities, 0.7) == 0.8
+    assert expected_precision_threshold(probabilities, 0.995) > 1
+    assert expected_precision_threshold(np.zeros(0, np.float32), 0.9) > 1
 
 
 def test_edits_are_repeatable_and_change_something() -> None:
