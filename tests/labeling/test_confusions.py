@@ -130,14 +130,19 @@ def test_a_merge_into_a_new_path_writes_the_shops_tree_anew(
 
 
 def test_a_comparison_scores_both_on_the_merged_tree(merge: Callable[..., str]) -> None:
+    said = merge(accept, compare=True)
     found = re.search(
-        r"([\d.]+) on the tree as it was; on the merged tree ([\d.]+) .* and ([\d.]+)", merge(accept, compare=True)
+        r"([\d.]+) on the tree as it was; on the merged tree ([\d.]+) .* and ([\d.]+) of a model of", said
     )
     assert found is not None
     unmerged, before, after = map(float, found.groups())
     assert unmerged < 0.92
     assert before > 0.97
     assert after > 0.97
+    gains = re.search(r"p = [\d.]+\): ([+-][\d.]+) is bookkeeping, ([+-][\d.]+) comes of learning", said)
+    assert gains is not None
+    assert float(gains[1]) == pytest.approx(before - unmerged, abs=2e-4)
+    assert float(gains[2]) == pytest.approx(after - before, abs=2e-4)
 
 
 @pytest.mark.parametrize(
