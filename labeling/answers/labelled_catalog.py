@@ -78,7 +78,7 @@ def read_labelled(
     taxonomy: Path | None,
     rejects: Path,
     cache_dir: Path,
-    image_weights: str = "none",
+    image_weights: str,
 ) -> LabelledCatalog:
     """Read and encode a catalog; what an earlier run has encoded is found again.
 

@@ -40,7 +40,9 @@ def run_confusions(command: ConfusionsCommand) -> str:
     command.out.mkdir(parents=True, exist_ok=True)
     rejects = command.out / "rejects.csv"
     columns = parse_columns(command.columns)
-    catalog = read_labelled(command.catalog, columns, command.taxonomy, rejects, command.cache_dir)
+    catalog = read_labelled(
+        command.catalog, columns, command.taxonomy, rejects, command.cache_dir, command.settings.image_weights
+    )
     answers = answer_out_of_fold(catalog, command.settings, command.out / "folds")
     confusions = find_confusions(catalog, answers, command.confusions)
     plan = Plan.of(confusions)

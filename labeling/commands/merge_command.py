@@ -74,7 +74,9 @@ def _compared(command: MergeCommand, merging: Merging) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     columns = parse_columns(command.columns)
     rejects = folder / "rejects.csv"
-    catalog = read_labelled(command.catalog, columns, command.taxonomy, rejects, command.cache_dir)
+    catalog = read_labelled(
+        command.catalog, columns, command.taxonomy, rejects, command.cache_dir, command.settings.image_weights
+    )
     return compare_merge(catalog, merging.merged_classes(), command.settings, folder).said()
 
 
