@@ -36,7 +36,7 @@ def self_trained_pairs(
     )
     features, same = edits, planted.pairs.same
     for _ in range(NUM_ROUNDS):
-        probabilities = fitted_trees(features, same, settings).predict(nearest)
+        probabilities = np.asarray(fitted_trees(features, same, settings).predict(nearest))
         is_same = probabilities > _SURE_OF_SAME
         sure = is_same | (probabilities < _SURE_OF_OTHERS)
         features = np.concatenate([edits, nearest[sure]])
