@@ -13,6 +13,8 @@ from retrieval.matching.rivals import divided_among_rivals
 
 #: Pairs less probable than this are not kept.
 _KEPT_PROBABILITY = 0.05
+#: Pairs more probable than this are divided among their rivals.
+_LIKELY = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Duplicates:
     Args:
         groups: largest first.
         pairs: (P, 2) int64 positions of candidates that are worth a look.
-        probabilities: (P,) float32 that they are the same, those of sure pairs divided among rivals.
+        probabilities: (P,) float32 that they are the same, those of likely pairs divided among rivals.
         num_compared: candidates in all.
     """
 
@@ -55,7 +57,7 @@ def find_duplicates(
         on_offers(num_offers)
     unique, first = np.unique(np.concatenate(pairs), axis=0, return_index=True)
     values = np.concatenate(probabilities)[first]
-    values = divided_among_rivals(unique, values, values >= threshold, scorer.probabilities)
+    values = divided_among_rivals(unique, values, values >= _LIKELY, scorer.probabilities)
     groups = list(group_offers(unique, values, threshold, _with_known(scorer, unique, values)))
     groups.sort(key=lambda group: (-len(group.members), int(group.members[0])))
     return Duplicates(groups, unique, values, num_compared)

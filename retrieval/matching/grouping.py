@@ -1,7 +1,7 @@
 """Groups of one product from the probabilities of pairs, never chained through a weak link.
 
-Complete linkage (Sørensen 1948): every two offers of a group are more probably the same than not, and every offer is
-surely the same as another of it.
+Complete linkage (Sørensen 1948): every two offers of a group may well be the same, and every offer is surely the same
+as another of it.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +13,8 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
 
-#: Two offers of a group are the same with at least this probability.
-LEAST_PROBABILITY = 0.5
+#: Two offers of a group are the same with at least this probability: in doubt, which the others of the group settle.
+LEAST_PROBABILITY = 0.3
 #: Offers that sure pairs connect are split further by a higher threshold where they are more.
 _MOST_COMPARED = 400
 _STRICTER = 0.5

@@ -2,14 +2,17 @@
 
 So the odds of a pair are divided among it and its rivals: the offers that one of the two is like as well, and that are
 not the same as the other. A listing without a model number beside two models is then sure of neither, unless its price
-or something else tells.
+or something else tells. Two such listings may be of one model each: however alike they are, they are sure of each other
+no more than either is of a model.
 """
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from retrieval.matching.grouping import LEAST_PROBABILITY, Probabilities
+from retrieval.matching.grouping import Probabilities
 
+#: Two offers are no rivals from this probability on that they are the same, and more so the less it is.
+_MAY_BE_SAME = 0.5
 _MOST = 1 - 1e-6
 
 
@@ -28,15 +31,25 @@ def divided_among_rivals(
     """
     odds = np.minimum(probabilities, _MOST).astype(np.float64)
     odds /= 1 - odds
-    total = 1 + odds
-    for side in (0, 1):
-        rows, rivals, rival_odds = _third_offers(pairs, odds, asked, side)
-        others = pairs[rows, 1 - side]
-        differ = compare(np.minimum(others, rivals), np.maximum(others, rivals)) < LEAST_PROBABILITY
-        largest = np.zeros(len(pairs))
-        np.maximum.at(largest, rows[differ], rival_odds[differ])
-        total += largest
-    return np.where(asked, odds / total, probabilities).astype(np.float32)
+    rivals = np.column_stack([_largest_rival(pairs, odds, asked, side, compare) for side in (0, 1)])
+    divided = odds / (1 + odds + rivals.sum(axis=1))
+    undecided = np.zeros(int(pairs.max(initial=0)) + 1)
+    shares = np.minimum(odds[:, None], rivals) / (1 + odds[:, None] + rivals)
+    np.maximum.at(undecided, pairs, shares)
+    divided *= 1 - undecided[pairs].min(axis=1)
+    return np.where(asked, divided, probabilities).astype(np.float32)
+
+
+def _largest_rival(
+    pairs: np.ndarray, odds: np.ndarray, asked: np.ndarray, side: int, compare: Probabilities
+) -> np.ndarray:
+    """(P,) float64, the odds of one side of each asked pair and the likeliest offer that the other side is not."""
+    rows, rivals, rival_odds = _third_offers(pairs, odds, asked, side)
+    others = pairs[rows, 1 - side]
+    same = compare(np.minimum(others, rivals), np.maximum(others, rivals))
+    largest = np.zeros(len(pairs))
+    np.maximum.at(largest, rows, rival_odds * np.maximum(1 - same / _MAY_BE_SAME, 0))
+    return largest
 
 
 def _third_offers(

@@ -1,11 +1,12 @@
 """Labels for a catalog's own pairs, from trees that learned from planted edits (self-training, Yarowsky 1995)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
-from retrieval.matching.matcher.matcher_training import LabelledPairs, fitted_trees
+from retrieval.matching.matcher.matcher_training import LabelledPairs, fitted_trees, without_groups
 from retrieval.matching.matcher.pair_features import pair_features
+from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.matching.planted_pairs import PlantedPairs
 from retrieval.settings import MatcherSettings
 
@@ -30,7 +31,8 @@ def self_trained_pairs(
     """
     left, right = planted.nearest.T
     edits, nearest = (
-        pair_features(planted.table, *pairs) for pairs in ((planted.pairs.left, planted.pairs.right), (left, right))
+        without_groups(pair_features(planted.table, *pairs), ignored_features(planted.table))
+        for pairs in ((planted.pairs.left, planted.pairs.right), (left, right))
     )
     features, same = edits, planted.pairs.same
     for _ in range(NUM_ROUNDS):
@@ -46,3 +48,12 @@ def self_trained_pairs(
         same,
         np.repeat([_PLANTED_WEIGHT, 1.0], [len(edits), int(sure.sum())]),
     )
+
+
+def ignored_features(table: OfferTable) -> Collection[str]:
+    """Groups of features that a catalog cannot teach itself.
+
+    Within one source a product may have any number of offers, and each of them is among the nearest of the others; a
+    planted copy is alone. So the place among the nearest would tell copies from offers.
+    """
+    return ("context",) if len({offer.source for offer in table.offers}) == 1 else ()

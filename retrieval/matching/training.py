@@ -12,7 +12,7 @@ from retrieval.matching.matcher.matcher import PLANTED, KnownPairs, Matcher, Pai
 from retrieval.matching.matcher.matcher_training import LabelledPairs, MatcherTrainer
 from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.matching.planted_pairs import PlantedPairs, planted_pairs
-from retrieval.matching.self_training import NUM_ROUNDS, self_trained_pairs
+from retrieval.matching.self_training import NUM_ROUNDS, ignored_features, self_trained_pairs
 from retrieval.settings import MatcherSettings
 
 #: Fewer trees that count more, for a catalog teaches itself in rounds; and fewer folds, for they measure only how well
@@ -61,6 +61,8 @@ def train_matcher(
 ) -> Matcher:
     """Learn a matcher from pairs, with a progress bar."""
     with tqdm(desc="Fit trees", unit=" models") as bar:
-        trainer = MatcherTrainer(table, pairs, settings, bar.update, learns_words=learned_from != PLANTED)
+        is_planted = learned_from == PLANTED
+        ignored = ignored_features(table) if is_planted else ()
+        trainer = MatcherTrainer(table, pairs, settings, bar.update, not is_planted, ignored)
         bar.total = trainer.num_steps
         return trainer.train(learned_from, "" if engine is None else engine.description.embedding_checksum)

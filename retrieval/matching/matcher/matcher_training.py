@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from retrieval.matching.matcher.matcher import (
     matcher_feature_names,
     matcher_features,
 )
-from retrieval.matching.matcher.pair_features import pair_features
+from retrieval.matching.matcher.pair_features import feature_group, feature_names, pair_features
 from retrieval.matching.matcher.word_evidence import WordEvidence, WordEvidenceData
 from retrieval.matching.offers.offer_table import OfferTable
 from retrieval.settings import MatcherSettings
@@ -58,6 +58,7 @@ class MatcherTrainer:
     Args:
         on_step: called `num_steps` times while it learns.
         learns_words: whether single words may tell; not where edits made the pairs, whose words tell the edits.
+        ignored: groups of features that nothing is learned from, see `feature_group`.
     Raises:
         MatcherError: too few pairs of a kind.
     """
@@ -69,6 +70,7 @@ class MatcherTrainer:
         settings: MatcherSettings,
         on_step: OnStep = lambda: None,
         learns_words: bool = True,
+        ignored: Collection[str] = (),
     ):
         for name, count in (("the same", int(pairs.same.sum())), ("not the same", int((~pairs.same).sum()))):
             if count < _LEAST_OF_A_KIND:
@@ -79,8 +81,7 @@ class MatcherTrainer:
         self._weights = np.ones(len(pairs.same)) if pairs.weights is None else pairs.weights
         self._settings = settings
         self._on_step = on_step
-        self._features = pair_features(table, pairs.left, pairs.right)
-        self._features[:, np.isnan(self._features).all(axis=0)] = 0  # which tells nothing, as NaN does
+        self._features = without_groups(pair_features(table, pairs.left, pairs.right), ignored)
         self._words = WordEvidenceData(table, pairs.left, pairs.right, _LEAST_OFFERS if learns_words else None)
         self._table, self._pairs = table, pairs
 
@@ -149,6 +150,17 @@ class MatcherTrainer:
 
         folds = StratifiedKFold(self._settings.num_folds, shuffle=True, random_state=self._settings.seed)
         return [(rows[known], rows[asked]) for known, asked in folds.split(rows, self._same[rows])]
+
+
+def without_groups(features: np.ndarray, ignored: Collection[str]) -> np.ndarray:
+    """(P, F) float32, features with zeros, which tell nothing, where nobody knows them or they are ignored.
+
+    Args:
+        features: (P, F) float32, in the order of `feature_names`.
+        ignored: groups of features.
+    """
+    gone = np.isnan(features).all(axis=0) | [feature_group(name) in ignored for name in feature_names()]
+    return np.where(gone, np.float32(0), features)
 
 
 def fitted_trees(
