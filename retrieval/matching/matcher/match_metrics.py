@@ -7,7 +7,7 @@ import numpy as np
 _NUM_BINS = 10
 #: Threshold above every probability.
 _NEVER = 2.0
-_LEAST_SURE = 0.9
+_LEAST_SURE = 0.85
 
 
 def match_metrics(
@@ -55,7 +55,7 @@ def expected_precision_threshold(probabilities: np.ndarray, precision: float) ->
     """The least threshold above which pairs are right so often if the probabilities are true; above 1 where none is.
 
     Labels are not looked at: there are none where a catalog teaches itself. The surest pairs do not make up for
-    doubtful ones: no threshold is below 0.9.
+    doubtful ones: no threshold is below 0.85.
 
     Args:
         probabilities: (P,) calibrated, of pairs as they will be asked about.
