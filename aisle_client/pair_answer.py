@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PairAnswer:
-    """What the server's matcher says of two products of the index.
+    """An answer of the server's matcher about two products of the index.
 
     Args:
         probability: that they are one product, 0 to 1.

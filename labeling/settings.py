@@ -7,7 +7,7 @@ from tokenizer.errors import require
 
 @dataclass(frozen=True)
 class AnswerSettings:
-    """How the rows of a catalog are answered by models that did not learn from them."""
+    """Settings of the answers to a catalog's rows by models that did not learn from them."""
 
     num_folds: int = 5
     """Folds; each is answered by a model of the others. Near-duplicates share one."""
@@ -31,10 +31,10 @@ class AnswerSettings:
 
 @dataclass(frozen=True)
 class ConfusionSettings:
-    """When categories count as not told apart."""
+    """Limits from which categories count as not distinguished."""
 
     least_confusion: float = 0.6
-    """Confusion from which categories are proposed for a merge: 0 is always told apart, 1 is as good as a coin."""
+    """Confusion from which categories are proposed for a merge: 0 is always distinguished, 1 is as good as a coin."""
     least_products: int = 20
     """Products of a category from which it is judged; of fewer a model could not have learned it."""
 

@@ -264,7 +264,7 @@ class NoiseSettings:
     elr_weight: float = 3.0
     """Weight of the early-learning term beside the cross-entropy (lambda)."""
     elr_momentum: float = 0.7
-    """What a row's target keeps of itself when the network answers the row again (beta), 0 to below 1."""
+    """Share of a row's target that is kept when the network answers the row again (beta), 0 to below 1."""
     elr_classes: int = 8
     """Most probable categories that a row's target keeps."""
     selfie_history: int = 4

@@ -230,8 +230,9 @@ class Trainings:
 
         keras.utils.clear_session()
         prepare_keras(settings.training)
-        from training.ensemble.linear_svm import fit_linear_head, linear_scores, ngram_field_weights
+        from training.ensemble.linear_svm import fit_linear_head, linear_scores
         from training.ensemble.neighbor_index import index_neighbors, neighbor_logits
+        from training.ensemble.ngram_matrix import ngram_field_weights
         from training.preparation import Preparation, read_catalogs
 
         prepared = Preparation(

@@ -164,7 +164,7 @@ def measure(run: Run, options: Options) -> dict[str, float]:
 
 
 def _rest(options: Options) -> str:
-    """What tells runs of the same name apart."""
+    """A key of the run's settings, different for runs of the same name."""
     return f"of {options.rows} {options.train_flags}".strip()
 
 

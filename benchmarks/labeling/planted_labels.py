@@ -1,4 +1,4 @@
-"""How many planted wrong labels `labeling issues` ranks first, on a real catalog.
+"""Measures how many planted wrong labels `labeling issues` ranks first, on a real catalog.
 
     python -m benchmarks.labeling.planted_labels --catalog train.csv --kind sibling --seeds 0 1 2
 
@@ -33,7 +33,7 @@ class PlantedLabels:
     catalog: Path
     """Labelled catalog."""
     kind: Literal["symmetric", "sibling"] = "symmetric"
-    """What a label is replaced by."""
+    """Replacement of a label: any other category, or one under the same parent."""
     rate: float = 0.1
     """Share of the labels that is replaced."""
     max_rows: int = 0

@@ -32,7 +32,7 @@ class SearchCalls:
     pairs: Path
     """CSV or TSV with left_id and right_id of products of the index."""
     method: Literal["same-product", "similar"] = "same-product"
-    """What is asked."""
+    """RPC to call."""
     target: str = "localhost:50051"
     """HOST:PORT of the server."""
     callers: int = 8

@@ -1,4 +1,4 @@
-"""How a seller lists a product: a name in words of its own, and a picture of its own or the maker's in a new cut."""
+"""A seller's listing of a product: a name in words of its own, and a picture of its own or the maker's in a new cut."""
 
 import random
 

@@ -95,7 +95,7 @@ def _sibling(product: Product, group_id: str, rng: random.Random, generator: np.
 
 
 def _values(product: Product, fact: str) -> Sequence[str]:
-    """What a fact of such a product may be."""
+    """The values that a fact of such a product may have."""
     if fact == "code":
         signs = string.digits if product.code[-1].isdigit() else string.ascii_uppercase
         return [product.code[:-1] + sign for sign in signs]

@@ -17,7 +17,7 @@ from training.default_settings import catalog_size, default_settings
 from training.encoding.encoded_catalog import CatalogEncoder, EncodedCatalog
 from training.encoding.parsed_catalog import ParsedCatalog, parse_catalog
 from training.encoding.tokenizer_cache import fitted_tokenizer
-from training.ensemble.linear_svm import ngram_field_weights
+from training.ensemble.ngram_matrix import ngram_field_weights
 from training.splitting.catalog_groups import CatalogRows, near_duplicate_groups, read_rows
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class LabelledCatalog:
 
     @cached_property
     def rows(self) -> CatalogRows:
-        """What the rows are compared by."""
+        """The texts and pictures by which the rows are compared."""
         fields = self.parsed.statistics.frequent_fields()
         found = read_rows(self.parsed, fields, self.settings.image, self.cache_dir)
         kept = np.asarray(self.encoded.arrays["rows"])

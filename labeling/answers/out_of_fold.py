@@ -3,7 +3,6 @@
 import hashlib
 import json
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -20,13 +19,14 @@ from labeling.answers.labelled_catalog import LabelledCatalog
 from labeling.answers.picture_inputs import write_picture_inputs
 from labeling.answers.top_answers import TopAnswers
 from labeling.answers.tree_classifier import TreeClassifier
+from labeling.output_files import output_file
 from labeling.settings import AnswerSettings
 from model.errors import LabelingError
 from model.machine.cores import usable_cores
 from model.taxonomy import Taxonomy
 from training.encoding.array_store import open_arrays
 from training.encoding.encoded_catalog import EncodedCatalog
-from training.ensemble.linear_rows import ngram_matrix
+from training.ensemble.ngram_matrix import ngram_matrix
 from training.splitting.folds import assign_folds
 
 #: Part of the key of kept answers; raise it when they are computed otherwise.
@@ -195,17 +195,8 @@ def _answer_fold(fold: _Fold, on_progress: Callable[[float], object]) -> None:
         rows = own[start : start + _CHUNK_ROWS]
         parts.append(classifier.answer(_inputs(fold, arrays, rows), fold.classes[rows]))
         on_progress(len(rows))
-    aside = fold.target.with_name(f".{fold.target.name}.{os.getpid()}.tmp")
-    try:
-        with aside.open("wb") as file:
-            TopAnswers.concatenate(parts).save(file)
-        aside.rename(fold.target)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise LabelingError(
-            f"{fold.target} cannot be written: {error.strerror}; free space and run the same command again, finished"
-            " folds are kept"
-        ) from error
+    with output_file(fold.target) as aside, aside.open("wb") as file:
+        TopAnswers.concatenate(parts).save(file)
 
 
 def _inputs(fold: _Fold, arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> sparse.csr_matrix:

@@ -23,7 +23,7 @@ class ApplyCommand:
     out: Path
     """Catalog to write, with the same ending."""
     decided_by: str = ""
-    """Who decided, where the decisions do not say."""
+    """Name of the person who decided, where the decisions do not say."""
     log: Path | None = None
     """CSV of the changes: product_id, who, when, before, after; by default OUT.changes.csv."""
     rejects: Path | None = None

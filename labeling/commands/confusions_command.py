@@ -1,4 +1,4 @@
-"""The command `python -m labeling confusions`: which categories cannot be told apart."""
+"""The command `python -m labeling confusions`: which categories cannot be distinguished."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from labeling.settings import AnswerSettings, ConfusionSettings
 
 @dataclass(frozen=True)
 class ConfusionsCommand:
-    """Find categories that neither a model nor the labels tell apart, and propose what to do. Changes nothing."""
+    """Find categories that neither a model nor the labels distinguish, and propose what to do. Changes nothing."""
 
     catalog: Path
     """Labelled catalog: .csv, .tsv, .jsonl or .parquet."""
@@ -63,7 +63,9 @@ def _said(confusions: Confusions, out: Path) -> str:
     )
     if not confusions.proposals:
         num_judged = int((sizes > 0).sum()) - confusions.num_too_small
-        return f"no confusions: all of {num_judged:,} categories are told apart{too_small}; see {out / 'report.html'}"
+        return (
+            f"no confusions: all of {num_judged:,} categories are distinguished{too_small}; see {out / 'report.html'}"
+        )
     counts = {kind: len(confusions.of_kind(kind)) for kind in ("merge", "redefine", "split")}
     listed = ", ".join(f"{count:,} to {kind}" for kind, count in counts.items())
     return (

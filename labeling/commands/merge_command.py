@@ -30,7 +30,7 @@ class MergeCommand:
     out: Path
     """Catalog to write, with the same ending."""
     decided_by: str = ""
-    """Who accepted the merges; by default the login name."""
+    """Name of the person who accepted the merges; by default the login name."""
     log: Path | None = None
     """CSV of the changes: product_id, who, when, before, after; by default OUT.changes.csv."""
     columns: str = ""

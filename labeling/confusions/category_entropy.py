@@ -1,4 +1,4 @@
-"""How undecided the model and the labels are in each category, in bits."""
+"""Entropy of the model's answers and of the labels in each category, in bits."""
 
 from dataclasses import dataclass
 

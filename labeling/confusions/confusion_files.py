@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from labeling.confusions.confusions import Confusions
-from labeling.issues.issue_files import write_table
+from labeling.output_files import write_table
 
 _CATEGORY_COLUMNS = (
     "category", "products", "prediction_entropy_bits", "like_categories", "products_with_near_duplicates",

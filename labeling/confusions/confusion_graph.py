@@ -16,7 +16,7 @@ from labeling.issues.confident_learning import ConfidentJoint
 
 @dataclass(frozen=True, eq=False)
 class ConfusionGraph:
-    """Two measures of each pair of K classes: 0 is told apart always, 1 never (a coin does as well).
+    """Two measures of each pair of K classes: 0 is distinguished always, 1 never (a coin does as well).
 
     Both compare the rows of one class with those of the other, so that a large class is not confused with a small one
     for its size alone.
@@ -41,7 +41,7 @@ class ConfusionGraph:
 
 
 def confusion_graph(answers: TopAnswers, classes: np.ndarray, joint: ConfidentJoint) -> ConfusionGraph:
-    """Measure how far the classes of rows are told apart.
+    """Measure how far the classes of rows are distinguished.
 
     Args:
         answers: out of fold.

@@ -1,4 +1,4 @@
-"""What is known about the categories of a catalog that are not told apart."""
+"""The categories of a catalog that are not distinguished, with all that is known about them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from labeling.settings import ConfusionSettings
 
 @dataclass(frozen=True, eq=False)
 class Confusions:
-    """What was found in a catalog of K classes."""
+    """The findings in a catalog of K classes."""
 
     catalog: LabelledCatalog
     answers: TopAnswers
@@ -57,7 +57,7 @@ class Confusions:
 
 
 def find_confusions(catalog: LabelledCatalog, answers: TopAnswers, settings: ConfusionSettings) -> Confusions:
-    """Find categories that are not told apart, and what could be done.
+    """Find categories that are not distinguished, and what could be done.
 
     Args:
         answers: out of fold.

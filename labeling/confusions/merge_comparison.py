@@ -1,4 +1,4 @@
-"""What a merge brings beyond bookkeeping: answers of models before and after it, both scored on the merged tree."""
+"""The gain of a merge beyond bookkeeping: answers of models before and after it, both scored on the merged tree."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from catalog.columns import did_you_mean
 from catalog.labels import LabelSpace
 from labeling.confusions.plan import Plan, PlanEntry
 from labeling.decisions.applying import Change
-from labeling.issues.issue_files import write_table
+from labeling.output_files import write_table
 from model.errors import LabelingError, TaxonomyError
 from model.taxonomy import Taxonomy
 from training.encoding.parsed_catalog import ParsedCatalog
@@ -20,7 +20,7 @@ from training.encoding.parsed_catalog import ParsedCatalog
 
 @dataclass(frozen=True, eq=False)
 class Merging:
-    """What becomes of the leaves of a tree.
+    """The leaves of a tree after a merge.
 
     Args:
         new_paths: by merged leaf its path afterwards, which may be its own.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from catalog.rows import catalog_digest
 from labeling.confusions.confusions import Confusions
 from labeling.confusions.proposals import Proposal
+from labeling.output_files import output_file
 from model.errors import LabelingError
 from model.taxonomy import SEPARATOR, normalize_path
 
@@ -66,13 +66,8 @@ class Plan:
             LabelingError: the disk refuses.
         """
         values = {"format": _FORMAT, **asdict(self)}
-        aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
+        with output_file(path) as aside:
             aside.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            aside.replace(path)
-        except OSError as error:
-            aside.unlink(missing_ok=True)
-            raise LabelingError(f"{path} cannot be written: {error.strerror}; choose another --out") from error
 
     @classmethod
     def read(cls, path: Path) -> Plan:

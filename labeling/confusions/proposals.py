@@ -1,4 +1,4 @@
-"""What to do about categories that are not told apart: merge them, split one, or say anew what belongs where."""
+"""Proposals for categories that are not distinguished: merge them, split one, or say anew what belongs where."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from labeling.settings import ConfusionSettings
 Kind = Literal["merge", "split", "redefine"]
 
 #: A model that is less often wrong than this tells most products apart.
-_MOST_CONFUSION_TOLD_APART = 0.5
+_MOST_CONFUSION_DISTINGUISHED = 0.5
 _LEAST_DISPUTED_GROUPS = 3
 _LEAST_DISPUTED_SHARE = 0.1
 #: A product is drawn to another class that has this probability or more.
@@ -84,7 +84,7 @@ def redefinitions(
         evidence = disputed.evidence([first, second])
         confusion = float(weights[first, second])
         is_often_disputed = num_groups >= _LEAST_DISPUTED_SHARE * evidence["near_duplicate_groups"]
-        if is_often_disputed and confusion <= min(_MOST_CONFUSION_TOLD_APART, settings.least_confusion):
+        if is_often_disputed and confusion <= min(_MOST_CONFUSION_DISTINGUISHED, settings.least_confusion):
             evidence |= {"confusion": round(confusion, 4), "products": int(sizes[first] + sizes[second])}
             found.append(Proposal("redefine", (first, second), evidence))
     return sorted(found, key=lambda proposal: -proposal.evidence["disputed_groups"])

@@ -10,8 +10,8 @@ from catalog.rejects import RejectSink
 from catalog.rows import CatalogRow
 from labeling.decisions.catalog_rewriting import rewrite_labels
 from labeling.decisions.decisions import Decision
-from labeling.issues.issue_files import write_table
 from labeling.issues.row_checksum import row_checksum
+from labeling.output_files import write_table
 from training.encoding.parsed_catalog import ParsedCatalog
 
 LOG_COLUMNS = ("product_id", "changed_by", "changed_at", "before", "after", "line")
@@ -34,7 +34,7 @@ class Change:
 
 @dataclass(frozen=True)
 class DecisionFile:
-    """Where decisions are from, for the rejects."""
+    """The file that decisions are from, for the rejects."""
 
     path: Path
     rejects: RejectSink

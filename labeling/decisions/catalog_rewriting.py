@@ -3,9 +3,7 @@
 import csv
 import gzip
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +13,7 @@ from pyarrow import parquet
 from catalog.columns import locate_columns
 from catalog.formats.delimited_records import delimited_records, delimiter_of
 from catalog.formats.text_lines import text_lines
+from labeling.output_files import output_file
 from model.errors import CatalogError, LabelingError
 
 _BATCH_ROWS = 8192
@@ -36,26 +35,13 @@ def rewrite_labels(catalog: Path, columns: Mapping[str, str], labels: Mapping[in
         raise LabelingError(f"--out: expected another file than the catalog {catalog}, found the same; choose one")
     writers = {".parquet": _write_parquet, ".jsonl": _write_json}
     write = writers.get(_ending(catalog).removesuffix(".gz"), _write_delimited)
-    with _aside(out) as aside:
+    with output_file(out) as aside:
         write(catalog, columns, labels, aside)
 
 
 def _ending(path: Path) -> str:
     """'.csv', '.csv.gz', ..."""
     return "".join(path.suffixes[-2:] if path.name.lower().endswith(".gz") else path.suffixes[-1:]).lower()
-
-
-@contextmanager
-def _aside(out: Path) -> Iterator[Path]:
-    """A file beside `out` that takes its name when all is written."""
-    aside = out.with_name(f".{os.getpid()}.{out.name}")
-    try:
-        yield aside
-        aside.replace(out)
-    except OSError as error:
-        raise LabelingError(f"{out} cannot be written: {error.strerror}; free space or choose another --out") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _open_text(path: Path) -> IO[str]:

@@ -1,4 +1,4 @@
-"""What people decided about labels, from a file: issues.csv with a column `decision`."""
+"""Decisions of people about labels, from a file: issues.csv with a column `decision`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

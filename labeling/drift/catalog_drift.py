@@ -47,7 +47,7 @@ class FieldDrift:
 
 @dataclass(frozen=True)
 class CatalogDrift:
-    """What changed.
+    """The changes from the training data to a new catalog.
 
     Args:
         expected_accuracy: without labels: of each set of given fields the measured accuracy, less what the mean

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from labeling.drift.catalog_drift import CatalogDrift
-from labeling.issues.issue_files import write_table
+from labeling.output_files import write_table
 
 _CATEGORY_COLUMNS = ("category", "products", "share", "trained_share", "mean_confidence", "expected_wrong")
 _WORD_COLUMNS = ("field", "word", "products", "share", "trained_share", "evidence")

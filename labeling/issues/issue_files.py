@@ -1,9 +1,7 @@
 """The files of `labeling issues`: every row with its quality, near-duplicates that disagree, noise by category."""
 
-import csv
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +11,7 @@ from pyarrow import parquet
 
 from labeling.issues.label_issues import LabelIssues
 from labeling.issues.row_checksum import row_checksum
+from labeling.output_files import output_file, write_table
 from model.errors import LabelingError
 
 ISSUE_COLUMNS = ("product_id", "given", "suggested", "quality", "reason", "group", "is_issue", "row_checksum")
@@ -98,26 +97,6 @@ def categories(issues: LabelIssues) -> list[tuple[str, int, int, str]]:
     return sorted(found, key=lambda entry: -entry[2])
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV aside, then let it take its name.
-
-    Raises:
-        LabelingError: the disk refuses.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with aside.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(rows)
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise LabelingError(
-            f"{path} cannot be written: {error.strerror}; free space or choose another --out"
-        ) from error
-
-
 def _issue(issues: LabelIssues, row: int, checksum: str) -> tuple[Any, ...]:
     catalog = issues.catalog
     group = int(catalog.groups[row])
@@ -152,22 +131,14 @@ def _majority(issues: LabelIssues, row: int) -> str:
 def _write_parquet(path: Path, rows: Iterator[tuple[Any, ...]]) -> None:
     kinds = dict.fromkeys(ISSUE_COLUMNS, pyarrow.string())
     schema = pyarrow.schema({**kinds, "quality": pyarrow.float32(), "is_issue": pyarrow.int8()})
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with parquet.ParquetWriter(aside, schema) as writer:
-            chunk: list[tuple[Any, ...]] = []
-            for values in rows:
-                chunk.append(values)
-                if len(chunk) == _CHUNK_ROWS:
-                    writer.write_table(_table(chunk, schema))
-                    chunk = []
-            writer.write_table(_table(chunk, schema))
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise LabelingError(
-            f"{path} cannot be written: {error.strerror}; free space or choose another --out"
-        ) from error
+    with output_file(path) as aside, parquet.ParquetWriter(aside, schema) as writer:
+        chunk: list[tuple[Any, ...]] = []
+        for values in rows:
+            chunk.append(values)
+            if len(chunk) == _CHUNK_ROWS:
+                writer.write_table(_table(chunk, schema))
+                chunk = []
+        writer.write_table(_table(chunk, schema))
 
 
 def _table(rows: list[tuple[Any, ...]], schema: pyarrow.Schema) -> pyarrow.Table:

@@ -17,7 +17,7 @@ _NOT_JUDGED = "not judged: no other product of this category to learn from; add 
 
 @dataclass(frozen=True, eq=False)
 class LabelIssues:
-    """What was found in N rows.
+    """The findings in N rows.
 
     Args:
         order: (N,) rows, the most suspicious first; those that could not be judged last.
@@ -49,7 +49,7 @@ class LabelIssues:
         return self.catalog.labels.taxonomy.leaves[number]
 
     def reason(self, row: int) -> str:
-        """What speaks against the label of a row; '' where nothing does."""
+        """The reason to doubt the label of a row; '' without one."""
         if np.isnan(self.answers.given[row]):
             return _NOT_JUDGED
         reasons = []

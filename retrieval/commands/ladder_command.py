@@ -1,4 +1,4 @@
-"""What `python -m retrieval benchmark --task same` does: one table of the ways to find the same product."""
+"""The command `python -m retrieval benchmark --task same`: one table of the ways to find the same product."""
 
 import json
 from pathlib import Path

@@ -15,9 +15,9 @@ from catalog.columns import parse_columns
 from model.errors import SettingsError
 from model.settings import TrainingSettings
 from retrieval.benchmark.studies import StudyJob, StudyName, run_study
-from retrieval.commands.console import wide_console
 from retrieval.embedding.embedded_catalog import CatalogSource
 from retrieval.settings import MetricSettings
+from training.commands.console import wide_console
 
 
 @dataclass(frozen=True)

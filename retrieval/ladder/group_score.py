@@ -1,4 +1,4 @@
-"""How well offers were grouped, scored as Shopee's price match does: F1 of each offer, and their mean (Kaggle 2021)."""
+"""Score of grouped offers as in Shopee's price match: F1 of each offer, and their mean (Kaggle 2021)."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -87,7 +87,7 @@ class RungResult:
 
     @property
     def chosen(self) -> str:
-        """What was chosen, for people."""
+        """The choice in words, for people."""
         named = self.learned.chosen.items() if self.learned is not None else ()
         return ", ".join(
             f"{name.replace('_', ' ')} {value:.3g}" if math.isfinite(value) else f"no {name} finds more than nothing"

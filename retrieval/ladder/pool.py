@@ -25,7 +25,7 @@ class Pool:
 
     @property
     def num_groups(self) -> int:
-        """How many products the offers are of."""
+        """Number of products that the offers are of."""
         return len(np.unique(self.groups))
 
     @property

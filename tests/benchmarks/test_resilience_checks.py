@@ -1,4 +1,4 @@
-"""What a resilience test says and writes of its checks."""
+"""Checks of a resilience test are printed and written."""
 
 import json
 from pathlib import Path

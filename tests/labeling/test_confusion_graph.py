@@ -1,4 +1,4 @@
-"""What the measures of confusion say where the answers are known."""
+"""The measures of confusion on answers that are known."""
 
 import numpy as np
 import pytest

@@ -203,7 +203,7 @@ def test_a_shop_without_confusions_is_told_so(toy_cache: Path, tmp_path: Path) -
     catalog = write_rows(tmp_path / "shop.csv", [*rows, *few])
     said = run_confusions(ConfusionsCommand(catalog, tmp_path / "out", cache_dir=toy_cache))
     assert said.startswith(
-        "no confusions: all of 5 categories are told apart; 1 have fewer than 20 products and are not judged; see"
+        "no confusions: all of 5 categories are distinguished; 1 have fewer than 20 products and are not judged; see"
     )
     assert "No proposals: all of the 5 categories" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 

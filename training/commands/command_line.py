@@ -3,8 +3,7 @@
 import dataclasses
 import logging
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from model.taxonomy import Taxonomy
 from training.commands.command_parts import FlatSettings
 from training.commands.evaluate_command import EvaluateCommand, run_evaluate
 from training.commands.noise_estimate import with_noise_of
+from training.commands.program import Commands, parse_flags, run_program
 from training.commands.tune_command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 from training.default_settings import catalog_size, default_settings, describe
 from training.encoding.parsed_catalog import parse_catalog
@@ -136,10 +136,8 @@ class ExportOnnxCommand:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command and return the exit code: 0 for success, 1 for an error, 2 for wrong usage, 130 on Ctrl-C."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname).1s %(name)s: %(message)s")
-    logging.getLogger("aisle").setLevel(logging.INFO)
-    commands: dict[str, tuple[type, Callable[[Any], None]]] = {
+    """Run one command and return the exit code; see `run_program`."""
+    commands: Commands = {
         "train": (TrainCommand, _train),
         "predict": (PredictCommand, _predict),
         "evaluate": (EvaluateCommand, _evaluate),
@@ -149,27 +147,16 @@ def main(arguments: Sequence[str]) -> int:
         "tune": (TuneCommand, tune),
         "tune-worker": (TuneWorkerCommand, tune_worker),
     }
-    name = arguments[0] if arguments else ""
-    if name not in commands:
-        print(f"usage: python -m training {{{','.join(commands)}}} ... (--help lists the flags)", file=sys.stderr)
-        return 0 if name in ("-h", "--help") else 2
-    form, run = commands[name]
-    try:
-        takes_config = form in (TrainCommand, TuneCommand)
-        flags = _spelled_out(arguments[1:]) if takes_config else list(arguments[1:])
-        default = _defaults(form, flags) if takes_config else tyro.MISSING_NONPROP
-        run(tyro.cli(form, prog=f"python -m training {name}", args=flags, default=default))
-    except AisleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error}; check the path, its permissions and the free space", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        hint = "the same command resumes it" if form is TuneCommand else "train --resume continues it"
-        print(f"interrupted; finished work is kept, {hint}", file=sys.stderr)
-        return 130
-    return 0
+    hints = {"train": "train --resume continues it"}
+    return run_program("python -m training", commands, arguments, _parse, hints)
+
+
+def _parse(form: type, program: str, flags: list[str]) -> Any:
+    """Parse the flags of a command; where it trains, over the settings of a config file or the catalog's size."""
+    if form not in (TrainCommand, TuneCommand):
+        return parse_flags(form, program, flags)
+    flags = _spelled_out(flags)
+    return tyro.cli(form, prog=program, args=flags, default=_defaults(form, flags))
 
 
 def _spelled_out(flags: Sequence[str]) -> list[str]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
 from rich.logging import RichHandler
 
 from catalog.cache_dir import default_cache_dir
@@ -18,12 +17,11 @@ from catalog.columns import parse_columns
 from model.errors import SettingsError, TrainingError
 from model.settings import Settings
 from training.commands.command_parts import FlatSettings
+from training.commands.console import wide_console
 from training.network.noise.requirements import refuse_row_methods
 from training.tune.space.space import DEFAULT_SPACE, ready_space
 
 _DEFAULT_TRIALS = 30
-#: Characters of a line when the output is not a terminal.
-_FILE_WIDTH = 160
 #: Trials of a grid without --trials: all.
 _NO_LIMIT = 1_000_000
 
@@ -114,7 +112,7 @@ def tune(command: TuneCommand) -> None:
     from training.tune.scheduling.scheduler_settings import SchedulerSettings
     from training.tune.search import SearchJob, search
 
-    console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
+    console = wide_console()
     if console.is_terminal:  # log messages go above the live table
         logging.basicConfig(handlers=[RichHandler(console=console, show_path=False, show_time=False)], force=True)
     is_grid = command.study is not None or command.tuner == "grid"

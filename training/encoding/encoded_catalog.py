@@ -1,5 +1,7 @@
 """A labelled catalog as memory-mapped arrays, made once and found again by content."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
@@ -8,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -25,8 +28,10 @@ from tokenizer.tokenizer import Tokenizer
 from training.encoding.array_store import ArrayWriter, has_arrays, open_arrays
 from training.encoding.file_lock import exclusive
 from training.encoding.parsed_catalog import ParsedCatalog
-from training.encoding.picture_encoding import PictureEncoder
 from training.encoding.text_encoding import Texts, encode_texts
+
+if TYPE_CHECKING:  # it imports Keras, which texts alone do without
+    from training.encoding.picture_encoding import PictureEncoder
 
 #: Part of the cache key; raise it when the arrays change their names or meaning.
 ENCODING_VERSION = 3

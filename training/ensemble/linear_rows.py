@@ -10,6 +10,7 @@ from scipy import sparse
 from model.network.linear_head import knows_products_without_names
 from model.product import FIELDS
 from training.encoding.encoded_catalog import EncodedCatalog
+from training.ensemble.ngram_matrix import ngram_matrix
 
 
 @dataclass(frozen=True)
@@ -122,15 +123,3 @@ class TextReader:
 def given_fields(catalog: EncodedCatalog, fields: Collection[str]) -> np.ndarray:
     """(N, len(fields)) bool."""
     return np.asarray(catalog.arrays["presence"])[:, [FIELDS.index(field) for field in fields]] > 0
-
-
-def ngram_matrix(catalog: EncodedCatalog, field_weights: Mapping[str, float], hash_buckets: int) -> sparse.csr_matrix:
-    """(N, hash_buckets) float32, the weights of each row's n-grams in all the given fields."""
-    total = sparse.csr_matrix((len(catalog), hash_buckets), dtype=np.float32)
-    for field, field_weight in field_weights.items():
-        ids = np.asarray(catalog.arrays[f"{field}_ngram_ids"])
-        weights = np.asarray(catalog.arrays[f"{field}_ngram_weights"])
-        kept = weights > 0
-        ends = np.concatenate([[0], kept.sum(axis=1).cumsum()])
-        total += sparse.csr_matrix((np.float32(field_weight) * weights[kept], ids[kept], ends), shape=total.shape)
-    return total

@@ -5,7 +5,7 @@ import logging
 import multiprocessing
 import signal
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
@@ -17,8 +17,7 @@ from sklearn.svm import LinearSVC
 from model.errors import TrainingError
 from model.machine.cores import usable_cores
 from model.network.linear_head import LinearHead
-from model.product import TEXT_FIELDS
-from model.settings import FieldSettings, LinearSettings
+from model.settings import LinearSettings
 from model.taxonomy import Taxonomy
 from tokenizer.pretrained_words import PRETRAINED_DIM
 from training.encoding.encoded_catalog import EncodedCatalog
@@ -106,11 +105,6 @@ def fit_linear_head(
     words = dict(zip(named, tables, strict=False))
     nameless_words = dict(zip(nameless, tables[len(named) :], strict=True))
     return LinearHead(vectors, kernel, biases + lost, num_sharing, field_weights, words, nameless_words)
-
-
-def ngram_field_weights(fields: Sequence[str], settings: FieldSettings) -> dict[str, float]:
-    """Weight of the n-grams of each text field."""
-    return {field: getattr(settings, f"linear_{field}_weight") for field in fields if field in TEXT_FIELDS}
 
 
 def linear_scores(head: LinearHead, catalog: EncodedCatalog) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from model.prediction.neighbors import NeighborIndex
 from model.settings import NeighborSettings
 from training.encoding.encoded_catalog import EncodedCatalog
-from training.ensemble.linear_rows import ngram_matrix
+from training.ensemble.ngram_matrix import ngram_matrix
 
 _CHUNK_ROWS = 4096
 

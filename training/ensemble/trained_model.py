@@ -10,8 +10,9 @@ from model.network.linear_head import LinearHead
 from model.prediction.neighbors import NeighborIndex
 from model.settings import Settings
 from training.encoding.encoded_catalog import EncodedCatalog
-from training.ensemble.linear_svm import fit_linear_head, linear_scores, ngram_field_weights
+from training.ensemble.linear_svm import fit_linear_head, linear_scores
 from training.ensemble.neighbor_index import index_neighbors, neighbor_logits
+from training.ensemble.ngram_matrix import ngram_field_weights
 from training.preparation import Prepared
 
 

@@ -109,7 +109,7 @@ class TrainState:
         return Progress(**header["progress"])
 
     def restore_further(self) -> dict[str, np.ndarray]:
-        """What was saved beside the model.
+        """Load the arrays that were saved beside the model.
 
         Raises:
             TrainingError: it cannot be read.

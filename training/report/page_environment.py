@@ -1,4 +1,4 @@
-"""What self-contained HTML pages are rendered with: their own templates beside the style that all pages share."""
+"""The template environment of self-contained HTML pages: their own templates beside the style that all pages share."""
 
 from pathlib import Path
 

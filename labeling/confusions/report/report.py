@@ -1,4 +1,4 @@
-"""The page about categories that are not told apart: what to do about them, and how undecided each is."""
+"""The page about categories that are not distinguished: what to do about them, and how undecided each is."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a catalog says about any offer: how rare its words are, and which titles are nearest to its own."""
+"""The context that a catalog gives any offer: the rarity of its words, and the titles nearest to its own."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ _MOST_OFFERS_WITH_NEAREST, _NUM_NEAREST = 20_000, 3
 
 
 class WordExclusion:
-    """How much it says that one title has a word and another title another.
+    """Weights of one title having a word and another title another.
 
     That is how much less often than by chance the two are in one title (pointwise mutual information, Church and Hanks
     1990), times the shares in which titles that are alike agree in each.

@@ -108,7 +108,7 @@ class ComparedWords:
         self._shared, self._left, self._right = (_PairWords(*np.divmod(part, num_words), len(left)) for part in parts)
 
     def overlap(self, weights: np.ndarray | None = None) -> Overlap:
-        """What the pairs share by the weights of the words.
+        """Sum up what the pairs share by the weights of the words.
 
         Args:
             weights: (W,) float32, 0 or more; their rarity by default.

@@ -80,7 +80,7 @@ def price_changes(scorer: PairScorer, pairs: np.ndarray, sure: np.ndarray) -> li
 
 
 def _price_ratio(scorer: PairScorer, pair: np.ndarray) -> float:
-    """How many times dearer the dearer offer is; 1 where a price is unknown."""
+    """Ratio of the dearer offer's price to the other's; 1 where a price is unknown."""
     prices = sorted(scorer.table.offers[position].price for position in pair)
     return prices[1] / prices[0] if all(math.isfinite(price) and price > 0 for price in prices) else 1.0
 

@@ -1,4 +1,4 @@
-"""What the server tells the matcher's process when it starts."""
+"""The configuration that the server sends the matcher's process when it starts."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self

@@ -87,7 +87,7 @@ class MatcherHost:
 
     @property
     def served(self) -> ServedMatcher:
-        """What the last process loaded."""
+        """The matcher that the last process loaded."""
         return self._served
 
     def note_changes(self, num_products: int) -> None:
@@ -117,7 +117,7 @@ class MatcherHost:
         return current
 
     def _state(self) -> tuple[object, int, int]:
-        """What changes with the products of the index."""
+        """A value that changes with the products of the index."""
         engine = self._current().engine
         return engine, len(engine), self._num_changes
 

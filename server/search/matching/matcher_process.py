@@ -22,7 +22,7 @@ _MAX_BATCH_S = 60.0
 
 @dataclass(frozen=True)
 class ServedMatcher:
-    """What a process loaded; see `retrieval.matching.matcher.matcher.MatcherDescription`.
+    """The matcher that a process loaded; see `retrieval.matching.matcher.matcher.MatcherDescription`.
 
     Args:
         threshold: under the promise; above 1 where it cannot be kept.

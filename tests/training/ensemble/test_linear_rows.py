@@ -15,8 +15,9 @@ from tests.training.conftest import BUCKETS, NAMES
 from tokenizer.pretrained_words import PRETRAINED_DIM, PretrainedWords
 from tokenizer.tokenizer import Tokenizer
 from training.encoding.encoded_catalog import EncodedCatalog
-from training.ensemble.linear_rows import TextReader, ngram_matrix
+from training.ensemble.linear_rows import TextReader
 from training.ensemble.linear_svm import fit_linear_head, linear_scores
+from training.ensemble.ngram_matrix import ngram_matrix
 
 READER = TextReader({"name": 1.0, "mall_category": 0.5}, BUCKETS)
 

@@ -18,8 +18,8 @@ from tests.training.conftest import BUCKETS, NAMES
 from tokenizer.pretrained_words import PRETRAINED_DIM
 from training.encoding.encoded_catalog import EncodedCatalog
 from training.ensemble import linear_svm
-from training.ensemble.linear_rows import ngram_matrix
 from training.ensemble.linear_svm import LinearLimits, fit_linear_head, linear_scores
+from training.ensemble.ngram_matrix import ngram_matrix
 
 LEAVES = Taxonomy(TOY_SHOP)
 PLAIN = LinearSettings(linear_parent_weight=0.0, linear_single_field_weight=0.0)

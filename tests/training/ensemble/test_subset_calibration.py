@@ -18,8 +18,9 @@ from tokenizer.tokenizer import Tokenizer
 from training.encoding.encoded_catalog import EncodedCatalog
 from training.ensemble.calibration import fit_temperature
 from training.ensemble.calibration_rows import HeldOutRows
-from training.ensemble.linear_svm import fit_linear_head, ngram_field_weights
+from training.ensemble.linear_svm import fit_linear_head
 from training.ensemble.neighbor_index import index_neighbors
+from training.ensemble.ngram_matrix import ngram_field_weights
 from training.ensemble.precision_contract import NEVER, DepthOutcomes
 from training.ensemble.subset_calibration import calibrate_subsets
 from training.ensemble.trained_model import TrainedModel

@@ -1,4 +1,4 @@
-"""What a method of training through wrong labels has to do."""
+"""The seam between training and the methods that go through wrong labels."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What methods of training through wrong labels ask for; refused before any work."""
+"""Requirements of the methods of training through wrong labels, checked before any work."""
 
 from model.errors import SettingsError
 from model.settings import NoiseSettings

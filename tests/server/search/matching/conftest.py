@@ -1,20 +1,15 @@
 """Fixtures: a shop of offers in pairs, its index, matchers of it, and a running server with them."""
 
-import dataclasses
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 
 from retrieval.commands.build_command import BuildCommand, run_build
 from retrieval.commands.train_matcher_command import TrainMatcherCommand, run_train_matcher
 from retrieval.settings import MatcherSettings
-from server.app import AisleServer
 from server.settings import ServerSettings
 from tests.retrieval.matching.support import offers_of, write_catalog, write_pairs
-from tests.server.search.support import WRITE_TOKEN, SearchStub
 from tests.server.support import toy_settings
 
 NUM_PRODUCTS = 80
@@ -44,19 +39,12 @@ def matcher(offers: Path, offers_index: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def write_token_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("token") / "write"
-    path.write_text(f"{WRITE_TOKEN}\n")
-    return path
-
-
 @pytest.fixture(scope="module")
-def matcher_settings(
+def search_settings(
     toy_bundle: Path,
     offers_index: Path,
     matcher: Path,
-    write_token_file: Path,
+    token_files: tuple[Path, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> ServerSettings:
     """Of a server that looks often whether its index has changed."""
@@ -65,7 +53,7 @@ def matcher_settings(
         index=str(shutil.copytree(offers_index, tmp_path_factory.mktemp("served") / "index")),
         matcher=matcher,
         matcher_refresh_s=0.1,
-        write_token_file=write_token_file,
+        write_token_file=token_files[1],
         metrics_port=0,
         max_batch_items=4,
         max_batch_images=2,
@@ -74,19 +62,6 @@ def matcher_settings(
 
 
 @pytest.fixture
-def settings(matcher_settings: ServerSettings, offers_index: Path, tmp_path: Path) -> ServerSettings:
-    """Of a fresh server, with an index of its own."""
-    return dataclasses.replace(matcher_settings, index=str(shutil.copytree(offers_index, tmp_path / "index")))
-
-
-@pytest.fixture(scope="module")
-def server(matcher_settings: ServerSettings) -> Iterator[AisleServer]:
-    server = AisleServer(matcher_settings)
-    server.start()
-    yield server
-    server.stop(grace_s=5)
-
-
-@pytest.fixture(scope="module")
-def search(channel: grpc.Channel) -> SearchStub:
-    return SearchStub(channel)
+def index(offers_index: Path, tmp_path: Path) -> Path:
+    """A copy for one test."""
+    return Path(shutil.copytree(offers_index, tmp_path / "index"))

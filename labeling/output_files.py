@@ -1,0 +1,42 @@
+"""Files that commands write: whole or not there, whatever stops the command."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from model.errors import LabelingError
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[Path]:
+    """Give a file beside `path`, with the same ending, that takes its name when the block is through.
+
+    Raises:
+        LabelingError: the disk refuses; what was there stays.
+    """
+    aside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield aside
+        aside.replace(path)
+    except OSError as error:
+        raise LabelingError(
+            f"{path} cannot be written: {error.strerror}; free space or use another folder, then run the same command"
+            " again"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV.
+
+    Raises:
+        LabelingError: the disk refuses.
+    """
+    with output_file(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
