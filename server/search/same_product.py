@@ -1,5 +1,6 @@
 """Messages of SameProduct to pairs of the index's records, and the matcher's answers back."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,6 +84,10 @@ def same_product_response(
     if threshold <= 1:
         response.threshold = threshold
     for i, probability in zip(asked.positions, answers.probabilities.tolist(), strict=True):
+        if math.isnan(probability):
+            text = "the matcher cannot compare these two products; the server's log says why"
+            response.results[i].error.CopyFrom(field_status(code_pb2.INTERNAL, f"pairs[{i}]", text, "NOT_COMPARED"))
+            continue
         answer = response.results[i].answer
         answer.probability, answer.is_same = probability, probability >= threshold
     return response

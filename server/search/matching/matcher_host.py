@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.errors import AisleError, MatcherError
+from model.errors import MatcherError
 from retrieval.index.record import MATCHED_SPACES
 from server.errors import MatcherDownError, MatcherMismatchError
 from server.search.index_host import IndexHost, ServedIndex
@@ -146,7 +146,7 @@ class MatcherHost:
                 if self._process is None or self._state() != self._known:
                     self._start()
                 retry_s = _FIRST_RETRY_S
-            except AisleError as error:
+            except Exception as error:  # the matcher that is served must not suffer
                 _log.warning("the matcher cannot be started: %s; trying again in %g s", error, retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
 
@@ -167,13 +167,13 @@ class MatcherHost:
                 self._answer(works)
 
     def _answer(self, works: Sequence[_Work]) -> None:
-        batch = merged([work.request for work in works], MATCHED_SPACES if self.served.embedding_checksum else ())
+        spaces = MATCHED_SPACES if self.served.embedding_checksum else ()
         with self._answering:
             process = self._process
             try:
                 if process is None:
                     raise MatcherDownError
-                answers = process.answer(batch)
+                answers = process.answer(merged([work.request for work in works], spaces))
             except MatcherDownError as error:
                 if process is not None:
                     _log.warning("the matcher's process is started anew: %s", error)
@@ -183,6 +183,10 @@ class MatcherHost:
                 failed = MatcherDownError("the matcher is being started anew; send the request again")
                 for work in works:
                     work.answers.set_exception(failed)
+                return
+            except Exception as error:  # a thread that ended would leave all later requests waiting
+                for work in works:
+                    work.answers.set_exception(error)
                 return
         start = 0
         for work in works:

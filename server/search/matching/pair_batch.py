@@ -33,6 +33,18 @@ class PairBatch:
     right: np.ndarray
     precisions: list[float]
 
+    def pair(self, number: int) -> Self:
+        """One of the pairs alone."""
+        rows = [int(self.left[number]), int(self.right[number])]
+        return dataclasses.replace(
+            self,
+            product_ids=[self.product_ids[row] for row in rows],
+            offers=[self.offers[row] for row in rows],
+            vectors={space: vectors[rows] for space, vectors in self.vectors.items()},
+            left=np.array([0]),
+            right=np.array([1]),
+        )
+
     def to_frame(self) -> Frame:
         """As the process reads it."""
         header = {
@@ -82,7 +94,7 @@ class PairAnswers:
     """Answers to pairs.
 
     Args:
-        probabilities: (P,) float32.
+        probabilities: (P,) float32; NaN for a pair that cannot be compared.
         thresholds: least probability of the same by precision; above 1 where that cannot be promised.
     """
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -10,17 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 from google.rpc import code_pb2
 
 from aisle_client.v1 import search_pb2
 from model.errors import MatcherError, SettingsError
 from retrieval.commands.match_command import MatchCommand, run_match
+from retrieval.index.index_folder import open_index
+from retrieval.index.record import MATCHED_SPACES
+from retrieval.matching.matcher.matcher import PairScorer
 from server.app import AisleServer
 from server.messages.undecodable_text import bytes_class
 from server.search import SEARCH_SERVICE
 from server.search.matching.config import MatcherConfig
-from server.search.matching.matcher_process import MatcherProcess
+from server.search.matching.matcher_process import MatcherProcess, ServedMatcher
+from server.search.matching.pair_batch import PairRequest, merged
+from server.search.matching.pair_comparer import PairComparer
+from server.search.same_product import AskedPairs, same_product_response
 from server.settings import ServerSettings
 from tests.server.search.matching.conftest import NUM_PRODUCTS
 from tests.server.search.support import SearchStub, delete, get_index, offer, problem, rejected, upsert
@@ -194,6 +202,35 @@ def test_a_matcher_of_another_bundle_stops_the_start(settings: ServerSettings, m
 def test_a_missing_matcher_is_named(offers_index: Path, tmp_path: Path):
     with pytest.raises(MatcherError, match=r"none is no matcher: matcher\.json cannot be read"):
         MatcherProcess(MatcherConfig(str(tmp_path / "none"), str(offers_index), "text"))
+
+
+def test_a_pair_that_cannot_be_compared_costs_no_other(
+    matcher: Path, offers_index: Path, monkeypatch: pytest.MonkeyPatch
+):
+    comparer = PairComparer.open(MatcherConfig(str(matcher), str(offers_index), "text"))
+    compare = PairScorer.probabilities
+
+    def fail_on_p1(scorer: PairScorer, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        if "p1" in scorer.table.product_ids:
+            raise ValueError("a text that no one has thought of")
+        return compare(scorer, left, right)
+
+    with open_index(str(offers_index)) as engine:
+        found = engine.get(["p0", "p1", "p2", "p3"])
+    records = [record for record in found if record is not None]
+    pairs = [(records[0], records[1]), (records[2], records[3]), (records[0], records[3])]
+    batch = merged([PairRequest(pairs[:1]), PairRequest(pairs[1:])], MATCHED_SPACES)
+    expected = comparer.answer(batch).probabilities
+    monkeypatch.setattr(PairScorer, "probabilities", fail_on_p1)
+    answers = comparer.answer(batch)
+    assert answers.probabilities == pytest.approx([math.nan, *expected[1:]], abs=1e-6, nan_ok=True)
+    response = same_product_response(3, 0.0, AskedPairs(pairs, range(3), {}), answers, served_matcher())
+    assert problem(response.results[0].error)[:2] == (code_pb2.INTERNAL, ["pairs[0]"])
+    assert response.results[1].answer.is_same
+
+
+def served_matcher() -> ServedMatcher:
+    return ServedMatcher("pairs", 0.9, 0.95, 0.5, "", 4)
 
 
 def test_a_matcher_needs_an_index(settings: ServerSettings):
