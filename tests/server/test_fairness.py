@@ -14,6 +14,7 @@ from model.prediction.answers import Prediction
 from model.predictor import Predictor
 from model.product import Product
 from server.app import AisleServer
+from server.calls import open_calls
 from server.settings import ServerSettings
 from tests.server.support import (
     HeldEngine,
@@ -139,7 +140,9 @@ def test_a_request_has_a_limit_of_characters(stub: Stub):
 
 
 @pytest.fixture
-def settings(toy_bundle: Path) -> ServerSettings:
+def settings(toy_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> ServerSettings:
+    # So small a limit is passed by what the tests themselves allocate; tests/server/test_memory.py has the guard.
+    monkeypatch.setattr(open_calls, "allocated_bytes", lambda: 0)
     return toy_settings(toy_bundle, max_batch_items=4, max_batch_images=2, max_memory_bytes=100_000)
 
 
