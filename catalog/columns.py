@@ -9,8 +9,9 @@ from model.errors import CatalogError, SettingsError
 from model.product import FIELD_SPECS
 
 INPUT_COLUMNS = tuple(spec.column for spec in FIELD_SPECS)
-#: What the search groups and filters by, and what tells offers of the same product; no model reads it.
-OFFER_COLUMNS = ("group_id", "item_id", "mall", "price", "model_number", "source")
+#: What the search groups and filters by, what tells offers of the same product, and when a product was listed, see
+#: `catalog/months.py`; no model reads it.
+OFFER_COLUMNS = ("group_id", "item_id", "mall", "price", "model_number", "source", "month")
 COLUMNS = ("product_id", *INPUT_COLUMNS, "category", *OFFER_COLUMNS)
 
 

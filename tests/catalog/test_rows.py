@@ -216,11 +216,11 @@ def test_the_columns_of_an_offer_are_read_beside_the_rest(tmp_path: Path) -> Non
     path = tmp_path / "a.csv"
     path.write_text("product_id,product_name,price,item_id,group_id,mall\np1,a, 9.50 ,i1,g1,Mall\np2,b,,,,\n")
     [rows] = read_catalog(path)
-    assert [row.offer for row in rows] == [("g1", "i1", "Mall", "9.50", "", ""), ("",) * 6]
+    assert [row.offer for row in rows] == [("g1", "i1", "Mall", "9.50", "", "", ""), ("",) * 7]
 
 
 def test_an_offer_that_is_no_text_costs_no_row(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"product_id": "p1", "product_name": "a", "price": {"won": 9}, "mall": "m"}\n', encoding="utf-8")
     [[row]] = read_catalog(path)
-    assert row.offer == ("", "", "m", "", "", "")
+    assert row.offer == ("", "", "m", "", "", "", "")

@@ -23,7 +23,7 @@ from training.encoding.cache_entry import new_cache_entry
 from training.encoding.file_lock import exclusive
 
 #: Part of the cache key; raise it when rows are read or written in another way.
-_VERSION = 2
+_VERSION = 3
 _ROWS, _REJECTS, _STATISTICS = "rows.arrow", "rejects.jsonl", "statistics.json"
 _SCHEMA = pyarrow.schema(
     [("line", pyarrow.int64())]
@@ -109,6 +109,10 @@ class ParsedCatalog:
         """
         for file in self.files:
             yield from file.rows(chunk_rows, rejects)
+
+    def offer_column(self, column: str) -> list[str]:
+        """The texts of one of `catalog.columns.OFFER_COLUMNS`, a row each, '' where it is missing."""
+        return [row.offer_text(column) for rows in self.rows() for row in rows]
 
     def select(self, chosen: np.ndarray, has_rejects: bool = False) -> "ParsedCatalog":
         """Some of the rows.
