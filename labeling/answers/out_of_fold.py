@@ -3,7 +3,6 @@
 import hashlib
 import json
 import multiprocessing
-import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +22,7 @@ from labeling.output_files import output_file
 from labeling.settings import AnswerSettings
 from model.errors import LabelingError
 from model.machine.cores import usable_cores
+from model.machine.worker_process import serve_parent
 from model.taxonomy import Taxonomy
 from training.encoding.array_store import open_arrays
 from training.encoding.encoded_catalog import EncodedCatalog
@@ -153,7 +153,7 @@ def _answer_all(work: list[_Fold], num_folds: int, num_processes: int) -> None:
 
 
 def _start_process(done_rows: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process' to report
+    serve_parent()
     _process["done_rows"] = done_rows
 
 

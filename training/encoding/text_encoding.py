@@ -1,7 +1,6 @@
 """Texts to ids with all cores: chunks go to worker processes and come back in order."""
 
 import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from model.machine.cores import usable_cores
+from model.machine.worker_process import serve_parent
 from tokenizer.tokenizer import Tokenizer
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def _result(pending: "deque[tuple[Future[dict[str, np.ndarray]], T]]") -> tuple[
 
 
 def _load_tokenizer(tokenizer_dir: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches workers too, and is the main process' to report
+    serve_parent()
     _worker["tokenizer"] = Tokenizer.load(tokenizer_dir)
 
 

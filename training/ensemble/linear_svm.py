@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import multiprocessing
-import signal
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from sklearn.svm import LinearSVC
 
 from model.errors import TrainingError
 from model.machine.cores import usable_cores
+from model.machine.worker_process import serve_parent
 from model.network.linear_head import LinearHead
 from model.settings import LinearSettings
 from model.taxonomy import Taxonomy
@@ -206,7 +206,7 @@ def _fit_nodes(
         # Processes, for LIBLINEAR's threads would share one generator of random numbers.
         context = multiprocessing.get_context("spawn")
         try:
-            with ProcessPoolExecutor(len(parts), context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+            with ProcessPoolExecutor(len(parts), context, serve_parent) as pool:
                 fitted = list(pool.map(_fit_one_against_rest, *zip(*tasks, strict=True)))
         except BrokenProcessPool as error:
             raise TrainingError(

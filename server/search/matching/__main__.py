@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 
-from server.engine.parent import end_with_parent
+from model.machine.worker_process import end_with_parent
 
 if __name__ == "__main__":  # before the imports: signals to the whole group are the server's to handle
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Ends an engine process with the server, even while it hangs and does not see the end of its connection."""
+"""Processes that work for another one: they end with it, even killed or hung, and leave Ctrl-C to it."""
 
 import ctypes
 import signal
@@ -12,3 +12,9 @@ def end_with_parent() -> None:
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def serve_parent() -> None:
+    """Prepare a process of a pool: Ctrl-C reaches it, too, and is the main process' to report."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
