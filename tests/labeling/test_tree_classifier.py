@@ -1,4 +1,4 @@
-"""The classifier over a tree: one decision among few classes, the tree's among many, groups in a wide node."""
+"""The classifier over a tree: one decision among few classes, among many a group of like ones first."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def rows_of(num_rows: int, seed: int) -> tuple[sparse.csr_matrix, np.ndarray]:
     return sparse.csr_matrix(inputs), classes
 
 
-@pytest.mark.parametrize(("most", "num_steps"), [(512, 1), (8, 2), (4, 3)])
+@pytest.mark.parametrize(("most", "num_steps"), [(512, 1), (8, 2), (4, 2), (2, 2)])
 def test_rows_are_answered_right_whatever_the_steps(most: int, num_steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths_module, "MOST_CHILDREN", most)
     taxonomy = Taxonomy(LEAVES)
@@ -47,6 +47,17 @@ def test_steps_lead_to_each_class_alone() -> None:
     paths = decision_paths(taxonomy, inputs, np.arange(1400) % 700, seed=0)
     assert len(np.unique(paths[:, -1])) == 700
     assert paths.shape[1] == 2
+    groups, branches = paths[:, 0], np.array([int(leaf.partition(">")[0]) for leaf in taxonomy.leaves])
+    assert 400 < len(np.unique(groups)) <= 512
+    assert all(len(np.unique(branches[groups == group])) == 1 for group in np.unique(groups))
+
+
+def test_classes_without_rows_share_a_group() -> None:
+    taxonomy = Taxonomy([str(i) for i in range(700)])
+    inputs = sparse.csr_matrix(np.eye(100, dtype=np.float32))
+    paths = decision_paths(taxonomy, inputs, np.arange(100), seed=0)
+    groups = paths[np.array([int(leaf) >= 100 for leaf in taxonomy.leaves]), 0]
+    assert len(np.unique(groups)) == 1
 
 
 def test_a_class_that_was_not_learned_is_not_known() -> None:
