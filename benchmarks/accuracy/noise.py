@@ -5,8 +5,10 @@
 
 A fixed sample of naver2019's training rows (--rows) and another one that calibrates get wrong labels (both, as a shop
 has them); rows of val.csv, whose labels are as they came, measure. `default` is what train does, `fixed-cost` is that
-with --linear-cost 1; the others are --noise METHOD beside the default, SELFIE and co-teaching with a tau that is right,
-halved and doubled. Finished runs are found in noise.json and not made again. Each run takes some minutes on 2 cores.
+with --linear-cost 1; `pruned` is the default without the rows that `labeling issues` counts as wrong, `reviewed` with
+their right labels, as people would give them; the others are --noise METHOD beside the default, SELFIE and co-teaching
+with a tau that is right, halved and doubled. Finished runs are found in noise.json and not made again. Each run takes
+some minutes on 2 cores.
 """
 
 import dataclasses
@@ -24,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.catalog_variants import draw_samples, read_rows, write_rows
+from benchmarks.accuracy.label_review import PRUNED, REVIEWED, cleaned_catalog
 from benchmarks.accuracy.planted_noise import KINDS, plant
 from benchmarks.commands import run_training
 
@@ -35,6 +38,8 @@ _FLAGS: dict[str, tuple[str, ...]] = {
     "elr": ("--noise", "elr"),
     "selfie": ("--noise", "selfie"),
     "coteaching": ("--noise", "coteaching"),
+    PRUNED: (),
+    REVIEWED: (),
 }
 _WITH_TAU = ("selfie", "coteaching")
 #: Where nothing is planted, what a shop would guess.
@@ -61,7 +66,7 @@ class Options:
     kinds: tuple[str, ...] = KINDS
     """Kinds of wrong labels, of symmetric, sibling, instance."""
     methods: tuple[str, ...] = tuple(_FLAGS)
-    """Methods, of default, fixed-cost, smoothing, elr, selfie, coteaching."""
+    """Methods, of default, fixed-cost, smoothing, elr, selfie, coteaching, pruned, reviewed."""
     taus: tuple[float, ...] = (1.0, 0.5, 2.0)
     """Factors of the right tau that SELFIE and co-teaching are given."""
     seeds: int = 3
@@ -170,15 +175,16 @@ def _rest(options: Options) -> str:
 
 def _catalogs(run: Run, options: Options) -> tuple[Path, Path]:
     folder = options.out / f"{run.kind}-{run.rate:g}-{run.seed}-{options.rows}"
-    paths = folder / "train.csv", folder / "val.csv"
-    if not all(path.exists() for path in paths):
-        rows = read_rows(options.data / "naver2019" / "train.csv")
-        both = [row for part in draw_samples(rows, (options.rows, options.val_rows), seed=0) for row in part]
-        if run.rate:
-            both = plant(both, run.kind, run.rate, run.seed)
-        for path, part in zip(paths, (both[: options.rows], both[options.rows :]), strict=True):
-            write_rows(path, part)
-    return paths
+    train, val = folder / "train.csv", folder / "val.csv"
+    rows = read_rows(options.data / "naver2019" / "train.csv")
+    right = [row for part in draw_samples(rows, (options.rows, options.val_rows), seed=0) for row in part]
+    if not val.exists():
+        both = plant(right, run.kind, run.rate, run.seed) if run.rate else right
+        write_rows(train, both[: options.rows])
+        write_rows(val, both[options.rows :])
+    if run.method in (PRUNED, REVIEWED):
+        train = cleaned_catalog(train, right[: options.rows], run.method, options.out / "cache")
+    return train, val
 
 
 def _test_catalog(options: Options) -> Path:

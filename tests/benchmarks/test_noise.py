@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.accuracy import noise
 from benchmarks.accuracy.catalog_variants import Row, read_rows, write_rows
+from benchmarks.accuracy.label_review import PRUNED, REVIEWED, cleaned_catalog
 from benchmarks.accuracy.noise import Options, Run, measure, runs
 from benchmarks.accuracy.planted_noise import KINDS, plant
 
@@ -121,3 +122,18 @@ def test_the_heads_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     options = Options(data=tmp_path, out=tmp_path, rows=40, val_rows=10, test_rows=20)
     found = measure(Run("default", "none", 0.0, 0.0, 0), options)
     assert found == {"accuracy": 0.75, "train_s": 7.0, "linear_head": 0.5}
+
+
+def test_issues_are_pruned_or_get_their_right_labels(tmp_path: Path) -> None:
+    right = shop()
+    path = write_rows(tmp_path / "train.csv", plant(right, "symmetric", 0.1, seed=0))
+    truth = {row["product_id"]: row["category"] for row in right}
+    wrong = {row["product_id"] for row in read_rows(path) if row["category"] != truth[row["product_id"]]}
+    reviewed = read_rows(cleaned_catalog(path, right, REVIEWED, tmp_path / "cache"))
+    still_wrong = {row["product_id"] for row in reviewed if row["category"] != truth[row["product_id"]]}
+    assert [row["product_id"] for row in reviewed] == list(truth)
+    assert still_wrong < wrong
+    assert len(still_wrong) <= len(wrong) / 4
+    pruned = {row["product_id"] for row in read_rows(cleaned_catalog(path, right, PRUNED, tmp_path / "cache"))}
+    assert pruned & wrong == still_wrong
+    assert len(pruned) >= 0.85 * len(right)
