@@ -1,38 +1,36 @@
-"""Physical lines of a UTF-8 text file, gzipped or not, with bounded memory."""
+"""Physical lines of a text file, gzipped or not, with bounded memory."""
 
-import codecs
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
+from catalog.formats.text_encoding import byte_order_mark, look_for_encoding
 from model.errors import CatalogError
 
 #: A longer line is truncated, so that a file without line ends does not exhaust the memory.
 MAX_LINE_BYTES = 16 * 2**20
 
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
 
 def text_lines(path: Path) -> Iterator[str]:
     """Yield each line with its line end, without a byte-order mark.
 
-    A byte that is not UTF-8 becomes a lone surrogate (PEP 383), so that only its own row is affected.
+    A byte that is not of the file's encoding becomes a lone surrogate (PEP 383), so that only its own row is affected.
 
     Raises:
-        CatalogError: the file cannot be opened, is UTF-16, or its gzip stream is damaged.
+        CatalogError: the file cannot be opened, its encoding is not known, or its gzip stream is damaged.
     """
     number = 0
     try:
+        encoding, num_mark_bytes = _encoding_of(path)
         with _open(path) as file:
-            _skip_mark(path, file)
-            for line in iter(partial(file.readline, MAX_LINE_BYTES), b""):
+            file.read(num_mark_bytes)
+            for line in _lines(file, encoding):
                 number += 1
-                if len(line) == MAX_LINE_BYTES and line[-1:] != b"\n":
-                    _skip_rest_of_line(file)
-                yield line.decode("utf-8", "surrogateescape")
+                yield line
     except (OSError, EOFError, zlib.error) as error:
         where = f"after line {number}" if number else "at its start"
         raise CatalogError(f"{path} cannot be read {where}: {error}; check the path or copy the file again") from error
@@ -50,14 +48,28 @@ def _open(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path)) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
-def _skip_mark(path: Path, file: IO[bytes]) -> None:
-    mark = cast("gzip.GzipFile", file).peek(3)[:3]  # a BufferedReader has the same method
-    if mark[:2] in _UTF16_MARKS:
-        raise CatalogError(f"{path}: expected UTF-8 text, found UTF-16; save the file as UTF-8")
-    if mark == codecs.BOM_UTF8:
-        file.read(len(mark))
+def _encoding_of(path: Path) -> tuple[str, int]:
+    """The encoding of a file, and the bytes of its mark."""
+    with _open(path) as file:
+        # A BufferedReader has the same method; a byte-order mark has at most 3 bytes.
+        mark, encoding = byte_order_mark(cast("gzip.GzipFile", file).peek(3)[:3])
+        return encoding or look_for_encoding(path, file), len(mark)
 
 
-def _skip_rest_of_line(file: IO[bytes]) -> None:
-    while (rest := file.readline(MAX_LINE_BYTES)) and rest[-1:] != b"\n":
+def _lines(file: IO[bytes], encoding: str) -> Iterator[str]:
+    if encoding.startswith("utf-16"):  # bytes of a line end may be a part of other characters
+        with io.TextIOWrapper(file, encoding, "surrogatepass", newline="\n") as text:
+            for line in iter(partial(text.readline, MAX_LINE_BYTES), ""):
+                yield line
+                if len(line) == MAX_LINE_BYTES and line[-1] != "\n":
+                    _skip_rest_of_line(text, "\n")
+        return
+    for raw in iter(partial(file.readline, MAX_LINE_BYTES), b""):
+        yield raw.decode(encoding, "surrogateescape")
+        if len(raw) == MAX_LINE_BYTES and raw[-1:] != b"\n":
+            _skip_rest_of_line(file, b"\n")
+
+
+def _skip_rest_of_line(file: IO[bytes] | IO[str], end: bytes | str) -> None:
+    while (rest := file.readline(MAX_LINE_BYTES)) and rest[-1:] != end:
         pass

@@ -109,7 +109,7 @@ def test_image_root_is_joined_to_relative_paths_only(tmp_path: Path) -> None:
 def test_bad_csv_rows_cost_only_themselves(tmp_path: Path) -> None:
     lines = [
         b"product_id,product_name,note",
-        b"p1,good,",
+        "p1,좋은,".encode(),
         b"p2,short",
         b",no id,",
         b"  ,blank id,",
@@ -118,7 +118,7 @@ def test_bad_csv_rows_cost_only_themselves(tmp_path: Path) -> None:
         b"p7,fine,ignored caf\xe9",
         b"p1,again,",
         b"p8," + b"x" * (csv.field_size_limit() + 1) + b",",
-        b"p9,good too,",
+        "p9,좋은,".encode(),
     ]
     rows, bad = rejected(write(tmp_path / "a.csv", b"\n".join(lines)))
     assert [(row.line, row.product_id) for row in rows] == [(2, "p1"), (8, "p7"), (11, "p9")]

@@ -41,13 +41,13 @@ def test_a_lone_surrogate_is_shown_by_its_number() -> None:
     assert printable("가\ud800") == "가\\ud800"
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
-def test_utf16_is_an_error(tmp_path: Path, encoding: str) -> None:
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_is_read_by_its_mark(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.csv"
-    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
-    path.write_bytes(mark + "product_id".encode(encoding))
-    with pytest.raises(CatalogError, match=r"expected UTF-8 text, found UTF-16; save the file as UTF-8"):
-        next(text_lines(path))
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else codecs.BOM_UTF16_LE
+    # U+010A and U+0A0A hold the byte of a line end.
+    path.write_bytes(mark + "가\u010a\r\n\u0a0a\n나".encode(encoding))
+    assert list(text_lines(path)) == ["가\u010a\r\n", "\u0a0a\n", "나"]
 
 
 def test_gzip_is_read_through(tmp_path: Path) -> None:
@@ -74,4 +74,6 @@ def test_a_very_long_line_is_truncated_and_the_next_one_is_complete(
     monkeypatch.setattr(module, "MAX_LINE_BYTES", 10)
     path = tmp_path / "a.csv"
     path.write_bytes(b"x" * 35 + b"\n" + b"123456789\n" + b"end")
+    assert list(text_lines(path)) == ["x" * 10, "123456789\n", "end"]
+    path.write_text("x" * 35 + "\n" + "123456789\n" + "end", encoding="utf-16")
     assert list(text_lines(path)) == ["x" * 10, "123456789\n", "end"]
