@@ -3,18 +3,15 @@
 import csv
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
+from catalog.formats.delimiter import delimiter_of
 from catalog.formats.text_lines import text_lines
 from model.errors import CatalogError
 
 #: Called for a malformed record with its first line, its fields as far as they are known, and the reason.
 OnBadRecord = Callable[[int, list[str], str], None]
-
-
-def delimiter_of(path: Path) -> str:
-    """Return the field separator by the file's ending: a tab for .tsv, else a comma."""
-    return "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
 
 
 def delimited_records(path: Path, on_bad: OnBadRecord) -> Iterator[tuple[int, list[str]]]:
@@ -28,8 +25,8 @@ def delimited_records(path: Path, on_bad: OnBadRecord) -> Iterator[tuple[int, li
     Raises:
         CatalogError: the file cannot be read, or has no heading.
     """
-    lines = _RecordLines(text_lines(path))
-    delimiter = delimiter_of(path)
+    delimiter, num_before = delimiter_of(path)
+    lines = _RecordLines(islice(text_lines(path), num_before, None), 1 + num_before)
     reader = csv.reader(lines, delimiter=delimiter)
     num_fields = 0
     while True:
@@ -65,11 +62,11 @@ def delimited_records(path: Path, on_bad: OnBadRecord) -> Iterator[tuple[int, li
 class _RecordLines:
     """An iterator for the reader that keeps the lines of the current record, to read a malformed one again."""
 
-    def __init__(self, lines: Iterator[str]):
+    def __init__(self, lines: Iterator[str], first_line: int):
         self._lines = lines
         self._again: deque[str] = deque()
         self.record: list[str] = []
-        self.first_line = 1
+        self.first_line = first_line
         self.has_ended = False
 
     def __iter__(self) -> "_RecordLines":

@@ -11,7 +11,8 @@ import pyarrow
 from pyarrow import parquet
 
 from catalog.columns import locate_columns
-from catalog.formats.delimited_records import delimited_records, delimiter_of
+from catalog.formats.delimited_records import delimited_records
+from catalog.formats.delimiter import delimiter_of
 from catalog.formats.text_lines import text_lines
 from labeling.output_files import output_file
 from model.errors import CatalogError, LabelingError
@@ -55,7 +56,7 @@ def _write_delimited(catalog: Path, columns: Mapping[str, str], labels: Mapping[
     headings = next(records)[1]
     position = _label_position(catalog, [heading.strip() for heading in headings], columns)
     with _open_text(aside) as file:
-        writer = csv.writer(file, delimiter=delimiter_of(catalog), lineterminator="\n")
+        writer = csv.writer(file, delimiter=delimiter_of(catalog)[0], lineterminator="\n")
         writer.writerow(headings)
         for line, fields in records:
             fields[position] = labels.get(line, fields[position])
