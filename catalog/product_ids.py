@@ -1,9 +1,21 @@
 """The product ids seen so far, 8 bytes each."""
 
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
+
+#: A long number as spreadsheets save it: 8.8E+12.
+_ROUNDED = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
+_ROUNDED_SHARE = 0.5
+
+
+def rounded_id(product_ids: Sequence[str]) -> str:
+    """An id that a spreadsheet has rounded, where most are and several have become the same; '' otherwise."""
+    rounded = [product_id for product_id in product_ids if _ROUNDED.fullmatch(product_id)]
+    is_destroyed = len(rounded) > len(set(rounded)) and len(rounded) >= _ROUNDED_SHARE * len(product_ids)
+    return rounded[0] if is_destroyed else ""
 
 
 class ProductIds:

@@ -11,7 +11,7 @@ import numpy as np
 from catalog.columns import COLUMNS, OFFER_COLUMNS
 from catalog.formats.row_readers import OnBadRow, row_reader
 from catalog.label_spellings import LabelSpellings
-from catalog.product_ids import ProductIds
+from catalog.product_ids import ProductIds, rounded_id
 from catalog.rejects import RejectSink
 from model.errors import CatalogError
 from model.product import FIELDS, TEXT_COLUMNS, TEXT_FIELDS, Product, has_text
@@ -92,6 +92,11 @@ def read_catalog(
     rows = _checked_rows(path, columns or {}, image_root, spellings or LabelSpellings(), on_bad)
     seen = ProductIds()
     while chunk := list(islice(rows, chunk_rows)):
+        if not len(seen) and (rounded := rounded_id([row.product_id for row in chunk])):
+            raise CatalogError(
+                f"{path}: expected ids, found numbers that a spreadsheet has rounded to {rounded!r}; export the file"
+                " anew with product_id as text, or name another column with --columns product_id=HEADING"
+            )
         is_new = seen.add([row.product_id for row in chunk])
         if not is_new.all():
             for row in compress(chunk, ~is_new):

@@ -3,13 +3,15 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from catalog.columns import COLUMNS, OFFER_COLUMNS, locate_columns
+from catalog.columns import OFFER_COLUMNS
+from catalog.formats.column_layout import ColumnLayout
 from catalog.formats.delimited_records import delimited_records
 from catalog.formats.text_lines import MAX_LINE_BYTES, text_lines
 from model.errors import CatalogError
@@ -25,7 +27,6 @@ NUM_HEADING_LINES = 10_000
 #: Rows decoded at a time.
 PARQUET_BATCH_ROWS = 8192
 _LARGEST_EXACT_FLOAT = 2.0**53
-_FIRST_OF_OFFER = len(COLUMNS) - len(OFFER_COLUMNS)
 #: Stands for a missing column; no JSON text decodes to it.
 _NO_KEY: Any = object()
 
@@ -47,40 +48,46 @@ def row_reader(path: Path) -> RowReader:
 
 def delimited_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Iterator[Row]:
     """Yield the rows of a CSV or TSV file."""
-    id_index = 0
+    id_index = num_rows = 0
 
     def on_bad_record(line: int, fields: list[str], reason: str) -> None:
+        nonlocal num_rows
+        num_rows += 1
         on_bad(line, fields[id_index] if id_index < len(fields) else "", reason)
 
     records = delimited_records(path, on_bad_record)
     headings = [heading.strip() for heading in next(records)[1]]
-    located = locate_columns(path, headings, columns)
-    indices = [headings.index(located[name]) if name in located else len(headings) for name in COLUMNS]
+    layout = ColumnLayout(path, headings, columns)
+    indices = layout.sources({heading: headings.index(heading) for heading in headings}, len(headings))
     id_index = indices[0]
     pick = itemgetter(*indices)
     for line, fields in records:
+        num_rows += 1
         fields.append("")  # the value of missing columns
-        yield line, pick(fields)
+        yield line, layout.texts(pick(fields), num_rows)
 
 
 def json_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Iterator[Row]:
     """Yield the rows of a JSON Lines file."""
     lines = enumerate(text_lines(path), start=1)
     first_lines = list(islice(lines, NUM_HEADING_LINES))
-    located = locate_columns(path, _json_headings(path, first_lines), columns)
-    keys = [located.get(name, _NO_KEY) for name in COLUMNS]
+    headings = _json_headings(path, first_lines)
+    layout = ColumnLayout(path, headings, columns)
+    keys = layout.sources({heading: heading for heading in headings}, _NO_KEY)
+    num_rows = 0
     for line, text in chain(first_lines, lines):
         if text.isspace():
             continue
+        num_rows += 1
         try:
-            values = _json_object(text)
+            values = list(map(_json_object(text).get, keys))
         except ValueError as error:
             on_bad(line, "", f"bad JSON: {error}")
             continue
         try:
-            yield line, _texts(list(map(values.get, keys)))
+            yield line, layout.texts(_texts(layout, values), num_rows)
         except ValueError:
-            on_bad(line, *_bad_value([values.get(key) for key in keys]))
+            on_bad(line, *_bad_value(layout, values))
 
 
 def parquet_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> Iterator[Row]:
@@ -94,26 +101,30 @@ def parquet_rows(path: Path, columns: Mapping[str, str], on_bad: OnBadRow) -> It
     row = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            located = locate_columns(path, file.schema_arrow.names, columns)
-            for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=list(dict.fromkeys(located.values()))):
-                values = [_values(batch.column(located[name])) if name in located else repeat("") for name in COLUMNS]
-                for raw in zip(*values, strict=False):
+            layout = ColumnLayout(path, file.schema_arrow.names, columns)
+            names = list(dict.fromkeys(chain.from_iterable(layout.headings)))
+            for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=names):
+                arrays = {name: _values(batch.column(name)) for name in names}
+                for raw in zip(*layout.sources(arrays, [""] * batch.num_rows), strict=True):
                     row += 1
                     try:
-                        yield row, _texts(raw)
+                        yield row, layout.texts(_texts(layout, raw), row)
                     except ValueError:
-                        on_bad(row, *_bad_value(raw))
+                        on_bad(row, *_bad_value(layout, raw))
     except (OSError, pyarrow.ArrowException) as error:
         where = f"after row {row}" if row else "at its start"
         raise CatalogError(f"{path} cannot be read {where}: {error}; check the path or copy the file again") from error
 
 
-def _texts(values: Sequence[object]) -> tuple[str, ...]:
+def _texts(layout: ColumnLayout, values: Sequence[object]) -> tuple[str, ...]:
     """Convert the values of a row; what an offer's columns hold that is no text is taken for none."""
-    return (*map(field_text, values[:_FIRST_OF_OFFER]), *map(_offer_text, values[_FIRST_OF_OFFER:]))
+    first = layout.num_sources - len(OFFER_COLUMNS)
+    return (*map(field_text, values[:first]), *map(_offer_text, values[first:]))
 
 
 def _offer_text(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
     try:
         return field_text(value)
     except ValueError:
@@ -173,10 +184,10 @@ def _json_object(text: str) -> dict[str, Any]:
     return values
 
 
-def _bad_value(raw: Any) -> tuple[str, str]:
+def _bad_value(layout: ColumnLayout, raw: Sequence[object]) -> tuple[str, str]:
     """Return product_id, as far as it is text, and the reason: the first value that is not a text or number."""
     texts: list[str] = []
-    for name, value in zip(COLUMNS, raw, strict=True):
+    for name, value in zip(layout.names(), raw, strict=True):
         try:
             texts.append(field_text(value))
         except ValueError as error:

@@ -64,12 +64,12 @@ def _write_delimited(catalog: Path, columns: Mapping[str, str], labels: Mapping[
 
 
 def _write_json(catalog: Path, columns: Mapping[str, str], labels: Mapping[int, str], aside: Path) -> None:
-    key = columns.get("category", "category")
     with _open_text(aside) as file:
         for line, text in enumerate(text_lines(catalog), start=1):
             if line in labels:
-                changed = {**json.loads(text), key: labels[line]}
-                file.write(json.dumps(changed, ensure_ascii=False) + "\n")
+                values = json.loads(text)
+                values[list(values)[_label_position(catalog, list(values), columns)]] = labels[line]
+                file.write(json.dumps(values, ensure_ascii=False) + "\n")
             else:
                 file.write(text)
 
@@ -96,4 +96,6 @@ def _label_position(catalog: Path, headings: list[str], columns: Mapping[str, st
     located = locate_columns(catalog, headings, columns)
     if "category" not in located:
         raise CatalogError(f"{catalog}: expected a column of labels, found none; name it with --columns category=...")
-    return headings.index(located["category"])
+    if len(located["category"]) > 1:
+        raise CatalogError(f"{catalog}: expected one column of labels, found a column a level; join them in one first")
+    return headings.index(located["category"][0])

@@ -39,6 +39,8 @@ def run_update(command: UpdateCommand) -> str:
     if (command.catalog is None) == (not command.delete):
         found = "neither" if command.catalog is None else "both"
         raise SettingsError(f"expected --catalog FILE or --delete IDS, found {found}; run them one after the other")
+    # To name it asks for it: numbers of rows would be the ids of other products.
+    columns = {"product_id": "product_id", **parse_columns(command.columns)}
     with open_index(command.index, writes=True) as engine:
         if command.catalog is None:
             ids = _ids(command.delete)
@@ -46,7 +48,7 @@ def run_update(command: UpdateCommand) -> str:
             unknown = f", {len(ids) - num_deleted} were not there" if num_deleted < len(ids) else ""
             return f"{num_deleted} products deleted from {command.index}{unknown}; {len(engine)} left"
         embedder = open_embedder(engine.description, command.bundle)
-        source = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
+        source = CatalogSource(command.catalog, columns, command.cache_dir)
         rejects = command.rejects or rejects_path(command.index, command.catalog)
         with Rejects(rejects) as sink:
             counts = index_catalog(engine, embedder, source, sink, tuple(engine.description.dims))

@@ -1,5 +1,6 @@
 """Columns by heading."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ def test_parse() -> None:
     assert parse_columns("") == {}
 
 
+def test_a_heading_with_a_comma_stands_in_quotes() -> None:
+    assert parse_columns('maker="made by, sold by",brand=b,category="a ""b"", c"') == {
+        "maker": "made by, sold by",
+        "brand": "b",
+        "category": 'a "b", c',
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -26,6 +35,7 @@ def test_parse() -> None:
             r"unknown column 'product_nam'; the columns are product_id, .*did you mean 'product_name'",
         ),
         ("title", r"expected NAME=HEADING, found 'title'; write product_name=title"),
+        ('brand="a,maker=b', r"expected quotes in pairs, found 'brand=\"a,maker=b'; write brand="),
         ("brand=", r"expected NAME=HEADING, found 'brand='"),
         ("brand=a,brand=b", r"'brand' stands twice; map each column once"),
     ],
@@ -38,15 +48,37 @@ def test_a_wrong_mapping(text: str, message: str) -> None:
 def test_locate() -> None:
     headings = ["stock", "title", "product_id", "product_name"]
     assert locate_columns(PATH, headings, {"product_name": "title"}) == {
-        "product_id": "product_id",
-        "product_name": "title",
+        "product_id": ("product_id",),
+        "product_name": ("title",),
     }
-    assert locate_columns(PATH, list(COLUMNS), {}) == {name: name for name in COLUMNS}
+    assert locate_columns(PATH, list(COLUMNS), {}) == {name: (name,) for name in COLUMNS}
+
+
+def test_case_outer_spaces_and_unicode_form_of_a_heading_do_not_count() -> None:
+    decomposed = unicodedata.normalize("NFD", "상품명")
+    located = locate_columns(PATH, [" Product_ID", decomposed, "BRAND", "brand"], {"product_name": "상품명"})
+    assert located == {"product_id": (" Product_ID",), "product_name": (decomposed,), "brand": ("brand",)}
+    with pytest.raises(CatalogError, match="the heading 'brand' stands twice"):
+        locate_columns(PATH, ["Brand", "BRAND"], {})
+
+
+def test_the_levels_of_a_path_may_have_a_heading_each() -> None:
+    headings = ["title", "category", "type", "a>b"]
+    columns = {"product_name": "title", "category": "category > Type", "mall_category": "a>b"}
+    assert locate_columns(PATH, headings, columns) == {
+        "product_name": ("title",),
+        "mall_category": ("a>b",),
+        "category": ("category", "type"),
+    }
+    with pytest.raises(CatalogError, match=r"expected a heading 'kind' for category, found 'title', 'c"):
+        locate_columns(PATH, headings, {**columns, "category": "category>kind"})
+    with pytest.raises(SettingsError, match="expected one heading for brand, found 'title>type'; only paths have"):
+        locate_columns(PATH, headings, {"brand": "title>type"})
 
 
 def test_one_heading_may_serve_two_columns() -> None:
     located = locate_columns(PATH, ["product_id", "company"], {"brand": "company", "maker": "company"})
-    assert located == {"product_id": "product_id", "brand": "company", "maker": "company"}
+    assert located == {"product_id": ("product_id",), "brand": ("company",), "maker": ("company",)}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +86,7 @@ def test_one_heading_may_serve_two_columns() -> None:
     [
         (
             ["id", "brand"],
-            {},
+            {"product_id": "product_id"},
             r"shop\.csv: expected a heading 'product_id' for product_id, found 'id', 'brand'; name the",
         ),
         (
@@ -64,7 +96,7 @@ def test_one_heading_may_serve_two_columns() -> None:
         ),
         (["product_id", "category"], {}, r"expected at least one of product_name, .*, image, found 'product_id', 'cat"),
         (["product_id", "brand", "brand"], {}, r"shop\.csv: the heading 'brand' stands twice; rename one of the two"),
-        (["\udcbb\udcf3", "brand"], {}, r"found '\\xbb\\xf3', 'brand'"),
+        (["\udcbb\udcf3", "brand"], {"maker": "made by"}, r"found '\\xbb\\xf3', 'brand'"),
         ([], {}, r"found no heading at all"),
     ],
 )

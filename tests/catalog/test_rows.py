@@ -1,8 +1,10 @@
 """Catalogs in every format, and the rows that are left out."""
 
 import csv
+import datetime
 import gzip
 import json
+import logging
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -174,10 +176,52 @@ def test_an_ending_that_is_no_catalog(tmp_path: Path) -> None:
 
 def test_a_mapping_that_the_file_does_not_have(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "product;brand\n")
-    with pytest.raises(CatalogError, match=r"a\.csv: expected a heading 'product_id' .*, found 'product', 'brand'"):
-        rows_of(path)
+    with pytest.raises(CatalogError, match=r"a\.csv: expected a heading 'sku' .*, found 'product', 'brand'"):
+        rows_of(path, columns={"product_id": "sku"})
     with pytest.raises(SettingsError, match=r"unknown column 'titel'"):
         rows_of(path, columns={"titel": "brand"})
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_without_ids_rows_go_by_their_numbers_and_levels_are_joined(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "aisle.catalog")
+    values = [("tea", "Food", "Tea", "2026-03"), ("pan", "Home", "", ""), ("hat", "", "", "")]
+    table = pyarrow.table(dict(zip(("Title", "Dep", "Type", "month"), zip(*values, strict=True), strict=True)))
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        pyarrow.parquet.write_table(table, path)
+    elif name.endswith(".jsonl"):
+        path.write_text("\n".join(json.dumps(row) for row in table.to_pylist()))
+    else:
+        path.write_text("Title,Dep,Type,month\n" + "\n".join(map(",".join, values)))
+    rows = rows_of(path, columns={"product_name": "title", "category": "dep>type"})
+    assert [(row.product_id, row.text("name"), row.category) for row in rows] == [
+        ("1", "tea", "Food>Tea"),
+        ("2", "pan", "Home"),
+        ("3", "hat", ""),
+    ]
+    assert rows[0].offer_text("month") == "2026-03"
+    assert f"{path} has no heading product_id: rows go by their numbers" in caplog.text
+
+
+def test_a_bad_row_does_not_shift_the_numbers_of_others(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "product_name\na\nb,c\nd\n")
+    assert [(row.line, row.product_id) for row in rows_of(path)] == [(2, "1"), (4, "3")]
+
+
+def test_ids_that_a_spreadsheet_has_rounded_stop_the_reading(tmp_path: Path) -> None:
+    lines = ["product_id,brand", *["8.8E+12,lg"] * 30, "a1,lg"]
+    with pytest.raises(CatalogError, match=r"numbers that a spreadsheet has rounded to '8\.8E\+12'"):
+        rows_of(write(tmp_path / "a.csv", "\n".join(lines)))
+    assert len(rows_of(write(tmp_path / "b.csv", "product_id,brand\n1E+2,lg\n2E+2,lg\n"))) == 2
+
+
+def test_a_date_of_a_table_is_a_month(tmp_path: Path) -> None:
+    table = pyarrow.table({"product_name": ["a"], "month": [datetime.date(2026, 3, 31)]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert [row.offer_text("month") for row in rows_of(tmp_path / "a.parquet")] == ["2026-03-31"]
 
 
 def test_presence_and_text() -> None:

@@ -61,7 +61,7 @@ def test_the_group_of_a_row_is_read(tmp_path: Path):
 
 
 def test_a_bad_row_is_an_item_with_a_problem_in_its_place(tmp_path: Path):
-    (tmp_path / "a.csv").write_bytes(b"product_id,product_name\n1,a\n,b\n3,\xff\n1,c\n5,d\n")
+    (tmp_path / "a.csv").write_bytes("product_id,product_name\n1,가\n,b\n".encode() + b"3,\xff\n1,c\n5,d\n")
     items = list(read_items(tmp_path / "a.csv"))
     assert [item.product.product_id for item in items] == ["1", "", "3", "1", "5"]
     assert [item.problem.partition(": ")[2].partition(":")[0] for item in items] == [
@@ -91,7 +91,6 @@ def test_the_label_of_a_row_has_the_one_spelling(tmp_path: Path):
     [
         ("a.xlsx", b"", r"expected a file that ends in \.csv, .*, found 'a\.xlsx'; convert"),
         ("a.csv", b"product_id,title\n1,x\n", "expected at least one of product_name, mall_category, .*title"),
-        ("a.csv", b"product_name\nx\n", "expected a heading 'product_id' for product_id"),
     ],
 )
 def test_a_file_that_is_not_a_catalog_is_an_error(tmp_path: Path, name: str, content: bytes, message: str):

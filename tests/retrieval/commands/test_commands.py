@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.errors import AisleError, SettingsError, VectorIndexError
+from model.errors import AisleError, CatalogError, SettingsError, VectorIndexError
 from retrieval.commands.benchmark_command import BenchmarkCommand, run_benchmark
 from retrieval.commands.build_command import BuildCommand, run_build
 from retrieval.commands.command_line import main
@@ -165,6 +165,12 @@ def test_update_inserts_replaces_and_deletes(
     assert run_update(UpdateCommand(index, delete=f"@{ids}")).endswith("; 44 left")
     with pytest.raises(SettingsError, match="expected --catalog FILE or --delete IDS, found neither"):
         run_update(UpdateCommand(index))
+    nameless = tmp_path / "nameless.csv"
+    nameless.write_text("product_name\nshirt\n")
+    with pytest.raises(
+        CatalogError, match=r"nameless\.csv: expected a heading 'product_id' for product_id, found 'product_"
+    ):
+        run_update(UpdateCommand(index, nameless, cache_dir=toy_cache))
 
 
 def test_another_bundle_is_refused(toy_index: Path, toy_similar: Path) -> None:

@@ -89,11 +89,10 @@ def test_headings_content_and_format_give_another_entry(catalog: Path, tmp_path:
     tabs_in_csv = tmp_path / "tabs.csv"
     tabs_in_csv.write_bytes(as_tsv.read_bytes())
     swapped = {"product_name": "category", "category": "product_name"}
-    cases = [(catalog, {}), (catalog, swapped), (lines, {}), (as_tsv, {})]
+    # The last one has the same bytes under another format's name.
+    cases = [(catalog, {}), (catalog, swapped), (lines, {}), (as_tsv, {}), (tabs_in_csv, {})]
     digests = {parse_catalog(path, columns, tmp_path / "cache").digest for path, columns in cases}
-    assert len(digests) == 4
-    with pytest.raises(CatalogError, match=r"tabs\.csv"):  # the same bytes under another format's name
-        parse_catalog(tabs_in_csv, {}, tmp_path / "cache")
+    assert len(digests) == 5
 
 
 def test_a_catalog_without_a_good_row(tmp_path: Path) -> None:
@@ -106,7 +105,7 @@ def test_a_catalog_without_a_good_row(tmp_path: Path) -> None:
 
 def test_a_catalog_that_cannot_be_read_leaves_no_entry(tmp_path: Path) -> None:
     (tmp_path / "shop.csv").write_text("id,title\n1,shirt\n", encoding="utf-8")
-    with pytest.raises(CatalogError, match="expected a heading 'product_id'"):
+    with pytest.raises(CatalogError, match="expected at least one of product_name"):
         parse_catalog(tmp_path / "shop.csv", {}, tmp_path / "cache")
     with pytest.raises(SettingsError, match="colour"):
         parse_catalog(tmp_path / "shop.csv", {"colour": "title"}, tmp_path / "cache")
