@@ -1,5 +1,9 @@
-"""The spellings of a catalog's labels, merged where they mean one category."""
+"""The spellings of a catalog's labels, merged where they mean one category, or none."""
 
+from collections import Counter
+from collections.abc import Iterator
+
+from catalog.label_warnings import NULL_LABELS
 from model.taxonomy import SEPARATOR, normalize_path
 
 #: Labels repeat; where they do not, the column holds no categories, and no more are remembered.
@@ -11,17 +15,29 @@ class LabelSpellings:
 
     def __init__(self) -> None:
         self._categories: dict[str, str] = {}
+        self._null_rows: Counter[str] = Counter()
 
     def category(self, label: str) -> str:
-        """The normalized path of a label."""
+        """The normalized path of a label; '' for one of NULL_LABELS."""
         found = self._categories.get(label)
         if found is None:
             found = normalize_path(label)
             if len(self._categories) < _MAX_REMEMBERED:
                 self._categories[label] = found
+        if found.casefold() in NULL_LABELS:
+            self._null_rows[found] += 1
+            return ""
         return found
 
-    def summary(self) -> str:
+    def warnings(self) -> Iterator[str]:
+        """Sentences on what was merged, and on what was read as no label."""
+        if self._null_rows:
+            names = ", ".join(map(repr, sorted(self._null_rows)))
+            yield f"{self._null_rows.total():,} rows are labelled {names}, which is read as no label"
+        if merged := self._merged():
+            yield merged
+
+    def _merged(self) -> str:
         """One sentence on what was merged, with an example in ASCII, as the spellings look alike; '' for nothing."""
         spellings: dict[str, dict[str, None]] = {}
         for label, category in self._categories.items():

@@ -128,8 +128,8 @@ def resolve_contradictions(counts: Mapping[str, int]) -> tuple[list[str], dict[s
 
 
 def _given_labels(statistics: CatalogStatistics) -> dict[str, int]:
-    if statistics.merged_labels:
-        logger.warning("%s: %s", statistics.path, statistics.merged_labels)
+    for warning in statistics.label_warnings:
+        logger.warning("%s: %s", statistics.path, warning)
     counts = {label: count for label, count in statistics.label_counts.items() if label}
     if not counts:
         raise CatalogError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from catalog.label_spellings import LabelSpellings
+from catalog.label_warnings import label_warnings
 from catalog.rows import CatalogRow, presence_flags
 from model.errors import CatalogError
 from model.product import FIELDS, field_words
@@ -26,14 +27,14 @@ class CatalogStatistics:
         path: the catalog, for messages.
         field_counts: rows that have the field, by `model.product.FIELDS`.
         label_counts: rows by normalized label; '' counts those without one.
-        merged_labels: one sentence on spellings read as one label, '' for none.
+        label_warnings: sentences on labels that were read as others, or that may be meant otherwise.
     """
 
     path: Path
     num_rows: int
     field_counts: dict[str, int]
     label_counts: dict[str, int]
-    merged_labels: str
+    label_warnings: list[str]
 
     def frequent_fields(self) -> tuple[str, ...]:
         """Return the fields that at least LEAST_SHARE of the rows have, in the order of FIELDS.
@@ -84,4 +85,5 @@ class StatisticsCounter:
     def statistics(self) -> CatalogStatistics:
         """Return the counts so far."""
         fields = dict(zip(FIELDS, self._fields.tolist(), strict=True))
-        return CatalogStatistics(self._path, self.num_rows, fields, dict(self._labels), self.spellings.summary())
+        warnings = [*self.spellings.warnings(), *label_warnings(list(filter(None, self._labels)))]
+        return CatalogStatistics(self._path, self.num_rows, fields, dict(self._labels), warnings)

@@ -27,7 +27,7 @@ def test_rows_fields_and_labels_are_counted() -> None:
     assert {field: count for field, count in found.field_counts.items() if count} == {"name": 2, "image": 1}
     assert set(found.field_counts) == set(FIELDS)
     assert found.label_counts == {"A": 2, "": 1}
-    assert not found.merged_labels
+    assert not found.label_warnings
 
 
 def test_a_field_counts_from_half_a_percent_of_the_rows() -> None:

@@ -69,7 +69,7 @@ def test_spellings_of_a_label_are_counted_as_one(tmp_path: Path) -> None:
     for _ in range(2):  # the second time from the cache
         found = parse_catalog(path, {}, tmp_path / "cache").statistics
         assert found.label_counts == {"의류>상의": 2}
-        assert found.merged_labels.startswith("2 spellings of labels are read as 1 category")
+        assert found.label_warnings[0].startswith("2 spellings of labels are read as 1 category")
 
 
 def test_equal_content_is_parsed_once(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
