@@ -24,10 +24,16 @@ _EXIF_ORIENTATION = 0x0112
 _EXIF = b"Exif\0\0"
 _MULTI_PICTURE = b"MPF\0"  # Pillow takes several pictures in a file for a format of its own
 _PLAIN_COLORSPACES = ("YCbCr", "Gray")
+_JPEG_END = b"\xff\xd9"
+_MOST_BYTES_AFTER_END = 1024
+#: Share of a JPEG's rows that may be missing: uploads lose their last bytes, and the rest shows the product.
+_MOST_MISSING, _GRAY = 0.1, 128
 
 
 def decode_picture(data: bytes, settings: ImageSettings) -> np.ndarray:
     """Decode, turn upright, lay transparency on white, and resize to a square.
+
+    A JPEG that lacks its last bytes is decoded all the same while nine tenths of its rows are there, if only coarsely.
 
     Args:
         data: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF.
@@ -117,7 +123,21 @@ def _decode_jpeg(data: bytes, width: int, height: int, settings: ImageSettings) 
     size = settings.image_size
     shrinks = width >= size and height >= size
     scale = {"min_height": size, "min_width": size, "min_factor": 1} if shrinks else {}
-    return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, **scale)
+    try:
+        return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, **scale)
+    except ValueError:
+        if _JPEG_END in data[-_MOST_BYTES_AFTER_END:]:
+            raise
+        pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=False, **scale)
+        if _missing_share(pixels) > _MOST_MISSING:
+            raise
+        return pixels
+
+
+def _missing_share(pixels: np.ndarray) -> float:
+    """The share of rows at the bottom that the decoder filled with gray, because a JPEG ends before them."""
+    is_there = np.flatnonzero((pixels != _GRAY).any(axis=(1, 2)))
+    return 1 - (is_there[-1] + 1) / len(pixels) if len(is_there) else 1.0
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
