@@ -18,6 +18,8 @@ _MIN_FACTOR, _MAX_FACTOR = 0.05, 50.0
 NUM_FOLDS = 5
 #: Of the squares of the factors, beside the rows' log-likelihoods.
 _RIDGE = 0.01
+#: Standard errors from which more right answers are more than chance.
+_CLEAR_ERRORS = 1.0
 
 _log = logging.getLogger("aisle.ensemble")
 
@@ -31,12 +33,14 @@ class FitOptions:
         max_compared: logits of the rows by which caps and slopes are compared: they differ by a few answers only.
         cap_quantiles: caps are tried at these shares of the rows' best scores.
         slopes: what a score above the cap counts; 1 is no cap.
+        weight_factors: the penalty's weight is tried at these multiples of the most likely one.
     """
 
     max_rows: int = 3000
     max_compared: int = 5_000_000
     cap_quantiles: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
     slopes: tuple[float, ...] = (0.0, 0.2)
+    weight_factors: tuple[float, ...] = (1.0, 2.0, 4.0)
 
 
 _OPTIONS = FitOptions()
@@ -46,8 +50,9 @@ def fit_formula(heads: HeadLogits, labels: np.ndarray, seed: int = 0, options: F
     """The formula of the least negative log-likelihood among those whose answers are as right as any.
 
     Without a cap, scores of a support vector machine, which far from the margin mean little, would make a softmax too
-    sure of easy rows and too unsure of others; with a low one fewer answers may be right. As right as any is a formula
-    with at most half a standard error less accuracy than the best.
+    sure of easy rows and too unsure of others; with a low one fewer answers may be right. Where labels are wrong, the
+    likelihood trusts a network that has learned to expect wrong ones more than is right, so that more weight of the
+    penalty is tried, too. As right as any is a formula that the best one does not clearly surpass, row by row.
 
     Args:
         labels: (N,) int32.
@@ -78,7 +83,7 @@ def neighbors_help(heads: HeadLogits, formula: JointFormula, labels: np.ndarray)
     with_them = formula.logits(heads).argmax(axis=1) == labels
     gained, lost = int((with_them & ~without).sum()), int((without & ~with_them).sum())
     _log.info("neighbours: %d more answers right, %d fewer, of %d", gained, lost, len(labels))
-    return gained - lost > math.sqrt(gained + lost)
+    return _clearly_better(with_them, without)
 
 
 def cross_fitted_logits(
@@ -125,11 +130,39 @@ def _with_penalty(
     assert heads.linear is not None
     fitted, compared = (heads.take(few), labels[few]), (heads.take(many), labels[many])
     caps = np.unique(np.quantile(heads.linear[few].max(axis=1), options.cap_quantiles)).tolist()
-    penalties = itertools.product(caps, options.slopes)
-    tried = [_try(LinearPenalty(1.0, cap, slope), fitted, compared) for cap, slope in penalties]
-    best = max(accuracy for accuracy, _, _ in tried)
-    least = best - 0.5 * math.sqrt(best * (1 - best) / len(many))
-    return min(((loss, formula) for accuracy, loss, formula in tried if accuracy >= least), key=lambda t: t[0])[1]
+    tried = []
+    for cap, slope in itertools.product(caps, options.slopes):
+        found = _fit_penalty(LinearPenalty(1.0, cap, slope), *fitted)
+        assert found.penalty is not None
+        for factor in options.weight_factors:
+            penalty = replace(found.penalty, weight=factor * found.penalty.weight)
+            tried.append(replace(found, penalty=penalty))
+    is_right = [formula.logits(compared[0]).argmax(axis=1) == compared[1] for formula in tried]
+    best = max(is_right, key=np.count_nonzero)
+    as_right = [formula for formula, right in zip(tried, is_right, strict=True) if not _clearly_better(best, right)]
+    calibrated = [formula.recalibrated(fit_temperature(formula.logits(fitted[0]), fitted[1])) for formula in as_right]
+    return min(calibrated, key=lambda formula: _loss(formula, *compared))
+
+
+def _clearly_better(is_right: np.ndarray, other: np.ndarray) -> bool:
+    """True if of the rows that only one of two answers right it has more than chance makes of equals (McNemar 1947)."""
+    gained, lost = int((is_right & ~other).sum()), int((other & ~is_right).sum())
+    return gained - lost > _CLEAR_ERRORS * math.sqrt(gained + lost)
+
+
+def _fit_penalty(penalty: LinearPenalty, heads: HeadLogits, labels: np.ndarray) -> JointFormula:
+    """The formula of a cap and a slope whose weights make the labels most likely."""
+    assert heads.linear is not None
+    factor, of_penalty = _fit([heads.network, penalty.of(heads.linear)], labels)
+    return JointFormula(replace(penalty, weight=of_penalty / factor), temperature=1 / factor)
+
+
+def _loss(formula: JointFormula, heads: HeadLogits, labels: np.ndarray) -> float:
+    """Mean negative log-likelihood of the labels, without neighbours."""
+    logits = formula.logits(replace(heads, neighbors=None))
+    logits -= logits.max(axis=1, keepdims=True)
+    own = logits[np.arange(len(labels)), labels]
+    return float((np.log(np.exp(logits).sum(axis=1)) - own).mean())
 
 
 def _with_neighbors(found: JointFormula, heads: HeadLogits, labels: np.ndarray) -> JointFormula:
@@ -137,22 +170,6 @@ def _with_neighbors(found: JointFormula, heads: HeadLogits, labels: np.ndarray) 
     assert heads.neighbors is not None
     factor, weight = _fit([found.logits(replace(heads, neighbors=None)), heads.neighbors], labels)
     return replace(found, temperature=found.temperature / factor, neighbor_weight=weight)
-
-
-def _try(
-    penalty: LinearPenalty, fitted: tuple[HeadLogits, np.ndarray], compared: tuple[HeadLogits, np.ndarray]
-) -> tuple[float, float, JointFormula]:
-    """Fit one cap and slope on some rows; accuracy and loss are those on more."""
-    heads, labels = fitted
-    assert heads.linear is not None
-    factor, of_penalty = _fit([heads.network, penalty.of(heads.linear)], labels)
-    heads, labels = compared
-    found = JointFormula(replace(penalty, weight=of_penalty / factor), temperature=1 / factor)
-    logits = found.logits(replace(heads, neighbors=None))
-    accuracy = float((logits.argmax(axis=1) == labels).mean())
-    logits -= logits.max(axis=1, keepdims=True)
-    own = logits[np.arange(len(labels)), labels]
-    return accuracy, float((np.log(np.exp(logits).sum(axis=1)) - own).mean()), found
 
 
 def _fit(addends: Sequence[np.ndarray], labels: np.ndarray) -> list[float]:

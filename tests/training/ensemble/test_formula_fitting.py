@@ -54,7 +54,7 @@ def test_a_head_that_knows_nothing_or_the_opposite_counts_little() -> None:
         penalty = fit_formula(HeadLogits(first, useless), labels).penalty
         assert penalty is not None
         assert 0 <= penalty.weight < 0.2
-    assert fit_formula(HeadLogits(-first, second), labels).temperature == 20  # the network always stays
+    assert fit_formula(HeadLogits(-first, second), labels).temperature >= 20  # the network always stays
 
 
 def test_labels_that_are_always_right_do_not_lead_to_infinity() -> None:
