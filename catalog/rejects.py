@@ -37,7 +37,8 @@ class Rejects:
 
     def __init__(self, path: Path | None):
         self.path = path
-        self.count = 0
+        self.count = self.num_lost_pictures = 0
+        self._has_written = False
         self.counts_by_reason: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._file: IO[str] | None = None
@@ -61,11 +62,25 @@ class Rejects:
             elif self.count == NUM_LOGGED + 1:
                 logger.warning("more than %d rows are left out; the rest is counted%s", NUM_LOGGED, self._listed())
 
+    def add_lost_picture(self, file: Path | str, line: int, product_id: str, reason: str) -> None:
+        """List a row that counts, but without its picture; see `add`."""
+        product_id, reason = printable(product_id), printable(reason)
+        with self._lock:
+            self.num_lost_pictures += 1
+            self._write((str(file), str(line), product_id, f"{reason}; the row counts without it"))
+            if self.num_lost_pictures <= NUM_LOGGED:
+                logger.warning("%s, line %d, product %r counts without its picture: %s", file, line, product_id, reason)
+            elif self.num_lost_pictures == NUM_LOGGED + 1:
+                logger.warning("more than %d pictures are lost; the rest is counted%s", NUM_LOGGED, self._listed())
+
     def summary(self) -> str:
-        """'3 rows left out: 2 duplicate product_id, 1 no label; see rejects.csv'."""
+        """'3 rows left out: 2 duplicate product_id, 1 no label; 5 rows count without their picture, ...; see FILE'."""
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.counts_by_reason.most_common())
         rows = "1 row" if self.count == 1 else f"{self.count:,} rows"
-        return f"{rows} left out: {kinds}{self._listed()}" if self.count else "no row left out"
+        parts = [f"{rows} left out: {kinds}"] if self.count else []
+        if self.num_lost_pictures:
+            parts.append(f"{self.num_lost_pictures:,} rows count without their picture, which cannot be read")
+        return "; ".join(parts) + self._listed() if parts else "no row left out"
 
     def close(self) -> None:
         """Close the file and log the summary, once."""
@@ -73,7 +88,7 @@ class Rejects:
             if self._file is not None:
                 self._file.close()
                 self._file = None
-        if self.count:
+        if self.count or self.num_lost_pictures:
             logger.warning("%s", self.summary())
 
     def __enter__(self) -> "Rejects":
@@ -90,11 +105,11 @@ class Rejects:
             return
         try:
             if self._file is None:
-                is_first = self.count == 1
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self.path.open("w" if is_first else "a", encoding="utf-8", newline="")
-                if is_first:
+                self._file = self.path.open("a" if self._has_written else "w", encoding="utf-8", newline="")
+                if not self._has_written:
                     csv.writer(self._file).writerow(HEADING)
+                self._has_written = True
             csv.writer(self._file).writerow(cells)
             self._file.flush()
         except OSError as error:

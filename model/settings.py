@@ -189,12 +189,16 @@ class ImageSettings:
     """A larger encoded picture is refused, bytes."""
     max_image_pixels: int = 50_000_000
     """A picture whose header announces more pixels is refused."""
+    max_lost_pictures: float = 0.5
+    """Share of a catalog's pictures that may be unreadable, 0 to 1; their rows count without them. Where more are,
+    paths are wrong, and a command stops."""
 
     def __post_init__(self) -> None:
         for name in ("image_size", "finetune_epochs", "max_image_bytes", "max_image_pixels"):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
         require(self.finetune_learning_rate > 0, "finetune_learning_rate", "more than 0", self.finetune_learning_rate)
         require(self.finetune_layers >= -1, "finetune_layers", "-1 or more", self.finetune_layers)
+        require(0 <= self.max_lost_pictures <= 1, "max_lost_pictures", "0 to 1", self.max_lost_pictures)
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,8 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     """Digest of all that a resumed run must share with the interrupted one."""
     digests = [prepared.train.digest, None if prepared.val is None else prepared.val.digest]
     values = settings_to_dict(settings)
-    # These shape what comes after the network.
+    # These shape what comes before or after the network.
+    del values["image"]["max_lost_pictures"]
     del values["linear"], values["neighbors"]
     del values["training"]["precision_target"], values["training"]["precision_confidence"]
     if settings.noise.noise == "none":

@@ -81,6 +81,8 @@ class PredictCommand:
     """Rows that could not be answered, CSV; by default OUT.rejects.csv."""
     mask_parent: str = ""
     """Category that all answers are restricted to, its levels joined by '>'; empty is the whole tree."""
+    max_lost_pictures: float | None = None
+    """Share of the pictures that may be unreadable, 0 to 1; by default what the bundle was trained with."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures."""
 
@@ -235,7 +237,8 @@ def _predict(command: PredictCommand) -> None:
     if rejects == command.out:
         raise SettingsError("--rejects and --out name the same file; give two")
     predictor = Predictor.open(command.bundle, command.engine, command.precision)
-    catalog = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
+    columns = parse_columns(command.columns)
+    catalog = CatalogSource(command.catalog, columns, command.cache_dir, max_lost_pictures=command.max_lost_pictures)
     sub_tree = _sub_tree(predictor.bundle.taxonomy, command.mask_parent)
     answered, rejected = predict(predictor, catalog, command.out, rejects, sub_tree)
     suffix = f", {rejected} rejected, with reasons in {rejects}" if rejected else ""

@@ -34,6 +34,8 @@ class EvaluateCommand:
     """Inference engine; auto takes Keras where it finds a GPU, else OpenVINO."""
     precision: Precision = "float32"
     """Arithmetic inside the engine; auto takes bfloat16 where the device computes in it."""
+    max_lost_pictures: float | None = None
+    """Share of the pictures that may be unreadable, 0 to 1; by default what the bundle was trained with."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures and, while it runs, the rows of the field grid."""
 
@@ -48,7 +50,8 @@ def run_evaluate(command: EvaluateCommand) -> str:
 
     predictor = Predictor.open(command.bundle, command.engine, command.precision)
     compare_to = Predictor.open(command.compare_to, command.engine, command.precision) if command.compare_to else None
-    catalog = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
+    columns = parse_columns(command.columns)
+    catalog = CatalogSource(command.catalog, columns, command.cache_dir, max_lost_pictures=command.max_lost_pictures)
     extras = Extras(command.baseline, compare_to, command.field_grid)
     metrics, page = evaluate(predictor, catalog, command.report, extras)
     lines = [f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; report in {page}"]

@@ -18,11 +18,12 @@ from tqdm import tqdm
 from catalog.labels import LabelSpace
 from catalog.pictures.decoding import UNREADABLE, picture_fault
 from catalog.pictures.limits import PictureSourceSettings
+from catalog.pictures.losses import PictureLosses
 from catalog.pictures.source import PictureSource
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow, presence_flags
 from model.errors import PictureError
-from model.product import TEXT_FIELDS
+from model.product import FIELDS, TEXT_FIELDS, has_text
 from model.settings import ImageSettings
 from tokenizer.tokenizer import Tokenizer
 from training.encoding.array_store import ArrayWriter, has_arrays, open_arrays
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # it imports Keras, which texts alone do without
     from training.encoding.picture_encoding import PictureEncoder
 
 #: Part of the cache key; raise it when the arrays change their names or meaning.
-ENCODING_VERSION = 3
+ENCODING_VERSION = 4
 
 #: Position in its chunk, row and class.
 _LabelledRow = tuple[int, CatalogRow, int]
@@ -55,6 +56,7 @@ class EncodedCatalog:
             "rows" (N,) int64 of the parsed catalog, and with pictures "image_feature_rows" (N,) int64.
         image_features: (M, F) that `image_feature_rows` points into, -1 for none.
         num_rejects: rows left out.
+        num_lost_pictures: rows that count without theirs, as it cannot be read.
         digest: hexadecimal, equal for equal rows encoded in the same way.
     """
 
@@ -62,6 +64,7 @@ class EncodedCatalog:
     image_features: np.ndarray | None
     num_rejects: int
     digest: str
+    num_lost_pictures: int = 0
 
     def __len__(self) -> int:
         return len(self.arrays["labels"]) if self.arrays else 0  # a catalog of rejects only leaves no array
@@ -108,21 +111,25 @@ class CatalogEncoder:
             else:
                 with ArrayWriter(folder) as writer:
                     self._write(catalog, writer, rejects)
-                if rejects.count:
+                note = {"rejects": rejects.count, "lost_pictures": rejects.num_lost_pictures}
+                if any(note.values()):
                     shutil.copyfile(rejects_path, folder / _REJECTS)
-                (folder / _NOTE).write_text(json.dumps(rejects.counts_by_reason), encoding="utf-8")
-        num_rejects = sum(json.loads((folder / _NOTE).read_text(encoding="utf-8")).values())
+                note["unreadable_pictures"] = note["lost_pictures"] + rejects.counts_by_reason[UNREADABLE]
+                (folder / _NOTE).write_text(json.dumps(note), encoding="utf-8")
+        note = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
         arrays = open_arrays(folder)
         features = self.pictures.cache.features() if self.pictures else None
         if self.pictures and arrays:
             arrays["image_feature_rows"] = self.pictures.cache.rows(arrays.pop("image_keys"))
-        encoded = EncodedCatalog(arrays, features, num_rejects, key)
-        return dataclasses.replace(encoded, digest=f"{key}-{len(encoded)}")
+        encoded = EncodedCatalog(arrays, features, note["rejects"], key, note["lost_pictures"])
+        return dataclasses.replace(encoded, digest=f"{key}-{len(encoded)}-{encoded.num_lost_pictures}")
 
     def _is_usable(self, folder: Path) -> bool:
         """True if an earlier run left all rows, and the features of their pictures are still there."""
         note = folder / _NOTE
-        if not has_arrays(folder) or not note.exists() or UNREADABLE in json.loads(note.read_text(encoding="utf-8")):
+        if not has_arrays(folder) or not note.exists():
+            return False
+        if json.loads(note.read_text(encoding="utf-8"))["unreadable_pictures"]:
             return False
         arrays = open_arrays(folder)
         if not self.pictures or not arrays:
@@ -144,17 +151,25 @@ class CatalogEncoder:
         text_fields = [field for field in self.fields if field in TEXT_FIELDS]
         start = 0
         for file in catalog.files:
+            losses = PictureLosses(file.path, rejects, self.image.max_lost_pictures)
             with self._picture_source(file.path.parent) as source:
                 for rows in file.rows(chunk_rows, rejects):
                     kept = self._labelled(file.path, rows, rejects)
-                    kept, arrays = self._with_pictures(file.path, kept, rejects, source)
+                    kept, arrays = self._with_pictures(file.path, kept, rejects, source, losses)
                     if kept:
                         chosen = [row for _, row, _ in kept]
                         arrays["labels"] = np.array([label for _, _, label in kept], np.int32)
                         arrays["rows"] = np.array([start + position for position, _, _ in kept], np.int64)
-                        arrays["presence"] = presence_flags(chosen)
+                        arrays["presence"] = self._presence(chosen, arrays.get("image_keys"))
                         yield {field: [row.text(field) for row in chosen] for field in text_fields}, arrays
                     start += len(rows)
+            losses.check()
+
+    def _presence(self, rows: list[CatalogRow], image_keys: np.ndarray | None) -> np.ndarray:
+        flags = presence_flags(rows)
+        if image_keys is not None:
+            flags[image_keys == _NO_PICTURE, FIELDS.index("image")] = 0
+        return flags
 
     def _picture_source(self, root: Path) -> PictureSource:
         limits = PictureSourceSettings(max_image_bytes=self.image.max_image_bytes)
@@ -171,22 +186,28 @@ class CatalogEncoder:
         return kept
 
     def _with_pictures(
-        self, catalog: Path, rows: list[_LabelledRow], rejects: Rejects, source: PictureSource
+        self, catalog: Path, rows: list[_LabelledRow], rejects: Rejects, source: PictureSource, losses: PictureLosses
     ) -> tuple[list[_LabelledRow], dict[str, np.ndarray]]:
-        """Drop rows whose picture is unreadable; give the others their feature keys."""
+        """Give the rows their feature keys; one whose picture is unreadable loses it, and is dropped without text."""
         if not self.pictures:
             return rows, {}
         images = [row.image for _, row, _ in rows]
         with_image = [i for i, image in enumerate(images) if image]
         encoded = source.read_many([images[i] for i in with_image])
         values = dict(zip(with_image, self.pictures.embed(encoded), strict=True))
-        bad = {i for i, value in values.items() if isinstance(value, PictureError)}
-        for i in sorted(bad):
-            row = rows[i][1]
-            rejects.add(catalog, row.line, row.product_id, picture_fault(row.image, values[i]))
-        good = [i for i in range(len(rows)) if i not in bad]
-        keys = np.array([values.get(i, _NO_PICTURE) for i in good], np.uint64)
-        return [rows[i] for i in good], {"image_keys": keys}
+        good, keys = [], []
+        for i, labelled in enumerate(rows):
+            row, value = labelled[1], values.get(i, _NO_PICTURE)
+            if isinstance(value, PictureError):
+                if not any(has_text(row.text(field)) for field in self.fields if field in TEXT_FIELDS):
+                    rejects.add(catalog, row.line, row.product_id, picture_fault(row.image, value))
+                    continue
+                losses.lose(row, value)
+                value = _NO_PICTURE
+            good.append(labelled)
+            keys.append(value)
+        losses.count(len(with_image))
+        return good, {"image_keys": np.array(keys, np.uint64)}
 
     def _key(self, catalog: ParsedCatalog) -> str:
         parts = {

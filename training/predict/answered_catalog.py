@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from catalog.pictures.decoding import decode_or_error, picture_fault
 from catalog.pictures.limits import PictureSourceSettings
+from catalog.pictures.losses import PictureLosses
 from catalog.pictures.source import PictureSource
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow, read_catalog
@@ -36,6 +37,7 @@ class CatalogSource:
         cache_dir: folder for fetched pictures.
         chunk_rows: rows in memory at a time; 0 is 512 with pictures and 4,096 without.
         batch_rows, image_batch_rows: rows in one call of the classifier and of the image encoder.
+        max_lost_pictures: share of the pictures that may be unreadable; None is what the bundle was trained with.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class CatalogSource:
     chunk_rows: int = 0
     batch_rows: int = _BATCH_ROWS
     image_batch_rows: int = 32
+    max_lost_pictures: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,15 @@ def answer_catalog(
     Args:
         sub_tree: the part of the tree that answers are restricted to; None is the whole tree.
     Raises:
-        CatalogError: the catalog cannot be read.
+        CatalogError: the catalog cannot be read, or too many of its pictures.
     """
     with_images = "image" in predictor.bundle.fields
     chunk_rows = catalog.chunk_rows or (_PICTURE_CHUNK_ROWS if with_images else _TEXT_CHUNK_ROWS)
-    limits = PictureSourceSettings(max_image_bytes=predictor.bundle.settings.image.max_image_bytes)
+    settings = predictor.bundle.settings.image
+    limits = PictureSourceSettings(max_image_bytes=settings.max_image_bytes)
     source = PictureSource(catalog.path.parent, catalog.cache_dir / "pictures", limits)
+    max_share = settings.max_lost_pictures if catalog.max_lost_pictures is None else catalog.max_lost_pictures
+    losses = PictureLosses(catalog.path, rejects, max_share)
     preprocessor = predictor.preprocessor
 
     bar = tqdm(desc=f"Answer {catalog.path.name}", unit=" rows", unit_scale=True)
@@ -112,11 +118,13 @@ def answer_catalog(
 
         def chunks() -> Iterator[tuple[dict[str, list[str]], _Chunk]]:
             for rows in read_catalog(catalog.path, catalog.columns, chunk_rows=chunk_rows, rejects=rejects):
-                chunk = _answerable(predictor, catalog.path, rows, rejects, source if with_images else None, pool)
+                pictures = _decoded(rows, source if with_images else None, predictor, pool)
+                chunk = _answerable(predictor, catalog.path, rows, pictures, rejects, losses)
                 bar.update(len(rows) - len(chunk.rows))
                 if chunk.rows:
                     texts = {f: [product.text(f) for product in chunk.products] for f in preprocessor.text_fields}
                     yield texts, chunk
+            losses.check()
 
         tokenizer_dir = predictor.bundle.path / "tokenizer"
         for texts, chunk in encode_texts(preprocessor.tokenizer, tokenizer_dir, chunks()):
@@ -143,26 +151,27 @@ def _answerable(
     predictor: Predictor,
     catalog: Path,
     rows: list[CatalogRow],
+    pictures: list[np.ndarray | PictureError | None],
     rejects: Rejects,
-    source: PictureSource | None,
-    pool: ThreadPoolExecutor,
+    losses: PictureLosses,
 ) -> _Chunk:
-    pictures = _decoded(rows, source, predictor, pool)
+    """The rows that can be answered; one whose picture is unreadable is answered by the rest of it."""
     chunk = _Chunk([], [], {})
     for row, picture in zip(rows, pictures, strict=True):
-        image = b"" if picture is not None else None  # only its presence matters here; the pixels are passed separately
-        product = row.product(image)
+        # Only its presence matters here; the pixels are passed separately.
+        product = row.product(b"" if isinstance(picture, np.ndarray) else None)
         try:
-            if isinstance(picture, PictureError):
-                raise PictureError(picture_fault(row.image, picture))
             predictor.check(product)
         except AisleError as error:
-            rejects.add(catalog, row.line, row.product_id, _reason(error))
+            rejects.add(catalog, row.line, row.product_id, _fault(row, picture, error))
             continue
-        if picture is not None:
+        if isinstance(picture, PictureError):
+            losses.lose(row, picture)
+        elif picture is not None:
             chunk.pixels[len(chunk.rows)] = picture
         chunk.rows.append(row)
         chunk.products.append(product)
+    losses.count(sum(picture is not None for picture in pictures))
     return chunk
 
 
@@ -193,5 +202,5 @@ def _features(predictor: Predictor, texts: dict[str, np.ndarray], chunk: _Chunk,
     return features
 
 
-def _reason(error: AisleError) -> str:
-    return str(error) if isinstance(error, PictureError) else f"nothing to answer: {error}"
+def _fault(row: CatalogRow, picture: np.ndarray | PictureError | None, error: AisleError) -> str:
+    return picture_fault(row.image, picture) if isinstance(picture, PictureError) else f"nothing to answer: {error}"

@@ -30,12 +30,13 @@ def predictor(toy_bundle: Path) -> Predictor:
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, str]]]:
-    """The rows of a catalog, 30 valid and 4 invalid ones, with ids in no order."""
+    """The rows of a catalog, 30 good ones, 2 with a dead picture and 2 bad ones, with ids in no order."""
     folder = tmp_path_factory.mktemp("shop")
     rows = toy_rows(folder, "p", 30)[::-1]
     (folder / "broken.jpg").write_bytes(b"no picture")
     rows.insert(3, {"product_id": "broken", "product_name": "셔츠", "image": "broken.jpg"})
     rows.insert(9, {"product_id": "lost", "product_name": "셔츠", "image": "lost.jpg"})
+    rows.insert(15, {"product_id": "picture alone", "image": "lost.jpg"})
     rows.insert(20, {"product_id": "empty", "product_name": "---", "category": "x"})
     rows.insert(25, {"product_id": "p5", "product_name": "again"})
     return folder, rows
@@ -56,20 +57,40 @@ def answered(predictor: Predictor, catalog: Path, tmp_path: Path) -> Path:
     """A folder with out.csv and rejects.csv, predicted in chunks of 8 rows so that worker processes encode."""
     source = CatalogSource(catalog, {}, tmp_path / "cache", chunk_rows=8, batch_rows=5, image_batch_rows=3)
     counts = predict(predictor, source, tmp_path / "out.csv", tmp_path / "rejects.csv")
-    assert counts == (30, 4)
+    assert counts == (32, 3)
     return tmp_path
 
 
 def test_every_row_is_answered_in_order_or_rejected(answered: Path, rows: tuple[Path, list[dict[str, str]]]) -> None:
-    rejected = {row["product_id"]: row["reason"] for row in read_csv(answered / "rejects.csv")}
-    assert rejected.keys() == {"broken", "lost", "empty", "p5"}
+    listed = {row["product_id"]: row["reason"] for row in read_csv(answered / "rejects.csv")}
+    assert listed.keys() == {"broken", "lost", "picture alone", "empty", "p5"}
     found = read_csv(answered / "out.csv")
     first = dict.fromkeys(row["product_id"] for row in rows[1])  # of a duplicate the first is answered
-    assert [row["product_id"] for row in found] == [i for i in first if i not in ("broken", "lost", "empty")]
-    assert rejected["broken"].startswith("unreadable picture: broken.jpg: expected a JPEG")
-    assert rejected["lost"].startswith("unreadable picture: ")
-    assert rejected["empty"].startswith("nothing to answer: expected a name")
-    assert rejected["p5"].startswith("duplicate product_id: ")
+    assert [row["product_id"] for row in found] == [i for i in first if i not in ("picture alone", "empty")]
+    assert listed["broken"].startswith("unreadable picture: broken.jpg: expected a JPEG")
+    assert listed["lost"].startswith("unreadable picture: ")
+    assert listed["broken"].endswith("; the row counts without it")
+    assert listed["picture alone"].startswith("unreadable picture: ")
+    assert not listed["picture alone"].endswith("; the row counts without it")
+    assert listed["empty"].startswith("nothing to answer: expected a name")
+    assert listed["p5"].startswith("duplicate product_id: ")
+
+
+def test_too_many_dead_pictures_stop_it_unless_allowed(
+    predictor: Predictor, rows: tuple[Path, list[dict[str, str]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    catalog = write_catalog(folder / "shop.csv", rows[1])
+    arguments = ["predict", "--bundle", str(predictor.bundle.path), "--catalog", str(catalog)]
+    arguments += ["--out", str(tmp_path / "out.csv"), "--cache-dir", str(tmp_path / "cache")]
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "pictures are lost, such as unreadable picture: " in said
+    assert "or allow the loss with --max-lost-pictures 1" in said
+    assert not (tmp_path / "out.csv").exists()
+    assert main([*arguments, "--max-lost-pictures", "1"]) == 0
+    assert len(read_csv(tmp_path / "out.csv")) == 32
 
 
 def test_answers_are_those_of_the_predictor(
@@ -79,7 +100,8 @@ def test_answers_are_those_of_the_predictor(
     found = read_csv(answered / "out.csv")
     products = []
     for row in (by_id[answer["product_id"]] for answer in found):
-        image = (rows[0] / row["image"]).read_bytes() if row.get("image") else None
+        is_dead = row["product_id"] in ("broken", "lost")
+        image = (rows[0] / row["image"]).read_bytes() if row.get("image") and not is_dead else None
         texts = {name: row.get(name, "") for name in ("product_name", "mall_category", "brand", "maker")}
         products.append(replace(Product(row["product_id"], image=image), **texts))  # type: ignore[arg-type]
     for answer, expected in zip(found, predictor.predict(products), strict=True):
@@ -200,7 +222,7 @@ def test_answers_stay_in_the_masked_sub_tree(predictor: Predictor, catalog: Path
         sub_tree,
     )
     rows = read_csv(tmp_path / "out.csv")
-    assert len(rows) == 30
+    assert len(rows) == 32
     for row in rows:
         assert {row["category_1"], row["category_2"]} == {"의류>상의>티셔츠", "의류>하의>청바지"}
         assert float(row["probability_1"]) + float(row["probability_2"]) == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,56 @@
+"""Pictures that cannot be read: their rows count without them, up to a share that says that something else is wrong."""
+
+from pathlib import Path
+
+from catalog.pictures.decoding import picture_fault
+from catalog.rejects import Rejects
+from catalog.rows import CatalogRow
+from model.errors import CatalogError
+
+#: Pictures from which a share is judged before the last one is read.
+_ENOUGH = 1_000
+
+
+class PictureLosses:
+    """Counts and lists the lost pictures of a catalog.
+
+    Args:
+        path: the catalog, for messages.
+        rejects: lists them.
+        max_share: of its pictures that may be lost, 0 to 1.
+    """
+
+    def __init__(self, path: Path, rejects: Rejects, max_share: float):
+        self._path, self._rejects, self._max_share = path, rejects, max_share
+        self._num_pictures = self._num_lost = 0
+        self._example = ""
+
+    def lose(self, row: CatalogRow, error: object) -> None:
+        """List a row that counts without its picture."""
+        self._num_lost += 1
+        fault = picture_fault(row.image, error)
+        self._example = self._example or fault
+        self._rejects.add_lost_picture(self._path, row.line, row.product_id, fault)
+
+    def count(self, num_pictures: int) -> None:
+        """Count pictures that were tried, lost ones included.
+
+        Raises:
+            CatalogError: of enough pictures too many are lost.
+        """
+        self._num_pictures += num_pictures
+        if self._num_pictures >= _ENOUGH:
+            self.check()
+
+    def check(self) -> None:
+        """Judge the share.
+
+        Raises:
+            CatalogError: too many are lost.
+        """
+        if self._num_lost > self._max_share * self._num_pictures:
+            raise CatalogError(
+                f"{self._path}: {self._num_lost:,} of {self._num_pictures:,} pictures are lost, such as"
+                f" {self._example}; paths are relative to the catalog's folder. Mend them, or allow the loss with"
+                " --max-lost-pictures 1"
+            )
