@@ -294,6 +294,44 @@ class NoiseSettings:
 
 
 @dataclass(frozen=True)
+class SamplingSettings:
+    """Training rows where categories are of unequal size, or products of unequal age."""
+
+    sampling: Literal["none", "cap", "sqrt", "temperature"] = "none"
+    """Rows of a category in an epoch, drawn anew for each: all of them, at most sampling_cap, or a share that grows
+    with the square root of its rows (Mahajan et al. 2018) or with another root (Arivazhagan et al. 2019)."""
+    sampling_cap: int = 0
+    """`cap`: most rows of a category in an epoch; 0 is the median of the categories."""
+    sampling_temperature: float = 5.0
+    """`temperature`: T of n ** (1 / T), 1 or more; 1 draws rows as the catalog has them, a high one all categories
+    alike."""
+    balance_by: str = ""
+    """Column whose values weigh the same within each category, such as mall, brand or month; a category's share stays
+    what `sampling` says."""
+    logit_adjustment: float = 0.0
+    """Times that the logarithm of a category's share is added to its logits in the loss (tau, Menon et al. 2021); 1
+    makes up for unequal shares, 0 adds nothing."""
+    prior_correction: Literal["on", "off"] = "on"
+    """`on` turns probabilities back to the catalog's own shares after training; with `off` rare categories are answered
+    more often than they occur."""
+    window_months: int = 0
+    """Months of the training catalog that count, its last ones; 0 is all; --window for short."""
+    half_life_months: float = 0.0
+    """Months after which a row counts half; 0: rows of all months count the same; --half-life for short."""
+
+    def __post_init__(self) -> None:
+        for name in ("sampling_cap", "logit_adjustment", "window_months", "half_life_months"):
+            require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
+        require(self.sampling_temperature >= 1, "sampling_temperature", "1 or more", self.sampling_temperature)
+
+    @property
+    def is_plain(self) -> bool:
+        """True if an epoch learns every training row once, by its plain loss."""
+        changes = (self.balance_by, self.logit_adjustment, self.half_life_months)
+        return self.sampling == "none" and not any(changes)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All groups; what a bundle stores and a config file may set."""
 
@@ -305,6 +343,7 @@ class Settings:
     linear: LinearSettings = field(default_factory=LinearSettings)
     neighbors: NeighborSettings = field(default_factory=NeighborSettings)
     noise: NoiseSettings = field(default_factory=NoiseSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
 
 
 def settings_to_dict(settings: Settings) -> dict[str, dict[str, Any]]:

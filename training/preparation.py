@@ -19,6 +19,8 @@ from training.encoding.picture_encoding import PictureEncoder
 from training.encoding.tokenizer_cache import fitted_tokenizer
 from training.network.backbone_cut import cut_backbone
 from training.network.picture_tuning import tune_pictures, tuning_key
+from training.sampling.choice import row_draw
+from training.sampling.row_draw import RowDraw
 
 #: Image encoders kept in memory; each is some tens of megabytes.
 _NUM_KEPT = 2
@@ -64,6 +66,7 @@ class Prepared:
         encoder: by which the catalogs were encoded.
         image_encoder: fine-tuned, where the settings say so; None without pictures.
         train, val: the two catalogs, each with at least one row; val is None where no other rows are looked at.
+        draw: of the training rows; None where every epoch has each of them once.
     """
 
     shape: ClassifierShape
@@ -72,6 +75,7 @@ class Prepared:
     image_encoder: keras.Model | None
     train: EncodedCatalog
     val: EncodedCatalog | None
+    draw: RowDraw | None
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -120,7 +124,8 @@ class Preparation:
         train, val = self._encode(encoder)
         width = image_encoder.outputs[0].shape[-1] if image_encoder is not None else 0
         shape = ClassifierShape(fields, labels.taxonomy.num_leaves, width)
-        return Prepared(shape, labels, encoder, image_encoder, train, val)
+        draw = row_draw(self.catalogs.train, train, shape.num_classes, settings.sampling)
+        return Prepared(shape, labels, encoder, image_encoder, train, val, draw)
 
     def encode(self, catalog: ParsedCatalog, prepared: Prepared) -> EncodedCatalog:
         """Encode another catalog as those that were prepared.

@@ -33,6 +33,8 @@ from training.network.optimization import head_loss_weights, over_logits
 from training.network.train_state import TrainState
 from training.preparation import Catalogs, Preparation, Prepared
 from training.report.model_card import model_card
+from training.sampling.choice import check_sampling, require_columns
+from training.sampling.months import in_window
 from training.splitting.split import Split, split_one, split_two, too_few_to_promise
 
 _log = logging.getLogger("aisle.train")
@@ -88,10 +90,13 @@ def train(job: TrainJob, settings: Settings) -> dict:
     """
     check_bundle_target(job.bundle)
     require_noise_rate(settings.noise)
+    check_sampling(settings)
     for path in job.paths:  # a file that cannot be read ends it before the work
         next(read_catalog(path, job.columns, chunk_rows=1), None)
     job.work_dir.mkdir(parents=True, exist_ok=True)
     parsed = [parse_catalog(path, job.columns, job.cache_dir) for path in job.paths]
+    require_columns(parsed[0], settings.sampling)
+    parsed[0] = in_window(parsed[0], settings.sampling.window_months)
     labels = find_labels(parsed[0].statistics, job.taxonomy)
     fields = parsed[0].statistics.frequent_fields()
     names, tree = ", ".join(fields), labels.taxonomy
@@ -103,7 +108,7 @@ def train(job: TrainJob, settings: Settings) -> dict:
     model, history = train_model(prepared, settings, job.work_dir, job.resume)
     if source is None:
         source = _held_out(model, prepared, split, settings.training.seed)
-    assembled = assemble(model, source, tree, settings)
+    assembled = assemble(model, source, tree, settings, prepared.draw)
     contents = _contents(assembled, prepared, settings, history, split)
     write_bundle(
         job.bundle,
@@ -132,7 +137,7 @@ def train_model(
         state.clear()
     method = noise_method(prepared, settings)
     progress = fit(trained, loss_weights, batches, training_settings(settings), state, method, [logs])
-    return fit_beside(trained, classifier, prepared, settings), progress.history
+    return fit_beside(over_logits(classifier), classifier, prepared, settings), progress.history
 
 
 def build_network(
@@ -142,10 +147,10 @@ def build_network(
     shape, training = prepared.shape, settings.training
     classifier = build_classifier(shape, settings.model, settings.fields, prepared.tokenizer, training.seed)
     batches = (
-        CatalogBatches(prepared.train, shape, training.batch_size, shuffle_seed=training.seed),
+        CatalogBatches(prepared.train, shape, training.batch_size, training.seed, prepared.draw),
         None if prepared.val is None else CatalogBatches(prepared.val, shape, training.batch_size),
     )
-    return over_logits(classifier), classifier, batches
+    return over_logits(classifier, prepared.draw), classifier, batches
 
 
 def run_key(settings: Settings, prepared: Prepared) -> str:
@@ -158,6 +163,10 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     del values["training"]["precision_target"], values["training"]["precision_confidence"]
     if settings.noise.noise == "none":
         del values["noise"]
+    if settings.sampling.is_plain:
+        del values["sampling"]
+    else:
+        del values["sampling"]["prior_correction"]
     parts = [values, dataclasses.asdict(prepared.shape), digests, FIELDS, keras.backend.backend()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -188,6 +197,7 @@ def _out_of_fold(
     assert folds is not None
     values = settings_to_dict(settings)
     del values["training"]["precision_target"], values["training"]["precision_confidence"]
+    del values["sampling"]["prior_correction"]
     key = answers_key([values, split.train.digest, labels.taxonomy.checksum, FIELDS, keras.backend.backend()])
 
     def train_fold(fold: int, folder: Path) -> tuple[TrainedModel, EncodedCatalog, np.ndarray]:

@@ -24,9 +24,15 @@ from training.commands.program import Commands, parse_flags, run_program
 from training.commands.tune_command import TuneCommand, TuneWorkerCommand, tune, tune_worker
 from training.default_settings import catalog_size, default_settings, describe
 from training.encoding.parsed_catalog import parse_catalog
+from training.sampling.months import in_window
 
 #: Short flags of commands that train; in other commands --precision is the engine's arithmetic.
-_SHORT_FLAGS = {"--precision": "--precision-target", "--confidence": "--precision-confidence"}
+_SHORT_FLAGS = {
+    "--precision": "--precision-target",
+    "--confidence": "--precision-confidence",
+    "--window": "--window-months",
+    "--half-life": "--half-life-months",
+}
 
 _log = logging.getLogger("aisle.train")
 
@@ -180,8 +186,9 @@ def _settings_by_size(arguments: Sequence[str]) -> Settings:
         columns = parse_columns(_value_of("--columns", arguments))
         cache_dir = Path(_value_of("--cache-dir", arguments) or default_cache_dir())
         path = _value_of("--catalog", arguments) or _value_of("--train", arguments)
-        size = catalog_size(parse_catalog(Path(path), columns, cache_dir).statistics)
-    except (AisleError, OSError):  # reported when the command reads the catalog itself
+        window = int(_value_of("--window-months", arguments) or 0)
+        size = catalog_size(in_window(parse_catalog(Path(path), columns, cache_dir), window).statistics)
+    except (AisleError, OSError, ValueError):  # reported when the command reads the catalog itself
         return Settings()
     settings = default_settings(size, _value_of("--backbone", arguments) or ImageSettings().backbone)
     _log.info("%s", describe(size, settings))

@@ -19,6 +19,7 @@ from model.settings import Settings
 from training.commands.command_parts import FlatSettings
 from training.commands.console import wide_console
 from training.network.noise.requirements import refuse_row_methods
+from training.sampling.choice import refuse_sampling
 from training.tune.space.space import DEFAULT_SPACE, ready_space
 
 _DEFAULT_TRIALS = 30
@@ -177,6 +178,7 @@ def tune_worker(command: TuneWorkerCommand) -> None:
 
 def _check(command: TuneCommand) -> None:
     refuse_row_methods(command.settings.noise)
+    refuse_sampling(command.settings.sampling)
     for name, minimum in (("trials", 1), ("seeds", 1), ("workers", 0), ("max_failures", 1)):
         value = getattr(command, name)
         if value is not None and value < minimum:

@@ -53,7 +53,8 @@ class EncodedCatalog:
 
     Args:
         arrays: the text inputs of `model/features.py`, "presence" (N, len(FIELDS)) float32, "labels" (N,) int32,
-            "rows" (N,) int64 of the parsed catalog, and with pictures "image_feature_rows" (N,) int64.
+            "rows" (N,) int64 of the parsed catalog, and with pictures "image_feature_rows" (N,) int64; training adds
+            "counts" (N,) float64 where rows do not count the same.
         image_features: (M, F) that `image_feature_rows` points into, -1 for none.
         num_rejects: rows left out.
         num_lost_pictures: rows that count without theirs, as it cannot be read.

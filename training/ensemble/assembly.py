@@ -25,12 +25,14 @@ from training.ensemble.formula_fitting import (
     neighbors_help,
 )
 from training.ensemble.precision_contract import DepthOutcomes, cross_fitted_thresholds, fit_thresholds
+from training.ensemble.prior_correction import CorrectedRows
 from training.ensemble.subset_calibration import calibrate_subsets
 from training.ensemble.trained_model import TrainedModel
 from training.metrics.classification import evaluation_metrics
 from training.metrics.confidence import expected_calibration_error
 from training.metrics.contract import contract_metrics
 from training.metrics.outcomes import Outcomes
+from training.sampling.row_draw import RowDraw
 
 _PROMISE_FIGURES = ("precision_target", "accepted_share", "leaf_accepted_share", "accepted_precision")
 #: Promised precisions that are measured beside the one asked for, where they are lower.
@@ -74,13 +76,25 @@ class Calibrated:
     metrics: dict
 
 
-def assemble(model: TrainedModel, source: CalibrationSource, taxonomy: Taxonomy, settings: Settings) -> AssembledModel:
+def assemble(
+    model: TrainedModel,
+    source: CalibrationSource,
+    taxonomy: Taxonomy,
+    settings: Settings,
+    draw: RowDraw | None = None,
+) -> AssembledModel:
     """Calibrate, and make the served program.
 
     Args:
         source: rows that the model did not learn from, or that models like it did not.
+        draw: of the rows that it learned, whose shares are corrected if the settings say so; None for all of them.
     """
-    found = calibrate(source, taxonomy, settings)
+    if draw is not None and draw.changes_answers and settings.sampling.prior_correction == "on":
+        corrected = CorrectedRows(source, draw)
+        found = calibrate(corrected, taxonomy, settings)
+        model = corrected.correction.of_model(model)  # after its rows were answered as it was
+    else:
+        found = calibrate(source, taxonomy, settings)
     return AssembledModel(
         served_classifier(model.classifier, model.shape, model.linear),
         model.neighbors if "neighbors" in found.single_heads else None,

@@ -61,7 +61,7 @@ def fit_formula(heads: HeadLogits, labels: np.ndarray, seed: int = 0, options: F
     num_compared = max(options.max_rows, options.max_compared // heads.network.shape[1])
     few, many = order[: options.max_rows], order[:num_compared]
     if heads.linear is None:
-        (factor,) = _fit([heads.network[few]], labels[few])
+        (factor,) = fit_factors([heads.network[few]], labels[few])
         found = JointFormula(temperature=1 / factor)
     else:
         found = _with_penalty(heads, labels, few, many, options)
@@ -153,7 +153,7 @@ def _clearly_better(is_right: np.ndarray, other: np.ndarray) -> bool:
 def _fit_penalty(penalty: LinearPenalty, heads: HeadLogits, labels: np.ndarray) -> JointFormula:
     """The formula of a cap and a slope whose weights make the labels most likely."""
     assert heads.linear is not None
-    factor, of_penalty = _fit([heads.network, penalty.of(heads.linear)], labels)
+    factor, of_penalty = fit_factors([heads.network, penalty.of(heads.linear)], labels)
     return JointFormula(replace(penalty, weight=of_penalty / factor), temperature=1 / factor)
 
 
@@ -168,14 +168,17 @@ def _loss(formula: JointFormula, heads: HeadLogits, labels: np.ndarray) -> float
 def _with_neighbors(found: JointFormula, heads: HeadLogits, labels: np.ndarray) -> JointFormula:
     """Network and penalty keep their weights relative to each other."""
     assert heads.neighbors is not None
-    factor, weight = _fit([found.logits(replace(heads, neighbors=None)), heads.neighbors], labels)
+    factor, weight = fit_factors([found.logits(replace(heads, neighbors=None)), heads.neighbors], labels)
     return replace(found, temperature=found.temperature / factor, neighbor_weight=weight)
 
 
-def _fit(addends: Sequence[np.ndarray], labels: np.ndarray) -> list[float]:
+def fit_factors(addends: Sequence[np.ndarray], labels: np.ndarray, most: float = _MAX_FACTOR) -> list[float]:
     """Factors of a sum of (N, K) logits, 0 or more, the first at least _MIN_FACTOR: a convex problem.
 
     A weak ridge, which a few thousand rows outvote, holds them back where errors are few.
+
+    Args:
+        most: that a factor after the first may be.
     """
     rows = np.arange(len(labels))
 
@@ -193,6 +196,6 @@ def _fit(addends: Sequence[np.ndarray], labels: np.ndarray) -> list[float]:
         value = float((np.log(sums) - own).mean() + ridge * (factors @ factors) / 2)
         return value, np.array(slopes) / len(labels) + ridge * factors
 
-    bounds = [(_MIN_FACTOR, _MAX_FACTOR), *((0.0, _MAX_FACTOR) for _ in addends[1:])]
+    bounds = [(_MIN_FACTOR, _MAX_FACTOR), *((0.0, most) for _ in addends[1:])]
     found = minimize(loss, np.ones(len(addends)), jac=True, method="L-BFGS-B", bounds=bounds)
     return [float(factor) for factor in found.x]

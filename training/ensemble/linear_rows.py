@@ -93,6 +93,8 @@ class TextReader:
     def rows_to_fit(self, catalog: EncodedCatalog, single_field_weight: float) -> LinearRows:
         """Rows with text; those with more fields come again with each alone, and without their name.
 
+        Each counts as much as the catalog's "counts" say, too.
+
         Args:
             single_field_weight: what a row counts that has one field left; 0: none comes again. Without its name it
                 counts 1, for the weights of that case are its own.
@@ -104,7 +106,8 @@ class TextReader:
             parts += self._again(given, single_field_weight)
         read = [tuple(matrix[rows] for matrix in self.read(catalog, kept)) for kept, rows, _ in parts]
         ngrams, pretrained = (sparse.vstack(matrices, format="csr") for matrices in zip(*read, strict=True))
-        counts = np.concatenate([np.full(rows.sum(), count) for _, rows, count in parts])
+        own_counts = catalog.arrays.get("counts", np.ones(len(catalog)))
+        counts = np.concatenate([count * own_counts[rows] for _, rows, count in parts])
         return LinearRows(ngrams, pretrained, np.concatenate([labels[rows] for _, rows, _ in parts]), counts)
 
     def _again(self, given: np.ndarray, single_field_weight: float) -> list[tuple[tuple[str, ...], np.ndarray, float]]:

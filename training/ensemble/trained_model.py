@@ -1,6 +1,6 @@
 """The model that one training catalog gives: network, linear SVM and index of neighbours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -46,8 +46,15 @@ def fit_beside(trained: keras.Model, classifier: keras.Model, prepared: Prepared
     """Fit the linear SVM and index the neighbours beside a trained network, as far as settings and data permit."""
     buckets, seed = prepared.tokenizer.settings.hash_buckets, settings.training.seed
     weights = ngram_field_weights(prepared.shape.fields, settings.fields)
-    linear = fit_linear_head(prepared.train, weights, prepared.labels.taxonomy, buckets, settings.linear, seed)
+    linear = fit_linear_head(_counted(prepared), weights, prepared.labels.taxonomy, buckets, settings.linear, seed)
     mode, index = settings.neighbors.neighbor_head, None
     if weights and (mode == "on" or (mode == "auto" and linear is not None)):
         index = index_neighbors(prepared.train, weights, buckets, settings.neighbors)
     return TrainedModel(prepared.shape, trained, classifier, linear, index)
+
+
+def _counted(prepared: Prepared) -> EncodedCatalog:
+    """The training rows, each of which counts as often as an epoch draws it."""
+    if prepared.draw is None:
+        return prepared.train
+    return replace(prepared.train, arrays={**prepared.train.arrays, "counts": prepared.draw.counts})

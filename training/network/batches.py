@@ -9,30 +9,36 @@ import numpy as np
 from model.network.classifier import ClassifierShape, field_positions
 from model.product import FIELDS, head_rows
 from training.encoding.encoded_catalog import EncodedCatalog
+from training.sampling.row_draw import RowDraw
 
 
 class ShuffledBatches(keras.utils.PyDataset):
-    """Rows in batches, shuffled by seed and epoch, so that a resumed run sees the same ones.
+    """Rows in batches, shuffled and drawn by seed and epoch, so that a resumed run sees the same ones.
 
     Args:
+        num_rows: of the catalog; an attribute of that name is what an epoch has.
         shuffle_seed: None keeps the rows' order.
+        draw: of the rows of each epoch, which takes a seed; None takes every row once.
     """
 
-    def __init__(self, num_rows: int, batch_size: int, shuffle_seed: int | None):
+    def __init__(self, num_rows: int, batch_size: int, shuffle_seed: int | None, draw: RowDraw | None = None):
         super().__init__()
-        self.num_rows = num_rows
+        self.num_rows = num_rows if draw is None else draw.num_rows
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
+        self.draw = draw
         self.start_at(0)
 
     def __len__(self) -> int:
         return math.ceil(self.num_rows / self.batch_size)
 
     def start_at(self, epoch: int) -> None:
-        """Take the order of one epoch, counted from 0; without a seed all are the rows' own."""
+        """Take the rows and the order of one epoch, counted from 0; without a seed all are the catalog's own."""
         self.epoch = epoch
         self._order = np.arange(self.num_rows)
         if self.shuffle_seed is not None:
+            if self.draw is not None:
+                self._order = self.draw.rows(self.shuffle_seed, epoch)
             np.random.default_rng((self.shuffle_seed, epoch)).shuffle(self._order)
 
     def rows(self, index: int) -> np.ndarray:
@@ -53,8 +59,9 @@ class CatalogBatches(ShuffledBatches):
         shape: ClassifierShape,
         batch_size: int,
         shuffle_seed: int | None = None,
+        draw: RowDraw | None = None,
     ):
-        super().__init__(len(catalog), batch_size, shuffle_seed)
+        super().__init__(len(catalog), batch_size, shuffle_seed, draw)
         self.catalog = catalog
         self.shape = shape
         prefixes = tuple(f"{field}_" for field in shape.fields if field != "image")

@@ -5,13 +5,23 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from model.settings import Settings, TrainingSettings
+from training.network.logit_offsets import LogitOffsets
 from training.network.losses import EarlyLearningLoss, LabelAccuracy, SmoothedCrossEntropy
+from training.sampling.row_draw import RowDraw
 
 
-def over_logits(classifier: keras.Model) -> keras.Model:
-    """The trainable model: the classifier without the embedding, which has no loss."""
+def over_logits(classifier: keras.Model, draw: RowDraw | None = None) -> keras.Model:
+    """The trainable model: the classifier without the embedding, which has no loss.
+
+    Args:
+        draw: of the training rows; adds to the logits what its loss adds, and for answers what makes them those for
+            the true shares, so that epochs are compared by these.
+    """
     outputs = dict(classifier.output)
     del outputs["embedding"]
+    if draw is not None:
+        offsets = draw.loss_offsets, draw.network_offsets
+        outputs = {name: LogitOffsets(*offsets, name=f"{name}_offset")(logits) for name, logits in outputs.items()}
     return keras.Model({tensor.name: tensor for tensor in classifier.inputs}, outputs, name="trained")
 
 

@@ -2,7 +2,14 @@
 
 from model.bundle.writing import BundleContents
 from model.prediction.calibration import Calibration
+from model.settings import SamplingSettings
 from training.report.contract_text import DEFINITION, contract_table, field_table, target_text
+
+_PRIOR_TEXTS = {
+    "on": "Probabilities were brought back to the shares that categories have in the training catalog.",
+    "off": "Probabilities were not brought back to the shares of the catalog: rare categories are answered more often"
+    " than they occur, and frequent ones less.",
+}
 
 
 def model_card(contents: BundleContents, num_train: int, is_out_of_fold: bool) -> str:
@@ -27,7 +34,7 @@ def model_card(contents: BundleContents, num_train: int, is_out_of_fold: bool) -
 
 Predicts one of {taxonomy.num_leaves} categories in {taxonomy.depth} levels from: {", ".join(contents.fields)}.
 Any of these may be missing. Trained on {num_train} products; {_measured_on(metrics["count"], is_out_of_fold)}.
-
+{_sampling(contents.settings.sampling)}
 | head | products with the field | accuracy | macro F1 |
 |---|---|---|---|
 {heads}
@@ -58,6 +65,26 @@ def _measured_on(count: int, is_out_of_fold: bool) -> str:
     if is_out_of_fold:
         return f"measured on {count} of them, each answered by a model that was trained without it"
     return f"measured on {count} others"
+
+
+def _sampling(settings: SamplingSettings) -> str:
+    """A paragraph on how the training rows were drawn; '' where all were learned as they came."""
+    kinds = {
+        "none": "",
+        "cap": f"of a category at most {settings.sampling_cap or 'the median of the categories'}",
+        "sqrt": "of a category in proportion to the square root of its rows",
+        "temperature": f"of a category in proportion to its rows to the power of 1 / {settings.sampling_temperature:g}",
+    }
+    said = {
+        f"Training rows are those of the last {settings.window_months} months.": settings.window_months,
+        f"Rows were drawn anew for each epoch: {kinds[settings.sampling]}.": kinds[settings.sampling],
+        f"Within a category the values of {settings.balance_by} weigh the same.": settings.balance_by,
+        f"A row counts half after {settings.half_life_months:g} months.": settings.half_life_months,
+        f"The loss adjusts logits by {settings.logit_adjustment:g} times the log share.": settings.logit_adjustment,
+        _PRIOR_TEXTS[settings.prior_correction]: settings.sampling != "none" or settings.logit_adjustment,
+    }
+    text = " ".join(sentence for sentence, is_said in said.items() if is_said)
+    return f"\n{text}\n" if text else ""
 
 
 def _definition(calibration: Calibration) -> str:

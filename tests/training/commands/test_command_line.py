@@ -122,6 +122,12 @@ def test_the_precision_contract_has_short_flags(given: list[TrainCommand]) -> No
     }
 
 
+def test_windows_and_half_lives_have_short_flags(given: list[TrainCommand]) -> None:
+    assert main([*TRAIN, "--window", "3", "--half-life=1.5"]) == 0
+    assert main([*TRAIN, "--window-months", "3", "--half-life-months", "1.5"]) == 0
+    assert {(c.settings.sampling.window_months, c.settings.sampling.half_life_months) for c in given} == {(3, 1.5)}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -25,6 +25,11 @@ FILES = ["--train", "t.csv", "--val", "v.csv", "--search", "s"]
             "--backbones belongs to --study backbone; in a space file write [image] backbone",
         ),
         (["--seeds", "3"], "--seeds repeats the points of a grid; give --tuner grid or a --study"),
+        (
+            ["--half-life", "6"],
+            "--half-life-months: trials learn all rows as they come; train the best settings with train --config"
+            " best.toml and these flags",
+        ),
         (["--config", "none.toml"], "config file none.toml cannot be read: No such file or directory"),
         ([], "t.csv is missing; check the path"),
     ],

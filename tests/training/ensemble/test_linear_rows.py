@@ -59,6 +59,15 @@ def test_a_row_comes_again_with_its_name_alone_and_without_it(encoded_with_words
     assert len(READER.rows_to_fit(encoded_with_words, single_field_weight=0.0).labels) == 57
 
 
+def test_a_row_counts_as_often_as_it_is_drawn_wherever_it_comes(encoded_with_words: EncodedCatalog) -> None:
+    own = np.linspace(0.5, 4, 60)
+    catalog = dataclasses.replace(encoded_with_words, arrays={**encoded_with_words.arrays, "counts": own})
+    rows, plain = (READER.rows_to_fit(some, single_field_weight=0.1) for some in (catalog, encoded_with_words))
+    both = np.flatnonzero(encoded_with_words.arrays["presence"][:57, 1] > 0)
+    np.testing.assert_allclose(rows.counts, plain.counts * own[np.concatenate([np.arange(57), both, both])])
+    np.testing.assert_array_equal(rows.inputs.toarray(), plain.inputs.toarray())
+
+
 def test_of_more_fields_each_comes_alone_once(encoded: EncodedCatalog) -> None:
     """The brand stands for the mall category's text; every third row has one."""
     arrays = {name.replace("mall_category", "brand"): values for name, values in encoded.arrays.items()}

@@ -1,11 +1,15 @@
 """Encoded catalogs in batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from model.network.classifier import ClassifierShape
+from model.settings import SamplingSettings
 from training.encoding.encoded_catalog import EncodedCatalog
 from training.network.batches import CatalogBatches
+from training.sampling.row_draw import draw_by_category
 
 #: name, mall_category, brand, maker, description, image
 PRESENCE = np.array([[1, 0, 1, 0, 0, 1], [0, 1, 1, 0, 0, 0], [1, 1, 1, 0, 0, 1]], np.float32)
@@ -57,6 +61,25 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert len({str(rows) for rows in [*seen, epoch_rows(other)]}) == 4
     second.start_at(2)
     assert epoch_rows(second) == seen[2]
+
+
+def test_rows_are_drawn_anew_for_each_epoch_and_the_same_again() -> None:
+    catalog = encoded(40)
+    labels = catalog.arrays["labels"].copy()
+    labels[:35] = 0  # 35 rows of one category, and one of each other
+    catalog = replace(catalog, arrays={**catalog.arrays, "labels": labels})
+    draw = draw_by_category(labels, 5, SamplingSettings("cap", sampling_cap=8))
+    first, second = (CatalogBatches(catalog, SHAPE, 5, 3, draw) for _ in range(2))
+    assert (first.num_rows, len(first)) == (8 + 4, 3)
+    seen = []
+    for epoch in range(3):
+        first.start_at(epoch)
+        seen.append(flat(epoch_rows(first)))
+        assert len(set(seen[-1])) == 12
+        assert sum(row < 36 for row in seen[-1]) == 8
+    assert len({str(sorted(rows)) for rows in seen}) == 3
+    second.start_at(2)
+    assert flat(epoch_rows(second)) == seen[2]
 
 
 def test_without_a_seed_the_catalog_s_order_stays() -> None:

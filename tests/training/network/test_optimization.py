@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from model.network.classifier import ClassifierShape, build_classifier
-from model.settings import TrainingSettings
+from model.prediction.answers import softmax
+from model.settings import SamplingSettings, TrainingSettings
 from tests.conftest import TOY_SETTINGS
 from tokenizer.tokenizer import Tokenizer
 from training.network.optimization import build_optimizer, compile_network, head_loss_weights, over_logits
+from training.sampling.row_draw import draw_by_category
 
 SHAPE = ClassifierShape(("brand", "image"), 3, 8)
 
@@ -66,3 +68,29 @@ def test_head_weights_of_the_settings_weigh_the_losses(toy_tokenizer: tuple[Toke
     expected = 0.25 * found["image_logits_loss"] + 2.0 * found["joint_logits_loss"]
     assert found["loss"] == pytest.approx(expected, rel=1e-5)
     assert {"image_logits_accuracy", "joint_logits_accuracy"} <= found.keys()
+
+
+def test_a_draw_moves_the_logits_of_the_loss_and_of_the_answers(toy_tokenizer: tuple[Tokenizer, Path]) -> None:
+    """The classifier inside stays as it is; what is measured are answers for the true shares."""
+    model = replace(TOY_SETTINGS.model, ngram_dropout_rate=0.0, joint_dropout_rate=0.0, modality_dropout_rate=0.0)
+    fields = replace(TOY_SETTINGS.fields, image_dropout_rate=0.0)
+    classifier = build_classifier(SHAPE, model, fields, toy_tokenizer[0], 0)
+    draw = draw_by_category(np.array([0] * 8 + [1] * 4 + [2]), 3, SamplingSettings("sqrt", logit_adjustment=0.5))
+    trained = over_logits(classifier, draw)
+    inputs, _, _ = batch(trained)
+    plain = classifier(inputs)
+    for is_training, offsets in ((True, draw.loss_offsets), (False, draw.network_offsets)):
+        moved = trained(inputs, training=is_training)
+        assert moved.keys() == {"image_logits", "joint_logits"}
+        for name, logits in moved.items():
+            np.testing.assert_allclose(logits, plain[name] + offsets, atol=1e-5)
+    settings = replace(TOY_SETTINGS.training, learning_rate=1e-9)
+    compile_network(trained, head_loss_weights(SHAPE.heads, TOY_SETTINGS), settings, steps=10)
+    inputs, labels, weights = batch(trained)
+    measured = trained.evaluate(inputs, labels, sample_weight=weights, verbose=0, return_dict=True)
+    answers = np.asarray(plain["joint_logits"]) + draw.network_offsets
+    assert measured["joint_logits_accuracy"] == pytest.approx((answers.argmax(axis=1) == np.arange(6) % 3).mean())
+    learned = trained.train_on_batch(inputs, labels, weights, return_dict=True)
+    logits = np.asarray(plain["joint_logits"]) + draw.loss_offsets
+    own = np.log(softmax(logits))[np.arange(6), np.arange(6) % 3]
+    assert learned["joint_logits_loss"] == pytest.approx(-own.mean(), rel=1e-4)

@@ -21,6 +21,7 @@ from training.network.noise.choice import training_settings
 from training.network.noise.requirements import refuse_row_methods
 from training.network.optimization import head_loss_weights
 from training.preparation import Preparation, Prepared
+from training.sampling.choice import refuse_sampling
 from training.train import build_network, run_key
 from training.tune.scheduling.trial_message import Outcome, TrialSpec
 from training.tune.workers.objective import measure_objectives
@@ -73,6 +74,7 @@ class TrialTraining:
         keras.utils.clear_session()
         gc.collect()  # frees the previous model
         refuse_row_methods(settings.noise)
+        refuse_sampling(settings.sampling)
         prepare_keras(settings.training)
         prepared = self.preparation.prepare(settings)
         is_prepared = time.monotonic()
