@@ -24,7 +24,7 @@ DEV_STAMP := $(VENV)/.requirements-dev-installed
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proto proto-check client-wheel lint format train tune serve load-test bench-serving bench-accuracy bench-noise bench-retrieval peers soak chaos overload fuzz image clean
+.PHONY: help demo test proto proto-check client-wheel lint format train tune serve load-test bench-serving bench-accuracy bench-noise bench-sampling bench-retrieval peers soak chaos overload fuzz image clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench-accuracy: $(DEV_STAMP) proto ## DATA=DIR WEIGHTS=DIR: the required accurac
 
 bench-noise: $(DEV_STAMP) proto ## DATA=DIR: training through planted wrong labels, methods compared on clean rows (hours)
 	$(BIN)/python -m benchmarks.accuracy.noise --data "$(DATA)" $(ARGS)
+
+bench-sampling: $(DEV_STAMP) proto ## DATA=DIR: training on a long tail, ways to sample compared by head, tail and calibration
+	$(BIN)/python -m benchmarks.accuracy.sampling --data "$(DATA)" $(ARGS)
 
 bench-retrieval: $(DEV_STAMP) proto ## an index of 100,000 products: recall, speed, changes beside queries, kill -9 (ARGS="--products 1000000")
 	$(BIN)/python -m benchmarks.retrieval.index $(ARGS)
