@@ -51,7 +51,7 @@ def test_a_whole_number_will_do_for_a_float() -> None:
         (
             {"tokeniser": {}},
             "f: unknown table [tokeniser]; the tables are fields, tokenizer, model, image, training, linear, neighbors,"
-            " noise; did you mean 'tokenizer'?",
+            " noise, sampling; did you mean 'tokenizer'?",
         ),
         (
             {"zzz": {}},

@@ -89,6 +89,23 @@ def test_probabilities_are_right_for_the_shares_of_the_catalog(job: TrainJob, tm
     assert "Probabilities were not brought back to the shares of the catalog: rare categories are answered" in cards[1]
 
 
+def test_folds_calibrate_the_correction(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each fold draws rows of its own; the served model is corrected by the answers to all of them."""
+    catalog = write_catalog(tmp_path / "shop.csv", shop(500, 5))
+    places = tmp_path / "bundle", {}, None, tmp_path / "work", tmp_path / "cache"
+    settings = replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, num_folds=2), sampling=SamplingSettings("sqrt"))
+    with caplog.at_level("INFO"):
+        train(TrainJob(catalog, None, None, *places, resume=False), settings)
+    assert caplog.text.count("an epoch draws 250 of 250 rows") == 2
+    assert caplog.text.count("an epoch draws 500 of 500 rows") == 1
+    assert caplog.text.count("joint: correction of the shares") == 1
+    right = said_by_true(tmp_path / "bundle")
+    head, middle, tail = SHOP
+    assert right[head] == pytest.approx(1, abs=0.06)
+    assert right[middle] == pytest.approx(1, abs=0.3)
+    assert right[tail] == pytest.approx(1, abs=0.4)
+
+
 def test_the_last_months_are_learned_the_newest_most(
     job: TrainJob, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -108,7 +125,7 @@ def test_the_last_months_are_learned_the_newest_most(
     assert "Trained on 60 products" in card
     assert (
         "\nTraining rows are those of the last 2 months. Within a category the values of mall weigh the same."
-        " A row counts half after 1 months.\n" in card
+        " A row counts half after 1 month.\n" in card
     )
 
 

@@ -76,15 +76,19 @@ def _sampling(settings: SamplingSettings) -> str:
         "temperature": f"of a category in proportion to its rows to the power of 1 / {settings.sampling_temperature:g}",
     }
     said = {
-        f"Training rows are those of the last {settings.window_months} months.": settings.window_months,
+        f"Training rows are those of the last {_months(settings.window_months)}.": settings.window_months,
         f"Rows were drawn anew for each epoch: {kinds[settings.sampling]}.": kinds[settings.sampling],
         f"Within a category the values of {settings.balance_by} weigh the same.": settings.balance_by,
-        f"A row counts half after {settings.half_life_months:g} months.": settings.half_life_months,
+        f"A row counts half after {_months(settings.half_life_months)}.": settings.half_life_months,
         f"The loss adjusts logits by {settings.logit_adjustment:g} times the log share.": settings.logit_adjustment,
         _PRIOR_TEXTS[settings.prior_correction]: settings.sampling != "none" or settings.logit_adjustment,
     }
     text = " ".join(sentence for sentence, is_said in said.items() if is_said)
     return f"\n{text}\n" if text else ""
+
+
+def _months(count: float) -> str:
+    return "1 month" if count == 1 else f"{count:g} months"
 
 
 def _definition(calibration: Calibration) -> str:

@@ -122,6 +122,17 @@ def test_the_precision_contract_has_short_flags(given: list[TrainCommand]) -> No
     }
 
 
+def test_the_defaults_are_those_for_the_rows_of_the_window(given: list[TrainCommand], tmp_path: Path) -> None:
+    """100 of 2,000 rows are of the last month."""
+    catalog = tmp_path / "shop.csv"
+    rows = [f"{i},red shirt {i},Clothes,2026-0{1 + (i % 20 == 0)}" for i in range(2_000)]
+    catalog.write_text("\n".join(["product_id,product_name,category,month", *rows]), encoding="utf-8")
+    call = ["train", "--catalog", str(catalog), "--bundle", "b", "--cache-dir", str(tmp_path / "cache")]
+    for more in ([], ["--window", "1"], ["--window-months=2"]):
+        assert main([*call, *more]) == 0
+    assert [command.settings.training.epochs for command in given] == [20, 60, 20]
+
+
 def test_windows_and_half_lives_have_short_flags(given: list[TrainCommand]) -> None:
     assert main([*TRAIN, "--window", "3", "--half-life=1.5"]) == 0
     assert main([*TRAIN, "--window-months", "3", "--half-life-months", "1.5"]) == 0
