@@ -67,13 +67,9 @@ def require_columns(catalog: ParsedCatalog, settings: SamplingSettings) -> None:
     Raises:
         CatalogError: with the column that is missing.
     """
-    for flag, months in (
-        ("--window-months", settings.window_months),
-        ("--half-life-months", settings.half_life_months),
-    ):
-        if months:
-            _log_months(row_months(catalog, flag), catalog.offer_column("month"), settings.window_months)
-            break
+    if settings.window_months or settings.half_life_months:
+        flag = "--window-months" if settings.window_months else "--half-life-months"
+        _log_months(row_months(catalog, flag), catalog.offer_column("month"), settings.window_months)
     column = settings.balance_by
     if column and not any(_column_texts(catalog, column)):
         raise CatalogError(
