@@ -56,7 +56,7 @@ def test_a_whole_number_will_do_for_a_float() -> None:
         (
             {"zzz": {}},
             "f: unknown table [zzz]; the tables are fields, tokenizer, model, image, training, linear, neighbors,"
-            " noise",
+            " noise, sampling",
         ),
         ({"tokenizer": 3}, "f: 'tokenizer' has to be a table of settings, found 3"),
         ({"training": {"epoch": 3}}, "f: [training]: unknown setting 'epoch'; did you mean 'epochs'?"),
