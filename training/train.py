@@ -233,7 +233,8 @@ def _contents(
     split: Split,
 ) -> BundleContents:
     shape, calibrated = prepared.shape, prepared.val or prepared.train
-    metrics = {**assembled.metrics, "rejects": calibrated.num_rejects}
+    products = prepared.train.class_counts(prepared.labels.taxonomy.num_leaves)
+    metrics = {**assembled.metrics, "rejects": calibrated.num_rejects, "training_products": products}
     contents = BundleContents(
         settings,
         prepared.labels.taxonomy,

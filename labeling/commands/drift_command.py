@@ -62,5 +62,19 @@ def _said(drift: CatalogDrift) -> str:
     return (
         f"expect {drift.expected_accuracy:.1%} right answers to {drift.num_rows:,} products, where"
         f" {drift.measured_accuracy:.1%} were measured; {len(drift.words):,} words are new or more"
-        f" frequent; label first: {first}"
+        f" frequent; label first: {first}{_changes_said(drift)}"
     )
+
+
+def _changes_said(drift: CatalogDrift) -> str:
+    if not drift.knows_shares:
+        return ""
+    said = ""
+    for word, changes in (("grown", ("grew",)), ("shrunk or gone", ("shrank", "gone"))):
+        found = drift.changed(*changes)
+        if found:
+            named = ", ".join(
+                f"{one.category} ({one.trained_share:.1%} to {one.share:.1%})" for one in found[:_NUM_NAMED]
+            )
+            said += f"; {word}: {named}{' and others' if len(found) > _NUM_NAMED else ''}"
+    return said

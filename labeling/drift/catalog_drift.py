@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from labeling.drift.likelihood_ratio import log_likelihood_ratio
+from labeling.drift.trained_products import trained_products
 from labeling.drift.word_shares import WordCounter, WordShare
 from model.bundle.bundle import Bundle
 from training.predict.answered_catalog import AnsweredChunk
+
+Change = Literal["grew", "shrank", "gone", ""]
+
+#: A share counts as changed from this factor on: a model's errors move small shares a little by themselves.
+_LEAST_FACTOR = 1.5
+#: The probability that a catalog drawn like the training products has one changed category or more.
+_FALSE_ALARM = 0.01
 
 
 @dataclass(frozen=True)
@@ -19,9 +28,9 @@ class CategoryDrift:
 
     Args:
         products: that are predicted to be in it.
-        trained_share: of the products that the bundle learned from; NaN where it does not say (it does with
-            neighbours).
+        trained_share: of the products that the bundle learned from; NaN where it does not say.
         mean_confidence: of these predictions.
+        change: of the share since training, where it is surely another; "gone" where no product is predicted.
     """
 
     category: str
@@ -29,6 +38,7 @@ class CategoryDrift:
     share: float
     trained_share: float
     mean_confidence: float
+    change: Change
 
     @property
     def expected_wrong(self) -> float:
@@ -64,6 +74,16 @@ class CatalogDrift:
     categories: list[CategoryDrift]
     fields: list[FieldDrift]
     words: list[WordShare]
+
+    @property
+    def knows_shares(self) -> bool:
+        """Whether the bundle says how the products that it learned from were distributed."""
+        return not any(np.isnan(one.trained_share) for one in self.categories)
+
+    def changed(self, *changes: Change) -> list[CategoryDrift]:
+        """The categories that changed in one of some ways, the largest difference of shares first."""
+        found = [one for one in self.categories if one.change in changes]
+        return sorted(found, key=lambda one: -abs(one.share - one.trained_share))
 
 
 class DriftCounter:
@@ -116,14 +136,31 @@ class DriftCounter:
         return float(total / self._rows_of_set.sum())
 
     def _categories(self, num_rows: int) -> Iterator[CategoryDrift]:
-        taxonomy, neighbors = self._bundle.taxonomy, self._bundle.neighbors
-        trained = np.full(taxonomy.num_leaves, np.nan)
-        if neighbors is not None:
-            trained = np.bincount(neighbors.labels, minlength=taxonomy.num_leaves) / max(len(neighbors.labels), 1)
-        for number, category in enumerate(taxonomy.leaves):
+        trained = trained_products(self._bundle)
+        for number, category in enumerate(self._bundle.taxonomy.leaves):
             products = int(self._products[number])
             confidence = float(self._confidences[number] / products) if products else 1.0
-            yield CategoryDrift(category, products, products / num_rows, float(trained[number]), confidence)
+            trained_share = float("nan") if trained is None else float(trained[number] / trained.sum())
+            change = "" if trained is None else self._change(number, int(trained[number]), int(trained.sum()))
+            yield CategoryDrift(category, products, products / num_rows, trained_share, confidence, change)
+
+    def _change(self, number: int, trained: int, num_trained: int) -> Change:
+        """The change of one leaf; of a growing one only answers that are right by their confidence count."""
+        from scipy.stats import chi2
+
+        num_rows, products = int(self._products.sum()), int(self._products[number])
+        trained_share = trained / num_trained
+        right = min(round(float(self._confidences[number])), products)
+        has_grown = right / num_rows > trained_share
+        count = right if has_grown else products
+        evidence = log_likelihood_ratio(count, num_rows, trained, num_trained)
+        if evidence < chi2.isf(_FALSE_ALARM / len(self._products), 1):
+            return ""
+        if has_grown:
+            return "grew" if count >= _LEAST_FACTOR * trained_share * num_rows else ""
+        if not products:
+            return "gone"
+        return "shrank" if _LEAST_FACTOR * count <= trained_share * num_rows else ""
 
     def _fields(self, num_rows: int, combinations: Sequence[dict[str, Any]]) -> Iterator[FieldDrift]:
         codes = np.arange(len(self._rows_of_set))

@@ -6,7 +6,7 @@ from pathlib import Path
 from labeling.drift.catalog_drift import CatalogDrift
 from labeling.output_files import write_table
 
-_CATEGORY_COLUMNS = ("category", "products", "share", "trained_share", "mean_confidence", "expected_wrong")
+_CATEGORY_COLUMNS = ("category", "products", "share", "trained_share", "mean_confidence", "expected_wrong", "change")
 _WORD_COLUMNS = ("field", "word", "products", "share", "trained_share", "evidence")
 _FIELD_COLUMNS = ("field", "share", "measured_share")
 
@@ -21,7 +21,7 @@ def write_drift(folder: Path, drift: CatalogDrift) -> None:
         (
             one.category, one.products, f"{one.share:.6f}",
             "" if math.isnan(one.trained_share) else f"{one.trained_share:.6f}",
-            f"{one.mean_confidence:.4f}", f"{one.expected_wrong:.1f}",
+            f"{one.mean_confidence:.4f}", f"{one.expected_wrong:.1f}", one.change,
         )
         for one in drift.categories
     )  # fmt: skip

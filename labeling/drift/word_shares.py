@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from labeling.drift.likelihood_ratio import log_likelihood_ratio
 from tokenizer.ngrams import hashed_ngrams
 from tokenizer.tokenizer import Tokenizer, normalized_texts
 
@@ -78,7 +78,7 @@ class WordCounter:
             words = [word for word, count in counts.items() if count >= _LEAST_PRODUCTS]
             for word, frequency in zip(words, self._frequencies(name, words), strict=True):
                 trained, count = min(frequency, num_trained), counts[word]
-                evidence = _log_likelihood_ratio(count, num_texts, trained, num_trained)
+                evidence = log_likelihood_ratio(count, num_texts, trained, num_trained)
                 if evidence >= _LEAST_EVIDENCE and count / num_texts > trained / num_trained:
                     found.append(WordShare(name, word, count, count / num_texts, trained / num_trained, evidence))
         return sorted(found, key=lambda word: -word.evidence)
@@ -95,21 +95,3 @@ class WordCounter:
 def _words(text: str) -> list[str]:
     """The words as the n-grams have them: what is neither letter nor digit is a space."""
     return "".join(character if character.isalnum() else " " for character in text).split()
-
-
-def _log_likelihood_ratio(count: int, total: int, other_count: int, other_total: int) -> float:
-    """Twice the gain in log likelihood of two shares over one."""
-    joint = (count + other_count) / (total + other_total)
-
-    def likelihood(successes: int, trials: int, share: float) -> float:
-        hits = successes * math.log(share) if successes else 0.0
-        misses = (trials - successes) * math.log1p(-share) if successes < trials else 0.0
-        return hits + misses
-
-    own, other = count / total, other_count / other_total
-    return 2 * (
-        likelihood(count, total, own)
-        + likelihood(other_count, other_total, other)
-        - likelihood(count, total, joint)
-        - likelihood(other_count, other_total, joint)
-    )

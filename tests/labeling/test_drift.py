@@ -1,14 +1,19 @@
 """labeling drift: a new catalog beside what a bundle learned."""
 
+import dataclasses
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labeling.commands.drift_command import DriftCommand, run_drift
+from labeling.drift.likelihood_ratio import log_likelihood_ratio
+from labeling.drift.trained_products import trained_products
 from labeling.drift.word_shares import WordCounter
+from model.bundle.bundle import load_bundle
 from model.errors import BundleError, LabelingError
-from tests.conftest import write_catalog
+from tests.conftest import toy_rows, write_catalog
 from tests.labeling.support import read_rows
 from tokenizer.settings import TokenizerSettings
 from tokenizer.text_field import TextField
@@ -77,6 +82,48 @@ def test_categories_to_label_first_are_those_with_the_most_wrong_answers(
     assert f"label first: {rows[0]['category']}" in said
     assert sum(int(row["products"]) for row in rows) == 45
     assert sum(float(row["trained_share"]) for row in rows) == pytest.approx(1, abs=1e-4)
+
+
+def test_categories_that_grow_or_disappear_are_named(
+    toy_bundle: Path, toy_catalogs: tuple[Path, Path], toy_cache: Path, tmp_path: Path
+) -> None:
+    rows = [row for row in toy_rows(tmp_path, "n", 240) if row["category"] != "의류>하의>청바지"]
+    rows = [row for row in rows if row["category"] == "디지털>노트북" or int(row["product_id"][1:]) < 18]
+    catalog = write_catalog(tmp_path / "new.csv", rows)
+    said = run_drift(DriftCommand(catalog, toy_bundle, tmp_path / "out", cache_dir=toy_cache))
+    assert re.search(r"; grown: 디지털>노트북 \(33\.3% to 9\d\.\d%\)", said), said
+    assert re.search(r"; shrunk or gone: .*의류>하의>청바지 \(33\.3% to 0\.0%\)", said), said
+    changes = {row["category"]: row["change"] for row in read_rows(tmp_path / "out" / "categories.csv")}
+    assert changes == {"디지털>노트북": "grew", "의류>하의>청바지": "gone", "의류>상의>티셔츠": "shrank"}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<td>디지털&gt;노트북</td><td>grew</td>" in page
+    said = run_drift(DriftCommand(toy_catalogs[1], toy_bundle, tmp_path / "same", cache_dir=toy_cache))
+    assert "grown" not in said
+    assert "gone" not in said
+    assert {row["change"] for row in read_rows(tmp_path / "same" / "categories.csv")} == {""}
+
+
+def test_a_bundle_of_an_older_program_says_what_its_neighbours_say_or_nothing(toy_bundle: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(toy_bundle)
+    products = trained_products(bundle)
+    assert products is not None
+    assert products.tolist() == bundle.metrics["training_products"]
+    assert len(products) == bundle.taxonomy.num_leaves
+    older = {name: value for name, value in bundle.metrics.items() if name != "training_products"}
+    of_neighbors = trained_products(dataclasses.replace(bundle, metrics=older))
+    assert of_neighbors is not None
+    assert of_neighbors.tolist() == products.tolist()
+    assert trained_products(dataclasses.replace(bundle, metrics=older, path=tmp_path)) is None
+
+
+def test_evidence_grows_with_the_difference_and_the_counts() -> None:
+    assert log_likelihood_ratio(10, 100, 100, 1000) == pytest.approx(0)
+    few, many = log_likelihood_ratio(2, 10, 100, 1000), log_likelihood_ratio(20, 100, 1000, 10000)
+    assert 0 < few < many
+    assert log_likelihood_ratio(0, 50, 0, 50) == 0
+    draws = np.random.default_rng(0).binomial([500, 2000], 0.1, (2000, 2))
+    ratios = [log_likelihood_ratio(one, 500, other, 2000) for one, other in draws.tolist()]
+    assert np.mean(np.array(ratios) > 3.84) == pytest.approx(0.05, abs=0.015)
 
 
 def test_a_catalog_without_a_product_to_answer_is_refused(toy_bundle: Path, toy_cache: Path, tmp_path: Path) -> None:

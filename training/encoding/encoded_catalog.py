@@ -70,6 +70,11 @@ class EncodedCatalog:
     def __len__(self) -> int:
         return len(self.arrays["labels"]) if self.arrays else 0  # a catalog of rejects only leaves no array
 
+    def class_counts(self, num_classes: int) -> list[int]:
+        """The number of rows of each class."""
+        counts: list[int] = np.bincount(self.arrays["labels"], minlength=num_classes).tolist()
+        return counts
+
 
 @dataclass(frozen=True)
 class CatalogEncoder:

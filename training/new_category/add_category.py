@@ -97,6 +97,7 @@ def add_category(job: AddCategoryJob) -> tuple[NewCategoryCost, dict[str, Any]]:
             **bundle.metrics,
             "contract": proof.contract,
             "field_combinations": proof.field_combinations,
+            "training_products": _training_products(bundle, examples),
             # What held for the old model.
             "contract_by_precision": {},
             "lower_promises": [],
@@ -109,6 +110,13 @@ def add_category(job: AddCategoryJob) -> tuple[NewCategoryCost, dict[str, Any]]:
 
     derive_bundle(job.bundle, job.out, add)
     return results[0]
+
+
+def _training_products(bundle: Bundle, examples: LabelledRows) -> list[int]:
+    """By leaf of the new tree; none where the bundle, of an older program, does not say it of its own."""
+    old = bundle.metrics.get("training_products", [])
+    added: list[int] = np.bincount(examples.labels, minlength=len(old)).tolist()
+    return [count + (old[leaf] if leaf < len(old) else 0) for leaf, count in enumerate(added)] if old else []
 
 
 def _proof(bundle: Bundle, job: AddCategoryJob) -> ContractProof:

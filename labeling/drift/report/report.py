@@ -1,6 +1,5 @@
 """The page about a new catalog: what is to be expected of a bundle on it, what changed, what to label first."""
 
-import math
 from pathlib import Path
 
 from labeling.drift.catalog_drift import CatalogDrift
@@ -19,7 +18,8 @@ def write_report(folder: Path, drift: CatalogDrift, catalog: str, bundle: str) -
         bundle=bundle,
         drift=drift,
         categories=shown,
-        knows_shares=not any(math.isnan(category.trained_share) for category in shown),
+        grown=drift.changed("grew")[:_NUM_CATEGORIES],
+        shrunk=drift.changed("shrank", "gone")[:_NUM_CATEGORIES],
         words=drift.words[:_NUM_WORDS],
     )  # fmt: skip
     (folder / REPORT_FILE).write_text(page, encoding="utf-8")

@@ -104,6 +104,8 @@ def test_the_new_bundle_is_whole(added: NewCategoryCost, job: AddCategoryJob) ->
     assert new.taxonomy.leaves == (*old.taxonomy.leaves, COFFEE, SHOES)
     assert new.calibration == replace(old.calibration, unproven=(COFFEE, SHOES), coverages=(0.0, 0.0, 0.0))
     assert new.metrics["new_category_costs"] == json.loads(json.dumps([added.to_dict()]))
+    examples = [leaf.num_examples for leaf in added.new_leaves]
+    assert new.metrics["training_products"] == [*old.metrics["training_products"], *examples]
     card = (job.out / "MODEL_CARD.md").read_text()
     assert "## Categories added without training" in card
     assert SHOES in card
