@@ -41,6 +41,7 @@ class StepClassifier:
         cost: float,
         seed: int,
         on_progress: Callable[[float], object],
+        row_weights: np.ndarray | None = None,
     ) -> StepClassifier:
         """Fit an SVM a child against the rest (squared hinge, LIBLINEAR, Fan et al. 2008).
 
@@ -48,6 +49,7 @@ class StepClassifier:
             inputs: (N, W) of the rows below the node.
             children: (N,) int, two different ones at least.
             on_progress: called with the share of the children that is done since the last call.
+            row_weights: (N,) float, by which the cost of each row is multiplied; None is 1.
         """
         columns, found = np.unique(inputs.indices), np.unique(children)
         used = inputs[:, columns]
@@ -59,7 +61,7 @@ class StepClassifier:
             svm = LinearSVC(C=cost, dual=True, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=seed)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # rows that still move do not change an answer
-                svm.fit(used, labels)
+                svm.fit(used, labels, row_weights)
             own = slice(start, start + len(part))
             weights[:, own], biases[own] = _of_children(svm, len(part))
             on_progress(len(part) / len(found))

@@ -48,13 +48,14 @@ class TreeClassifier:
         cost: float,
         seed: int,
         on_progress: OnProgress,
+        row_weights: np.ndarray | None = None,
     ) -> TreeClassifier:
         """Learn from labelled rows.
 
         Args:
             inputs: (N, U).
             classes: (N,) int.
-            cost: see `StepClassifier`.
+            cost, row_weights: see `StepClassifier`.
             on_progress: called with the share that is done since the last call.
         """
         paths = decision_paths(taxonomy, inputs, classes, seed)
@@ -72,7 +73,8 @@ class TreeClassifier:
                 def advance(share: float, part: float = part) -> None:
                     on_progress(share * part)
 
-                found[parent] = StepClassifier.fit(inputs[rows], children[rows], cost, seed, advance)
+                weights = None if row_weights is None else row_weights[rows]
+                found[parent] = StepClassifier.fit(inputs[rows], children[rows], cost, seed, advance, weights)
             steps.append(found)
             parents = children
         is_known = np.zeros(taxonomy.num_leaves, bool)
