@@ -41,3 +41,23 @@ class ConfusionSettings:
     def __post_init__(self) -> None:
         require(0 < self.least_confusion <= 1, "least_confusion", "more than 0, at most 1", self.least_confusion)
         require(self.least_products >= 2, "least_products", "2 or more", self.least_products)
+
+
+@dataclass(frozen=True)
+class MonthSettings:
+    """The windows of months that models learn from, and the months that they are measured on."""
+
+    windows: tuple[int, ...] = (1, 2, 3, 6, 0)
+    """Months to learn from, the last ones; 0 is all, which is always measured."""
+    half_lives: tuple[float, ...] = (2.0, 6.0)
+    """Months after which a product counts half as much, of all months."""
+    months_ahead: int = 6
+    """Following months that each model is measured on."""
+    origins: int = 6
+    """Last months that a window ends with, each in turn; 0 is every month that another one follows."""
+
+    def __post_init__(self) -> None:
+        require(all(window >= 0 for window in self.windows), "windows", "0 or more each", self.windows)
+        require(all(months > 0 for months in self.half_lives), "half_lives", "more than 0 each", self.half_lives)
+        require(self.months_ahead >= 1, "months_ahead", "1 or more", self.months_ahead)
+        require(self.origins >= 0, "origins", "0 or more", self.origins)

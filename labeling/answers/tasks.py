@@ -54,7 +54,7 @@ def run_tasks(tasks: Sequence[Task], desc: str, settings: AnswerSettings) -> Non
     with tqdm(desc=desc, total=num_rows, unit=" rows", unit_scale=True, disable=not tasks) as bar:
         if min(num_processes, len(tasks)) <= 1 or num_rows < _FEW_ROWS:
             for task in tasks:
-                task.run(bar.update)
+                task.run(lambda rows: bar.update(min(rows, num_rows - bar.n)))  # sums of shares are a little more
             return
         context = multiprocessing.get_context("spawn")
         done_rows = context.Value("q", 0)

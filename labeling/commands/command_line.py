@@ -7,6 +7,7 @@ from labeling.commands.confusions_command import ConfusionsCommand, run_confusio
 from labeling.commands.drift_command import DriftCommand, run_drift
 from labeling.commands.issues_command import IssuesCommand, run_issues
 from labeling.commands.merge_command import MergeCommand, run_merge
+from labeling.commands.months_command import MonthsCommand, run_months
 from training.commands.program import Commands, run_program
 
 _COMMANDS: Commands = {
@@ -15,6 +16,7 @@ _COMMANDS: Commands = {
     "confusions": (ConfusionsCommand, run_confusions),
     "merge": (MergeCommand, run_merge),
     "drift": (DriftCommand, run_drift),
+    "months": (MonthsCommand, run_months),
 }
 
 

@@ -3,6 +3,7 @@
 They contain only ASCII text, because matplotlib's own font has no Hangul; category names are in the HTML page.
 """
 
+import base64
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -193,3 +194,8 @@ def png_bytes(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor=figure.get_facecolor())
     return buffer.getvalue()
+
+
+def data_url(png: bytes) -> str:
+    """A picture as it stands in a self-contained page."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,6 +1,5 @@
 """The evaluation report: metrics.json for programs, report.html for people, and its plots."""
 
-import base64
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +31,7 @@ from training.report.plots import (
     MEASURES,
     Palette,
     accuracy_bars_plot,
+    data_url,
     has_learning_curves,
     learning_curves_plot,
     reliability_plot,
@@ -156,7 +156,7 @@ def write_report(report_dir: Path, metrics: Mapping[str, Any], details: ReportDe
     for name, plot in plots.items():
         light = plot(LIGHT)
         (report_dir / f"{name}.png").write_bytes(light)
-        pictures[name] = {"light": _data_uri(light), "dark": _data_uri(plot(DARK))}
+        pictures[name] = {"light": data_url(light), "dark": data_url(plot(DARK))}
     path = report_dir / REPORT_FILE
     path.write_text(render(metrics, details, pictures), encoding="utf-8")
     return path
@@ -255,10 +255,6 @@ def _outcomes(contract: Mapping[str, Any]) -> list[tuple[str, str, float]]:
         ("review", "nothing accepted", 1 - at_any_level),
     ]
     return [(name, text, share) for name, text, share in outcomes if share > 1e-9]
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _levels(path: str) -> list[str]:
