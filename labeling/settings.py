@@ -61,3 +61,19 @@ class MonthSettings:
         require(all(months > 0 for months in self.half_lives), "half_lives", "more than 0 each", self.half_lives)
         require(self.months_ahead >= 1, "months_ahead", "1 or more", self.months_ahead)
         require(self.origins >= 0, "origins", "0 or more", self.origins)
+
+
+@dataclass(frozen=True)
+class OverviewSettings:
+    """The review that an overview reckons with."""
+
+    hours: float = 10.0
+    """Hours of review."""
+    seconds_per_product: float = 20.0
+    """Time that a person takes for one product."""
+    gain: bool = True
+    """Learn the suggestions and measure what they bring; takes as long as the rest."""
+
+    def __post_init__(self) -> None:
+        require(self.hours > 0, "hours", "more than 0", self.hours)
+        require(self.seconds_per_product > 0, "seconds_per_product", "more than 0", self.seconds_per_product)

@@ -63,6 +63,10 @@ class TopAnswers:
         for field in fields(self):
             getattr(self, field.name)[rows] = getattr(answers, field.name)
 
+    def take(self, rows: np.ndarray) -> TopAnswers:
+        """The answers to some of the rows."""
+        return TopAnswers(*(getattr(self, field.name)[rows] for field in fields(self)))
+
     def suggested(self, given_classes: np.ndarray) -> np.ndarray:
         """(N,) int64, the most probable class of each row that is not the one it was given."""
         first = self.classes[:, 0].astype(np.int64)

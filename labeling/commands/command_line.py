@@ -8,6 +8,7 @@ from labeling.commands.drift_command import DriftCommand, run_drift
 from labeling.commands.issues_command import IssuesCommand, run_issues
 from labeling.commands.merge_command import MergeCommand, run_merge
 from labeling.commands.months_command import MonthsCommand, run_months
+from labeling.commands.overview_command import OverviewCommand, run_overview
 from training.commands.program import Commands, run_program
 
 _COMMANDS: Commands = {
@@ -17,6 +18,7 @@ _COMMANDS: Commands = {
     "merge": (MergeCommand, run_merge),
     "drift": (DriftCommand, run_drift),
     "months": (MonthsCommand, run_months),
+    "overview": (OverviewCommand, run_overview),
 }
 
 

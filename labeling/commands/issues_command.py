@@ -10,9 +10,8 @@ from catalog.cache_dir import default_cache_dir
 from catalog.columns import parse_columns
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
-from labeling.issues.issue_files import write_categories, write_issues, write_near_duplicates, write_summary
+from labeling.issues.findings import write_findings
 from labeling.issues.label_issues import LabelIssues, find_issues
-from labeling.issues.report.report import write_report
 from labeling.settings import AnswerSettings
 
 
@@ -50,11 +49,7 @@ def run_issues(command: IssuesCommand) -> str:
     )
     answers = answer_out_of_fold(catalog, command.settings, command.out / "folds")
     issues = find_issues(catalog, answers)
-    path = write_issues(command.out, issues, command.format)
-    write_near_duplicates(command.out, issues)
-    write_categories(command.out, issues)
-    write_summary(command.out, issues)
-    write_report(command.out, issues)
+    path = write_findings(command.out, issues, command.format)
     return _said(issues, path)
 
 
