@@ -11,7 +11,8 @@ from labeling.answers.top_answers import TopAnswers
 from labeling.confusions.category_entropy import CategoryEntropy, category_entropy
 from labeling.confusions.confusion_graph import ConfusionGraph, confusion_graph
 from labeling.confusions.disputed_pairs import DisputedPairs
-from labeling.confusions.proposals import Proposal, merges, redefinitions, splits
+from labeling.confusions.proposals import Proposal, merges, redefinitions
+from labeling.confusions.splits import splits
 from labeling.issues.confident_learning import confident_joint
 from labeling.settings import ConfusionSettings
 
@@ -69,6 +70,6 @@ def find_confusions(catalog: LabelledCatalog, answers: TopAnswers, settings: Con
     proposals = [
         *merges(graph, entropy.num_judged, disputed, settings),
         *redefinitions(graph, entropy.num_judged, disputed, settings),
-        *splits(answers, classes, graph, settings),
+        *splits(catalog, answers, settings),
     ]
     return Confusions(catalog, answers, entropy, graph, disputed, proposals, settings)

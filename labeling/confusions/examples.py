@@ -9,11 +9,11 @@ NUM_EXAMPLES = 4
 
 
 def example_rows(confusions: Confusions, proposal: Proposal) -> list[tuple[str, list[int]]]:
-    """Some rows under a heading each: by category those most like the others, of a split by what draws them."""
-    answers, classes = confusions.answers, confusions.classes
+    """Some rows under a heading each: by category those most like the others, of a split those typical of each kind."""
+    classes = confusions.classes
     if proposal.kind == "split":
-        own = np.flatnonzero((classes == proposal.classes[0]) & (answers.classes[:, 0] == proposal.classes[0]))
-        return [(f"like {confusions.path(other)}", _most(confusions, own, [other])) for other in proposal.toward]
+        kinds = zip(proposal.toward, proposal.typical, strict=True)
+        return [(f"like {confusions.path(other)}", list(rows[:NUM_EXAMPLES])) for other, rows in kinds]
     found = []
     for number in proposal.classes:
         others = [other for other in proposal.classes if other != number]

@@ -27,7 +27,7 @@ class PlanEntry:
     Args:
         categories: paths.
         new_paths: one for a merge, two for a split, none for what only wants a better definition.
-        toward: of a split, the categories that draw its products.
+        toward: of a split, the category that each of its two kinds is most like.
         evidence: numbers by name.
         accepted: whether a person wants it done.
     """

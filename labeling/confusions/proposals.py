@@ -1,4 +1,4 @@
-"""Proposals for categories that are not distinguished: merge them, split one, or say anew what belongs where."""
+"""Proposals for categories that are not distinguished: merge them, or say anew what belongs where."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from labeling.answers.top_answers import TopAnswers
 from labeling.confusions.confusion_graph import ConfusionGraph, communities
 from labeling.confusions.disputed_pairs import DisputedPairs
 from labeling.settings import ConfusionSettings
@@ -19,12 +18,6 @@ Kind = Literal["merge", "split", "redefine"]
 _MOST_CONFUSION_DISTINGUISHED = 0.5
 _LEAST_DISPUTED_GROUPS = 3
 _LEAST_DISPUTED_SHARE = 0.1
-#: A product is drawn to another class that has this probability or more.
-_LEAST_DRAWN = 0.1
-#: Of a leaf's products, how many each of two others draws, so that it falls in two.
-_LEAST_DRAWN_SHARE = 0.25
-#: And of those, how many at most both draw.
-_MOST_BETWEEN_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -33,14 +26,16 @@ class Proposal:
 
     Args:
         classes: ascending; of a split the leaf alone.
-        toward: of a split, the two classes that draw its products.
+        toward: of a split, the class that each of its two kinds is most like.
         evidence: numbers by name.
+        typical: of a split, rows of each kind, the most typical first.
     """
 
     kind: Kind
     classes: tuple[int, ...]
     evidence: Mapping[str, float]
     toward: tuple[int, ...] = ()
+    typical: tuple[tuple[int, ...], ...] = ()
 
 
 def merges(
@@ -88,46 +83,3 @@ def redefinitions(
             evidence |= {"confusion": round(confusion, 4), "products": int(sizes[first] + sizes[second])}
             found.append(Proposal("redefine", (first, second), evidence))
     return sorted(found, key=lambda proposal: -proposal.evidence["disputed_groups"])
-
-
-def splits(
-    answers: TopAnswers, classes: np.ndarray, graph: ConfusionGraph, settings: ConfusionSettings
-) -> list[Proposal]:
-    """Propose leaves of whose products two others draw a part each, and hardly any both.
-
-    Only products that the model puts in the leaf count, so that wrong labels make no split.
-
-    Args:
-        classes: (N,) int, given.
-    """
-    order = np.argsort(classes, kind="stable")
-    numbers, starts = np.unique(classes[order], return_index=True)
-    found = []
-    for number, rows in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
-        own = rows[answers.classes[rows, 0] == number]
-        if len(own) < 2 * settings.least_products:
-            continue
-        seconds, drawn = np.unique(
-            answers.classes[own[answers.probabilities[own, 1] >= _LEAST_DRAWN], 1], return_counts=True
-        )
-        if len(seconds) < 2:
-            continue
-        first, second = seconds[np.argsort(-drawn, kind="stable")[:2]].tolist()
-        counts = np.sort(drawn)[::-1][:2]
-        between = _drawn_to(answers, own, first) & _drawn_to(answers, own, second)
-        if (
-            counts[1] >= max(_LEAST_DRAWN_SHARE * len(own), settings.least_products)
-            and between.sum() <= _MOST_BETWEEN_SHARE * counts.sum()
-            and graph.between(np.array([number, first, second])).max() < settings.least_confusion
-        ):
-            evidence = {
-                "products": len(own), "drawn_to_first": int(counts[0]), "drawn_to_second": int(counts[1]),
-                "drawn_to_both": int(between.sum()),
-            }  # fmt: skip
-            found.append(Proposal("split", (number,), evidence, (first, second)))
-    return sorted(found, key=lambda proposal: -proposal.evidence["products"])
-
-
-def _drawn_to(answers: TopAnswers, rows: np.ndarray, number: int) -> np.ndarray:
-    is_drawn = (answers.classes[rows] == number) & (answers.probabilities[rows] >= _LEAST_DRAWN)
-    return np.asarray(is_drawn.any(axis=1))

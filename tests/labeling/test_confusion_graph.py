@@ -8,7 +8,7 @@ from labeling.confusions.category_entropy import answer_entropy, category_entrop
 from labeling.confusions.confusion_graph import communities, confusion_graph
 from labeling.confusions.disputed_pairs import DisputedPairs
 from labeling.confusions.merge_comparison import most_probable_merged
-from labeling.confusions.proposals import merges, redefinitions, splits
+from labeling.confusions.proposals import merges, redefinitions
 from labeling.issues.confident_learning import confident_joint
 from labeling.settings import ConfusionSettings
 
@@ -88,17 +88,6 @@ def test_near_duplicates_labelled_both_ways_want_a_definition_where_the_model_is
     groups[32:35] = np.arange(32, 35)  # two are left
     assert redefinitions(graph, sizes, DisputedPairs.find(groups, given), settings) == []
     assert redefinitions(graph, sizes, disputed, ConfusionSettings(least_products=31)) == []
-
-
-@pytest.mark.parametrize(("num_both", "num_found"), [(0, 1), (30, 0)])
-def test_a_leaf_of_two_kinds_is_to_be_split(num_both: int, num_found: int) -> None:
-    rows = [(0, {0: 0.7, 1: 0.25})] * 40 + [(0, {0: 0.7, 2: 0.25})] * 40
-    rows += [(0, {0: 0.6, 1: 0.2, 2: 0.19})] * num_both
-    rows += [(number, {number: 0.95}) for number in (1, 2) for _ in range(40)]
-    answers, given = answers_of(rows, 4)
-    graph = confusion_graph(answers, given, confident_joint(answers, given, 4))
-    found = splits(answers, given, graph, ConfusionSettings())
-    assert [(proposal.classes, proposal.toward) for proposal in found] == [((0,), (1, 2))] * num_found
 
 
 def test_probabilities_of_merged_categories_are_added_up() -> None:

@@ -64,6 +64,48 @@ def merge(planted: Planted, toy_cache: Path, tmp_path: Path) -> Callable[..., st
     return run
 
 
+def kind_rows(num_kinds: int, num_rows: int, seed: int) -> list[dict[str, str]]:
+    """Rows of kinds with words of their own, each a category of one of two parents."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for kind in range(num_kinds):
+        words = ["".join(random.choice(list("bdfgklmnprstaeiou"), 7)) for _ in range(6)]
+        for number in range(num_rows):
+            name = f"{' '.join(random.choice(words, 4, replace=False))} {random.integers(10**6)}"
+            row = {"product_id": f"k{kind}-{number}", "product_name": name, "color": "red"}
+            rows.append({**row, "category": f"Part {kind % 2}>Kind {kind}"})
+    return rows
+
+
+def test_a_leaf_of_two_kinds_is_to_be_split_and_no_other(toy_cache: Path, tmp_path: Path) -> None:
+    rows = kind_rows(10, 60, seed=4)
+    for row in rows:
+        if row["category"] == "Part 0>Kind 2":
+            row["category"] = "Part 0>Kind 0"
+    catalog = write_rows(tmp_path / "shop.csv", rows)
+    said = run_confusions(ConfusionsCommand(catalog, tmp_path / "out", cache_dir=toy_cache))
+    assert said.startswith("1 proposals: 0 to merge, 0 to redefine, 1 to split")
+    (proposal,) = json.loads((tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))["proposals"]
+    assert (proposal["kind"], proposal["categories"]) == ("split", ["Part 0>Kind 0"])
+    assert len(set(proposal["new_paths"])) == 2
+    assert all(path.startswith("Part 0>Kind 0 (") for path in proposal["new_paths"])
+    evidence = proposal["evidence"]
+    assert evidence["likeness_of_kinds"] <= evidence["counts_as_two_up_to"]
+    assert {evidence["of_the_first_kind"], evidence["of_the_second_kind"]} == {60}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert len(re.findall('class="product bare"', page)) == 8  # typical ones of both kinds
+
+
+def test_nothing_is_split_where_leaves_look_like_two_siblings_often(toy_cache: Path, tmp_path: Path) -> None:
+    rows = kind_rows(12, 60, seed=5)
+    for row in rows:  # every leaf is of two kinds
+        kind = int(row["category"].rpartition(" ")[2])
+        row["category"] = f"Part {kind % 2}>Kind {kind // 4 * 4 + kind % 2}"
+    catalog = write_rows(tmp_path / "shop.csv", rows)
+    said = run_confusions(ConfusionsCommand(catalog, tmp_path / "out", cache_dir=toy_cache))
+    assert said.startswith("no confusions: all of 6 categories")
+
+
 def accept(values: dict[str, Any]) -> None:
     values["proposals"][0]["accepted"] = True
 
