@@ -6,11 +6,9 @@ from tokenizer.errors import require
 
 
 @dataclass(frozen=True)
-class AnswerSettings:
-    """Settings of the answers to a catalog's rows by models that did not learn from them."""
+class LinearSettings:
+    """Settings of the linear classifiers that learn from a catalog."""
 
-    num_folds: int = 5
-    """Folds; each is answered by a model of the others. Near-duplicates share one."""
     linear_cost: float = 0.1
     """Cost C of a training row on the wrong side of the margin; less believes single rows less."""
     max_train_rows: int = 300_000
@@ -18,15 +16,26 @@ class AnswerSettings:
     image_weights: str = "imagenet"
     """Weights of the backbone that reads pictures: imagenet, a path, or none, which leaves pictures out."""
     num_processes: int = 0
-    """Folds that are answered at the same time; 0 is one per core."""
+    """Models that learn at the same time; 0 is one per core."""
     seed: int = 0
-    """Seed of the folds and of all draws."""
+    """Seed of all draws."""
 
     def __post_init__(self) -> None:
-        require(self.num_folds >= 2, "num_folds", "2 or more", self.num_folds)
         require(self.linear_cost > 0, "linear_cost", "more than 0", self.linear_cost)
         require(self.max_train_rows >= 2, "max_train_rows", "2 or more", self.max_train_rows)
         require(self.num_processes >= 0, "num_processes", "0 or more", self.num_processes)
+
+
+@dataclass(frozen=True)
+class AnswerSettings(LinearSettings):
+    """Settings of the answers to a catalog's rows by models that did not learn from them."""
+
+    num_folds: int = 5
+    """Folds; each is answered by a model of the others. Near-duplicates share one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.num_folds >= 2, "num_folds", "2 or more", self.num_folds)
 
 
 @dataclass(frozen=True)

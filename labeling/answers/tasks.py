@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from labeling.settings import AnswerSettings
+from labeling.settings import LinearSettings
 from model.errors import LabelingError
 from model.machine.cores import usable_cores
 from model.machine.worker_process import serve_parent
@@ -41,7 +41,7 @@ class Task(Protocol):
         """
 
 
-def run_tasks(tasks: Sequence[Task], desc: str, settings: AnswerSettings) -> None:
+def run_tasks(tasks: Sequence[Task], desc: str, settings: LinearSettings) -> None:
     """Work in processes of their own; here, where one task is left or they would take longer to start.
 
     Args:

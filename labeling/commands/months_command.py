@@ -12,7 +12,7 @@ from labeling.answers.labelled_catalog import read_labelled
 from labeling.months.month_files import write_months
 from labeling.months.months import measure_months
 from labeling.months.verdict import new_products_said, verdict
-from labeling.settings import AnswerSettings, MonthSettings
+from labeling.settings import LinearSettings, MonthSettings
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class MonthsCommand:
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Encoded catalogs, shared by all runs."""
     months: Annotated[MonthSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=MonthSettings)
-    settings: Annotated[AnswerSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=AnswerSettings)
+    settings: Annotated[LinearSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=LinearSettings)
 
 
 def run_months(command: MonthsCommand) -> str:

@@ -15,7 +15,7 @@ from labeling.answers.tree_classifier import TreeClassifier
 from labeling.months.dated_catalog import DatedCatalog
 from labeling.months.window import Window
 from labeling.output_files import output_file
-from labeling.settings import AnswerSettings
+from labeling.settings import LinearSettings
 from model.taxonomy import Taxonomy
 
 #: Part of the key of kept answers; raise it when they are computed otherwise.
@@ -55,7 +55,7 @@ class _Fit:
     tested: np.ndarray
     classes: np.ndarray
     taxonomy: Taxonomy
-    settings: AnswerSettings
+    settings: LinearSettings
     target: Path
 
     @property
@@ -88,7 +88,7 @@ def fit_months(
     dated: DatedCatalog,
     origins: Mapping[int, Sequence[int]],
     windows: Sequence[Window],
-    settings: AnswerSettings,
+    settings: LinearSettings,
     folder: Path,
 ) -> list[MonthFit]:
     """Learn from each window up to each origin, and answer the months behind it.
@@ -138,7 +138,7 @@ def _name(rows: np.ndarray, weights: np.ndarray | None, tested: np.ndarray) -> s
     return f"fit-{digest.hexdigest()[:16]}.npz"
 
 
-def _key(dated: DatedCatalog, settings: AnswerSettings) -> dict[str, object]:
+def _key(dated: DatedCatalog, settings: LinearSettings) -> dict[str, object]:
     return {
         "version": _VERSION,
         "catalog": dated.catalog.encoded.digest,

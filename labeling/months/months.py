@@ -12,7 +12,7 @@ from labeling.months.month_curve import MonthCurve, month_curve
 from labeling.months.month_fits import fit_months
 from labeling.months.next_month import NextMonth, compare_windows
 from labeling.months.window import thinned_windows, windows
-from labeling.settings import AnswerSettings, MonthSettings
+from labeling.settings import LinearSettings, MonthSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Months:
     next_month: NextMonth
 
 
-def measure_months(catalog: LabelledCatalog, months: MonthSettings, settings: AnswerSettings, folder: Path) -> Months:
+def measure_months(catalog: LabelledCatalog, months: MonthSettings, settings: LinearSettings, folder: Path) -> Months:
     """Learn from every window up to every origin, and answer the months behind it (rolling origin, Tashman 2000).
 
     Args:

@@ -9,7 +9,7 @@ import pytest
 from labeling.commands.months_command import MonthsCommand, run_months
 from labeling.months.dated_catalog import DatedCatalog
 from labeling.months.window import Window
-from labeling.settings import AnswerSettings, MonthSettings
+from labeling.settings import LinearSettings, MonthSettings
 from labeling.standard_error import standard_error
 from model.errors import LabelingError, SettingsError
 from tests.labeling.support import read_rows, write_rows
@@ -46,7 +46,7 @@ def measured(folder: Path, rows: list[dict[str, str]], cache: Path) -> Measured:
     catalog = write_rows(folder / "shop.csv", rows)
     months = MonthSettings(windows=(1, 2, 3), half_lives=(1.0,), months_ahead=2, origins=3)
     command = MonthsCommand(
-        catalog, folder / "out", cache_dir=cache, months=months, settings=AnswerSettings(linear_cost=1)
+        catalog, folder / "out", cache_dir=cache, months=months, settings=LinearSettings(linear_cost=1)
     )
     return Measured(command.out, run_months(command), command)
 
