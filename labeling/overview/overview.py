@@ -12,6 +12,7 @@ from labeling.issues.label_issues import LabelIssues
 from labeling.overview.model_gain import ModelGain, measure_gain
 from labeling.overview.review import Review
 from labeling.settings import AnswerSettings, ConfusionSettings, OverviewSettings
+from model.taxonomy import SEPARATOR
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Overview:
     def num_other_branch(self) -> float:
         """Expected wrong labels whose suggestion is in another branch from the first level on."""
         review, issues = self.review, self.issues
-        names = np.array([leaf.split(">", 1)[0] for leaf in issues.catalog.labels.taxonomy.leaves])
+        names = np.array([leaf.split(SEPARATOR, 1)[0] for leaf in issues.catalog.labels.taxonomy.leaves])
         is_other = names[issues.catalog.classes] != names[issues.suggested]
         return float(review.wrong[is_other].sum())
 

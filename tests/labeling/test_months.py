@@ -73,6 +73,9 @@ def test_where_words_change_their_category_the_last_month_is_best(changing: Meas
     assert float(windows["half-life 1 month"]["accuracy"]) > float(windows["all months"]["accuracy"]) + 0.05
     assert windows["half-life 1 month"]["flags"] == "--half-life-months 1"
     assert float(windows["1 month"]["p_value"]) < 0.001
+    assert float(windows["all months"]["gain_over_all_months"]) == 0
+    gain = float(windows["1 month"]["accuracy"]) - float(windows["all months"]["accuracy"])
+    assert float(windows["1 month"]["gain_over_all_months"]) == pytest.approx(gain, abs=2e-4)
     curve = read_rows(changing.out / "curve.csv")
     same = [float(row["accuracy"]) for row in curve if row["same_rows"] == "1"]
     assert same[0] > same[-1] + 0.1  # older rows cost, as many as they are

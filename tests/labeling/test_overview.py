@@ -106,6 +106,8 @@ def test_the_noise_model_finds_the_noise_that_labels_were_drawn_with(rate: float
     answers.given[0] = np.nan
     model = NoiseModel.fit(answers, classes, taxonomy)
     assert model.exponent == pytest.approx(1 / 0.7, rel=0.15)
+    assert model.shares[1] == pytest.approx(rate, abs=0.03)
+    assert model.shares[2] < 0.02
     wrong = model.wrong(answers, classes, taxonomy)
     assert wrong[0] == 0
     is_wrong = classes != true
