@@ -34,11 +34,11 @@ def new_products_said(months: Months) -> str:
     share = 1 - found.new_products / found.products
     if not found.new_products:
         return "all of these are near-duplicates of products listed before: the catalog says nothing of new ones"
-    best = max((score for score in found.scores), key=lambda score: score.accuracy_new)
+    best = max(found.scores, key=lambda score: (score.accuracy_new, score.window == ALL_MONTHS))
+    beside = "" if best.window == ALL_MONTHS else f", {best.accuracy_new:.1%} with {best.window.name}"
     return (
         f"{share:.1%} of these are near-duplicates of products listed before; of the others"
-        f" {found.all_months.accuracy_new:.1%} are right with all months, {best.accuracy_new:.1%} with the best"
-        f" window for them, {best.window.name}"
+        f" {found.all_months.accuracy_new:.1%} are right with all months{beside}"
     )
 
 
