@@ -15,6 +15,7 @@ _NUM_RESAMPLES = 40
 #: Rows that resamples are drawn from; more would not narrow what the model itself leaves open.
 _SAMPLED_ROWS = 20_000
 _INTERVAL = (0.025, 0.975)
+_MOST = 0.95
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,13 @@ class Review:
     def found_after(self, num_products: np.ndarray) -> np.ndarray:
         """Expected wrong labels among the first so many products."""
         return np.asarray(np.concatenate([[0.0], np.cumsum(self.wrong[self.issues.order])])[num_products])
+
+    @property
+    def hours_of_most(self) -> float:
+        """The time after which 19 of 20 wrong labels are found that all the hours are expected to find."""
+        found = np.cumsum(self.wrong[self.reviewed])
+        enough = np.searchsorted(found, _MOST * self.expected_found.value) + 1
+        return float(self.hours_of(np.minimum(enough, self.num_reviewed)))
 
     def hours_of(self, num_products: np.ndarray) -> np.ndarray:
         """The time that they take."""

@@ -6,6 +6,8 @@ from labeling.overview.overview import Overview
 from labeling.overview.review import Expected
 
 _NUM_NAMED = 3
+#: A review that finds nearly all in less than this part of its time could be shorter.
+_EARLY = 0.75
 
 
 def sentences(overview: Overview) -> list[str]:
@@ -32,12 +34,14 @@ def _clean(overview: Overview) -> str:
 def _review(overview: Overview) -> str:
     review, num_rows = overview.review, len(overview.issues.catalog)
     left = max(review.expected_wrong.value - review.expected_found.value, 0) / num_rows
-    settings = review.settings
+    settings, hours_of_most = review.settings, review.hours_of_most
+    is_early = review.expected_found.value >= 1 and hours_of_most < _EARLY * settings.hours
+    early = f", 19 of 20 of them in the first {hours_of_most:.1f} hours" if is_early else ""
     return (
         f"In {settings.hours:g} hours, at {settings.seconds_per_product:g} seconds a product, a person looks at the"
         f" {review.num_reviewed:,} most suspicious ones and finds about {_products(review.expected_found)} wrong"
-        f" labels, {review.expected_found.value / max(review.num_reviewed, 1):.0%} of those looked at; after that about"
-        f" {left:.1%} of the catalog's labels are wrong."
+        f" labels, {review.expected_found.value / max(review.num_reviewed, 1):.0%} of those looked at{early}; after"
+        f" that about {left:.1%} of the catalog's labels are wrong."
     )
 
 

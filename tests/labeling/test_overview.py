@@ -41,6 +41,7 @@ def test_five_sentences_say_what_was_planted(told: tuple[Path, str], found: Foun
     assert int(wrong[1]) == pytest.approx(len(found.truth), rel=0.2)
     assert "belong in another branch of the tree" in lines[0]
     assert "at 36 seconds a product, a person looks at the 50 most suspicious ones" in lines[1]
+    assert "19 of 20" not in lines[1]  # there is more to find than there is time for
     assert re.search(r"^A model gains", lines[2])
     assert lines[3].startswith("Begin with ")
     assert "2 products in 1 groups of near-duplicates are labelled differently" in lines[4]
@@ -71,6 +72,15 @@ def test_the_page_is_whole_and_its_links_lead_somewhere(told: tuple[Path, str]) 
     assert all((told[0] / link).exists() for link in links)
     assert page.count("data:image/png") == 2
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_review_that_could_be_shorter_is_told_so(found: Found, told: tuple[Path, str], toy_cache: Path) -> None:
+    settings = OverviewSettings(hours=5, seconds_per_product=36, gain=False)
+    said = run_overview(OverviewCommand(found.catalog, told[0], cache_dir=toy_cache, overview=settings))
+    early = re.search(r"a person looks at the 500 .*, 19 of 20 of them in the first ([\d.]+) hours; after that", said)
+    assert early is not None, said
+    num_looked_at = float(early[1]) * 100
+    assert len(found.truth) <= num_looked_at <= 3 * len(found.truth)
 
 
 def test_a_clean_catalog_is_called_clean(toy_cache: Path, tmp_path: Path) -> None:
