@@ -6,7 +6,7 @@ from pathlib import Path
 from catalog.cache_dir import default_cache_dir
 from catalog.columns import parse_columns
 from catalog.rejects import Rejects
-from labeling.drift.catalog_drift import CatalogDrift, DriftCounter
+from labeling.drift.catalog_drift import NUM_COUNTED, CatalogDrift, DriftCounter
 from labeling.drift.drift_files import write_drift
 from labeling.drift.report.report import write_report
 from model.errors import LabelingError
@@ -40,7 +40,7 @@ def run_drift(command: DriftCommand) -> str:
     counter, num_rows = DriftCounter(predictor.bundle), 0
     try:
         with Rejects(command.out / "rejects.csv") as rejects:
-            for chunk in answer_catalog(predictor, source, rejects, top_k=1):
+            for chunk in answer_catalog(predictor, source, rejects, top_k=NUM_COUNTED):
                 counter.add(chunk)
                 num_rows += len(chunk.rows)
     finally:
@@ -74,7 +74,7 @@ def _changes_said(drift: CatalogDrift) -> str:
         found = drift.changed(*changes)
         if found:
             named = ", ".join(
-                f"{one.category} ({one.trained_share:.1%} to {one.share:.1%})" for one in found[:_NUM_NAMED]
+                f"{one.category} ({one.trained_share:.1%} to {one.likely_share:.1%})" for one in found[:_NUM_NAMED]
             )
             said += f"; {word}: {named}{' and others' if len(found) > _NUM_NAMED else ''}"
     return said

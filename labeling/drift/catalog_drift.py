@@ -16,6 +16,8 @@ from training.predict.answered_catalog import AnsweredChunk
 
 Change = Literal["grew", "shrank", "gone", ""]
 
+#: Categories of each answer that are counted by their probability.
+NUM_COUNTED = 8
 #: A share counts as changed from this factor on: a model's errors move small shares a little by themselves.
 _LEAST_FACTOR = 1.5
 #: The probability that a catalog drawn like the training products has one changed category or more.
@@ -28,6 +30,8 @@ class CategoryDrift:
 
     Args:
         products: that are predicted to be in it.
+        likely_share: of the products, by their probability of being in it: what a model answers too seldom, as it is
+            unsure of it, has its share nevertheless.
         trained_share: of the products that the bundle learned from; NaN where it does not say.
         mean_confidence: of these predictions.
         change: of the share since training, where it is surely another; "gone" where no product is predicted.
@@ -36,6 +40,7 @@ class CategoryDrift:
     category: str
     products: int
     share: float
+    likely_share: float
     trained_share: float
     mean_confidence: float
     change: Change
@@ -83,7 +88,7 @@ class CatalogDrift:
     def changed(self, *changes: Change) -> list[CategoryDrift]:
         """The categories that changed in one of some ways, the largest difference of shares first."""
         found = [one for one in self.categories if one.change in changes]
-        return sorted(found, key=lambda one: -abs(one.share - one.trained_share))
+        return sorted(found, key=lambda one: -abs(one.likely_share - one.trained_share))
 
 
 class DriftCounter:
@@ -94,15 +99,17 @@ class DriftCounter:
         self._words = WordCounter(bundle.tokenizer)
         self._products = np.zeros(bundle.taxonomy.num_leaves, np.int64)
         self._confidences = np.zeros(bundle.taxonomy.num_leaves)
+        self._likely_products = np.zeros(bundle.taxonomy.num_leaves)
         num_sets = 1 << len(bundle.fields)
         self._rows_of_set = np.zeros(num_sets, np.int64)
         self._confidence_of_set = np.zeros(num_sets)
 
     def add(self, chunk: AnsweredChunk) -> None:
-        """Count the rows of a chunk."""
+        """Count the rows of a chunk, each with the first NUM_COUNTED categories of its answer."""
         top, confidence = chunk.answers.top_classes[:, 0], chunk.answers.top_probabilities[:, 0]
         np.add.at(self._products, top, 1)
         np.add.at(self._confidences, top, confidence)
+        np.add.at(self._likely_products, chunk.answers.top_classes, chunk.answers.top_probabilities)
         codes = (chunk.features["presence"] > 0) @ (1 << np.arange(len(self._bundle.fields)))
         np.add.at(self._rows_of_set, codes, 1)
         np.add.at(self._confidence_of_set, codes, confidence)
@@ -137,30 +144,34 @@ class DriftCounter:
 
     def _categories(self, num_rows: int) -> Iterator[CategoryDrift]:
         trained = trained_products(self._bundle)
+        shares = np.full(len(self._products), np.nan) if trained is None else trained / trained.sum()
+        beyond = num_rows - self._likely_products.sum()  # what is not among the counted ones, as it was in training
+        likely = self._likely_products + beyond * np.nan_to_num(shares)
         for number, category in enumerate(self._bundle.taxonomy.leaves):
             products = int(self._products[number])
             confidence = float(self._confidences[number] / products) if products else 1.0
-            trained_share = float("nan") if trained is None else float(trained[number] / trained.sum())
-            change = "" if trained is None else self._change(number, int(trained[number]), int(trained.sum()))
-            yield CategoryDrift(category, products, products / num_rows, trained_share, confidence, change)
+            change: Change = ""
+            if trained is not None:
+                count = int(trained[number])
+                change = self._change(products, likely[number], num_rows, count, int(trained.sum()))
+            yield CategoryDrift(
+                category, products, products / num_rows, float(likely[number] / num_rows), float(shares[number]),
+                confidence, change,
+            )  # fmt: skip
 
-    def _change(self, number: int, trained: int, num_trained: int) -> Change:
-        """The change of one leaf; of a growing one only answers that are right by their confidence count."""
+    def _change(self, products: int, likely: float, num_rows: int, trained: int, num_trained: int) -> Change:
+        """The change of one leaf from its share in training to its likely share."""
         from scipy.stats import chi2
 
-        num_rows, products = int(self._products.sum()), int(self._products[number])
-        trained_share = trained / num_trained
-        right = min(round(float(self._confidences[number])), products)
-        has_grown = right / num_rows > trained_share
-        count = right if has_grown else products
-        evidence = log_likelihood_ratio(count, num_rows, trained, num_trained)
+        evidence = log_likelihood_ratio(min(round(likely), num_rows), num_rows, trained, num_trained)
         if evidence < chi2.isf(_FALSE_ALARM / len(self._products), 1):
             return ""
-        if has_grown:
-            return "grew" if count >= _LEAST_FACTOR * trained_share * num_rows else ""
+        before, now = trained / num_trained, likely / num_rows
+        if now > before:
+            return "grew" if now >= _LEAST_FACTOR * before else ""
         if not products:
             return "gone"
-        return "shrank" if _LEAST_FACTOR * count <= trained_share * num_rows else ""
+        return "shrank" if _LEAST_FACTOR * now <= before else ""
 
     def _fields(self, num_rows: int, combinations: Sequence[dict[str, Any]]) -> Iterator[FieldDrift]:
         codes = np.arange(len(self._rows_of_set))

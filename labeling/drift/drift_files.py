@@ -6,7 +6,9 @@ from pathlib import Path
 from labeling.drift.catalog_drift import CatalogDrift
 from labeling.output_files import write_table
 
-_CATEGORY_COLUMNS = ("category", "products", "share", "trained_share", "mean_confidence", "expected_wrong", "change")
+_CATEGORY_COLUMNS = (
+    "category", "products", "share", "likely_share", "trained_share", "mean_confidence", "expected_wrong", "change",
+)  # fmt: skip
 _WORD_COLUMNS = ("field", "word", "products", "share", "trained_share", "evidence")
 _FIELD_COLUMNS = ("field", "share", "measured_share")
 
@@ -19,7 +21,7 @@ def write_drift(folder: Path, drift: CatalogDrift) -> None:
     """
     categories = (
         (
-            one.category, one.products, f"{one.share:.6f}",
+            one.category, one.products, f"{one.share:.6f}", f"{one.likely_share:.6f}",
             "" if math.isnan(one.trained_share) else f"{one.trained_share:.6f}",
             f"{one.mean_confidence:.4f}", f"{one.expected_wrong:.1f}", one.change,
         )
