@@ -47,6 +47,7 @@ def run_evaluate(command: EvaluateCommand) -> str:
     from training.predict.answered_catalog import CatalogSource
     from training.report.comparison_verdict import baseline_sentences, bundle_comparison_sentences
     from training.report.contract_text import contract_lines
+    from training.report.verdict import group_sentence
 
     predictor = Predictor.open(command.bundle, command.engine, command.precision)
     compare_to = Predictor.open(command.compare_to, command.engine, command.precision) if command.compare_to else None
@@ -56,6 +57,7 @@ def run_evaluate(command: EvaluateCommand) -> str:
     metrics, page = evaluate(predictor, catalog, command.report, extras)
     lines = [f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; report in {page}"]
     lines += contract_lines(metrics["contract"])
+    lines += group_sentence(metrics["worst_group"], metrics["accuracy"])
     if "baselines" in metrics:
         lines += baseline_sentences(metrics["baselines"])
     if "bundle_comparison" in metrics:

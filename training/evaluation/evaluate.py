@@ -20,6 +20,7 @@ from training.evaluation.field_grid import FieldGrid
 from training.evaluation.labelled_answers import labelled_answers
 from training.metrics.classification import confused_pairs, evaluation_metrics, per_category_table
 from training.metrics.confidence import reliability_bins, risk_coverage
+from training.metrics.groups import group_metrics, model_groupings
 from training.metrics.hierarchy import sibling_pairs
 from training.predict.answered_catalog import CatalogSource
 from training.report.report import ReportDetails, write_report
@@ -50,7 +51,8 @@ def evaluate(
     Returns:
         The content of metrics.json and the path of report.html. Beside `evaluation_metrics` it has rejects,
         calibration (`cross_fitted_calibration`), mall_categories (`MallCategoryMetrics.worst`), and on request
-        baselines (`Baselines.metrics`), bundle_comparison (`compare_bundles`) and field_grid (`FieldGrid.metrics`).
+        baselines (`Baselines.metrics`), bundle_comparison (`compare_bundles`) and field_grid (`FieldGrid.metrics`);
+        groups and worst_group are also by what the catalog says of its rows (`RowGroups`).
     Raises:
         CatalogError: a catalog cannot be read or has no labelled row of this taxonomy.
     """
@@ -99,10 +101,12 @@ def evaluate(
 def _metrics(predictor: Predictor, rows: EvaluatedRows) -> dict:
     bundle = predictor.bundle
     target, weights = bundle.calibration.precision_target, row_weights(rows.groups)
+    groupings = model_groupings(rows.joint.labels, bundle.taxonomy, rows.presence, bundle.fields)
     return {
         **evaluation_metrics(
             rows.outcomes, rows.answers, rows.presence, bundle.fields, bundle.taxonomy, target, weights
         ),
+        **group_metrics({**rows.row_groups.groupings(), **groupings}, rows.joint.is_correct, weights),
         "calibration": cross_fitted_calibration(rows.sample, bundle.calibration, bundle.taxonomy),
         "mall_categories": rows.mall_category_metrics.worst(),
     }

@@ -16,6 +16,7 @@ from model.product import head_rows
 from training.evaluation.bundle_comparison import RowAnswers
 from training.evaluation.cross_fitting import LogitSample, SampledRows
 from training.evaluation.mall_category_metrics import MallCategoryMetrics
+from training.evaluation.row_groups import RowGroups
 from training.metrics.classification import concatenate_answers, confident_error_rows
 from training.metrics.contract import leaf_accepted_flags
 from training.metrics.outcomes import Outcomes
@@ -56,6 +57,7 @@ class EvaluatedRows:
         self.num_rows = 0
         self._sample = LogitSample(bundle.taxonomy.num_leaves, bundle.taxonomy.depth)
         self.mall_category_metrics = MallCategoryMetrics()
+        self.row_groups = RowGroups()
         without_depths = replace(bundle.calibration, thresholds=(0.0,) * bundle.taxonomy.depth)
         self._subset_thresholds = SubsetThresholds(without_depths, bundle.fields)
         self._predictor = predictor
@@ -84,6 +86,7 @@ class EvaluatedRows:
         floors = self._subset_thresholds.of_rows(chunk.features["presence"])
         self._sample.add(chunk.outputs["joint_logits"], masses, labels, floors)
         self._texts += map(comparable_text, chunk.rows)
+        self.row_groups.add(chunk.rows)
         self.mall_category_metrics.add(chunk.rows, joint.is_correct, is_leaf_accepted)
         self._answers.append(chunk.answers)
         self._presence.append(chunk.features["presence"])

@@ -16,10 +16,7 @@ MIN_SUPPORT = 10
 
 
 class MallCategoryMetrics:
-    """Counts by the first level of the mall category, over a stream of rows.
-
-    A catalog has no column for the mall, so its own top-level categories are used instead.
-    """
+    """Counts by the first level of the mall category, over a stream of rows."""
 
     def __init__(self, max_groups: int = MAX_GROUPS) -> None:
         self._max_groups = max_groups

@@ -14,6 +14,7 @@ from model.product import head_rows
 from model.taxonomy import Taxonomy
 from training.metrics.confidence import coverages_at_precisions, expected_calibration_error, ratio, risk_coverage
 from training.metrics.contract import acceptance_metrics, accepted_flags, contract_metrics
+from training.metrics.groups import group_metrics, model_groupings
 from training.metrics.hierarchy import hierarchical_metrics, mistake_metrics
 from training.metrics.outcomes import Outcomes
 
@@ -133,11 +134,12 @@ def evaluation_metrics(
         answers: answers to the N rows.
         presence: (N, len(field_names)) flags, above 0 where the row has the field.
         precision_target: what the contract promises, 0 to 1.
-        weights: (N,) float, what a row counts in the contract's intervals; near-duplicates share one. None is 1 for
-            all.
+        weights: (N,) float, what a row counts in the intervals of contract and groups; near-duplicates share one. None
+            is 1 for all.
     Returns:
         `outcome_metrics` of the joint head, coverage_at_precision ("0.98" to a share), contract
-        (`contract_metrics`), mistakes (`mistake_metrics`), heads (name to `outcome_metrics`), field_combinations.
+        (`contract_metrics`), mistakes (`mistake_metrics`), heads (name to `outcome_metrics`), field_combinations, and
+        groups and worst_group (`group_metrics`) of `model_groupings`.
     """
     joint = outcomes_by_head["joint"]
     curve = risk_coverage(joint)
@@ -145,6 +147,7 @@ def evaluation_metrics(
         head: outcomes if head == "joint" else outcomes.select(head_rows(head, presence, field_names))
         for head, outcomes in outcomes_by_head.items()
     }
+    groupings = model_groupings(joint.labels, taxonomy, presence, field_names)
     return {
         **outcome_metrics(joint, taxonomy),
         "coverage_at_precision": coverages_at_precisions(curve),
@@ -154,6 +157,7 @@ def evaluation_metrics(
         "field_combinations": field_combination_metrics(
             joint, answers, presence, field_names, taxonomy, precision_target, weights
         ),
+        **group_metrics(groupings, joint.is_correct, weights),
     }
 
 

@@ -79,9 +79,9 @@ def acceptance_metrics(
     }
 
 
-def share_interval(hits: float, total: float) -> tuple[float, float]:
+def share_interval(hits: float, total: float, confidence: float = INTERVAL_CONFIDENCE) -> tuple[float, float]:
     """Return the exact two-sided interval of a binomial share (Clopper and Pearson 1934); `total` is above 0."""
-    tail = (1 - INTERVAL_CONFIDENCE) / 2
+    tail = (1 - confidence) / 2
     low = float(beta.ppf(tail, hits, total - hits + 1)) if hits else 0.0
     high = float(beta.ppf(1 - tail, hits + 1, total - hits)) if hits < total else 1.0
     return low, high

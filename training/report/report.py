@@ -37,7 +37,7 @@ from training.report.plots import (
     reliability_plot,
     risk_coverage_plot,
 )
-from training.report.verdict import verdict, weakest_categories
+from training.report.verdict import GROUPING_WORDS, verdict, weakest_categories
 
 TEMPLATE = "page.html.jinja"
 METRICS_FILE = "metrics.json"
@@ -193,6 +193,7 @@ def render(metrics: Mapping[str, Any], details: ReportDetails, pictures: Mapping
         sentences=verdict(metrics, details.precision_target, details.category_rows),
         target=target_text(details.precision_target),
         outcomes=_outcomes(metrics["contract"]),
+        grouping_words=GROUPING_WORDS,
         weakest=weakest_categories(details.category_rows, NUM_WEAKEST),
         confused_pairs=details.confused_pairs[:NUM_CONFUSED_PAIRS],
         sibling_pairs=details.sibling_pairs[:NUM_SIBLING_PAIRS],

@@ -12,6 +12,15 @@ MIN_SUPPORT = 10
 #: A field combination is named when it has this share of the products and is this much worse.
 MIN_COMBINATION_SHARE = 0.02
 MIN_COMBINATION_GAP = 0.05
+GROUPING_WORDS = {
+    "mall": "mall",
+    "month": "month",
+    "brand": "brand",
+    "maker": "maker",
+    "mall_category": "mall category",
+    "category": "category",
+    "fields": "given fields",
+}
 #: With fewer products the sampling error is stated; 400 keep it within 5 points.
 MIN_COUNT = 400
 
@@ -32,6 +41,7 @@ def verdict(metrics: Mapping[str, Any], precision_target: float, category_rows: 
     ]
     sentences += _contract_sentences(metrics["contract"], precision_target)
     sentences += _category_sentence(category_rows)
+    sentences += group_sentence(metrics["worst_group"], metrics["accuracy"])
     sentences += _combination_sentence(metrics["field_combinations"], metrics["accuracy"])
     if metrics["count"] < MIN_COUNT:
         points = 98 / metrics["count"] ** 0.5  # half a 95 % interval at its widest
@@ -89,6 +99,25 @@ def _category_sentence(category_rows: Sequence[CategoryRow]) -> list[str]:
         f"It is weakest in “{last_levels(row.category)}”, where it finds {found} of {row.support} products "
         f"and most often answers “{last_levels(row.confused_with)}” instead."
     ]
+
+
+def group_sentence(worst: Mapping[str, Any] | None, accuracy: float) -> list[str]:
+    """Name the worst group; nothing where no group is large enough.
+
+    Args:
+        worst: `worst_group` of `training.metrics.groups.group_metrics`.
+        accuracy: of all products.
+    """
+    if worst is None:
+        return []
+    found = (
+        f"{percent(worst['accuracy'])} of {worst['count']:,} products are right ({interval_text(worst['interval'])}),"
+        f" of all {percent(accuracy)}"
+    )
+    name = f"{GROUPING_WORDS[worst['grouping']]} “{worst['group'].replace('>', ' › ')}”"
+    if worst["is_surely_worse"]:
+        return [f"The worst group is {name}: {found}."]
+    return [f"No group is surely worse than the whole; the lowest is {name}: {found}."]
 
 
 def _combination_sentence(combinations: Sequence[Mapping[str, Any]], accuracy: float) -> list[str]:

@@ -21,6 +21,7 @@ def test_comparisons_are_printed(
     assert output.startswith("accuracy ")
     assert f"on 45 products; report in {tmp_path}/report/report.html" in output
     assert "TF-IDF + linear SVM" in output
+    assert "No group is surely worse than the whole; the lowest is " in output
     assert "Always answering the most frequent category would be right for 33.3 %." in output
     assert "toy version 1 and the other toy version 1 are equal" in output
     assert (tmp_path / "report" / "metrics.json").exists()

@@ -97,6 +97,25 @@ def test_rows_that_lack_a_field_are_accepted_by_its_thresholds(
     assert cross_fitted["leaf_accepted_share"] == pytest.approx(all_cross_fitted["leaf_accepted_share"] - lacking)
 
 
+def test_the_worst_group_is_named_and_is_the_mall_that_was_planted(predictor: Predictor, tmp_path: Path) -> None:
+    rows, leaves = toy_rows(tmp_path, "g", 90), list(TOY_SHOP)
+    for i, row in enumerate(rows):
+        row |= {"mall": f"mall {i % 5}", "month": f"2026-0{1 + i % 2}"}
+        if row["mall"] == "mall 3":
+            row["category"] = leaves[(leaves.index(row["category"]) + 1) % 3]
+    source = CatalogSource(write_catalog(tmp_path / "shop.csv", rows), {}, tmp_path / "cache")
+    metrics, page = evaluate(predictor, source, tmp_path / "report")
+    worst = metrics["worst_group"]
+    assert (worst["grouping"], worst["group"], worst["count"]) == ("mall", "mall 3", 18)
+    assert worst["is_surely_worse"]
+    assert {entry["grouping"] for entry in metrics["groups"]} == {
+        "mall", "month", "brand", "mall_category", "category", "fields",
+    }  # fmt: skip
+    text = page.read_text(encoding="utf-8")
+    assert "The worst group is mall “mall 3”: 0\u00a0% of 18 products are right" in text
+    assert 'id="groups"' in text
+
+
 def test_rejects_are_counted_and_listed(evaluated: tuple[dict, Path]) -> None:
     assert evaluated[0]["rejects"] == 4
     with (evaluated[1] / "rejects.csv").open(encoding="utf-8", newline="") as file:

@@ -26,6 +26,7 @@ def metrics(**changes: Any) -> dict[str, Any]:
     contract |= {name: changes.pop(name) for name in tuple(changes) if name in contract}
     combinations = [{"fields": ["name", "image"], "share": 1.0, "accuracy": 0.907}]
     values = {"count": 5000, "accuracy": 0.907, "top_5_accuracy": 0.977, "field_combinations": combinations}
+    values["worst_group"] = None
     return {**values, "contract": contract, **changes}
 
 
@@ -96,6 +97,17 @@ def test_a_rare_or_slightly_worse_combination_is_not_named() -> None:
         assert "have the lowest accuracy" not in summary(
             field_combinations=[{"fields": ["name"], "share": share, "accuracy": accuracy}]
         )
+
+
+def test_the_worst_group_is_named_with_its_interval() -> None:
+    worst = {"grouping": "mall", "group": "Shop>7", "count": 1240, "accuracy": 0.61, "interval": [0.55, 0.67]}
+    assert (
+        "The worst group is mall “Shop › 7”: 61.0 % of 1,240 products are right (55.0 to 67.0 %), of all 90.7 %."
+        in summary(worst_group={**worst, "is_surely_worse": True})
+    )
+    assert "No group is surely worse than the whole; the lowest is mall “Shop › 7”: 61.0 % of" in summary(
+        worst_group={**worst, "is_surely_worse": False}
+    )
 
 
 def test_weakest_categories_are_large_enough_to_compare() -> None:
