@@ -86,3 +86,23 @@ class OverviewSettings:
     def __post_init__(self) -> None:
         require(self.hours > 0, "hours", "more than 0", self.hours)
         require(self.seconds_per_product > 0, "seconds_per_product", "more than 0", self.seconds_per_product)
+
+
+@dataclass(frozen=True)
+class DistributionSettings:
+    """Settings of the spread of products over categories."""
+
+    head_products: int = 100
+    """Products above which a category is of the head (many shots, Liu et al. 2019)."""
+    tail_products: int = 20
+    """Products below which it is of the tail (few shots)."""
+    sampling_cap: int = 0
+    """Most rows of a category in an epoch of `training train --sampling cap`; 0 is the median of the categories."""
+    sampling_temperature: float = 5.0
+    """T of n ** (1 / T) of `--sampling temperature`; 1 leaves the catalog as it is, a high one evens categories out."""
+
+    def __post_init__(self) -> None:
+        require(self.tail_products >= 1, "tail_products", "1 or more", self.tail_products)
+        require(self.head_products >= self.tail_products, "head_products", "tail_products or more", self.head_products)
+        require(self.sampling_cap >= 0, "sampling_cap", "0 or more", self.sampling_cap)
+        require(self.sampling_temperature >= 1, "sampling_temperature", "1 or more", self.sampling_temperature)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from labeling.commands.apply_command import ApplyCommand, run_apply
 from labeling.commands.confusions_command import ConfusionsCommand, run_confusions
+from labeling.commands.distribution_command import DistributionCommand, run_distribution
 from labeling.commands.drift_command import DriftCommand, run_drift
 from labeling.commands.issues_command import IssuesCommand, run_issues
 from labeling.commands.merge_command import MergeCommand, run_merge
@@ -19,6 +20,7 @@ _COMMANDS: Commands = {
     "drift": (DriftCommand, run_drift),
     "months": (MonthsCommand, run_months),
     "overview": (OverviewCommand, run_overview),
+    "distribution": (DistributionCommand, run_distribution),
 }
 
 
