@@ -106,3 +106,22 @@ class DistributionSettings:
         require(self.head_products >= self.tail_products, "head_products", "tail_products or more", self.head_products)
         require(self.sampling_cap >= 0, "sampling_cap", "0 or more", self.sampling_cap)
         require(self.sampling_temperature >= 1, "sampling_temperature", "1 or more", self.sampling_temperature)
+
+
+@dataclass(frozen=True)
+class CorrelationSettings:
+    """Limits from which a correlation counts as spurious."""
+
+    least_products: int = 5
+    """Products with a word, in training groups and in held-out ones, from which it is judged; near-duplicates count
+    once."""
+    false_discovery_rate: float = 0.01
+    """Share of the listed correlations that chance may have made (Benjamini and Hochberg 1995)."""
+    most_correlations: int = 500
+    """Pairs of word and category that are tried on the model, those that could mislead most products."""
+
+    def __post_init__(self) -> None:
+        require(self.least_products >= 2, "least_products", "2 or more", self.least_products)
+        is_share = 0 < self.false_discovery_rate < 1
+        require(is_share, "false_discovery_rate", "between 0 and 1", self.false_discovery_rate)
+        require(self.most_correlations >= 1, "most_correlations", "1 or more", self.most_correlations)

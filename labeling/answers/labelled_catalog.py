@@ -13,6 +13,7 @@ import numpy as np
 from catalog.labels import LabelSpace, find_labels
 from model.errors import TrainingError
 from model.settings import Settings, text_fields
+from tokenizer.tokenizer import Tokenizer
 from training.default_settings import catalog_size, default_settings
 from training.encoding.encoded_catalog import CatalogEncoder, EncodedCatalog
 from training.encoding.parsed_catalog import ParsedCatalog, parse_catalog
@@ -31,6 +32,7 @@ class LabelledCatalog:
     Args:
         encoded: their arrays; "rows" are their places in `parsed`.
         encoded_folder: where these lie, for other processes.
+        tokenizer: that encoded them.
         field_weights: of the n-grams of each text field.
         cache_dir: where what is computed is kept.
     """
@@ -39,6 +41,7 @@ class LabelledCatalog:
     labels: LabelSpace
     encoded: EncodedCatalog
     encoded_folder: Path
+    tokenizer: Tokenizer
     field_weights: Mapping[str, float]
     settings: Settings
     cache_dir: Path
@@ -105,7 +108,7 @@ def read_labelled(
     if not len(encoded):
         raise TrainingError(f"{path} has no usable row; the reasons are in {rejects}")
     weights = ngram_field_weights(fields, settings.fields)
-    return LabelledCatalog(parsed, labels, encoded, encoder.folder(parsed), weights, settings, cache_dir)
+    return LabelledCatalog(parsed, labels, encoded, encoder.folder(parsed), tokenizer, weights, settings, cache_dir)
 
 
 def _picture_encoder(settings: Settings, cache_dir: Path) -> PictureEncoder:

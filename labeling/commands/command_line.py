@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from labeling.commands.apply_command import ApplyCommand, run_apply
 from labeling.commands.confusions_command import ConfusionsCommand, run_confusions
+from labeling.commands.correlations_command import CorrelationsCommand, run_correlations
 from labeling.commands.distribution_command import DistributionCommand, run_distribution
 from labeling.commands.drift_command import DriftCommand, run_drift
 from labeling.commands.issues_command import IssuesCommand, run_issues
@@ -20,6 +21,7 @@ _COMMANDS: Commands = {
     "drift": (DriftCommand, run_drift),
     "months": (MonthsCommand, run_months),
     "overview": (OverviewCommand, run_overview),
+    "correlations": (CorrelationsCommand, run_correlations),
     "distribution": (DistributionCommand, run_distribution),
 }
 
