@@ -11,6 +11,7 @@ from scipy import sparse
 
 from labeling.answers.labelled_catalog import LabelledCatalog, read_labelled
 from labeling.commands.correlations_command import CorrelationsCommand, run_correlations
+from labeling.correlations.altered_rows import MOST_ROWS, AlteredRows
 from labeling.correlations.failing_pairs import HeldOut, failing_pairs
 from labeling.correlations.features import Feature, joined_features
 from labeling.correlations.group_column import GroupColumn
@@ -221,6 +222,16 @@ def test_words_that_come_together_are_one_feature() -> None:
     }
     phrase = joined[:, features.index(Feature("name", ("free", "shipping")))].toarray()[:, 0]
     assert phrase.tolist() == [1] * 10 + [0] * 10
+
+
+def test_of_very_many_rows_with_a_feature_a_sample_is_tried() -> None:
+    has = {(1, 0): np.arange(3 * MOST_ROWS), (1, 4): np.arange(9_000, 9_010), (0, 4): np.arange(9_005, 9_010)}
+    found = AlteredRows.draw(has, seed=0)
+    assert np.bincount(found.features).tolist() == [5, MOST_ROWS + 10]
+    assert (np.diff(found.rows) >= 0).all()
+    assert len(np.unique(found.rows[found.rows < 9_000])) == MOST_ROWS
+    assert found.rows.tolist() == AlteredRows.draw(has, seed=0).rows.tolist()
+    assert len(AlteredRows.draw({}, seed=0).rows) == 0
 
 
 def test_words_are_taken_out_as_the_ngrams_have_them() -> None:
