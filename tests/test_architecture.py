@@ -29,7 +29,10 @@ FLOORS = {
         "encoding", "sampling", "network", "metrics", "ensemble", "splitting", "report", "predict", "evaluation",
         "new_category", "tune", "commands",
     ),
-    "labeling": ("answers", "issues", "decisions", "confusions", "drift", "months", "overview", "distribution", "correlations", "commands"),
+    "labeling": (
+        "answers", "issues", "decisions", "confusions", "drift", "months", "overview", "distribution", "correlations",
+        "commands",
+    ),
     "retrieval": ("index", "embedding", "search", "learning", "benchmark", "pairs", "matching", "ladder", "commands"),
 }  # fmt: skip
 #: Libraries that a CPU server starts without, and the files that import them.
