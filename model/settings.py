@@ -293,11 +293,14 @@ class NoiseSettings:
         require(votes <= most, "selfie_agreeing_votes", f"at most selfie_history, {most}", votes)
 
 
+SamplingName = Literal["none", "cap", "sqrt", "temperature"]
+
+
 @dataclass(frozen=True)
 class SamplingSettings:
     """Training rows where categories are of unequal size, or products of unequal age."""
 
-    sampling: Literal["none", "cap", "sqrt", "temperature"] = "none"
+    sampling: SamplingName = "none"
     """Rows of a category in an epoch, drawn anew for each: all of them, at most sampling_cap, or a share that grows
     with the square root of its rows (Mahajan et al. 2018) or with another root (Arivazhagan et al. 2019)."""
     sampling_cap: int = 0

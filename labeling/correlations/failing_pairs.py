@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.special import xlogy
 from scipy.stats import chi2
 
-#: Of the association in training: the 0.999 quantile of chi-square with one degree of freedom.
-_LEAST_EVIDENCE = 10.8
+from labeling.likelihood_ratio import LEAST_EVIDENCE, log_likelihood_ratio
+
 #: Share of its lift that a failing pair keeps at most among held-out groups.
 _MOST_KEPT_LIFT = 0.5
 
@@ -125,8 +124,8 @@ def _tested(train: _Counts, held: _Counts, unit: int, least_products: int) -> tu
     features, categories, hits = found.row[possible], found.col[possible], found.data[possible]
     counts, num_train = train.with_feature[features], train.sizes.sum()
     share, base = hits / counts, train.sizes[categories] / num_train
-    evidence = log_likelihood_ratios(hits, counts, train.sizes[categories] - hits, num_train - counts)
-    kept = (share > base) & (evidence >= _LEAST_EVIDENCE)
+    evidence = log_likelihood_ratio(hits, counts, train.sizes[categories] - hits, num_train - counts)
+    kept = (share > base) & (evidence >= LEAST_EVIDENCE)
     features, categories, hits, counts = features[kept], categories[kept], hits[kept], counts[kept]
     held_hits = np.zeros(0, np.int64)
     if len(features):  # SciPy answers no index with a matrix
@@ -137,26 +136,8 @@ def _tested(train: _Counts, held: _Counts, unit: int, least_products: int) -> tu
     held_share, lift = held_hits / pairs.held_counts, share[kept] - base[kept]
     held_lift = held_share - held.sizes[categories] / held.sizes.sum()
     fails = (held_share < share[kept]) & (held_lift <= _MOST_KEPT_LIFT * lift)
-    fall = log_likelihood_ratios(held_hits, pairs.held_counts, hits, counts)
+    fall = log_likelihood_ratio(held_hits, pairs.held_counts, hits, counts)
     return pairs, np.where(fails, chi2.sf(fall, 1) / 2, 1.0)
-
-
-def log_likelihood_ratios(
-    counts: np.ndarray, totals: np.ndarray, other_counts: np.ndarray, other_totals: np.ndarray
-) -> np.ndarray:
-    """(P,) twice the gain in log likelihood of two shares over one; totals of 0 gain nothing."""
-
-    def likelihood(hits: np.ndarray, trials: np.ndarray, share: np.ndarray) -> np.ndarray:
-        return np.asarray(xlogy(hits, share) + xlogy(trials - hits, 1 - share))
-
-    joint = (counts + other_counts) / np.maximum(totals + other_totals, 1)
-    own, other = counts / np.maximum(totals, 1), other_counts / np.maximum(other_totals, 1)
-    return 2 * (
-        likelihood(counts, totals, own)
-        + likelihood(other_counts, other_totals, other)
-        - likelihood(counts, totals, joint)
-        - likelihood(other_counts, other_totals, joint)
-    )
 
 
 def _discovered(p_values: np.ndarray, rate: float) -> np.ndarray:

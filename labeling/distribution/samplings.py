@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from labeling.settings import DistributionSettings
+from model.settings import SamplingName, SamplingSettings
+from training.sampling.row_draw import default_cap, rows_of_categories
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,20 +32,15 @@ class Sampling:
 
 
 def samplings(products: np.ndarray, settings: DistributionSettings) -> list[Sampling]:
-    """The samplings of (K,) int products, one category or more with some.
-
-    cap: at most so many rows of a category; sqrt: shares that grow with the square root (Mahajan et al. 2018);
-    temperature: with another root (Arivazhagan et al. 2019). The last two keep the epoch's size.
-    """
-    cap = settings.sampling_cap or max(int(np.median(products[products > 0])), 1)
+    """The samplings of (K,) int products, one category or more with some; see `rows_of_categories`."""
+    cap = settings.sampling_cap or default_cap(products)
     temperature = settings.sampling_temperature
+    words: dict[SamplingName, str] = {
+        "cap": f"at most {cap:,} rows of a category",
+        "sqrt": "shares grow with the square root",
+        "temperature": f"shares grow with the root of order {temperature:g}",
+    }
     return [
-        Sampling("cap", f"at most {cap:,} rows of a category", np.minimum(products, cap).astype(np.float64)),
-        Sampling("sqrt", "shares grow with the square root", _by_root(products, 2.0)),
-        Sampling("temperature", f"shares grow with the root of order {temperature:g}", _by_root(products, temperature)),
+        Sampling(name, text, rows_of_categories(products, SamplingSettings(name, cap, temperature)))
+        for name, text in words.items()
     ]
-
-
-def _by_root(products: np.ndarray, temperature: float) -> np.ndarray:
-    weights = np.where(products > 0, products.astype(np.float64) ** (1 / temperature), 0.0)
-    return np.asarray(weights * (products.sum() / weights.sum()))

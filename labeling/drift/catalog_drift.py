@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from labeling.drift.likelihood_ratio import log_likelihood_ratio
 from labeling.drift.trained_products import trained_products
 from labeling.drift.word_shares import WordCounter, WordShare
+from labeling.likelihood_ratio import log_likelihood_ratio
 from model.bundle.bundle import Bundle
 from training.predict.answered_catalog import AnsweredChunk
 

@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from labeling.drift.likelihood_ratio import log_likelihood_ratio
+from labeling.likelihood_ratio import LEAST_EVIDENCE, log_likelihood_ratio
 from tokenizer.ngrams import hashed_ngrams
 from tokenizer.tokenizer import Tokenizer, normalized_texts
 
 #: Of more different words those that occurred once are forgotten.
 _MOST_WORDS = 2_000_000
 _LEAST_PRODUCTS = 5
-_LEAST_EVIDENCE = 10.8
-"""Of one word: the 0.999 quantile of chi-square with one degree of freedom."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,8 @@ class WordCounter:
             words = [word for word, count in counts.items() if count >= _LEAST_PRODUCTS]
             for word, frequency in zip(words, self._frequencies(name, words), strict=True):
                 trained, count = min(frequency, num_trained), counts[word]
-                evidence = log_likelihood_ratio(count, num_texts, trained, num_trained)
-                if evidence >= _LEAST_EVIDENCE and count / num_texts > trained / num_trained:
+                evidence = float(log_likelihood_ratio(count, num_texts, trained, num_trained))
+                if evidence >= LEAST_EVIDENCE and count / num_texts > trained / num_trained:
                     found.append(WordShare(name, word, count, count / num_texts, trained / num_trained, evidence))
         return sorted(found, key=lambda word: -word.evidence)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from labeling.commands.drift_command import DriftCommand, run_drift
-from labeling.drift.likelihood_ratio import log_likelihood_ratio
 from labeling.drift.trained_products import trained_products
 from labeling.drift.word_shares import WordCounter
+from labeling.likelihood_ratio import log_likelihood_ratio
 from model.bundle.bundle import load_bundle
 from model.errors import BundleError, LabelingError
 from tests.conftest import toy_rows, write_catalog

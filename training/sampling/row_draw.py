@@ -87,7 +87,7 @@ def draw_by_category(
     """
     weights = np.ones(len(labels)) if weights is None else weights * (len(labels) / weights.sum())
     masses = np.bincount(labels, weights, num_classes)
-    wanted = _wanted_rows(masses, settings)
+    wanted = rows_of_categories(masses, settings)
     num_groups = len(labels) if groups is None else int(groups.max()) + 1
     keys = labels.astype(np.int64) * num_groups + (0 if groups is None else groups)
     found, strata = np.unique(keys, return_inverse=True)
@@ -99,18 +99,26 @@ def draw_by_category(
     return RowDraw(counts, strata, _shares(masses), _shares(wanted), settings.logit_adjustment)
 
 
-def _wanted_rows(masses: np.ndarray, settings: SamplingSettings) -> np.ndarray:
-    """(K,) rows of each category in an epoch.
+def rows_of_categories(masses: np.ndarray, settings: SamplingSettings) -> np.ndarray:
+    """(K,) float64 rows of each category in an epoch.
+
+    cap: at most so many; sqrt: shares that grow with the square root (Mahajan et al. 2018); temperature: with another
+    root (Arivazhagan et al. 2019). The last two keep the epoch's size.
 
     Args:
-        masses: (K,) rows that each has, weighted by age.
+        masses: (K,) rows that each has, weighted by age, some above 0.
     """
     if settings.sampling == "cap":
-        cap = settings.sampling_cap or max(int(np.median(masses[masses > 0])), 1)
-        return np.minimum(masses, cap)
+        cap = settings.sampling_cap or default_cap(masses)
+        return np.minimum(masses, float(cap))
     roots = {"none": 1.0, "sqrt": 2.0, "temperature": settings.sampling_temperature}
     shares = masses ** (1 / roots[settings.sampling])
     return np.asarray(shares * (masses.sum() / shares.sum()))
+
+
+def default_cap(masses: np.ndarray) -> int:
+    """The median of the categories that have rows."""
+    return max(int(np.median(masses[masses > 0])), 1)
 
 
 def _shares(masses: np.ndarray) -> np.ndarray:
