@@ -78,7 +78,7 @@ bench-accuracy: $(DEV_STAMP) proto ## DATA=DIR WEIGHTS=DIR: the required accurac
 	$(BIN)/python -m benchmarks.accuracy.targets --data "$(DATA)" --weights "$(WEIGHTS)" $(ARGS)
 
 bench-noise: $(DEV_STAMP) proto ## DATA=DIR: training through planted wrong labels, methods compared on clean rows (hours)
-	$(BIN)/python -m benchmarks.accuracy.noise --data "$(DATA)" $(ARGS)
+	$(BIN)/python -m benchmarks.labeling.noise --data "$(DATA)" $(ARGS)
 
 bench-sampling: $(DEV_STAMP) proto ## DATA=DIR: training on a long tail, ways to sample compared by head, tail and calibration
 	$(BIN)/python -m benchmarks.accuracy.sampling --data "$(DATA)" $(ARGS)

@@ -5,13 +5,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks.accuracy import noise
 from benchmarks.accuracy.catalog_variants import Row, read_rows, write_rows
-from benchmarks.accuracy.label_review import PRUNED, REVIEWED, cleaned_catalog
-from benchmarks.accuracy.noise import Options, Run, measure, runs
-from benchmarks.accuracy.planted_noise import KINDS, plant
+from benchmarks.labeling import noise
+from benchmarks.labeling.corrections import issue_corrections, refurbished_corrections
+from benchmarks.labeling.label_review import PRUNED, REVIEWED, cleaned_catalog
+from benchmarks.labeling.noise import Options, Run, measure, runs
+from benchmarks.labeling.planted_noise import KINDS, plant
 
 CATEGORIES = ("Clothes>Shirts", "Clothes>Trousers", "Toys>Dolls", "Books")
 WORDS = ("shirt cotton", "trousers denim", "doll baby", "novel paper")
@@ -137,3 +139,16 @@ def test_issues_are_pruned_or_get_their_right_labels(tmp_path: Path) -> None:
     pruned = {row["product_id"] for row in read_rows(cleaned_catalog(path, right, PRUNED, tmp_path / "cache"))}
     assert pruned & wrong == still_wrong
     assert len(pruned) >= 0.85 * len(right)
+    found = issue_corrections(tmp_path / "train-pruned.csv", read_rows(path), right)
+    assert found["recall"] == (len(wrong) - len(still_wrong)) / len(wrong)
+    assert found["precision"] == (len(wrong) - len(still_wrong)) / (len(right) - len(pruned))
+
+
+def test_labels_that_selfie_replaced_are_compared_with_the_right_ones(tmp_path: Path) -> None:
+    right = shop(8)  # Shirts, Trousers, Dolls, Books; sorted: Books, Shirts, Trousers, Dolls
+    given = [{**row} for row in right]
+    given[0]["category"] = given[1]["category"] = given[2]["category"] = "Books"
+    # The first is mended, the second replaced by another wrong one, the fourth confirmed, a right one spoiled.
+    learned = np.array([1, 3, -1, 0, 0, -1, -1, -1], np.int32)
+    np.savez(tmp_path / "state.npz", **{"further/refurbished": learned})
+    assert refurbished_corrections(tmp_path, given, right) == {"precision": 1 / 3, "recall": 1 / 3}

@@ -1,7 +1,7 @@
 """Training through wrong labels: methods compared on planted noise, by their accuracy on clean rows; prints a table.
 
     make bench-noise DATA=../shared/data ARGS="--rates 0 0.4 --kinds sibling --methods default selfie"
-    python -m benchmarks.accuracy.noise --out build/noise --seeds 3
+    python -m benchmarks.labeling.noise --out build/noise --seeds 3
 
 A fixed sample of naver2019's training rows (--rows) and another one that calibrates get wrong labels (both, as a shop
 has them); rows of val.csv, whose labels are as they came, measure. `default` is what train does, `fixed-cost` is that
@@ -25,10 +25,11 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.accuracy.catalog_variants import draw_samples, read_rows, write_rows
-from benchmarks.accuracy.label_review import PRUNED, REVIEWED, cleaned_catalog
-from benchmarks.accuracy.planted_noise import KINDS, plant
+from benchmarks.accuracy.catalog_variants import Row, draw_samples, read_rows, write_rows
 from benchmarks.commands import run_training
+from benchmarks.labeling.corrections import issue_corrections, refurbished_corrections
+from benchmarks.labeling.label_review import PRUNED, REVIEWED, cleaned_catalog
+from benchmarks.labeling.planted_noise import KINDS, plant
 
 #: Flags by method; those of the second kind are given a tau.
 _FLAGS: dict[str, tuple[str, ...]] = {
@@ -118,7 +119,7 @@ class Run:
 
 def main() -> None:
     """Measure what noise.json does not have yet."""
-    options = tyro.cli(Options, prog="python -m benchmarks.accuracy.noise", description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.labeling.noise", description=__doc__)
     console = Console(width=None if sys.stdout.isatty() else 160)
     folder = options.data / "naver2019"
     if not folder.exists():
@@ -151,21 +152,29 @@ def measure(run: Run, options: Options) -> dict[str, float]:
 
     Returns:
         accuracies on clean rows, of the joint answer and of single heads, 0 to 1, and the time of training, seconds;
-        that of fixed-cost after default is without the network's.
+        that of fixed-cost after default is without the network's. Of methods that correct labels also precision and
+        recall of that.
     """
-    train, val = _catalogs(run, options)
+    right = _right_rows(options)
+    train, val = _catalogs(run, options, right)
     test = _test_catalog(options)
     bundle, report = options.out / "bundle", options.out / "report"
-    key = hashlib.sha256(f"{run.network.name} {_rest(options)}".encode()).hexdigest()[:16]
-    flags: list[str | Path] = ["--cache-dir", options.out / "cache", "--work-dir", options.out / "states" / key]
+    work = options.out / "states" / hashlib.sha256(f"{run.network.name} {_rest(options)}".encode()).hexdigest()[:16]
+    flags: list[str | Path] = ["--cache-dir", options.out / "cache", "--work-dir", work]
     flags += ["--resume", "--overlap", "keep", *run.flags(), *options.train_flags.split()]
     train_s, _ = run_training("train", "--train", train, "--val", val, "--bundle", bundle, *flags)
     run_training(
         "evaluate", "--bundle", bundle, "--catalog", test, "--report", report, "--cache-dir", options.out / "cache"
     )
     metrics = json.loads((report / "metrics.json").read_text(encoding="utf-8"))
-    heads = {name: head["accuracy"] for name, head in metrics["heads"].items()}
-    return {"accuracy": metrics["accuracy"], "train_s": train_s, **{f"{name}_head": heads[name] for name in heads}}
+    heads = {f"{name}_head": head["accuracy"] for name, head in metrics["heads"].items()}
+    found = {"accuracy": metrics["accuracy"], "train_s": train_s, **heads}
+    given = read_rows(val.with_name("train.csv"))
+    if run.method == "selfie":
+        found |= refurbished_corrections(work / "state", given, right[: options.rows])
+    if run.method == PRUNED:
+        found |= issue_corrections(train, given, right[: options.rows])
+    return found
 
 
 def _rest(options: Options) -> str:
@@ -173,11 +182,15 @@ def _rest(options: Options) -> str:
     return f"of {options.rows} {options.train_flags}".strip()
 
 
-def _catalogs(run: Run, options: Options) -> tuple[Path, Path]:
+def _right_rows(options: Options) -> list[Row]:
+    """Training rows, then those that calibrate, with the labels that they came with."""
+    rows = read_rows(options.data / "naver2019" / "train.csv")
+    return [row for part in draw_samples(rows, (options.rows, options.val_rows), seed=0) for row in part]
+
+
+def _catalogs(run: Run, options: Options, right: list[Row]) -> tuple[Path, Path]:
     folder = options.out / f"{run.kind}-{run.rate:g}-{run.seed}-{options.rows}"
     train, val = folder / "train.csv", folder / "val.csv"
-    rows = read_rows(options.data / "naver2019" / "train.csv")
-    right = [row for part in draw_samples(rows, (options.rows, options.val_rows), seed=0) for row in part]
     if not val.exists():
         both = plant(right, run.kind, run.rate, run.seed) if run.rate else right
         write_rows(train, both[: options.rows])
@@ -200,14 +213,18 @@ def table(results: list[dict]) -> Table:
     groups: dict[tuple[str, float, str, float], list[dict]] = defaultdict(list)
     for result in results:
         groups[result["kind"], result["rate"], result["method"], result["tau_factor"]].append(result)
-    made = Table("noise", "method", "tau", "seeds", "accuracy (least)", "network", "linear", "training s")
+    made = Table(
+        "noise", "method", "tau", "seeds", "accuracy (least)", "network", "linear", "corrections", "training s"
+    )
     for (kind, rate, method, factor), found in groups.items():
         accuracies = [result["accuracy"] for result in found]
         heads = (_mean(found, f"{name}_head") for name in ("name", "linear"))
         tau = f"x {factor:g}" if factor else ""
         least = f"{fmean(accuracies):.4f} ({min(accuracies):.4f})"
         seconds = f"{fmean(result['train_s'] for result in found):.0f}"
-        made.add_row(f"{kind} {rate:.0%}" if rate else "none", method, tau, str(len(found)), least, *heads, seconds)
+        corrections = "precision {}, recall {}".format(*(_mean(found, name) for name in ("precision", "recall")))
+        cells = (tau, str(len(found)), least, *heads, corrections if "precision" in found[0] else "", seconds)
+        made.add_row(f"{kind} {rate:.0%}" if rate else "none", method, *cells)
     return made
 
 
