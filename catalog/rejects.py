@@ -116,6 +116,17 @@ class Rejects:
             raise CatalogError(f"rejects file {self.path} cannot be written: {error}; choose another place") from error
 
 
+def common_reason(path: Path) -> str:
+    """The first reason in a rejects file where all are of one kind; '' where they are not.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        reasons = [row["reason"] for row in csv.DictReader(file)]
+    return reasons[0] if len({reason.partition(":")[0] for reason in reasons}) == 1 else ""
+
+
 def _remove_older(path: Path) -> None:
     try:
         with path.open("rb") as file:

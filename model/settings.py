@@ -235,6 +235,8 @@ class TrainingSettings:
     because new products will repeat old ones as often."""
     num_folds: int = 5
     """Folds for that, each a training of its own."""
+    max_rejected_rows: float = 0.5
+    """Share of a catalog's rows that may be rejected, 0 to 1; where more are, training stops before its work."""
     precision_target: float = 0.98
     """Precision the contract promises for accepted answers, 0 to 1; --precision for short."""
     precision_confidence: float = 0.95
@@ -248,6 +250,7 @@ class TrainingSettings:
             require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
         require(self.learning_rate > 0, "learning_rate", "more than 0", self.learning_rate)
         require(0 <= self.label_smoothing < 1, "label_smoothing", "0 to below 1", self.label_smoothing)
+        require(0 <= self.max_rejected_rows <= 1, "max_rejected_rows", "0 to 1", self.max_rejected_rows)
         for name in ("precision_target", "precision_confidence"):
             require(0 < getattr(self, name) < 1, name, "between 0 and 1", getattr(self, name))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from catalog.labels import LabelSpace, find_labels
+from catalog.rejects import common_reason
 from model.errors import SettingsError, TrainingError
 from model.network.classifier import ClassifierShape
 from model.network.image_encoder import build_image_encoder
@@ -121,7 +122,7 @@ class Preparation:
         if "image" in fields:
             image_encoder, pictures = self._image_encoder(texts, settings)
         encoder = dataclasses.replace(texts, pictures=pictures)
-        train, val = self._encode(encoder)
+        train, val = self._encode(encoder, settings.training.max_rejected_rows)
         width = image_encoder.outputs[0].shape[-1] if image_encoder is not None else 0
         shape = ClassifierShape(fields, labels.taxonomy.num_leaves, width)
         draw = row_draw(self.catalogs.train, train, shape.num_classes, settings.sampling)
@@ -135,24 +136,37 @@ class Preparation:
         """
         return self._encode_one(catalog, prepared.encoder, "others")
 
-    def _encode_one(self, catalog: ParsedCatalog, encoder: CatalogEncoder, part: str) -> EncodedCatalog:
+    def _encode_one(
+        self, catalog: ParsedCatalog, encoder: CatalogEncoder, part: str, max_rejected_rows: float = 1.0
+    ) -> EncodedCatalog:
         """Encode one of the catalogs.
 
         Args:
             part: names the rejects file.
+            max_rejected_rows: share of its rows that may be rejected.
         Raises:
-            TrainingError: it has no usable row.
+            TrainingError: it has no usable row, or too many are rejected.
         """
         rejects = self.work_dir / f"rejects-{part}.csv"
         encoded = encoder.encode(catalog, rejects)
         if not len(encoded):
-            raise TrainingError(f"{catalog.path} has no usable row; the reasons are in {rejects}")
+            reason = common_reason(rejects) if encoded.num_rejects else ""
+            raise TrainingError(f"{catalog.path} has no usable row: {reason or f'the reasons are in {rejects}'}")
+        num_rows = len(encoded) + encoded.num_rejects
+        if encoded.num_rejects > max_rejected_rows * num_rows:
+            reason = common_reason(rejects) or f"the reasons are in {rejects}"
+            raise TrainingError(
+                f"{catalog.path}: {encoded.num_rejects:,} of {num_rows:,} rows are rejected: {reason}. Mend them, or"
+                " allow the loss with --max-rejected-rows 1"
+            )
         return encoded
 
-    def _encode(self, encoder: CatalogEncoder) -> tuple[EncodedCatalog, EncodedCatalog | None]:
+    def _encode(
+        self, encoder: CatalogEncoder, max_rejected_rows: float
+    ) -> tuple[EncodedCatalog, EncodedCatalog | None]:
         train, val = self.catalogs.train, self.catalogs.val
-        encoded = self._encode_one(train, encoder, "train")
-        return encoded, None if val is None else self._encode_one(val, encoder, "val")
+        encoded = self._encode_one(train, encoder, "train", max_rejected_rows)
+        return encoded, None if val is None else self._encode_one(val, encoder, "val", max_rejected_rows)
 
     def _image_encoder(self, texts: CatalogEncoder, settings: Settings) -> tuple[keras.Model, PictureEncoder]:
         """The image encoder, fine-tuned where the settings say so, and as it embeds; the last few are kept."""
@@ -169,7 +183,7 @@ class Preparation:
     def _tune(self, image_encoder: keras.Model, texts: CatalogEncoder, settings: Settings) -> None:
         cut = cut_backbone(image_encoder)
         frozen = PictureEncoder(cut.frozen, settings.image, self.cache_dir, cut.dtype, not cut.is_at_pixels)
-        catalogs = self._encode(dataclasses.replace(texts, fields=("image",), pictures=frozen))
+        catalogs = self._encode(dataclasses.replace(texts, fields=("image",), pictures=frozen), max_rejected_rows=1.0)
         tune_pictures(cut, catalogs, self.catalogs.labels.taxonomy.num_leaves, settings, self.cache_dir)
 
 

@@ -15,11 +15,12 @@ from catalog.rows import read_catalog
 from model.bundle.writing import BundleContents, check_bundle_target, write_bundle
 from model.bundle_files import FILES
 from model.engines.export import write_programs
-from model.errors import SettingsError
+from model.errors import SettingsError, TrainingError
 from model.network.classifier import build_classifier
 from model.product import FIELDS
 from model.settings import Settings, settings_to_dict
 from training.encoding.encoded_catalog import EncodedCatalog
+from training.encoding.file_lock import exclusive_or_holder
 from training.encoding.parsed_catalog import ParsedCatalog, parse_catalog
 from training.ensemble.assembly import AssembledModel, assemble
 from training.ensemble.calibration_rows import CalibrationSource, HeldOutRows
@@ -93,7 +94,17 @@ def train(job: TrainJob, settings: Settings) -> dict:
     check_sampling(settings)
     for path in job.paths:  # a file that cannot be read ends it before the work
         next(read_catalog(path, job.columns, chunk_rows=1), None)
-    job.work_dir.mkdir(parents=True, exist_ok=True)
+    with exclusive_or_holder(job.work_dir / "lock") as holder:
+        if holder is not None:
+            raise TrainingError(
+                f"{job.work_dir} is in use by another training (process {holder}); wait for it, or give another"
+                " --bundle"
+            )
+        return _train_alone(job, settings)
+
+
+def _train_alone(job: TrainJob, settings: Settings) -> dict:
+    """`train` while no other process uses the work folder."""
     parsed = [parse_catalog(path, job.columns, job.cache_dir) for path in job.paths]
     require_columns(parsed[0], settings.sampling)
     parsed[0] = in_window(parsed[0], settings.sampling.window_months)
@@ -158,7 +169,7 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     digests = [prepared.train.digest, None if prepared.val is None else prepared.val.digest]
     values = settings_to_dict(settings)
     # These shape what comes before or after the network.
-    del values["image"]["max_lost_pictures"]
+    del values["image"]["max_lost_pictures"], values["training"]["max_rejected_rows"]
     del values["linear"], values["neighbors"]
     del values["training"]["precision_target"], values["training"]["precision_confidence"]
     if settings.noise.noise == "none":

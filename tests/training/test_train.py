@@ -1,6 +1,7 @@
 """Training from catalog to bundle."""
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from model.predictor import Predictor
 from model.product import Product
 from tests.conftest import TOY_SETTINGS, TOY_SHOP, toy_picture, toy_rows, write_catalog
 from training import train as train_module
+from training.encoding.file_lock import exclusive_or_holder
 from training.new_category.head_probe import HeadProbe
 from training.report.model_card import model_card
 from training.train import TrainJob, train
@@ -202,12 +204,30 @@ def test_a_training_catalog_without_labels_is_refused(job: TrainJob, tmp_path: P
 
 def test_a_validation_catalog_of_rejects_is_refused(job: TrainJob, tmp_path: Path) -> None:
     write_catalog(job.val, [{**row, "category": "other"} for row in without_pictures(tmp_path, "v", 9)])
-    with pytest.raises(TrainingError, match=r"val\.csv has no usable row; the reasons are in .*work/rejects-val\.csv"):
+    with pytest.raises(TrainingError, match=r"val\.csv has no usable row: unknown label: 'other' is not a leaf"):
         train(job, TEXT_ONLY)
     rejects = (job.work_dir / "rejects-val.csv").read_text(encoding="utf-8").splitlines()
     assert len(rejects) == 10
     assert "unknown label: 'other' is not a leaf of train.csv" in rejects[1]
     assert not job.bundle.exists()
+
+
+def test_where_most_rows_are_rejected_nothing_is_trained_unless_allowed(job: TrainJob, tmp_path: Path) -> None:
+    rows = without_pictures(tmp_path, "v", 9)
+    write_catalog(job.val, [*rows[:3], *({**row, "category": "other"} for row in rows[3:])])
+    expected = r"val\.csv: 6 of 9 rows are rejected: unknown label: .*allow the loss with --max-rejected-rows 1"
+    with pytest.raises(TrainingError, match=expected):
+        train(job, TEXT_ONLY)
+    assert not (job.work_dir / "state").exists()
+
+
+def test_two_trainings_do_not_share_a_folder(job: TrainJob) -> None:
+    with exclusive_or_holder(job.work_dir / "lock"):
+        expected = (
+            rf"work is in use by another training \(process {os.getpid()}\); wait for it, or give another --bundle"
+        )
+        with pytest.raises(TrainingError, match=expected):
+            train(job, TEXT_ONLY)
 
 
 def test_other_settings_do_not_resume_but_another_contract_does(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,7 +232,9 @@ def _train(command: TrainCommand) -> None:
     lines = [*contract_lines(metrics["contract"]), lower_promises_line(metrics["lower_promises"])]
     for line in filter(None, lines):
         print(line)
-    print(f"bundle in {command.bundle}")
+    products = metrics["training_products"]
+    num_categories = sum(count > 0 for count in products)
+    print(f"bundle in {command.bundle}: {sum(products):,} products of {num_categories:,} categories learned")
 
 
 def _predict(command: PredictCommand) -> None:

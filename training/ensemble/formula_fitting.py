@@ -33,14 +33,15 @@ class FitOptions:
         max_compared: logits of the rows by which caps and slopes are compared: they differ by a few answers only.
         cap_quantiles: caps are tried at these shares of the rows' best scores.
         slopes: what a score above the cap counts; 1 is no cap.
-        weight_factors: the penalty's weight is tried at these multiples of the most likely one.
+        weight_factors: the penalty's weight is tried at these multiples of the most likely one, too, and taken where
+            that is clearly more often right.
     """
 
     max_rows: int = 3000
     max_compared: int = 5_000_000
     cap_quantiles: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0)
     slopes: tuple[float, ...] = (0.0, 0.2)
-    weight_factors: tuple[float, ...] = (1.0, 2.0, 4.0)
+    weight_factors: tuple[float, ...] = (2.0, 4.0)
 
 
 _OPTIONS = FitOptions()
@@ -133,15 +134,15 @@ def _with_penalty(
     tried = []
     for cap, slope in itertools.product(caps, options.slopes):
         found = _fit_penalty(LinearPenalty(1.0, cap, slope), *fitted)
-        assert found.penalty is not None
-        for factor in options.weight_factors:
-            penalty = replace(found.penalty, weight=factor * found.penalty.weight)
-            tried.append(replace(found, penalty=penalty))
-    is_right = [formula.logits(compared[0]).argmax(axis=1) == compared[1] for formula in tried]
-    best = max(is_right, key=np.count_nonzero)
-    as_right = [formula for formula, right in zip(tried, is_right, strict=True) if not _clearly_better(best, right)]
-    calibrated = [formula.recalibrated(fit_temperature(formula.logits(fitted[0]), fitted[1])) for formula in as_right]
-    return min(calibrated, key=lambda formula: _loss(formula, *compared))
+        for formula in (found, *(_with_more_weight(found, factor, *fitted) for factor in options.weight_factors)):
+            is_right = formula.logits(compared[0]).argmax(axis=1) == compared[1]
+            tried.append((formula, formula is found, is_right))
+    usual = [one for one in tried if one[1]]
+    best, best_usual = (max((is_right for *_, is_right in some), key=np.count_nonzero) for some in (tried, usual))
+    if not _clearly_better(best, best_usual):
+        tried, best = usual, best_usual
+    as_right = [formula for formula, _, is_right in tried if not _clearly_better(best, is_right)]
+    return min(as_right, key=lambda formula: _loss(formula, *compared))
 
 
 def _clearly_better(is_right: np.ndarray, other: np.ndarray) -> bool:
@@ -155,6 +156,14 @@ def _fit_penalty(penalty: LinearPenalty, heads: HeadLogits, labels: np.ndarray) 
     assert heads.linear is not None
     factor, of_penalty = fit_factors([heads.network, penalty.of(heads.linear)], labels)
     return JointFormula(replace(penalty, weight=of_penalty / factor), temperature=1 / factor)
+
+
+def _with_more_weight(formula: JointFormula, factor: float, heads: HeadLogits, labels: np.ndarray) -> JointFormula:
+    """The formula with a multiple of the penalty's weight, and the temperature that fits that."""
+    assert formula.penalty is not None
+    heavier = replace(formula, penalty=replace(formula.penalty, weight=factor * formula.penalty.weight))
+    (scale,) = fit_factors([heavier.evidence(heads)], labels)
+    return replace(heavier, temperature=1 / scale)
 
 
 def _loss(formula: JointFormula, heads: HeadLogits, labels: np.ndarray) -> float:

@@ -80,7 +80,8 @@ class TrainState:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if best is not None:
-                _write(self._best, {f"w{i}": weight for i, weight in enumerate(best)})
+                weights = {f"w{i}": weight for i, weight in enumerate(best)}
+                _write(self._best, {**weights, "key": np.array(self.key)})
             _write(self._state, {**arrays, "header": np.array(header)})
         except OSError as error:
             raise TrainingError(
@@ -97,11 +98,7 @@ class TrainState:
         try:
             with self._state.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 header: dict[str, Any] = json.loads(str(stored["header"]))
-                if header["key"] != self.key:
-                    raise TrainingError(
-                        f"the state in {self.folder} was made with other data or settings; give the same ones,"
-                        " or leave out --resume to start afresh"
-                    )
+                self._check_key(header["key"])
                 for i, variable in enumerate(all_variables(model)):
                     variable.assign(stored[f"v{i}"])
         except _UNREADABLE as error:
@@ -125,14 +122,22 @@ class TrainState:
         """Load the best epoch's weights.
 
         Raises:
-            TrainingError: they cannot be read.
+            TrainingError: they cannot be read, or belong to other data or settings.
         """
         try:
             with self._best.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                self._check_key(str(stored["key"]))
                 for i, variable in enumerate(model.weights):
                     variable.assign(stored[f"w{i}"])
         except _UNREADABLE as error:
             raise TrainingError(f"{self._best} cannot be read: {error}; leave out --resume to start afresh") from error
+
+    def _check_key(self, found: str) -> None:
+        if found != self.key:
+            raise TrainingError(
+                f"the state in {self.folder} was made with other data or settings; give the same ones, or leave out"
+                " --resume to start afresh"
+            )
 
 
 def all_variables(model: keras.Model) -> list[keras.Variable]:

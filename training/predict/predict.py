@@ -8,10 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from catalog.rejects import Rejects
+from catalog.rejects import Rejects, common_reason
 from model.errors import CatalogError
 from model.predictor import Predictor
 from model.sub_tree import SubTree
+from training.encoding.file_lock import exclusive_or_holder
 from training.predict.answered_catalog import AnsweredChunk, CatalogSource, answer_catalog
 
 TOP_K = 5
@@ -33,17 +34,21 @@ def predict(
     Returns:
         The number of answered rows and of rejected rows; together they are all rows of the catalog.
     Raises:
-        CatalogError: the catalog cannot be read, or `out` is the catalog, has another ending or cannot be written.
+        CatalogError: the catalog cannot be read, none of its rows can be answered, or `out` is the catalog, is being
+            written by another process, has another ending or cannot be written.
     """
     if out.resolve() == catalog.path.resolve():
         raise CatalogError(f"--out and --catalog name the same file, {out}; give two")
     num_answered = 0
-    with Rejects(rejects_path) as rejects, _open_writer(out) as writer:
+    with _alone(out), Rejects(rejects_path) as rejects, _open_writer(out) as writer:
         for chunk in answer_catalog(predictor, catalog, rejects, TOP_K, sub_tree):
             records = answer_rows(predictor, chunk)
             with _catalog_errors(out):
                 writer.write(records)
             num_answered += len(chunk.rows)
+        if not num_answered:
+            reason = common_reason(rejects_path) if rejects.count else "it has none"
+            raise CatalogError(f"{catalog.path}: no row can be answered: {reason or rejects.summary()}")
         return num_answered, rejects.count
 
 
@@ -139,6 +144,19 @@ def _open_writer(out: Path) -> _Writer:
             raise IsADirectoryError(None, "it is a folder")
         out.parent.mkdir(parents=True, exist_ok=True)
         return writers[out.suffix](out)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other processes from writing the same file."""
+    lock = out.with_name(f".{out.name}.lock")
+    with _catalog_errors(out), exclusive_or_holder(lock) as holder:
+        if holder is not None:
+            raise CatalogError(f"process {holder} is writing {out}; wait for it, or give another --out")
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import resource
 import signal
 from dataclasses import replace
@@ -17,6 +18,7 @@ from model.product import Product
 from model.sub_tree import find_sub_tree
 from tests.conftest import toy_rows, write_catalog
 from training.commands.command_line import main
+from training.encoding.file_lock import exclusive_or_holder
 from training.predict.answered_catalog import CatalogSource
 from training.predict.predict import predict
 
@@ -93,6 +95,31 @@ def test_too_many_dead_pictures_stop_it_unless_allowed(
     assert len(read_csv(tmp_path / "out.csv")) == 32
 
 
+def test_a_catalog_without_an_answer_is_an_error_with_the_reason(predictor: Predictor, tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": str(i), "product_name": "---"} for i in range(3)])
+    out = tmp_path / "out.csv"
+    out.write_text("answers of yesterday")
+    source = CatalogSource(catalog, {}, tmp_path / "cache")
+    with pytest.raises(CatalogError, match=r"shop\.csv: no row can be answered: nothing to answer: expected a name"):
+        predict(predictor, source, out, tmp_path / "rejects.csv")
+    assert out.read_text() == "answers of yesterday"
+    write_catalog(catalog, [{"product_id": "1", "product_name": "---"}, {"product_id": "", "product_name": "shirt"}])
+    with pytest.raises(CatalogError, match=r"no row can be answered: 2 rows left out: 1 no product_id, 1 n"):
+        predict(predictor, source, out, tmp_path / "rejects.csv")
+
+
+def test_two_predictions_do_not_write_one_file(predictor: Predictor, catalog: Path, tmp_path: Path) -> None:
+    out, source = tmp_path / "out.csv", CatalogSource(catalog, {}, tmp_path / "cache")
+    (tmp_path / ".out.csv.partial").write_text("left by a process that was killed")
+    with exclusive_or_holder(tmp_path / ".out.csv.lock"):
+        expected = rf"process {os.getpid()} is writing .*out\.csv; wait for it, or give another --out"
+        with pytest.raises(CatalogError, match=expected):
+            predict(predictor, source, out, tmp_path / "rejects.csv")
+    predict(predictor, source, out, tmp_path / "rejects.csv")
+    assert len(read_csv(out)) == 32
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "rejects.csv"]
+
+
 def test_answers_are_those_of_the_predictor(
     answered: Path, predictor: Predictor, rows: tuple[Path, list[dict[str, str]]]
 ) -> None:
@@ -146,14 +173,6 @@ def test_headings_are_mapped(predictor: Predictor, tmp_path: Path) -> None:
     ) == (1, 0)
     assert read_csv(out)[0]["product_id"] == "7"
     assert not (tmp_path / "rejects.csv").exists()
-
-
-def test_a_catalog_of_rejects_gives_a_file_with_only_a_heading(predictor: Predictor, tmp_path: Path) -> None:
-    catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": "1"}, {"product_id": "2", "product_name": "?"}])
-    out = tmp_path / "out.csv"
-    assert predict(predictor, CatalogSource(catalog, {}, tmp_path), out, tmp_path / "rejects.csv") == (0, 2)
-    assert out.read_text(encoding="utf-8").startswith("product_id,category,")
-    assert read_csv(out) == []
 
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out", "out.CSV.gz"])
