@@ -24,6 +24,7 @@ from training.encoding.file_lock import exclusive_or_holder
 from training.encoding.parsed_catalog import ParsedCatalog, parse_catalog
 from training.ensemble.assembly import AssembledModel, assemble
 from training.ensemble.calibration_rows import CalibrationSource, HeldOutRows
+from training.ensemble.formula_fitting import NUM_FOLDS
 from training.ensemble.out_of_fold import FoldAnswers, answers_key
 from training.ensemble.trained_model import TrainedModel, fit_beside
 from training.network.batches import CatalogBatches
@@ -116,6 +117,11 @@ def _train_alone(job: TrainJob, settings: Settings) -> dict:
     source = None if split.folds is None else _out_of_fold(job, split, labels, fields, settings)
     catalogs = Catalogs(split.train, split.val, labels, fields)
     prepared = Preparation(catalogs, job.work_dir, job.cache_dir).prepare(settings)
+    if prepared.val is not None and len(prepared.val) < NUM_FOLDS:
+        raise TrainingError(
+            f"{parsed[-1].path}: expected {NUM_FOLDS} rows or more to calibrate with, found {len(prepared.val)}; add"
+            " rows, or give one file with --catalog, all of which calibrates"
+        )
     model, history = train_model(prepared, settings, job.work_dir, job.resume)
     if source is None:
         source = _held_out(model, prepared, split, settings.training.seed)

@@ -221,6 +221,13 @@ def test_where_most_rows_are_rejected_nothing_is_trained_unless_allowed(job: Tra
     assert not (job.work_dir / "state").exists()
 
 
+def test_too_few_rows_to_calibrate_with_are_refused_before_training(job: TrainJob, tmp_path: Path) -> None:
+    write_catalog(job.val, without_pictures(tmp_path, "v", 1))
+    with pytest.raises(TrainingError, match=r"val\.csv: expected 5 rows or more to calibrate with, found 1; add rows"):
+        train(job, TEXT_ONLY)
+    assert not (job.work_dir / "state").exists()
+
+
 def test_two_trainings_do_not_share_a_folder(job: TrainJob) -> None:
     with exclusive_or_holder(job.work_dir / "lock"):
         expected = (
