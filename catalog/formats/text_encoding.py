@@ -42,7 +42,7 @@ def look_for_encoding(path: Path, file: IO[bytes]) -> str:
         path: names the file in messages.
         file: at its start; read from.
     Raises:
-        CatalogError: it is in none of them, or in one of several that cannot be told apart.
+        CatalogError: it is in none of them, or in one of several that are as likely.
     """
     lines = _telling_lines(file)
     if sum(map(_is_utf8, lines)) >= _ENOUGH_UTF8_SHARE * len(lines):

@@ -7,70 +7,37 @@ from typing import Any
 
 import numpy as np
 
+from labeling.answers.fold import Fold
 from labeling.answers.labelled_catalog import LabelledCatalog
 from labeling.answers.linear_inputs import LinearInputs
 from labeling.answers.tasks import OnProgress, keep_only, run_tasks
 from labeling.answers.top_answers import TopAnswers
-from labeling.answers.tree_classifier import TreeClassifier
 from labeling.output_files import output_file
 from labeling.settings import AnswerSettings
 from model.errors import LabelingError
-from model.taxonomy import Taxonomy
 from training.splitting.folds import assign_folds
 
 #: Part of the key of kept answers; raise it when they are computed otherwise.
 _VERSION = 2
-#: Rows that fit the temperatures.
-_CALIBRATION_ROWS = 10_000
-_CHUNK_ROWS = 16_384
 
 
 @dataclass(frozen=True)
-class _Fold:
-    """One fold's work, as its process gets it.
+class _FoldTask:
+    """Answers one fold, and writes its file."""
 
-    Args:
-        classes: (N,) int32, that were given.
-        folds: (N,) int, of each row.
-    """
-
-    number: int
-    inputs: LinearInputs
-    classes: np.ndarray
-    folds: np.ndarray
-    taxonomy: Taxonomy
-    settings: AnswerSettings
+    fold: Fold
     target: Path
 
     @property
     def num_rows(self) -> int:
         """All rows are learned from or answered."""
-        return len(self.folds)
+        return self.fold.num_rows
 
     def run(self, on_progress: OnProgress) -> None:
         """Learn from the other folds, answer this one, and write its file."""
-        draw = np.random.default_rng([self.settings.seed, self.number])
-        train = np.flatnonzero(self.folds != self.number)
-        if len(train) > self.settings.max_train_rows:
-            train = np.sort(draw.permutation(train)[: self.settings.max_train_rows])
-        own = np.flatnonzero(self.folds == self.number)
-        classifier = TreeClassifier.fit(
-            self.taxonomy,
-            self.inputs.of(train),
-            self.classes[train],
-            self.settings.linear_cost,
-            self.settings.seed,
-            lambda share: on_progress(share * (len(self.folds) - len(own))),
-        )
-        few = np.sort(draw.permutation(own)[:_CALIBRATION_ROWS])
-        classifier.calibrate(self.inputs.of(few), self.classes[few])
-        parts = []
-        for start in range(0, len(own), _CHUNK_ROWS):
-            rows = own[start : start + _CHUNK_ROWS]
-            parts.append(classifier.answer(self.inputs.of(rows), self.classes[rows]))
-            on_progress(len(rows))
+        answers = self.fold.answer(self.fold.fit(on_progress), on_progress)
         with output_file(self.target) as aside, aside.open("wb") as file:
-            TopAnswers.concatenate(parts).save(file)
+            answers.save(file)
 
 
 def answer_out_of_fold(
@@ -97,15 +64,16 @@ def answer_out_of_fold(
     keep_only(folder, "fold-*.npz", _key(catalog, settings, classes))
     inputs = LinearInputs.prepare(catalog, folder, settings.seed)
     tree = catalog.labels.taxonomy
+    rows = [(np.flatnonzero(folds != number), np.flatnonzero(folds == number)) for number in range(num_folds)]
     work = [
-        _Fold(number, inputs, classes, folds, tree, settings, file)
+        _FoldTask(Fold(number, inputs, classes, *rows[number], tree, settings), file)
         for number, file in enumerate(files)
         if not file.exists()
     ]
     run_tasks(work, f"Answer {len(work)} of {num_folds} folds", settings)
     answers = TopAnswers.empty(len(catalog), tree.num_leaves)
     for number, file in enumerate(files):
-        answers.put(np.flatnonzero(folds == number), TopAnswers.load(file))
+        answers.put(rows[number][1], TopAnswers.load(file))
     return answers
 
 

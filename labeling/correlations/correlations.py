@@ -67,7 +67,7 @@ class Correlations:
 
     @cached_property
     def costly(self) -> list[Correlation]:
-        """Those that make more products wrong than right."""
+        """The correlations that make more products wrong than right."""
         return [one for one in self.found if one.cost > 0]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What a feature costs whose correlation fails, and the groups in which it holds."""
+"""The cost of a feature whose correlation fails, and the groups in which it holds."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Effects:
         ]
 
     def _effect(self, number: int, category: int, held: np.ndarray, units: np.ndarray) -> Mapping[str, Any]:
-        """What taking the feature out of held-out rows changes."""
+        """The change that taking the feature out of held-out rows makes."""
         answers, classes = self._held_out.answers, self._catalog.classes
         misled = made_wrong = made_right = 0.0
         falls, worst, others = [np.zeros(0)], [], []

@@ -16,7 +16,7 @@ _MOST_KEPT_LIFT = 0.5
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What is held out of M rows.
+    """The parts of M rows that are held out.
 
     Args:
         folds: (M,) int, what is held out together; -1 for rows that never are.

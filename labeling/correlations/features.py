@@ -27,7 +27,7 @@ class Feature:
 
     @property
     def is_read(self) -> bool:
-        """Whether models read it."""
+        """True if models read it."""
         return self.field not in VALUE_COLUMNS
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from tqdm import tqdm
 
+from labeling.answers.fold import CHUNK_ROWS, Fold
 from labeling.answers.labelled_catalog import LabelledCatalog
 from labeling.answers.linear_inputs import LinearInputs
 from labeling.answers.tasks import OnProgress, keep_only, run_tasks
@@ -21,12 +22,9 @@ from labeling.correlations.features import Feature
 from labeling.output_files import output_file
 from labeling.settings import AnswerSettings
 from model.errors import LabelingError
-from model.taxonomy import Taxonomy
 
 #: Part of the key of kept answers; raise it when they are computed otherwise.
 _VERSION = 1
-_CALIBRATION_ROWS = 10_000
-_CHUNK_ROWS = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,63 +45,40 @@ class HeldOutAnswers:
 
 
 @dataclass(frozen=True)
-class _HeldOutFold:
-    """One fold of groups, as its process gets it.
+class _HeldOutTask:
+    """Answers one fold of groups, as its products are and altered.
 
     Args:
         inputs_without: file of the inputs of `altered`.
-        target, target_without: answers to `own`, and to `altered`.
+        target, target_without: answers to the fold's own rows, and to `altered`.
     """
 
-    number: int
-    inputs: LinearInputs
+    fold: Fold
     inputs_without: Path
-    classes: np.ndarray
-    train: np.ndarray
-    own: np.ndarray
     altered: AlteredRows
-    taxonomy: Taxonomy
-    settings: AnswerSettings
     target: Path
     target_without: Path
 
     @property
     def num_rows(self) -> int:
         """Rows to learn from and to answer, the altered ones aside."""
-        return len(self.train) + len(self.own)
+        return self.fold.num_rows
 
     def run(self, on_progress: OnProgress) -> None:
         """Learn from the other groups, answer these as they are and altered, and write the files."""
-        draw = np.random.default_rng([self.settings.seed, self.number])
-        train = self.train
-        if len(train) > self.settings.max_train_rows:
-            train = np.sort(draw.permutation(train)[: self.settings.max_train_rows])
-        classifier = TreeClassifier.fit(
-            self.taxonomy,
-            self.inputs.of(train),
-            self.classes[train],
-            self.settings.linear_cost,
-            self.settings.seed,
-            lambda share: on_progress(share * len(self.train)),
-        )
-        few = np.sort(draw.permutation(self.own)[:_CALIBRATION_ROWS])
-        classifier.calibrate(self.inputs.of(few), self.classes[few])
+        classifier = self.fold.fit(on_progress)
         self._answer_altered(classifier)
-        parts = []
-        for start in range(0, len(self.own), _CHUNK_ROWS):
-            rows = self.own[start : start + _CHUNK_ROWS]
-            parts.append(classifier.answer(self.inputs.of(rows), self.classes[rows]))
-            on_progress(len(rows))
-        _save(parts, self.target)
+        _save(self.fold.answer(classifier, on_progress), self.target)
 
     def _answer_altered(self, classifier: TreeClassifier) -> None:
-        parts, ngrams = [], sparse.load_npz(self.inputs_without)
-        for start in range(0, ngrams.shape[0], _CHUNK_ROWS):
-            rows, part = self.altered.rows[start : start + _CHUNK_ROWS], ngrams[start : start + _CHUNK_ROWS]
-            if self.inputs.pictures is not None:
-                part = sparse.hstack([part, self.inputs.of(rows)[:, ngrams.shape[1] :]], format="csr")
-            parts.append(classifier.answer(part, self.classes[rows]))
-        _save(parts or [TopAnswers.empty(0, self.taxonomy.num_leaves)], self.target_without)
+        fold, ngrams = self.fold, sparse.load_npz(self.inputs_without)
+        parts = [TopAnswers.empty(0, fold.taxonomy.num_leaves)]
+        for start in range(0, ngrams.shape[0], CHUNK_ROWS):
+            rows, part = self.altered.rows[start : start + CHUNK_ROWS], ngrams[start : start + CHUNK_ROWS]
+            if fold.inputs.pictures is not None:
+                part = sparse.hstack([part, fold.inputs.of(rows)[:, ngrams.shape[1] :]], format="csr")
+            parts.append(classifier.answer(part, fold.classes[rows]))
+        _save(TopAnswers.concatenate(parts), self.target_without)
 
 
 def answer_held_out(
@@ -129,27 +104,32 @@ def answer_held_out(
     keep_only(folder, "fold-*.npz", _key(catalog, folds, altered, features, settings))
     inputs = LinearInputs.prepare(catalog, folder, settings.seed)
     work = [
-        _HeldOutFold(
-            number, inputs, folder / f"fold-{number}-altered.npz", catalog.classes, train_rows(catalog, folds, number),
-            np.flatnonzero(folds == number), rows, tree, settings, folder / f"fold-{number}.npz",
+        _HeldOutTask(
+            Fold(
+                number, inputs, catalog.classes, train_rows(catalog, folds, number), np.flatnonzero(folds == number),
+                tree, settings,
+            ),
+            folder / f"fold-{number}-altered.npz",
+            rows,
+            folder / f"fold-{number}.npz",
             folder / f"fold-{number}-without.npz",
         )
         for number, rows in enumerate(altered)
     ]  # fmt: skip
-    left = [fold for fold in work if not fold.target.exists()]
+    left = [task for task in work if not task.target.exists()]
     _write_altered(catalog, left, features)
     run_tasks(left, f"Hold out {len(left)} of {len(work)} folds of groups", settings)
     answers = TopAnswers.empty(len(catalog), tree.num_leaves)
-    for fold in work:
-        answers.put(fold.own, TopAnswers.load(fold.target))
-    return HeldOutAnswers(answers, folds >= 0, altered, [TopAnswers.load(fold.target_without) for fold in work])
+    for task in work:
+        answers.put(task.fold.own, TopAnswers.load(task.target))
+    return HeldOutAnswers(answers, folds >= 0, altered, [TopAnswers.load(task.target_without) for task in work])
 
 
-def _write_altered(catalog: LabelledCatalog, work: Sequence[_HeldOutFold], features: list[Feature]) -> None:
-    num_rows = sum(len(fold.altered.rows) for fold in work)
+def _write_altered(catalog: LabelledCatalog, work: Sequence[_HeldOutTask], features: list[Feature]) -> None:
+    num_rows = sum(len(task.altered.rows) for task in work)
     with tqdm(desc="Take words out", total=num_rows, unit=" rows", unit_scale=True, delay=1) as bar:
-        for fold in work:
-            fold.altered.write(catalog, features, fold.inputs_without, bar)
+        for task in work:
+            task.altered.write(catalog, features, task.inputs_without, bar)
 
 
 def train_rows(catalog: LabelledCatalog, folds: np.ndarray, number: int) -> np.ndarray:
@@ -185,6 +165,6 @@ def _key(
     return {**values, "features": [asdict(feature) for feature in features], "rows": digest.hexdigest()}
 
 
-def _save(parts: Sequence[TopAnswers], path: Path) -> None:
+def _save(answers: TopAnswers, path: Path) -> None:
     with output_file(path) as aside, aside.open("wb") as file:
-        TopAnswers.concatenate(parts).save(file)
+        answers.save(file)

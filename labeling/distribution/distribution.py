@@ -84,7 +84,7 @@ class Distribution:
 
     @cached_property
     def samplings(self) -> list[Sampling]:
-        """What samplings make of `products`."""
+        """The samplings of `products`."""
         return samplings(self.products, self.settings)
 
     @cached_property

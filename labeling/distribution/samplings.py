@@ -26,7 +26,7 @@ class Sampling:
     rows: np.ndarray
 
     def most_repeats(self, products: np.ndarray) -> float:
-        """How often an epoch has each row of the category that it repeats most; 1 is once."""
+        """The times that an epoch has each row of the category that it repeats most; 1 is once."""
         is_filled = products > 0
         return float((self.rows[is_filled] / products[is_filled]).max())
 

@@ -82,7 +82,7 @@ class CatalogDrift:
 
     @property
     def knows_shares(self) -> bool:
-        """Whether the bundle says how the products that it learned from were distributed."""
+        """True if the bundle says how the products that it learned from were distributed."""
         return not any(np.isnan(one.trained_share) for one in self.categories)
 
     def changed(self, *changes: Change) -> list[CategoryDrift]:

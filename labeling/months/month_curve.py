@@ -64,7 +64,7 @@ def month_curve(accuracies: Sequence[MonthAccuracy], first_month: int) -> MonthC
 
 
 def _nearest(accuracies: Sequence[MonthAccuracy]) -> list[MonthAccuracy]:
-    """Those of the month right after each origin."""
+    """The accuracies of the month right after each origin."""
     first = {origin: min(one.month for one in accuracies if one.origin == origin) for origin in _origins(accuracies)}
     return [one for one in accuracies if one.month == first[one.origin]]
 

@@ -75,7 +75,7 @@ class NextMonth:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the best window is better than all months beyond chance."""
+        """True if the best window is better than all months beyond chance."""
         return self.best.window != ALL_MONTHS and self.p_value < _FALSE_ALARM
 
     @property

@@ -36,7 +36,7 @@ class Window:
 
     @property
     def flags(self) -> str:
-        """What makes `training train` choose rows in this way; '' for all."""
+        """The flags by which `training train` chooses rows in this way; '' for all."""
         if self.half_life_months:
             return f"--half-life-months {self.half_life_months:g}"
         return f"--window-months {self.num_months}" if self.num_months else ""

@@ -21,12 +21,12 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Where a label comes from: the answer, or noise.
+    """The sources of a label: the answer, or noise.
 
     A share of the labels is drawn from the answer, as sharp as the labels say it is; of the others some are siblings
     of what the answer says, some are of any other category, as frequent as it is. Three shares and the exponent are
     fitted by maximum likelihood (expectation maximisation, Dempster et al. 1977). A wrong label that the words speak
-    for as much as for the right one cannot be told from a right one, and is counted as right.
+    for as much as for the right one cannot be distinguished from a right one, and is counted as right.
 
     Args:
         exponent: of the answers' probabilities.

@@ -83,7 +83,9 @@ def _beyond(overview: Overview) -> str:
             " differently, and want one decision a group"
         )
     if not parts:
-        return "Beyond single products there is nothing to mend: categories are told apart, and near-duplicates agree."
+        return (
+            "Beyond single products there is nothing to mend: categories are distinguished, and near-duplicates agree."
+        )
     return f"Looking at single products does not mend this: {'; '.join(parts)}."
 
 

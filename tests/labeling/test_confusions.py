@@ -237,7 +237,7 @@ def test_a_plan_that_is_no_plan_is_refused(planted: Planted, toy_cache: Path, tm
         run_merge(command)
 
 
-def test_a_shop_without_confusions_is_told_so(toy_cache: Path, tmp_path: Path) -> None:
+def test_a_shop_without_confusions_hears_it(toy_cache: Path, tmp_path: Path) -> None:
     rows, _ = planted_rows(202, 0.0, seed=4)
     few = [
         {**rows[0], "product_id": f"few{i}", "category": "Toys>Kites", "product_name": f"kite {i}"} for i in range(3)

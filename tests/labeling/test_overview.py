@@ -22,7 +22,7 @@ _SETTINGS = OverviewSettings(hours=0.5, seconds_per_product=36)
 
 
 @pytest.fixture(scope="module")
-def told(found: Found, toy_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def overview(found: Found, toy_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of `labeling issues` with the overview in it, and what the command said."""
     out = tmp_path_factory.mktemp("overview") / "out"
     shutil.copytree(found.out, out)
@@ -32,8 +32,8 @@ def told(found: Found, toy_cache: Path, tmp_path_factory: pytest.TempPathFactory
     return out, said
 
 
-def test_five_sentences_say_what_was_planted(told: tuple[Path, str], found: Found) -> None:
-    *lines, last = told[1].split("\n")
+def test_five_sentences_say_what_was_planted(overview: tuple[Path, str], found: Found) -> None:
+    *lines, last = overview[1].split("\n")
     assert len(lines) == 5
     assert last.endswith("overview.html")
     wrong = re.match(r"About (\d+) of the 602 labels are wrong, [\d.]+% \([\d.]+ to [\d.]+ %\)", lines[0])
@@ -47,11 +47,11 @@ def test_five_sentences_say_what_was_planted(told: tuple[Path, str], found: Foun
     assert "2 products in 1 groups of near-duplicates are labelled differently" in lines[4]
 
 
-def test_what_the_review_finds_is_what_there_is(told: tuple[Path, str], found: Found) -> None:
-    values = json.loads((told[0] / "overview.json").read_text(encoding="utf-8"))
+def test_what_the_review_finds_is_what_there_is(overview: tuple[Path, str], found: Found) -> None:
+    values = json.loads((overview[0] / "overview.json").read_text(encoding="utf-8"))
     review = values["review"]
     assert review["num_reviewed"] == 50
-    listed = read_rows(told[0] / "issues.csv")[:50]
+    listed = read_rows(overview[0] / "issues.csv")[:50]
     truth = sum(row["product_id"] in found.truth for row in listed)
     assert review["expected_found"]["value"] == pytest.approx(truth, abs=3)
     low, high = values["expected_wrong"]["low"], values["expected_wrong"]["high"]
@@ -63,20 +63,20 @@ def test_what_the_review_finds_is_what_there_is(told: tuple[Path, str], found: F
     assert sum(one["reviewed"] for one in values["categories"]) == 50
 
 
-def test_the_page_is_whole_and_its_links_lead_somewhere(told: tuple[Path, str]) -> None:
-    page = (told[0] / "overview.html").read_text(encoding="utf-8")
-    for sentence in json.loads((told[0] / "overview.json").read_text(encoding="utf-8"))["sentences"]:
+def test_the_page_is_whole_and_its_links_lead_somewhere(overview: tuple[Path, str]) -> None:
+    page = (overview[0] / "overview.html").read_text(encoding="utf-8")
+    for sentence in json.loads((overview[0] / "overview.json").read_text(encoding="utf-8"))["sentences"]:
         assert sentence.replace("&", "&amp;").replace("'", "&#39;").replace(">", "&gt;") in page
     links = re.findall(r'href="([^"]+)"', page)
     assert len(links) >= 5
-    assert all((told[0] / link).exists() for link in links)
+    assert all((overview[0] / link).exists() for link in links)
     assert page.count("data:image/png") == 2
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_a_review_that_could_be_shorter_is_told_so(found: Found, told: tuple[Path, str], toy_cache: Path) -> None:
+def test_a_review_that_could_be_shorter_is_said_so(found: Found, overview: tuple[Path, str], toy_cache: Path) -> None:
     settings = OverviewSettings(hours=5, seconds_per_product=36, gain=False)
-    said = run_overview(OverviewCommand(found.catalog, told[0], cache_dir=toy_cache, overview=settings))
+    said = run_overview(OverviewCommand(found.catalog, overview[0], cache_dir=toy_cache, overview=settings))
     early = re.search(r"a person looks at the 500 .*, 19 of 20 of them in the first ([\d.]+) hours; after that", said)
     assert early is not None, said
     num_looked_at = float(early[1]) * 100

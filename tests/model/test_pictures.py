@@ -21,7 +21,7 @@ RED, WHITE = (255, 0, 0), (255, 255, 255)
 
 
 def scene(width: int = 32, height: int = 32) -> Image.Image:
-    """Smooth and different in every corner, so that a turned or mirrored picture is told apart."""
+    """Smooth and different in every corner, so that a turned or mirrored picture is noticed."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     channels = (x / width * 255, y / height * 255, (x + 2 * y) / (width + 2 * height) * 255)
     return Image.fromarray(np.stack(channels, axis=-1).astype(np.uint8))

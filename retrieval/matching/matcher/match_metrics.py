@@ -1,4 +1,4 @@
-"""How good probabilities of pairs are: F1, calibration, and what a precision promise leaves."""
+"""The quality of probabilities of pairs: F1, calibration, and what a precision promise leaves."""
 
 from typing import Any
 

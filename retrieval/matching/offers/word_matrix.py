@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 @dataclass(frozen=True)
 class Overlap:
-    """What pairs of offers share, by the weights of the words; each (P,) float32.
+    """The words that pairs of offers share, by the weights of the words; each (P,) float32.
 
     Args:
         shared: sum over the words that both have.
