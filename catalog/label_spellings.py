@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from catalog.label_warnings import NULL_LABELS
+from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from model.taxonomy import SEPARATOR, normalize_path
 
 #: Labels repeat; where they do not, the column holds no categories, and no more are remembered.
@@ -11,20 +12,26 @@ _MAX_REMEMBERED = 300_000
 
 
 class LabelSpellings:
-    """Normalizes labels and remembers how each category was written; spaces around levels make no other spelling."""
+    """Normalizes labels and remembers how each category was written; spaces around levels make no other spelling.
 
-    def __init__(self) -> None:
+    Args:
+        options: of which separator and keep_null_labels count.
+    """
+
+    def __init__(self, options: ReadOptions = DEFAULT_OPTIONS) -> None:
+        self._separator = options.separator
+        self._null_labels: frozenset[str] = frozenset() if options.keep_null_labels else NULL_LABELS
         self._categories: dict[str, str] = {}
         self._null_rows: Counter[str] = Counter()
 
     def category(self, label: str) -> str:
-        """The normalized path of a label; '' for one of NULL_LABELS."""
+        """The normalized path of a label; '' for one that stands for none."""
         found = self._categories.get(label)
         if found is None:
-            found = normalize_path(label)
+            found = normalize_path(label.replace(self._separator, SEPARATOR))
             if len(self._categories) < _MAX_REMEMBERED:
                 self._categories[label] = found
-        if found.casefold() in NULL_LABELS:
+        if found.casefold() in self._null_labels:
             self._null_rows[found] += 1
             return ""
         return found
@@ -33,7 +40,10 @@ class LabelSpellings:
         """Sentences on what was merged, and on what was read as no label."""
         if self._null_rows:
             names = ", ".join(map(repr, sorted(self._null_rows)))
-            yield f"{self._null_rows.total():,} rows are labelled {names}, which is read as no label"
+            yield (
+                f"{self._null_rows.total():,} rows are labelled {names}, which is read as no label; --keep-null-labels"
+                " makes categories of them"
+            )
         if merged := self._merged():
             yield merged
 
@@ -41,7 +51,8 @@ class LabelSpellings:
         """One sentence on what was merged, with an example in ASCII, as the spellings look alike; '' for nothing."""
         spellings: dict[str, dict[str, None]] = {}
         for label, category in self._categories.items():
-            trimmed = SEPARATOR.join(filter(None, (level.strip() for level in label.split(SEPARATOR))))
+            levels = label.replace(self._separator, SEPARATOR).split(SEPARATOR)
+            trimmed = SEPARATOR.join(filter(None, map(str.strip, levels)))
             spellings.setdefault(category, {})[trimmed] = None
         merged = {category: list(found) for category, found in spellings.items() if len(found) > 1}
         if not merged:

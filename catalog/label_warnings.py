@@ -35,7 +35,7 @@ def label_warnings(labels: Collection[str]) -> Iterator[str]:
         assert found is not None
         yield (
             f"{len(pieces):,} labels have one level and hold {found[1]!r}, such as {pieces[0]!r}; if it separates"
-            f" levels, write {SEPARATOR!r}"
+            f" levels, name it with --separator"
         )
 
 

@@ -70,7 +70,9 @@ class LabelSpace:
         return reason
 
 
-def find_labels(statistics: CatalogStatistics, taxonomy_file: Path | None = None) -> LabelSpace:
+def find_labels(
+    statistics: CatalogStatistics, taxonomy_file: Path | None = None, separator: str = SEPARATOR
+) -> LabelSpace:
     """Find the tree of a training catalog and the class of each label.
 
     Without a taxonomy file the tree is what the labels span. Where one label lies below another, the
@@ -78,11 +80,12 @@ def find_labels(statistics: CatalogStatistics, taxonomy_file: Path | None = None
 
     Args:
         taxonomy_file: CSV or TSV of category_id and category; all its leaves become classes.
+        separator: text between the levels in the taxonomy file.
     Raises:
         CatalogError: the taxonomy cannot be read, or no row has a usable label.
         TaxonomyError: the taxonomy file is wrong.
     """
-    tree = read_taxonomy(taxonomy_file) if taxonomy_file is not None else None
+    tree = read_taxonomy(taxonomy_file, separator) if taxonomy_file is not None else None
     path, counts = statistics.path, _given_labels(statistics)
     if taxonomy_file is not None and tree is not None:
         taxonomy, source, contradictions = tree, taxonomy_file.name, dict[str, str]()

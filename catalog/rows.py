@@ -1,7 +1,7 @@
 """A catalog file as a stream of rows: chunk by chunk, bad rows reported and left out."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress, islice
 from pathlib import Path
@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from catalog.columns import COLUMNS, OFFER_COLUMNS
-from catalog.formats.row_readers import OnBadRow, row_reader
+from catalog.formats.row import OnBadRow
+from catalog.formats.row_readers import row_reader
 from catalog.label_spellings import LabelSpellings
 from catalog.product_ids import ProductIds, rounded_id
+from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from catalog.rejects import RejectSink
 from model.errors import CatalogError
 from model.product import FIELDS, TEXT_COLUMNS, TEXT_FIELDS, Product, has_text
@@ -65,7 +67,7 @@ class CatalogRow:
 
 def read_catalog(
     path: Path,
-    columns: Mapping[str, str] | None = None,
+    options: ReadOptions = DEFAULT_OPTIONS,
     chunk_rows: int = 8192,
     rejects: RejectSink | None = None,
     image_root: Path | None = None,
@@ -74,22 +76,21 @@ def read_catalog(
     """Stream the good rows of a catalog in file order.
 
     Args:
-        path: .csv, .tsv, .jsonl, .ndjson (each also with .gz) or .parquet.
-        columns: {column: heading in the file}, see `parse_columns`.
+        path: see `catalog.formats.row_readers` for the endings.
+        options: how it is read.
         chunk_rows: rows read at a time, 1 or more; a chunk is shorter where rows are left out, never empty.
         rejects: receives every row that is left out; None leaves them out silently, for a second pass.
         image_root: folder that relative image paths are joined to; None leaves them as they are in the file.
         spellings: remembers how the labels were written.
     Raises:
         CatalogError: the file as a whole cannot be read; raised while iterating.
-        SettingsError: `columns` names an unknown column.
     """
 
     def on_bad(line: int, product_id: str, reason: str) -> None:
         if rejects is not None:
             rejects.add(path, line, product_id, reason)
 
-    rows = _checked_rows(path, columns or {}, image_root, spellings or LabelSpellings(), on_bad)
+    rows = _checked_rows(path, options, image_root, spellings or LabelSpellings(options), on_bad)
     seen = ProductIds()
     while chunk := list(islice(rows, chunk_rows)):
         if not len(seen) and (rounded := rounded_id([row.product_id for row in chunk])):
@@ -135,9 +136,9 @@ def is_url(image: str) -> bool:
 
 
 def _checked_rows(
-    path: Path, columns: Mapping[str, str], image_root: Path | None, spellings: LabelSpellings, on_bad: OnBadRow
+    path: Path, options: ReadOptions, image_root: Path | None, spellings: LabelSpellings, on_bad: OnBadRow
 ) -> Iterator[CatalogRow]:
-    for line, texts in row_reader(path)(path, columns, on_bad):
+    for line, texts in row_reader(path)(path, options, on_bad):
         fault = _fault(texts)
         if fault:
             on_bad(line, texts[0], fault)
@@ -171,4 +172,4 @@ def _undecodable(texts: tuple[str, ...], surrogate: str) -> str:
     column = next(name for name, text in zip(COLUMNS, texts, strict=True) if surrogate in text)
     byte = ord(surrogate) - 0xDC00
     what = f"the byte 0x{byte:02x}" if 0x80 <= byte <= 0xFF else f"the lone surrogate U+{ord(surrogate):04X}"
-    return f"undecodable bytes: expected UTF-8, found {what} in {column}; save the file as UTF-8"
+    return f"undecodable bytes: found {what} in {column}; save the file as UTF-8, or name its encoding with --encoding"

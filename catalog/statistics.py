@@ -9,6 +9,7 @@ import numpy as np
 
 from catalog.label_spellings import LabelSpellings
 from catalog.label_warnings import label_warnings
+from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from catalog.rows import CatalogRow, presence_flags
 from model.errors import CatalogError
 from model.product import FIELDS, field_words
@@ -57,11 +58,12 @@ class StatisticsCounter:
 
     Args:
         path: the catalog, for messages.
+        options: how it is read.
         max_labels: distinct labels above which the column holds no categories.
     """
 
-    def __init__(self, path: Path, max_labels: int = MAX_LABELS):
-        self.spellings = LabelSpellings()
+    def __init__(self, path: Path, options: ReadOptions = DEFAULT_OPTIONS, max_labels: int = MAX_LABELS):
+        self.spellings = LabelSpellings(options)
         self.num_rows = 0
         self._path, self._max_labels = path, max_labels
         self._fields = np.zeros(len(FIELDS), np.int64)

@@ -8,10 +8,13 @@ from model.errors import CatalogError, TaxonomyError
 from model.taxonomy import SEPARATOR, Taxonomy, normalize_path
 
 
-def read_taxonomy(path: Path) -> Taxonomy:
+def read_taxonomy(path: Path, separator: str = SEPARATOR) -> Taxonomy:
     """Read a tree; its leaves are the paths with no other below them, sorted.
 
     Internal nodes may be listed too, to give them an id. An id may be empty; other columns are ignored.
+
+    Args:
+        separator: text between the levels of a path.
 
     Raises:
         CatalogError: the file cannot be read.
@@ -33,7 +36,13 @@ def read_taxonomy(path: Path) -> Taxonomy:
     ids: dict[str, str] = {}
     owners: dict[str, str] = {}
     for line, fields in records:
-        _add_node(f"{path}, line {line}", fields[id_index].strip(), fields[path_index], ids, owners)
+        _add_node(
+            f"{path}, line {line}",
+            fields[id_index].strip(),
+            fields[path_index].replace(separator, SEPARATOR),
+            ids,
+            owners,
+        )
     return Taxonomy(_leaves(ids), {node: category_id for node, category_id in ids.items() if category_id})
 
 

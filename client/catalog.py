@@ -1,6 +1,6 @@
 """Catalogs as the client asks about them: the rows of `catalog.rows` with their pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from aisle_client.errors import InputError
 from catalog.cache_dir import default_cache_dir
 from catalog.pictures.source import PictureSource
+from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError, PictureError
 from model.product import Product
@@ -32,20 +33,19 @@ class CatalogItem:
     group_id: str = ""
 
 
-def read_items(path: Path, columns: Mapping[str, str] | None = None) -> Iterator[CatalogItem]:
+def read_items(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Iterator[CatalogItem]:
     """Read a catalog row by row in file order; a bad row or picture becomes an item with a problem.
 
     Args:
-        path: .csv, .tsv, .jsonl, .ndjson (each also with .gz) or .parquet; paths of pictures are relative to it.
-        columns: {column: heading in the file}, see `catalog.columns.parse_columns`.
+        path: paths of pictures are relative to it.
+        options: how it is read.
     Raises:
         InputError: the file as a whole cannot be read, or a picture is a URL that cannot be cached.
-        SettingsError: `columns` names an unknown column.
     """
     rejected = _RejectedRows()
     try:
         with PictureSource(path.parent, default_cache_dir()) as pictures:
-            for rows in read_catalog(path, columns, _CHUNK_ROWS, rejected):
+            for rows in read_catalog(path, options, _CHUNK_ROWS, rejected):
                 items = zip((row.line for row in rows), _items(rows, pictures), strict=True)
                 yield from (item for _, item in merge(rejected.take(), items, key=lambda numbered: numbered[0]))
             yield from (item for _, item in rejected.take())

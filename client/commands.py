@@ -18,7 +18,7 @@ from aisle_client.errors import InputError
 from aisle_client.messages import MAX_PRODUCTS_PER_REQUEST
 from aisle_client.prediction import Failure
 from aisle_client.retry import NO_RETRY, RetryPolicy
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from client.answers import Answer, AnswerFile, Score, answer_table
 from client.catalog import CatalogItem, read_image, read_items
 from model.product import FIELD_SPECS, TEXT_FIELDS, Product
@@ -55,8 +55,8 @@ class ClassifyCommand:
     """Picture of the product."""
     catalog: Path | None = None
     """Instead of one product: a .csv, .tsv, .jsonl (each also with .gz) or .parquet file, a product a row."""
-    columns: str = ""
-    """Headings of the catalog that differ from Aisle's: product_name=title,mall_category=cat,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     limit: int | None = None
     """Most rows of the catalog to ask about."""
     out: Path | None = None
@@ -151,7 +151,7 @@ def _items(command: ClassifyCommand) -> Iterator[CatalogItem]:
     if command.limit is not None and command.limit < 0:
         raise InputError(f"--limit: expected 0 or more rows, found {command.limit}")
     if command.catalog is not None:
-        return itertools.islice(read_items(command.catalog, parse_columns(command.columns)), command.limit)
+        return itertools.islice(read_items(command.catalog, command.read_options), command.limit)
     image = read_image(command.image) if command.image is not None else None
     return iter([CatalogItem(Product.of_texts("", texts, image), "", "")])
 

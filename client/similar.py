@@ -21,8 +21,8 @@ from aisle_client.prediction import Failure
 from aisle_client.retry import RetryPolicy
 from aisle_client.search_filter import SearchFilter
 from aisle_client.search_messages import Query
-from catalog.columns import parse_columns
 from catalog.offer_conditions import OfferConditions
+from catalog.read_options import ReadOptions
 from client.catalog import CatalogItem, read_image, read_items
 from client.commands import ProductTexts
 from client.found import Found, FoundCounts, FoundFile, found_table
@@ -43,8 +43,8 @@ class SimilarCommand:
     """Picture of the product."""
     catalog: Path | None = None
     """Instead of one product: a .csv, .tsv, .jsonl (each also with .gz) or .parquet file, a product a row."""
-    columns: str = ""
-    """Headings of the catalog that differ from Aisle's: product_name=title,mall_category=cat,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     limit: int | None = None
     """Most rows of the catalog to ask about."""
     k: int = 10
@@ -146,7 +146,7 @@ def _questions(command: SimilarCommand) -> Iterator[_Question]:
     if command.product_id:
         return iter([_Question(command.product_id, command.product_id)])
     if command.catalog is not None:
-        items = itertools.islice(read_items(command.catalog, parse_columns(command.columns)), command.limit)
+        items = itertools.islice(read_items(command.catalog, command.read_options), command.limit)
         return map(_question, items)
     image = read_image(command.image) if command.image is not None else None
     title = next(filter(None, _texts(command)), str(command.image))

@@ -23,6 +23,7 @@ import gc  # noqa: E402
 
 import tyro  # noqa: E402
 
+from model.command_arguments import expand_home  # noqa: E402
 from model.errors import AisleError  # noqa: E402
 from model.machine.memory import return_freed_memory  # noqa: E402
 from server.app import AisleServer  # noqa: E402
@@ -32,7 +33,7 @@ from server.telemetry.logs import configure_logging  # noqa: E402
 
 def main() -> None:
     """Parse the flags, serve, and drain on a signal."""
-    settings = tyro.cli(ServerSettings, prog="python -m server")
+    settings = tyro.cli(ServerSettings, prog="python -m server", args=expand_home(sys.argv[1:]))
     configure_logging(settings.log_format)
     return_freed_memory()
     if _stop_requested.is_set():

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from catalog.read_options import ReadOptions
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import cv2
@@ -173,6 +175,9 @@ def toy_bundle(run_folder: Path, toy_catalogs: tuple[Path, Path], toy_cache: Pat
         prepare_keras(TOY_SETTINGS.training)
         bundle = models / "toy" / "1"
         bundle.parent.mkdir(parents=True)
-        train(TrainJob(None, *toy_catalogs, bundle, {}, None, models / "work", toy_cache, resume=False), TOY_SETTINGS)
+        train(
+            TrainJob(None, *toy_catalogs, bundle, ReadOptions(), None, models / "work", toy_cache, resume=False),
+            TOY_SETTINGS,
+        )
 
     return made_once(run_folder / "models", make) / "toy" / "1"

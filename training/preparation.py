@@ -1,13 +1,13 @@
 """From two catalogs and the settings to what a network is built from and trained on."""
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 
 from catalog.labels import LabelSpace, find_labels
+from catalog.read_options import ReadOptions
 from catalog.rejects import common_reason
 from model.errors import SettingsError, TrainingError
 from model.network.classifier import ClassifierShape
@@ -43,20 +43,18 @@ class Catalogs:
     fields: tuple[str, ...]
 
 
-def read_catalogs(
-    train: Path, val: Path, columns: Mapping[str, str], taxonomy: Path | None, cache_dir: Path
-) -> Catalogs:
+def read_catalogs(train: Path, val: Path, options: ReadOptions, taxonomy: Path | None, cache_dir: Path) -> Catalogs:
     """Parse a training and a validation file.
 
     Args:
-        columns: our column name to the files' heading.
+        options: how the two are read.
         taxonomy: the shop's tree, or None for what the labels span.
     Raises:
         AisleError: a file cannot be read, or has no usable row.
     """
-    parsed = parse_catalog(train, columns, cache_dir)
-    labels, fields = find_labels(parsed.statistics, taxonomy), parsed.statistics.frequent_fields()
-    return Catalogs(parsed, parse_catalog(val, columns, cache_dir), labels, fields)
+    parsed = parse_catalog(train, options, cache_dir)
+    labels, fields = find_labels(parsed.statistics, taxonomy, options.separator), parsed.statistics.frequent_fields()
+    return Catalogs(parsed, parse_catalog(val, options, cache_dir), labels, fields)
 
 
 @dataclass(frozen=True)

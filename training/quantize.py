@@ -13,6 +13,7 @@ import numpy as np
 from catalog.pictures.decoding import decode_or_error
 from catalog.pictures.limits import PictureSourceSettings
 from catalog.pictures.source import PictureSource
+from catalog.read_options import ReadOptions
 from catalog.rows import read_catalog
 from model.bundle.bundle import Bundle, load_bundle
 from model.bundle.writing import derive_bundle, rewrite_descriptions
@@ -43,7 +44,7 @@ class QuantizeJob:
     bundle: Path
     catalog: Path
     out: Path
-    columns: Mapping[str, str]
+    read_options: ReadOptions
     num_pictures: int
     cache_dir: Path
 
@@ -88,7 +89,7 @@ def _calibration_images(job: QuantizeJob, bundle: Bundle) -> list[np.ndarray]:
     random = np.random.default_rng(_SEED)
     drawn: list[str] = []
     num_seen = 0
-    for rows in read_catalog(job.catalog, job.columns):
+    for rows in read_catalog(job.catalog, job.read_options):
         for image in (row.image for row in rows if row.image):
             num_seen += 1
             if len(drawn) < job.num_pictures:
@@ -108,7 +109,7 @@ def _calibration_images(job: QuantizeJob, bundle: Bundle) -> list[np.ndarray]:
 def _measure(bundle: Bundle, folder: Path, precision: Precision, job: QuantizeJob) -> dict[str, Any]:
     engine = OpenVinoEngine(folder, precision)
     with tempfile.TemporaryDirectory() as report_dir:
-        catalog = CatalogSource(job.catalog, job.columns, job.cache_dir)
+        catalog = CatalogSource(job.catalog, job.read_options, job.cache_dir)
         metrics, _ = evaluate(Predictor(bundle, engine), catalog, Path(report_dir) / "report")
     engine.close()
     return {

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from catalog.labels import LabelSpace, find_labels
+from catalog.read_options import ReadOptions
 from catalog.rows import read_catalog
 from model.bundle.writing import BundleContents, check_bundle_target, write_bundle
 from model.bundle_files import FILES
@@ -49,7 +50,7 @@ class TrainJob:
     Args:
         catalog: one labelled file, which is split; or None.
         train, val: in its place a training and a validation file.
-        columns: our column name to the files' heading.
+        read_options: how its file is read.
         taxonomy: the shop's tree, or None for what the labels span.
         work_dir: state, split, rejects and TensorBoard logs.
         cache_dir: tokenizers, encoded catalogs, picture features; shared by all runs.
@@ -59,7 +60,7 @@ class TrainJob:
     train: Path | None
     val: Path | None
     bundle: Path
-    columns: dict[str, str]
+    read_options: ReadOptions
     taxonomy: Path | None
     work_dir: Path
     cache_dir: Path
@@ -94,7 +95,7 @@ def train(job: TrainJob, settings: Settings) -> dict:
     require_noise_rate(settings.noise)
     check_sampling(settings)
     for path in job.paths:  # a file that cannot be read ends it before the work
-        next(read_catalog(path, job.columns, chunk_rows=1), None)
+        next(read_catalog(path, job.read_options, chunk_rows=1), None)
     with exclusive_or_holder(job.work_dir / "lock") as holder:
         if holder is not None:
             raise TrainingError(
@@ -106,10 +107,10 @@ def train(job: TrainJob, settings: Settings) -> dict:
 
 def _train_alone(job: TrainJob, settings: Settings) -> dict:
     """`train` while no other process uses the work folder."""
-    parsed = [parse_catalog(path, job.columns, job.cache_dir) for path in job.paths]
+    parsed = [parse_catalog(path, job.read_options, job.cache_dir) for path in job.paths]
     require_columns(parsed[0], settings.sampling)
     parsed[0] = in_window(parsed[0], settings.sampling.window_months)
-    labels = find_labels(parsed[0].statistics, job.taxonomy)
+    labels = find_labels(parsed[0].statistics, job.taxonomy, job.read_options.separator)
     fields = parsed[0].statistics.frequent_fields()
     names, tree = ", ".join(fields), labels.taxonomy
     _log.info("fields: %s; %d categories in %d levels", names, tree.num_leaves, tree.depth)

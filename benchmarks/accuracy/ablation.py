@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.catalog_variants import draw_samples, read_rows, write_rows
+from catalog.read_options import ReadOptions
 from model.network.keras_backend import prepare_keras
 from model.prediction.answers import softmax
 from model.prediction.calibration import Calibration
@@ -132,7 +133,7 @@ def main() -> None:
 def _run(name: str, seed: int, options: Options) -> dict[str, dict[str, float]]:
     """Measure the full model and the models without a component, by the component's name."""
     train, val, measured_on = _catalogs(name, seed, options)
-    settings = default_settings(catalog_size(parse_catalog(train, {}, options.out / "cache").statistics))
+    settings = default_settings(catalog_size(parse_catalog(train, ReadOptions(), options.out / "cache").statistics))
     settings = _changed("training", seed=seed)(settings)
     if name == "fashion224":
         settings = _changed("image", image_weights=str(options.weights / _WEIGHTS))(settings)
@@ -236,7 +237,7 @@ class Trainings:
         from training.preparation import Preparation, read_catalogs
 
         prepared = Preparation(
-            read_catalogs(self._train, self._val, {}, None, self._cache), self._work, self._cache
+            read_catalogs(self._train, self._val, ReadOptions(), None, self._cache), self._work, self._cache
         ).prepare(settings)
         assert prepared.val is not None
         buckets, fields = prepared.tokenizer.settings.hash_buckets, prepared.shape.fields
@@ -263,7 +264,7 @@ class Trainings:
 
         fields, seed = prepared.shape.fields, settings.training.seed
         texts = text_fields(fields, settings.fields)
-        train, measured = (parse_catalog(path, {}, self._cache) for path in (self._train, self._measured_on))
+        train, measured = (parse_catalog(path, ReadOptions(), self._cache) for path in (self._train, self._measured_on))
         _, folder = fitted_tokenizer(train, texts, settings.tokenizer, seed, self._cache)
         encoder = CatalogEncoder(
             prepared.tokenizer, folder, prepared.labels, fields, settings.image, prepared.pictures, self._cache

@@ -25,6 +25,7 @@ from rich.table import Table
 from benchmarks.accuracy.catalog_variants import Row, draw_samples, read_rows, write_rows
 from benchmarks.commands import run_training
 from catalog.labels import LabelSpace
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow
 from model.bundle.bundle import load_bundle
@@ -162,7 +163,7 @@ def _measured(name: str, seed: int, folder: Path, sample: Path, test: Path, opti
     source = SavedRows(files, bundle.fields)
     labels = LabelSpace(bundle.taxonomy, sample.name)
     fields = [text for text in ("name", "mall_category") if text in bundle.fields]
-    baseline = LinearBaseline(read_sample(sample, {}, labels, options.rows), fields).answer(found.rows)
+    baseline = LinearBaseline(read_sample(sample, ReadOptions(), labels, options.rows), fields).answer(found.rows)
     leaves = bundle.taxonomy.leaves
     truth = [normalize_path(row.category) for row in found.rows]
     run = Run(
@@ -191,7 +192,7 @@ def _answered(predictor: Predictor, test: Path) -> _TestRows:
     parts: dict[str, list[np.ndarray]] = {name: [] for name in (*names, "presence")}
     rows: list[CatalogRow] = []
     with Rejects(None) as rejects:
-        for chunk in answer_catalog(predictor, CatalogSource(test, {}, test.parent), rejects, top_k=1):
+        for chunk in answer_catalog(predictor, CatalogSource(test, ReadOptions(), test.parent), rejects, top_k=1):
             rows += chunk.rows
             parts["presence"].append(chunk.features["presence"])
             for output in names:

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from benchmarks.accuracy.catalog_variants import read_rows, write_rows
 from benchmarks.commands import run_training
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.bundle.bundle import Bundle, load_bundle
 from model.network.wider_classifier import load_classifier, widen_classifier
@@ -120,7 +121,9 @@ def probe(bundle: Bundle, folder: Path, cache_dir: Path) -> ProbedSet:
     classifier = load_classifier(bundle.path)
     wide = widen_classifier(classifier, bundle.taxonomy.num_leaves, 1)
     with closing(HeadProbe(bundle, wide, cache_dir)) as head_probe, Rejects(None) as rejects:
-        old, new = (head_probe.probe(folder / f"{name}.csv", {}, rejects, _MAX_ROWS) for name in ("val", "new"))
+        old, new = (
+            head_probe.probe(folder / f"{name}.csv", ReadOptions(), rejects, _MAX_ROWS) for name in ("val", "new")
+        )
     labels = np.array([bundle.taxonomy.class_of(row.category) for row in old.rows])
     return ProbedSet(HeadColumns.of(bundle, classifier), LabelledRows(labels, old.presence, old.views), new)
 

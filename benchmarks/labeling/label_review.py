@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.catalog_variants import Row, read_rows, write_rows
+from catalog.read_options import ReadOptions
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
 from labeling.issues.label_issues import find_issues
@@ -34,7 +35,7 @@ def cleaned_catalog(path: Path, right: Sequence[Row], method: str, cache_dir: Pa
 
 
 def _issue_ids(path: Path, cache_dir: Path) -> set[str]:
-    catalog = read_labelled(path, {}, None, path.with_name("rejects.csv"), cache_dir, image_weights="none")
+    catalog = read_labelled(path, ReadOptions(), None, path.with_name("rejects.csv"), cache_dir, image_weights="none")
     answers = answer_out_of_fold(catalog, AnswerSettings(), path.with_name("folds"))
     found = find_issues(catalog, answers).joint.is_issue
     return {catalog.rows.product_ids[row] for row in np.flatnonzero(found)}

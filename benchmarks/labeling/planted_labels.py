@@ -20,6 +20,7 @@ import tyro
 from rich.console import Console
 
 from catalog.cache_dir import default_cache_dir
+from catalog.read_options import ReadOptions
 from labeling.answers.labelled_catalog import LabelledCatalog, read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
 from labeling.issues.confident_learning import confident_joint
@@ -102,7 +103,7 @@ def main(settings: PlantedLabels) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = _drawn(settings.catalog, settings.max_rows, Path(folder))
         rejects = Path(folder) / "rejects.csv"
-        catalog = read_labelled(path, {}, None, rejects, settings.cache_dir, settings.image_weights)
+        catalog = read_labelled(path, ReadOptions(), None, rejects, settings.cache_dir, settings.image_weights)
         for seed in settings.seeds:
             Console().print_json(json.dumps(measured(settings, catalog, seed)))
 

@@ -14,6 +14,7 @@ import numpy as np
 import tyro
 from rich.console import Console
 
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from retrieval.commands.train_matcher_command import labelled
 from retrieval.matching.matcher.match_metrics import match_metrics
@@ -47,7 +48,7 @@ class MatchingBenchmark:
 def measured(folder: Path, settings: MatchingBenchmark) -> dict[str, Any]:
     """Figures of one set, by seed and their mean."""
     with Rejects(None) as rejects:
-        table = read_offers(folder / "catalog.csv", {}, rejects)
+        table = read_offers(folder / "catalog.csv", ReadOptions(), rejects)
         train = labelled(table, (folder / "train_pairs.csv",), rejects)
         val = labelled(table, (folder / "val_pairs.csv",), rejects)
     by_seed = [_trained(table, train, val, MatcherSettings(seed=seed)) for seed in settings.seeds]

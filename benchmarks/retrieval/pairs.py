@@ -21,6 +21,7 @@ from rich.table import Table
 
 from benchmarks.commands import run_training
 from catalog.pairs import PAIR_COLUMNS
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from demo.galleries.labelled_types import write_image_types
 from demo.galleries.shop import compose_items, write_galleries, write_user_photos
@@ -88,11 +89,11 @@ class _Files:
 
     @property
     def shop(self) -> CatalogSource:
-        return CatalogSource(self.root / "shop" / "shop.csv", {}, self.root / "cache")
+        return CatalogSource(self.root / "shop" / "shop.csv", ReadOptions(), self.root / "cache")
 
     @property
     def users(self) -> CatalogSource:
-        return CatalogSource(self.root / "shop" / "users.csv", {}, self.root / "cache")
+        return CatalogSource(self.root / "shop" / "users.csv", ReadOptions(), self.root / "cache")
 
     def pairs(self, name: str) -> Path:
         return self.root / "pairs" / name
@@ -182,7 +183,7 @@ def _learned(files: _Files, name: str, seed: int, settings: PairsBenchmark) -> d
 
     out = files.root / "models" / f"{name}-{seed}" / "1"
     job = MetricJob(
-        files.bundle, (files.shop.path,), {}, out, (), None, True, "none", out.with_name("rejects.csv"),
+        files.bundle, (files.shop.path,), ReadOptions(), out, (), None, True, "none", out.with_name("rejects.csv"),
         files.shop.cache_dir, files.pairs(f"{name}.csv"),
     )  # fmt: skip
     tuned = {"finetune_layers": settings.finetune_layers, "finetune_steps": settings.finetune_steps}

@@ -14,6 +14,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
+from catalog.read_options import ReadOptions
 from model.settings import FieldSettings, text_fields
 from tokenizer.settings import TokenizerSettings
 from training.encoding.parsed_catalog import parse_catalog
@@ -42,7 +43,7 @@ def main() -> None:
         return
     settings = TokenizerSettings(analyzer=options.analyzer, word2vec_epochs=0)
     with tempfile.TemporaryDirectory() as cache:
-        catalog = parse_catalog(options.catalog, {}, Path(cache))
+        catalog = parse_catalog(options.catalog, ReadOptions(), Path(cache))
         tokenizer, folder = fitted_tokenizer(catalog, text_fields(("name",), FieldSettings()), settings, 0, Path(cache))
         chunks = [{"name": [row.text("name") for row in rows]} for rows in catalog.rows()]
         num_names = sum(len(chunk["name"]) for chunk in chunks)

@@ -8,13 +8,16 @@ from pathlib import Path
 
 from catalog.formats.delimiter import delimiter_of
 from catalog.formats.text_lines import text_lines
+from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from model.errors import CatalogError
 
 #: Called for a malformed record with its first line, its fields as far as they are known, and the reason.
 OnBadRecord = Callable[[int, list[str], str], None]
 
 
-def delimited_records(path: Path, on_bad: OnBadRecord) -> Iterator[tuple[int, list[str]]]:
+def delimited_records(
+    path: Path, on_bad: OnBadRecord, options: ReadOptions = DEFAULT_OPTIONS
+) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, fields), the heading first; every later record has as many fields as the heading.
 
     Blank lines are skipped. When a malformed record spans several lines, usually because of an unclosed
@@ -22,11 +25,12 @@ def delimited_records(path: Path, on_bad: OnBadRecord) -> Iterator[tuple[int, li
 
     Args:
         on_bad: called for every malformed record.
+        options: of which encoding and delimiter count.
     Raises:
         CatalogError: the file cannot be read, or has no heading.
     """
-    delimiter, num_before = delimiter_of(path)
-    lines = _RecordLines(islice(text_lines(path), num_before, None), 1 + num_before)
+    delimiter, num_before = delimiter_of(path, options)
+    lines = _RecordLines(islice(text_lines(path, options.codec), num_before, None), 1 + num_before)
     reader = csv.reader(lines, delimiter=delimiter)
     num_fields = 0
     while True:

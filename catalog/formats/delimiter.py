@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from catalog.formats.text_lines import text_lines
+from catalog.read_options import ReadOptions
 
 _DELIMITERS = (",", ";", "\t", "|")
 #: A first line of spreadsheets that names the delimiter.
@@ -17,24 +18,26 @@ _NUM_LINES, _MAX_CHARS = 50, 2**20
 _ENOUGH = 0.9
 
 
-def delimiter_of(path: Path) -> tuple[str, int]:
+def delimiter_of(path: Path, options: ReadOptions) -> tuple[str, int]:
     """The delimiter of a .csv or .tsv file, and the lines before its heading that say nothing else, 0 or 1.
 
     Raises:
         CatalogError: the file cannot be read.
     """
-    lines = _first_lines(path)
+    lines = _first_lines(path, options.codec)
     named = _NAMED.fullmatch(lines[0]) if lines else None
     if named:
-        return named[1], 1
+        return options.delimiter_character or named[1], 1
+    if options.delimiter_character:
+        return options.delimiter_character, 0
     usual = "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
     return _best(usual, lines), 0
 
 
-def _first_lines(path: Path) -> list[str]:
+def _first_lines(path: Path, codec: str) -> list[str]:
     found: list[str] = []
     num_chars = 0
-    for line in islice(text_lines(path), _NUM_LINES):
+    for line in islice(text_lines(path, codec), _NUM_LINES):
         found.append(line)
         num_chars += len(line)
         if num_chars > _MAX_CHARS:

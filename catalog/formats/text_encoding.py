@@ -54,12 +54,12 @@ def look_for_encoding(path: Path, file: IO[bytes]) -> str:
     if len(lines) < _FEW_LINES:
         return "utf-8"
     seems = f"text that may be {' or '.join(found)}" if found else "bytes of no encoding that is known here"
-    raise CatalogError(f"{path}: expected UTF-8, found {seems}; save the file as UTF-8")
+    raise CatalogError(f"{path}: expected UTF-8, found {seems}; name it with --encoding, or save the file as UTF-8")
 
 
 @lru_cache
 def _say(path: Path, encoding: str) -> None:
-    _log.info("%s is not UTF-8; it is read as %s: if texts look wrong, save it as UTF-8", path, encoding)
+    _log.info("%s is not UTF-8; it is read as %s; if texts look wrong, name another with --encoding", path, encoding)
 
 
 def _telling_lines(file: IO[bytes]) -> list[bytes]:

@@ -15,17 +15,20 @@ from model.errors import CatalogError
 MAX_LINE_BYTES = 16 * 2**20
 
 
-def text_lines(path: Path) -> Iterator[str]:
+def text_lines(path: Path, codec: str = "") -> Iterator[str]:
     """Yield each line with its line end, without a byte-order mark.
 
     A byte that is not of the file's encoding becomes a lone surrogate (PEP 383), so that only its own row is affected.
+
+    Args:
+        codec: Python's name of the encoding; '' looks at the file.
 
     Raises:
         CatalogError: the file cannot be opened, its encoding is not known, or its gzip stream is damaged.
     """
     number = 0
     try:
-        encoding, num_mark_bytes = _encoding_of(path)
+        encoding, num_mark_bytes = _encoding_of(path, codec)
         with _open(path) as file:
             file.read(num_mark_bytes)
             for line in _lines(file, encoding):
@@ -48,16 +51,18 @@ def _open(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path)) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
-def _encoding_of(path: Path) -> tuple[str, int]:
+def _encoding_of(path: Path, codec: str) -> tuple[str, int]:
     """The encoding of a file, and the bytes of its mark."""
     with _open(path) as file:
         # A BufferedReader has the same method; a byte-order mark has at most 3 bytes.
         mark, encoding = byte_order_mark(cast("gzip.GzipFile", file).peek(3)[:3])
-        return encoding or look_for_encoding(path, file), len(mark)
+        if codec and encoding and codec not in (encoding, "utf-16"):
+            raise CatalogError(f"{path}: expected text in {codec}, found the mark of {encoding}; leave --encoding out")
+        return encoding or codec or look_for_encoding(path, file), len(mark)
 
 
 def _lines(file: IO[bytes], encoding: str) -> Iterator[str]:
-    if encoding.startswith("utf-16"):  # bytes of a line end may be a part of other characters
+    if encoding.startswith(("utf-16", "utf-32")):  # bytes of a line end may be a part of other characters
         with io.TextIOWrapper(file, encoding, "surrogatepass", newline="\n") as text:
             for line in iter(partial(text.readline, MAX_LINE_BYTES), ""):
                 yield line

@@ -15,7 +15,6 @@ from aisle_client.client import AisleClient
 from aisle_client.errors import InputError
 from aisle_client.retry import NO_RETRY
 from aisle_client.v1 import classifier_pb2
-from catalog.columns import parse_columns
 from client.catalog import read_items
 from client.load.arrivals import poisson_arrivals
 from client.load.generator import LoadGenerator, grpc_connection
@@ -35,7 +34,7 @@ def load_test(command: LoadTestCommand, console: Console) -> None:
         CallError: the server cannot be reached or has no such model.
     """
     model = _check_server(command)
-    rows = itertools.islice(read_items(command.catalog, parse_columns(command.columns)), command.limit)
+    rows = itertools.islice(read_items(command.catalog, command.read_options), command.limit)
     head = classifier_pb2.ClassifyRequest(model=command.model, top_k=command.top_k)
     mix = Mix(rows, command.picture_share, head)
     if mix.num_skipped:

@@ -8,6 +8,7 @@ import tyro
 
 from aisle_client.channel import Security
 from aisle_client.errors import InputError
+from catalog.read_options import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class LoadTestCommand:
     """Share of the products that carry a picture, 0 to 1; by default rows are sent unchanged."""
     limit: int | None = 1000
     """Rows of the catalog to draw from; their pictures are held in memory."""
-    columns: str = ""
-    """Headings of the catalog that differ from Aisle's: product_name=title,mall_category=cat,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     model: str = ""
     """Name of the model; empty where the server holds one."""
     top_k: int = 0

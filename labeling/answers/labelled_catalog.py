@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from catalog.labels import LabelSpace, find_labels
+from catalog.read_options import ReadOptions
 from model.errors import TrainingError
 from model.settings import Settings, text_fields
 from tokenizer.tokenizer import Tokenizer
@@ -77,7 +78,7 @@ class LabelledCatalog:
 
 def read_labelled(
     path: Path,
-    columns: Mapping[str, str],
+    options: ReadOptions,
     taxonomy: Path | None,
     rejects: Path,
     cache_dir: Path,
@@ -86,15 +87,15 @@ def read_labelled(
     """Read and encode a catalog; what an earlier run has encoded is found again.
 
     Args:
-        columns: our column name to the file's heading.
+        options: how its file is read.
         taxonomy: the shop's tree, or None for what the labels span.
         rejects: gets the rows that could not be used.
         image_weights: of the backbone that reads pictures; "none" leaves pictures out.
     Raises:
         AisleError: the file cannot be read, or has no usable row.
     """
-    parsed = parse_catalog(path, columns, cache_dir)
-    labels = find_labels(parsed.statistics, taxonomy)
+    parsed = parse_catalog(path, options, cache_dir)
+    labels = find_labels(parsed.statistics, taxonomy, options.separator)
     settings = default_settings(catalog_size(parsed.statistics))
     settings = replace(settings, tokenizer=replace(settings.tokenizer, pretrained_words="off"))
     settings = replace(settings, image=replace(settings.image, image_weights=image_weights, finetune_layers=0))

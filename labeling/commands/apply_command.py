@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.labels import find_labels
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from labeling.decisions.applying import DecisionFile, accepted_changes, write_changes
 from labeling.decisions.decisions import read_decisions
@@ -28,8 +32,8 @@ class ApplyCommand:
     """CSV of the changes: product_id, who, when, before, after; by default OUT.changes.csv."""
     rejects: Path | None = None
     """Decisions that were refused, CSV; by default OUT.rejects.csv."""
-    columns: str = ""
-    """Other headings: product_name=title,category=label,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     new_categories: bool = False
@@ -40,8 +44,8 @@ class ApplyCommand:
 
 def run_apply(command: ApplyCommand) -> str:
     """Apply what fits, and say how many labels were changed and decisions refused."""
-    columns = parse_columns(command.columns)
-    catalog = parse_catalog(command.catalog, columns, command.cache_dir)
+    catalog = parse_catalog(command.catalog, command.read_options, command.cache_dir)
+    labels = find_labels(catalog.statistics, command.taxonomy, command.read_options.separator)
     rejects_path = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
     log = command.log or command.out.with_name(f"{command.out.name}.changes.csv")
     with Rejects(rejects_path) as rejects:
@@ -53,10 +57,8 @@ def run_apply(command: ApplyCommand) -> str:
                 " or --decided-by NAME"
             )
         source = DecisionFile(command.decisions, rejects)
-        changes = accepted_changes(
-            catalog, decisions, source, command.decided_by, command.taxonomy, command.new_categories
-        )
-        write_changes(command.catalog, columns, changes, command.out, log)
+        changes = accepted_changes(catalog, decisions, source, labels, command.decided_by, command.new_categories)
+        write_changes(command.catalog, command.read_options, changes, command.out, log)
         refused = f"; {rejects.count:,} decisions are refused, see {rejects_path}" if rejects.count else ""
     kept = len(decisions) - len(changes)
     return f"{len(changes):,} labels changed, {kept:,} decided otherwise; {command.out}, log in {log}{refused}"

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
 from labeling.confusions.confusion_files import write_entropies, write_pairs
@@ -25,8 +25,8 @@ class ConfusionsCommand:
     """Labelled catalog: .csv, .tsv, .jsonl or .parquet."""
     out: Path
     """Folder for plan.json, report.html, pairs.csv, entropy.csv, rejects.csv and finished folds."""
-    columns: str = ""
-    """Other headings: product_name=title,category=label,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -39,9 +39,13 @@ def run_confusions(command: ConfusionsCommand) -> str:
     """Answer out of fold, write the files, and say what is proposed."""
     command.out.mkdir(parents=True, exist_ok=True)
     rejects = command.out / "rejects.csv"
-    columns = parse_columns(command.columns)
     catalog = read_labelled(
-        command.catalog, columns, command.taxonomy, rejects, command.cache_dir, command.settings.image_weights
+        command.catalog,
+        command.read_options,
+        command.taxonomy,
+        rejects,
+        command.cache_dir,
+        command.settings.image_weights,
     )
     answers = answer_out_of_fold(catalog, command.settings, command.out / "folds")
     confusions = find_confusions(catalog, answers, command.confusions)

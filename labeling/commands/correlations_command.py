@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.correlations.correlation_files import write_correlations, write_groups, write_summary
 from labeling.correlations.correlations import Correlations, find_correlations
@@ -30,8 +30,8 @@ class CorrelationsCommand:
     by: str = ""
     """Column of the groups, such as mall, month, brand or mall_category; by default the first of the first three that
     has two values or more."""
-    columns: str = ""
-    """Other headings: product_name=title,mall=seller,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -45,7 +45,7 @@ def run_correlations(command: CorrelationsCommand) -> str:
     command.out.mkdir(parents=True, exist_ok=True)
     catalog = read_labelled(
         command.catalog,
-        parse_columns(command.columns),
+        command.read_options,
         command.taxonomy,
         command.out / "rejects.csv",
         command.cache_dir,

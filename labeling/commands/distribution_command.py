@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from labeling.distribution.distribution import CategoryCounts, Distribution
 from labeling.distribution.distribution_files import write_categories, write_distribution
 from labeling.distribution.report.report import write_report
@@ -24,8 +24,8 @@ class DistributionCommand:
     """Folder for distribution.json, categories.csv and report.html."""
     against: Path | None = None
     """Earlier catalog to compare with, such as the one before `labeling apply` or `merge`."""
-    columns: str = ""
-    """Other headings, of both catalogs: product_name=title,category=label,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree, of which empty categories are counted, too."""
     against_taxonomy: Path | None = None
@@ -37,10 +37,10 @@ class DistributionCommand:
 
 def run_distribution(command: DistributionCommand) -> str:
     """Count, write the files, and say how unequal the categories are."""
-    columns, before = parse_columns(command.columns), None
-    now = CategoryCounts.read(command.catalog, columns, command.taxonomy, command.cache_dir)
+    before = None
+    now = CategoryCounts.read(command.catalog, command.read_options, command.taxonomy, command.cache_dir)
     if command.against is not None:
-        before = CategoryCounts.read(command.against, columns, command.against_taxonomy, command.cache_dir)
+        before = CategoryCounts.read(command.against, command.read_options, command.against_taxonomy, command.cache_dir)
     distribution = Distribution(now, before, command.settings)
     command.out.mkdir(parents=True, exist_ok=True)
     write_categories(command.out, distribution)

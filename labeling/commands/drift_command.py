@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from labeling.drift.catalog_drift import NUM_COUNTED, CatalogDrift, DriftCounter
 from labeling.drift.drift_files import write_drift
@@ -26,8 +29,8 @@ class DriftCommand:
     """Folder of the bundle."""
     out: Path = Path("drift")
     """Folder for report.html, categories.csv, words.csv, fields.csv and rejects.csv."""
-    columns: str = ""
-    """Other headings: product_name=title,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures, shared by all runs."""
 
@@ -36,7 +39,7 @@ def run_drift(command: DriftCommand) -> str:
     """Answer the catalog, write the files, and say what accuracy to expect and what to label first."""
     command.out.mkdir(parents=True, exist_ok=True)
     predictor = Predictor.open(command.bundle)
-    source = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
+    source = CatalogSource(command.catalog, command.read_options, command.cache_dir)
     counter, num_rows = DriftCounter(predictor.bundle), 0
     try:
         with Rejects(command.out / "rejects.csv") as rejects:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
 from labeling.issues.findings import write_findings
@@ -24,8 +24,8 @@ class IssuesCommand:
     out: Path
     """Folder for issues.csv, near_duplicates.csv, categories.csv, summary.json, report.html, rejects.csv and finished
     folds."""
-    columns: str = ""
-    """Other headings: product_name=title,category=label,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     format: Literal["csv", "parquet"] = "csv"
@@ -41,7 +41,7 @@ def run_issues(command: IssuesCommand) -> str:
     rejects = command.out / "rejects.csv"
     catalog = read_labelled(
         command.catalog,
-        parse_columns(command.columns),
+        command.read_options,
         command.taxonomy,
         rejects,
         command.cache_dir,

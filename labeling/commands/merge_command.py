@@ -1,6 +1,7 @@
 """The command `python -m labeling merge`: accepted merges of categories into a new catalog."""
 
 import getpass
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,8 @@ from typing import Annotated
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
 from catalog.labels import find_labels
+from catalog.read_options import ReadOptions
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.confusions.merge_comparison import compare_merge
 from labeling.confusions.merging import Merging
@@ -33,8 +34,8 @@ class MergeCommand:
     """Name of the person who accepted the merges; by default the login name."""
     log: Path | None = None
     """CSV of the changes: product_id, who, when, before, after; by default OUT.changes.csv."""
-    columns: str = ""
-    """Other headings: product_name=title,category=label,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree; the merged one is written as OUT.taxonomy.csv."""
     compare: bool = False
@@ -46,17 +47,17 @@ class MergeCommand:
 
 def run_merge(command: MergeCommand) -> str:
     """Write the files, and say what was merged, how to train on it, and with `compare` what it brings."""
-    columns = parse_columns(command.columns)
     plan = Plan.read(command.plan)
     plan.check_catalog(command.catalog)
-    catalog = parse_catalog(command.catalog, columns, command.cache_dir)
-    merging = Merging.of(plan, command.plan, find_labels(catalog.statistics, command.taxonomy))
+    catalog = parse_catalog(command.catalog, command.read_options, command.cache_dir)
+    labels = find_labels(catalog.statistics, command.taxonomy, command.read_options.separator)
+    merging = Merging.of(plan, command.plan, labels)
     changes = merging.changes(catalog, command.decided_by or _login_name())
     log = command.log or command.out.with_name(f"{command.out.name}.changes.csv")
-    write_changes(command.catalog, columns, changes, command.out, log)
+    write_changes(command.catalog, command.read_options, changes, command.out, log)
     train = f"python -m training train --catalog {command.out} --bundle DIR"
-    if command.columns:
-        train += f" --columns {command.columns}"
+    if command.read_options.flags():
+        train += f" {shlex.join(command.read_options.flags())}"
     if command.taxonomy is not None:
         tree = command.out.with_name(f"{command.out.name}.taxonomy.csv")
         merging.write_taxonomy(tree)
@@ -72,10 +73,14 @@ def run_merge(command: MergeCommand) -> str:
 def _compared(command: MergeCommand, merging: Merging) -> str:
     folder = command.out.with_name(f"{command.out.name}.compare")
     folder.mkdir(parents=True, exist_ok=True)
-    columns = parse_columns(command.columns)
     rejects = folder / "rejects.csv"
     catalog = read_labelled(
-        command.catalog, columns, command.taxonomy, rejects, command.cache_dir, command.settings.image_weights
+        command.catalog,
+        command.read_options,
+        command.taxonomy,
+        rejects,
+        command.cache_dir,
+        command.settings.image_weights,
     )
     return compare_merge(catalog, merging.merged_classes(), command.settings, folder).said()
 

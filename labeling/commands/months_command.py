@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.months.month_files import write_months
 from labeling.months.months import measure_months
@@ -23,8 +23,8 @@ class MonthsCommand:
     """Labelled catalog with a column month: .csv, .tsv, .jsonl or .parquet."""
     out: Path
     """Folder for months.csv, windows.csv, curve.csv, report.html with its plots, rejects.csv and finished models."""
-    columns: str = ""
-    """Other headings: product_name=title,month=listed,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -39,9 +39,13 @@ def run_months(command: MonthsCommand) -> str:
 
     command.out.mkdir(parents=True, exist_ok=True)
     rejects = command.out / "rejects.csv"
-    columns = parse_columns(command.columns)
     catalog = read_labelled(
-        command.catalog, columns, command.taxonomy, rejects, command.cache_dir, command.settings.image_weights
+        command.catalog,
+        command.read_options,
+        command.taxonomy,
+        rejects,
+        command.cache_dir,
+        command.settings.image_weights,
     )
     months = measure_months(catalog, command.months, command.settings, command.out / "models")
     write_months(command.out, months)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from catalog.labels import LabelSpace, find_labels
+from catalog.labels import LabelSpace
+from catalog.read_options import ReadOptions
 from catalog.rejects import RejectSink
 from catalog.rows import CatalogRow
 from labeling.decisions.catalog_rewriting import rewrite_labels
@@ -48,18 +49,17 @@ def accepted_changes(
     catalog: ParsedCatalog,
     decisions: Mapping[str, Decision],
     source: DecisionFile,
+    labels: LabelSpace,
     decided_by: str,
-    taxonomy: Path | None = None,
     new_categories: bool = False,
 ) -> list[Change]:
     """Compare decisions with the catalog as it is now; those that do not fit are refused.
 
     Args:
+        labels: of the shop.
         decided_by: who decided where the file does not say.
-        taxonomy: the shop's tree; None is what the labels span.
         new_categories: whether a category may be new.
     """
-    labels = find_labels(catalog.statistics, taxonomy)
     left = dict(decisions)
     changes = []
     for rows in catalog.rows():
@@ -77,13 +77,13 @@ def accepted_changes(
     return changes
 
 
-def write_changes(catalog: Path, columns: Mapping[str, str], changes: list[Change], out: Path, log: Path) -> None:
+def write_changes(catalog: Path, options: ReadOptions, changes: list[Change], out: Path, log: Path) -> None:
     """Write the new catalog and the log of its changes.
 
     Raises:
         LabelingError: a file cannot be written.
     """
-    rewrite_labels(catalog, columns, {change.line: change.after for change in changes}, out)
+    rewrite_labels(catalog, options, {change.line: change.after for change in changes}, out)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     rows = ((c.product_id, c.changed_by, now, c.before, c.after, c.line) for c in changes)
     write_table(log, LOG_COLUMNS, rows)

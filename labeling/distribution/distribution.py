@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from catalog.labels import find_labels
+from catalog.read_options import ReadOptions
 from labeling.distribution.imbalance import Imbalance
 from labeling.distribution.samplings import Sampling, samplings
 from labeling.settings import DistributionSettings
@@ -30,14 +30,14 @@ class CategoryCounts:
     num_left_out: int
 
     @classmethod
-    def read(cls, path: Path, columns: Mapping[str, str], taxonomy: Path | None, cache_dir: Path) -> CategoryCounts:
+    def read(cls, path: Path, options: ReadOptions, taxonomy: Path | None, cache_dir: Path) -> CategoryCounts:
         """Count a catalog.
 
         Raises:
             AisleError: it cannot be read, or has no usable label.
         """
-        statistics = parse_catalog(path, columns, cache_dir).statistics
-        labels = find_labels(statistics, taxonomy)
+        statistics = parse_catalog(path, options, cache_dir).statistics
+        labels = find_labels(statistics, taxonomy, options.separator)
         products = dict(zip(labels.taxonomy.leaves, labels.class_counts.tolist(), strict=True))
         return cls(path, products, statistics.num_rows - sum(products.values()))
 

@@ -102,7 +102,7 @@ def _measured(variant: Variant, job: StudyJob, settings: MetricSettings, seed: i
         if variant.settings is not None:
             bundle = Path(folder) / "bundle"
             metric_job = MetricJob(
-                job.bundle, (job.catalog.path,), job.catalog.columns, bundle, variant.backbones, None,
+                job.bundle, (job.catalog.path,), job.catalog.read_options, bundle, variant.backbones, None,
                 variant.is_mirrored, variant.crop, Path(folder) / "rejects.csv", job.catalog.cache_dir,
             )  # fmt: skip
             train_metric(metric_job, dataclasses.replace(settings, **variant.settings, seed=seed))

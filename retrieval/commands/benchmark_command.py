@@ -4,12 +4,13 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
 from rich.table import Table
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.errors import SettingsError
 from retrieval.benchmark.benchmark import BenchmarkResult, measure
@@ -58,8 +59,8 @@ class BenchmarkCommand:
     """Seed of the drawing; task same: of the parts that the groups are dealt out to."""
     crop: CropName | None = None
     """Part of the queries' pictures that counts; as in the index by default."""
-    columns: str = ""
-    """Other headings of --queries or --catalog: product_name=title,category=label,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     bundle: Path | None = None
     """Bundle of the index, where it is not any more where it was. Task same: bundle for the vectors of pictures and
     words, and to learn better ones from."""
@@ -105,7 +106,7 @@ class BenchmarkCommand:
 def run_benchmark(command: BenchmarkCommand) -> Table:
     """Measure, write the files, and return a table for the terminal."""
     if command.catalog is not None:
-        source = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
+        source = CatalogSource(command.catalog, command.read_options, command.cache_dir)
         job = LadderJob(
             source, command.bundle, command.index, command.learn_vectors, command.backbones, command.seed,
             command.metric, command.matcher,
@@ -148,7 +149,7 @@ def _ask(command: BenchmarkCommand, index: str, k: int, same_as: Asked | None) -
         else:
             bundle = command.bundle if index == command.index else None
             embedder = open_embedder(engine.description, bundle, command.crop)
-            source = CatalogSource(command.queries, parse_columns(command.columns), command.cache_dir)
+            source = CatalogSource(command.queries, command.read_options, command.cache_dir)
             with Rejects(None) as rejects:
                 records = catalog_queries(
                     embedder, source, rejects, space, 0 if same_as else command.sample, command.seed

@@ -13,7 +13,7 @@ import tyro
 from tqdm import tqdm
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from catalog.rows import catalog_digest
 from model.engines.engine import EngineName, Precision
@@ -47,8 +47,8 @@ class BuildCommand:
     """Search of a folder: through a graph of neighbours, or by comparing with every product."""
     crop: CropName | None = None
     """Part of the pictures that counts; as the bundle says by default."""
-    columns: str = ""
-    """Other headings: product_name=title,category=label,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     rejects: Path | None = None
     """Rows that could not be indexed, CSV; by default INDEX.rejects.csv."""
     engine: EngineName = "auto"
@@ -65,7 +65,7 @@ def run_build(command: BuildCommand) -> str:
     """Build the index and say what is in it."""
     embedder = Embedder.open(command.bundle, command.crop, command.engine, command.precision)
     spaces = chosen_spaces(embedder, command.space)
-    source = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
+    source = CatalogSource(command.catalog, command.read_options, command.cache_dir)
     description = describe_index(embedder, spaces, command)
     with (
         IndexBuild(command.index, description, _source_digest(source)) as build,
@@ -125,5 +125,5 @@ def rejects_path(index: str, catalog: Path) -> Path:
 
 
 def _source_digest(source: CatalogSource) -> str:
-    parts = [catalog_digest(source.path), str(source.path.resolve()), dict(source.columns)]
+    parts = [catalog_digest(source.path), str(source.path.resolve()), source.read_options.changed()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]

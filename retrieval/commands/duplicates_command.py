@@ -10,8 +10,8 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from catalog.columns import parse_columns
 from catalog.pairs import pair_writer
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.errors import MatcherError
 from retrieval.commands.match_command import check_index
@@ -51,8 +51,8 @@ class DuplicatesCommand:
     """Most questions."""
     report: Path | None = None
     """Folder for report.html: the pairs that would change most, with pictures and what spoke for and against."""
-    columns: str = ""
-    """Other headings: product_name=title,mall=seller,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     rejects: Path | None = None
     """Rows that could not be used, CSV; by default OUT.rejects.csv."""
     settings: Annotated[MatcherSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=MatcherSettings)
@@ -64,7 +64,7 @@ def run_duplicates(command: DuplicatesCommand) -> str:
     rejects_path = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
     matcher = None if command.matcher is None else load_matcher(command.matcher)
     with Rejects(rejects_path) as rejects, optional_index(command.index) as engine:
-        table = read_offers(command.catalog, parse_columns(command.columns), rejects, engine)
+        table = read_offers(command.catalog, command.read_options, rejects, engine)
         if matcher is None:
             matcher = train_without_pairs(table, command.settings, engine)
         elif command.matcher is not None:

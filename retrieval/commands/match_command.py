@@ -1,12 +1,14 @@
 """The command `python -m retrieval match`: pairs in, the probability that each is one product out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import tyro
 
-from catalog.columns import parse_columns
 from catalog.pairs import Pair, pair_writer, read_pairs
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.errors import MatcherError
 from retrieval.commands.train_matcher_command import optional_index
@@ -32,8 +34,8 @@ class MatchCommand:
     """is_same from where this share of such pairs is right, 0 to 1; without it, from where F1 is highest."""
     index: str = ""
     """Index of the same products; a matcher that was trained with one needs one of the same embedding."""
-    columns: str = ""
-    """Other headings: product_name=title,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     rejects: Path | None = None
     """Rows and pairs that could not be used, CSV; by default OUT.rejects.csv."""
 
@@ -44,7 +46,7 @@ def run_match(command: MatchCommand) -> str:
     rejects_path = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
     with Rejects(rejects_path) as rejects, optional_index(command.index) as engine:
         check_index(matcher, engine, command.matcher)
-        table = read_offers(command.catalog, parse_columns(command.columns), rejects, engine)
+        table = read_offers(command.catalog, command.read_options, rejects, engine)
         pairs = read_pairs(command.pairs, table.positions, rejects)
         left = np.array([table.positions[pair.left_id] for pair in pairs], np.int64)
         right = np.array([table.positions[pair.right_id] for pair in pairs], np.int64)

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from retrieval.embedding.embedded_catalog import CatalogSource
 from retrieval.embedding.embedder import Embedder
 from retrieval.pairs.image_type_classifier import ImageTypeClassifier, check_reads_pictures
@@ -29,8 +29,8 @@ class PairsCommand:
     image_types: Path | None = None
     """Bundle that classifies pictures by image type, see docs/retrieval.md; without it only pictures that many items
     have and near-duplicates are dropped."""
-    columns: str = ""
-    """Other headings: item_id=article,image=photo,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures and features, shared with train."""
     settings: Annotated[PairSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=PairSettings)
@@ -42,7 +42,7 @@ def run_pairs(command: PairsCommand) -> str:
     embedder = Embedder.open(command.bundle)
     if embedder.pictures is None:
         check_reads_pictures(embedder.predictor.bundle.fields, command.bundle)
-    source = CatalogSource(command.catalog, parse_columns(command.columns), command.cache_dir)
+    source = CatalogSource(command.catalog, command.read_options, command.cache_dir)
     if command.image_types is None:
         made = make_pairs(embedder, None, source, command.out, command.settings)
     else:

@@ -11,7 +11,7 @@ import tyro
 from rich.table import Table
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from model.errors import SettingsError
 from model.settings import TrainingSettings
 from retrieval.benchmark.studies import StudyJob, StudyName, run_study
@@ -38,8 +38,8 @@ class StudyCommand:
     """Seeds that each variant is trained with."""
     json: Path | None = None
     """File for the figures."""
-    columns: str = ""
-    """Other headings: product_name=title,group_id=sku,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures and features."""
     settings: Annotated[MetricSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=MetricSettings)
@@ -54,8 +54,9 @@ def run_studies(command: StudyCommand) -> str:
     if unknown or not command.studies or not command.seeds:
         raise SettingsError(f"--studies: expected some of {', '.join(typing.get_args(StudyName))}, and --seeds")
     prepare_keras(TrainingSettings())
-    columns = parse_columns(command.columns)
-    catalog, queries = (CatalogSource(path, columns, command.cache_dir) for path in (command.catalog, command.queries))
+    catalog, queries = (
+        CatalogSource(path, command.read_options, command.cache_dir) for path in (command.catalog, command.queries)
+    )
     job = StudyJob(command.bundle, catalog, queries, command.seeds, tuple(sorted(set(command.at))))
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for name in command.studies:

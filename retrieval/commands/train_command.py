@@ -1,6 +1,5 @@
 """The command `python -m retrieval train`: metric learning; out is a bundle."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.settings import TrainingSettings
 from retrieval.benchmark.benchmark import measure
@@ -46,8 +45,8 @@ class TrainCommand:
     """Encode each picture and its mirror image, and take their mean; twice the time, and better vectors."""
     crop: CropName = "none"
     """auto cuts pictures to what stands out in them."""
-    columns: str = ""
-    """Other headings: product_name=title,group_id=sku,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     rejects: Path | None = None
     """Rows that could not be used, CSV; by default OUT.rejects.csv."""
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -66,7 +65,7 @@ def run_train(command: TrainCommand) -> str:
     job = MetricJob(
         command.bundle,
         command.catalog,
-        parse_columns(command.columns),
+        command.read_options,
         command.out,
         command.backbones,
         command.image_encoder,
@@ -82,13 +81,13 @@ def run_train(command: TrainCommand) -> str:
         f" {' and '.join(trained['kinds'])} vectors of {trained['dim']} numbers"
     ]
     if command.val is not None:
-        lines += _gain_lines(command, job.columns)
+        lines += _gain_lines(command, job.read_options)
     return "\n".join([*lines, f"bundle in {command.out}"])
 
 
-def _gain_lines(command: TrainCommand, columns: Mapping[str, str]) -> list[str]:
+def _gain_lines(command: TrainCommand, options: ReadOptions) -> list[str]:
     """Measure the gain: products of --val look for their like in the training catalogs, before and after."""
-    asked = [_measured(command, bundle, columns) for bundle in (command.bundle, command.out)]
+    asked = [_measured(command, bundle, options) for bundle in (command.bundle, command.out)]
     at = tuple(k for k in (1, 5, 30) if k <= asked[0].ranked.is_hit.shape[1])
     before, after = (measure(each, at).figures for each in asked)
     names = [f"{name}@{k}" for name in ("same_product", "same_category", "accuracy") for k in at]
@@ -96,12 +95,12 @@ def _gain_lines(command: TrainCommand, columns: Mapping[str, str]) -> list[str]:
     return [f"{command.val}, {before['num_queries']} queries, same product by {before['relevance']}:", *lines]
 
 
-def _measured(command: TrainCommand, bundle: Path, columns: Mapping[str, str]) -> Asked:
+def _measured(command: TrainCommand, bundle: Path, options: ReadOptions) -> Asked:
     assert command.val is not None
     embedder = Embedder.open(bundle)
     space = next(space for space in ("joint", "image", "text") if space in embedder.dims)
-    sources = [CatalogSource(path, columns, command.cache_dir) for path in command.catalog]
-    queries = CatalogSource(command.val, columns, command.cache_dir)
+    sources = [CatalogSource(path, command.read_options, command.cache_dir) for path in command.catalog]
+    queries = CatalogSource(command.val, options, command.cache_dir)
     with temporary_index(embedder, sources, space) as engine, Rejects(None) as rejects:
         records = catalog_queries(embedder, queries, rejects, space, 0, 0)
         return ask(engine, space, records, _DEEPEST, from_outside=True)

@@ -11,8 +11,8 @@ import numpy as np
 import tyro
 from rich.table import Table
 
-from catalog.columns import parse_columns
 from catalog.pairs import read_labelled_pairs
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.errors import SettingsError
 from retrieval.index.engine import IndexEngine
@@ -42,8 +42,8 @@ class TrainMatcherCommand:
     """Pairs to measure on, of the same form."""
     index: str = ""
     """Index of the same products, whose vectors of pictures and texts are compared too."""
-    columns: str = ""
-    """Other headings: product_name=title,group_id=sku,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     rejects: Path | None = None
     """Rows and pairs that could not be used, CSV; by default OUT.rejects.csv."""
     settings: Annotated[MatcherSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=MatcherSettings)
@@ -57,7 +57,7 @@ def run_train_matcher(command: TrainMatcherCommand) -> Table:
     check_target(command.out)
     rejects_path = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
     with Rejects(rejects_path) as rejects, optional_index(command.index) as engine:
-        table = read_offers(command.catalog, parse_columns(command.columns), rejects, engine)
+        table = read_offers(command.catalog, command.read_options, rejects, engine)
         if command.train_pairs:
             pairs = labelled(table, command.train_pairs, rejects)
             matcher = train_matcher(table, pairs, command.settings, engine, "pairs")

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.errors import SettingsError
 from retrieval.commands.build_command import rejects_path
@@ -26,8 +29,8 @@ class UpdateCommand:
     """Ids of products to delete, joined by commas; @FILE reads one a line."""
     bundle: Path | None = None
     """Bundle of the index, where it is not any more where it was."""
-    columns: str = ""
-    """Other headings: product_name=title,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     rejects: Path | None = None
     """Rows that could not be indexed, CSV; by default INDEX.rejects.csv."""
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -39,8 +42,6 @@ def run_update(command: UpdateCommand) -> str:
     if (command.catalog is None) == (not command.delete):
         found = "neither" if command.catalog is None else "both"
         raise SettingsError(f"expected --catalog FILE or --delete IDS, found {found}; run them one after the other")
-    # To name it asks for it: numbers of rows would be the ids of other products.
-    columns = {"product_id": "product_id", **parse_columns(command.columns)}
     with open_index(command.index, writes=True) as engine:
         if command.catalog is None:
             ids = _ids(command.delete)
@@ -48,7 +49,9 @@ def run_update(command: UpdateCommand) -> str:
             unknown = f", {len(ids) - num_deleted} were not there" if num_deleted < len(ids) else ""
             return f"{num_deleted} products deleted from {command.index}{unknown}; {len(engine)} left"
         embedder = open_embedder(engine.description, command.bundle)
-        source = CatalogSource(command.catalog, columns, command.cache_dir)
+        # Without ids the numbers of rows would be the ids of other products.
+        options = command.read_options.requiring("product_id")
+        source = CatalogSource(command.catalog, options, command.cache_dir)
         rejects = command.rejects or rejects_path(command.index, command.catalog)
         with Rejects(rejects) as sink:
             counts = index_catalog(engine, embedder, source, sink, tuple(engine.description.dims))

@@ -11,6 +11,7 @@ import numpy as np
 from catalog.pictures.decoding import picture_fault
 from catalog.pictures.limits import PictureSourceSettings
 from catalog.pictures.source import PictureSource
+from catalog.read_options import ReadOptions
 from catalog.rejects import RejectSink
 from catalog.rows import CatalogRow, presence_flags, read_catalog
 from model.errors import PictureError
@@ -29,13 +30,13 @@ class CatalogSource:
     """A catalog to embed.
 
     Args:
-        columns: the file's heading of each of Aisle's columns.
+        read_options: how its file is read.
         cache_dir: folder for fetched pictures and for features.
         chunk_rows: rows in memory at a time; 0 is 512 with pictures and 4,096 without.
     """
 
     path: Path
-    columns: Mapping[str, str]
+    read_options: ReadOptions
     cache_dir: Path
     chunk_rows: int = 0
 
@@ -100,7 +101,7 @@ def catalog_features(
 
         def chunks() -> Iterator[tuple[dict[str, list[str]], FeatureChunk]]:
             num_skipped = 0
-            for rows in read_catalog(source.path, source.columns, chunk_rows, rejects):
+            for rows in read_catalog(source.path, source.read_options, chunk_rows, rejects):
                 left = rows[max(first_row - num_skipped, 0) :]
                 num_skipped += len(rows) - len(left)
                 if left:

@@ -109,7 +109,7 @@ class Ladder:
     def __init__(self, job: LadderJob):
         self._job = job
         with Rejects(None) as rejects:
-            table = read_offers(job.catalog.path, job.catalog.columns, rejects)
+            table = read_offers(job.catalog.path, job.catalog.read_options, rejects)
         pool = grouped_offers(table.product_ids, table.offers, _LEAST_GROUPS)
         self._num_left_out = len(table) - len(pool.offers)
         self._embedder = None if job.bundle is None else Embedder.open(job.bundle)

@@ -56,7 +56,7 @@ def learned_vectors(
         folder = Path(temporary)
         _write_pairs(folder / "pairs.csv", pool)
         job = MetricJob(
-            bundle, (source.path,), source.columns, folder / "bundle", backbones, None, True, "none",
+            bundle, (source.path,), source.read_options, folder / "bundle", backbones, None, True, "none",
             folder / "rejects.csv", source.cache_dir, folder / "pairs.csv",
         )  # fmt: skip
         train_metric(job, settings)

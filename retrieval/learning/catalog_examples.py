@@ -103,7 +103,9 @@ def read_products_of_pairs(pairs: Path, sources: Sequence[CatalogSource], reject
     Raises:
         CatalogError: a file cannot be read, or no pair is good.
     """
-    ids = {row.product_id for source in sources for rows in read_catalog(source.path, source.columns) for row in rows}
+    ids = {
+        row.product_id for source in sources for rows in read_catalog(source.path, source.read_options) for row in rows
+    }
     return product_of_rows(pairs, ids, rejects)
 
 

@@ -85,7 +85,7 @@ def _examples(
             PictureSource(source.path.parent, pictures_dir) as pictures,
             tqdm(desc=f"Frozen layers, {source.path.name}", unit=" rows", unit_scale=True) as bar,
         ):
-            for chunk in read_catalog(source.path, source.columns, _CHUNK_ROWS, rejects):
+            for chunk in read_catalog(source.path, source.read_options, _CHUNK_ROWS, rejects):
                 with_image = [row for row in chunk if row.image]
                 found = encoder.embed(pictures.read_many([row.image for row in with_image]))
                 for row, key in zip(with_image, found, strict=True):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.bundle.bundle import load_bundle
 from model.bundle.writing import check_bundle_target, derive_bundle
@@ -46,7 +47,7 @@ class MetricJob:
 
     bundle: Path
     catalogs: tuple[Path, ...]
-    columns: Mapping[str, str]
+    read_options: ReadOptions
     out: Path
     backbones: tuple[str, ...]
     image_encoder: Path | None
@@ -59,7 +60,7 @@ class MetricJob:
     @property
     def sources(self) -> list[CatalogSource]:
         """The catalogs, to be read."""
-        return [CatalogSource(path, self.columns, self.cache_dir) for path in self.catalogs]
+        return [CatalogSource(path, self.read_options, self.cache_dir) for path in self.catalogs]
 
 
 def train_metric(job: MetricJob, settings: MetricSettings) -> dict[str, Any]:

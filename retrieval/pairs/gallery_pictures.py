@@ -100,7 +100,7 @@ def _collect(
         tqdm(desc=f"Describe {source.path.name}", unit=" rows", unit_scale=True) as bar,
     ):
         reader = _Reader(embedder, classifier, pictures, cached, pool)
-        for rows in read_catalog(source.path, source.columns, source.chunk_rows or _CHUNK_ROWS, rejects):
+        for rows in read_catalog(source.path, source.read_options, source.chunk_rows or _CHUNK_ROWS, rejects):
             of_items = [row for row in rows if row.image and row.offer_text("item_id")]
             collected.num_without_item += len(rows) - len(of_items)
             if of_items:

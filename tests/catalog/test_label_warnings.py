@@ -18,7 +18,10 @@ def counted(path: Path, *labels: str) -> CatalogStatistics:
 def test_what_a_program_writes_for_nothing_is_no_label(tmp_path: Path) -> None:
     found = counted(tmp_path / "a.csv", "nan", "NaN", "NULL", "None", "A>None", "A>B")
     assert found.label_counts == {"": 4, "A>None": 1, "A>B": 1}
-    assert found.label_warnings == ["4 rows are labelled 'NULL', 'NaN', 'None', 'nan', which is read as no label"]
+    assert found.label_warnings == [
+        "4 rows are labelled 'NULL', 'NaN', 'None', 'nan', which is read as no label; --keep-null-labels makes"
+        " categories of them"
+    ]
 
 
 def test_almost_equal_labels_are_named(tmp_path: Path) -> None:

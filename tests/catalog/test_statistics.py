@@ -12,7 +12,7 @@ from tests.conftest import catalog_row
 
 def counted(*rows: dict[str, str], max_labels: int = 9) -> CatalogStatistics:
     """Count rows in two chunks."""
-    counter = StatisticsCounter(Path("shop.csv"), max_labels)
+    counter = StatisticsCounter(Path("shop.csv"), max_labels=max_labels)
     parsed = [catalog_row(2, "p", row, row.get("image", ""), row.get("category", "")) for row in rows]
     counter.add(parsed[:2])
     counter.add(parsed[2:])

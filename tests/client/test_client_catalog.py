@@ -8,6 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from aisle_client.errors import InputError
+from catalog.read_options import ReadOptions
 from client.catalog import CatalogItem, read_items
 from model.product import Product
 
@@ -77,8 +78,8 @@ def test_a_bad_row_is_an_item_with_a_problem_in_its_place(tmp_path: Path):
 def test_other_headings_and_a_parquet_file(tmp_path: Path):
     table = pyarrow.table({"id": ["1"], "title": ["노트북"]})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
-    columns = {"product_id": "id", "product_name": "title"}
-    assert list(read_items(tmp_path / "a.parquet", columns)) == [CatalogItem(Product("1", "노트북"), "", "")]
+    options = ReadOptions("product_id=id,product_name=title")
+    assert list(read_items(tmp_path / "a.parquet", options)) == [CatalogItem(Product("1", "노트북"), "", "")]
 
 
 def test_the_label_of_a_row_has_the_one_spelling(tmp_path: Path):
@@ -89,7 +90,7 @@ def test_the_label_of_a_row_has_the_one_spelling(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.xlsx", b"", r"expected a file that ends in \.csv, .*, found 'a\.xlsx'; convert"),
+        ("a.pdf", b"", r"expected a file that ends in \.csv, .*, found 'a\.pdf'; convert"),
         ("a.csv", b"product_id,title\n1,x\n", "expected at least one of product_name, mall_category, .*title"),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from catalog.read_options import ReadOptions
 from labeling.answers.labelled_catalog import LabelledCatalog, read_labelled
 from labeling.commands.correlations_command import CorrelationsCommand, run_correlations
 from labeling.correlations.altered_rows import MOST_ROWS, AlteredRows
@@ -67,7 +68,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, toy_cache: Path) -> Plante
 
 @pytest.fixture(scope="module")
 def labelled(planted: Planted, toy_cache: Path) -> LabelledCatalog:
-    return read_labelled(planted.catalog, {}, None, planted.out / "rejects.csv", toy_cache, "none")
+    return read_labelled(planted.catalog, ReadOptions(), None, planted.out / "rejects.csv", toy_cache, "none")
 
 
 def test_the_planted_phrase_is_first_and_no_word_of_a_category_is_listed(planted: Planted) -> None:
@@ -147,14 +148,14 @@ def test_what_is_learned_from_has_no_near_duplicate_among_what_is_held_out(toy_c
     rows = mall_rows(120, seed=4)
     copies = [{**row, "product_id": f"copy {row['product_id']}", "mall": "mall 10"} for row in rows[:20]]
     catalog = write_rows(tmp_path / "shop.csv", [*rows, *copies])
-    labelled = read_labelled(catalog, {}, None, tmp_path / "rejects.csv", toy_cache, "none")
+    labelled = read_labelled(catalog, ReadOptions(), None, tmp_path / "rejects.csv", toy_cache, "none")
     malls = GroupColumn.of(labelled, "mall")
     held_out = np.where(malls.numbers == malls.names.index("mall 10"), 0, 1)
     learned = train_rows(labelled, held_out, 0)
     assert learned.tolist() == list(range(20, 120))
     more = [*rows, *({**row, "product_id": f"copy {i}"} for i, row in enumerate(rows[:80]))]
     catalog = write_rows(tmp_path / "copies.csv", more)
-    labelled = read_labelled(catalog, {}, None, tmp_path / "rejects.csv", toy_cache, "none")
+    labelled = read_labelled(catalog, ReadOptions(), None, tmp_path / "rejects.csv", toy_cache, "none")
     is_copy = np.arange(200) >= 120  # 40 of the 120 others have none: too few to learn from alone
     assert train_rows(labelled, np.where(is_copy, 0, 1), 0).tolist() == list(range(120))
 

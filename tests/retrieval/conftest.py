@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog.read_options import ReadOptions
 from retrieval.commands.build_command import BuildCommand, run_build
 from retrieval.learning.train import MetricJob, train_metric
 from retrieval.settings import MetricSettings
@@ -29,7 +30,7 @@ def toy_similar(toy_bundle: Path, toy_catalogs: tuple[Path, Path], toy_cache: Pa
 
     def make(folder: Path) -> None:
         out, rejects = folder / "toy" / "2", folder / "toy" / "rejects.csv"
-        job = MetricJob(toy_bundle, (toy_catalogs[0],), {}, out, (), None, False, "none", rejects, toy_cache)
+        job = MetricJob(toy_bundle, (toy_catalogs[0],), ReadOptions(), out, (), None, False, "none", rejects, toy_cache)
         train_metric(job, TOY_METRIC)
 
     return made_once(run_folder / "similar", make) / "toy" / "2"

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from catalog.read_options import ReadOptions
 from model.engines.openvino_engine import OpenVinoProgram
 from model.prediction.answers import softmax
 from model.product import FIELDS, TEXT_FIELDS
@@ -37,7 +38,7 @@ class Runs:
 def toy_tokenizer(toy_catalogs: tuple[Path, Path], toy_cache: Path) -> tuple[Tokenizer, Path]:
     """The tokenizer of the toy catalog and its folder."""
     return fitted_tokenizer(
-        parse_catalog(toy_catalogs[0], {}, toy_cache),
+        parse_catalog(toy_catalogs[0], ReadOptions(), toy_cache),
         text_fields(TEXT_FIELDS, TOY_SETTINGS.fields),
         TOY_SETTINGS.tokenizer,
         0,

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog.read_options import ReadOptions
 from model.settings import ImageSettings, Settings
 from training.default_settings import CatalogSize, catalog_size, default_settings, describe
 from training.encoding.parsed_catalog import parse_catalog
@@ -65,8 +66,8 @@ def test_few_texts_are_read_with_pretrained_words(num_rows: int, has_pictures: b
 def test_the_size_is_counted_with_mapped_columns(tmp_path: Path):
     catalog = tmp_path / "shop.csv"
     catalog.write_text("sku,title,photo\n1,red shirt,a.jpg\n2,blue shirt,\n,no id,b.jpg\n", encoding="utf-8")
-    columns = {"product_id": "sku", "product_name": "title", "image": "photo"}
-    size = catalog_size(parse_catalog(catalog, columns, tmp_path / "cache").statistics)
+    options = ReadOptions("product_id=sku,product_name=title,image=photo")
+    size = catalog_size(parse_catalog(catalog, options, tmp_path / "cache").statistics)
     assert size == CatalogSize(num_rows=2, has_pictures=True)
 
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.bundle.bundle import load_bundle
 from model.bundle_files import FILES
@@ -43,7 +44,7 @@ def job(tmp_path: Path) -> TrainJob:
         write_catalog(tmp_path / "train.csv", without_pictures(tmp_path, "t", 45)),
         write_catalog(tmp_path / "val.csv", without_pictures(tmp_path, "v", 21)),
         tmp_path / "bundle",
-        {},
+        ReadOptions(),
         None,
         tmp_path / "work",
         tmp_path / "cache",
@@ -140,7 +141,7 @@ def test_pretrained_words_answer_names_in_words_never_seen(job: TrainJob) -> Non
     write_catalog(alone, rows)
     write_catalog(whole, [{**row, "mall_category": "빵"} for row in rows])
     with Rejects(None) as rejects:
-        one, more = (probe.probe(path, {}, rejects, max_rows=9).views for path in (alone, whole))
+        one, more = (probe.probe(path, ReadOptions(), rejects, max_rows=9).views for path in (alone, whole))
     np.testing.assert_allclose(more["joint:name"].best_old_logits, one["joint"].best_old_logits, atol=1e-3)
     assert np.abs(more["joint"].best_old_logits - one["joint"].best_old_logits).max() > 0.01
 

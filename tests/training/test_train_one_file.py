@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from catalog.read_options import ReadOptions
 from model.bundle.bundle import load_bundle
 from model.errors import SettingsError
 from model.predictor import Predictor
@@ -42,7 +43,9 @@ def shop(count: int, word_of_category: bool = True) -> list[dict[str, str]]:
 
 def job_of(folder: Path, rows: list[dict[str, str]]) -> TrainJob:
     catalog = write_catalog(folder / "shop.csv", rows)
-    return TrainJob(catalog, None, None, folder / "bundle", {}, None, folder / "work", folder / "cache", resume=False)
+    return TrainJob(
+        catalog, None, None, folder / "bundle", ReadOptions(), None, folder / "work", folder / "cache", resume=False
+    )
 
 
 def saved_rows(job: TrainJob) -> CalibrationRows:

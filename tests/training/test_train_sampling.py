@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from catalog.read_options import ReadOptions
 from model.errors import CatalogError, SettingsError
 from model.predictor import Predictor
 from model.product import Product
@@ -48,7 +49,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> TrainJob:
         write_catalog(folder / "train.csv", shop(500, 1)),
         write_catalog(folder / "val.csv", shop(300, 2)),
     )
-    places = folder / "bundle", {}, None, folder / "work", folder / "cache"
+    places = folder / "bundle", ReadOptions(), None, folder / "work", folder / "cache"
     return TrainJob(None, train_file, val_file, *places, resume=False)
 
 

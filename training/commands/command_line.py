@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from model.engines.engine import EngineName, Precision
 from model.errors import AisleError, SettingsError, TaxonomyError
 from model.settings import ImageSettings, Settings, load_settings
@@ -51,8 +51,8 @@ class TrainCommand:
     """Catalog for early stopping and calibration, without what --train has."""
     config: Path | None = None
     """TOML file with settings, in place of the defaults for the size of the catalog; flags override it."""
-    columns: str = ""
-    """Other headings: product_name=title,category=label,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     work_dir: Path | None = None
@@ -77,8 +77,8 @@ class PredictCommand:
     """Catalog to answer."""
     out: Path
     """Answers, .csv or .parquet."""
-    columns: str = ""
-    """Other headings: product_name=title,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     engine: EngineName = "auto"
     """Inference engine; auto takes Keras where it finds a GPU, else OpenVINO."""
     precision: Precision = "float32"
@@ -103,8 +103,8 @@ class QuantizeCommand:
     """Labelled catalog with pictures, to calibrate and to measure on."""
     out: Path
     """Folder of the new bundle."""
-    columns: str = ""
-    """Other headings: product_name=title,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     pictures: int = 300
     """Pictures to calibrate with."""
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -123,8 +123,8 @@ class AddCategoryCommand:
     """Labelled products of the old categories to compare the new ones with, such as the validation catalog."""
     out: Path
     """Folder of the new bundle."""
-    columns: str = ""
-    """Other headings: product_name=title,category=label,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's tree with the new categories, for their ids."""
     rejects: Path | None = None
@@ -183,16 +183,26 @@ def _defaults(form: type, arguments: Sequence[str]) -> Any:
 
 def _settings_by_size(arguments: Sequence[str]) -> Settings:
     try:
-        columns = parse_columns(_value_of("--columns", arguments))
+        options = _read_options(arguments)
         cache_dir = Path(_value_of("--cache-dir", arguments) or default_cache_dir())
         path = _value_of("--catalog", arguments) or _value_of("--train", arguments)
         window = int(_value_of("--window-months", arguments) or 0)
-        size = catalog_size(in_window(parse_catalog(Path(path), columns, cache_dir), window).statistics)
+        size = catalog_size(in_window(parse_catalog(Path(path), options, cache_dir), window).statistics)
     except (AisleError, OSError, ValueError):  # reported when the command reads the catalog itself
         return Settings()
     settings = default_settings(size, _value_of("--backbone", arguments) or ImageSettings().backbone)
     _log.info("%s", describe(size, settings))
     return settings
+
+
+def _read_options(arguments: Sequence[str]) -> ReadOptions:
+    """The options of which the catalog's size depends, as the command line has them."""
+    texts = {
+        entry.name: found
+        for entry in dataclasses.fields(ReadOptions)
+        if isinstance(entry.default, str) and (found := _value_of(f"--{entry.name}", arguments))
+    }
+    return ReadOptions(**texts, keep_null_labels="--keep-null-labels" in arguments)
 
 
 def _value_of(flag: str, arguments: Sequence[str]) -> str:
@@ -221,7 +231,7 @@ def _train(command: TrainCommand) -> None:
         command.train,
         command.val,
         command.bundle,
-        parse_columns(command.columns),
+        command.read_options,
         command.taxonomy,
         work_dir,
         command.cache_dir,
@@ -246,8 +256,9 @@ def _predict(command: PredictCommand) -> None:
     if rejects == command.out:
         raise SettingsError("--rejects and --out name the same file; give two")
     predictor = Predictor.open(command.bundle, command.engine, command.precision)
-    columns = parse_columns(command.columns)
-    catalog = CatalogSource(command.catalog, columns, command.cache_dir, max_lost_pictures=command.max_lost_pictures)
+    catalog = CatalogSource(
+        command.catalog, command.read_options, command.cache_dir, max_lost_pictures=command.max_lost_pictures
+    )
     sub_tree = _sub_tree(predictor.bundle.taxonomy, command.mask_parent)
     answered, rejected = predict(predictor, catalog, command.out, rejects, sub_tree)
     suffix = f", {rejected} rejected, with reasons in {rejects}" if rejected else ""
@@ -276,7 +287,7 @@ def _quantize(command: QuantizeCommand) -> None:
             command.bundle,
             command.catalog,
             command.out,
-            parse_columns(command.columns),
+            command.read_options,
             command.pictures,
             command.cache_dir,
         )
@@ -298,9 +309,8 @@ def _add_category(command: AddCategoryCommand) -> None:
     from training.report.contract_text import contract_lines
 
     rejects = command.rejects or command.out.with_name(f"{command.out.name}.rejects.csv")
-    columns = parse_columns(command.columns)
     paths = (command.bundle, command.catalog, command.val, command.out)
-    job = AddCategoryJob(*paths, columns, command.taxonomy, rejects, command.cache_dir)
+    job = AddCategoryJob(*paths, command.read_options, command.taxonomy, rejects, command.cache_dir)
     cost, contract = add_category(job)
     for line in (*cost.lines(command.val.name), *contract_lines(contract)):
         print(line)

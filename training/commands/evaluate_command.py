@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from model.engines.engine import EngineName, Precision
 
 
@@ -28,8 +31,8 @@ class EvaluateCommand:
     field_grid: bool = False
     """Also answer with every subset of the fields, and with the pictures or mall categories of 10 % and 30 % of the
     products exchanged; each subset takes the time of answering, without reading and encoding."""
-    columns: str = ""
-    """Other headings: product_name=title,..., of the baseline's catalog, too."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     engine: EngineName = "auto"
     """Inference engine; auto takes Keras where it finds a GPU, else OpenVINO."""
     precision: Precision = "float32"
@@ -51,8 +54,9 @@ def run_evaluate(command: EvaluateCommand) -> str:
 
     predictor = Predictor.open(command.bundle, command.engine, command.precision)
     compare_to = Predictor.open(command.compare_to, command.engine, command.precision) if command.compare_to else None
-    columns = parse_columns(command.columns)
-    catalog = CatalogSource(command.catalog, columns, command.cache_dir, max_lost_pictures=command.max_lost_pictures)
+    catalog = CatalogSource(
+        command.catalog, command.read_options, command.cache_dir, max_lost_pictures=command.max_lost_pictures
+    )
     extras = Extras(command.baseline, compare_to, command.field_grid)
     metrics, page = evaluate(predictor, catalog, command.report, extras)
     lines = [f"accuracy {metrics['accuracy']:.4f} on {metrics['count']} products; report in {page}"]

@@ -7,6 +7,8 @@ from typing import Any
 
 import tyro
 
+from catalog.formats.standard_input import catalog_from_standard_input
+from model.command_arguments import expand_home
 from model.errors import AisleError
 from training.commands.console import wide_console
 
@@ -47,7 +49,8 @@ def run_program(
         return 0 if name in ("-h", "--help") else 2
     form, run = commands[name]
     try:
-        said = run(parse(form, f"{program} {name}", list(arguments[1:])))
+        with catalog_from_standard_input(expand_home(arguments[1:]), sys.stdin.buffer) as flags:
+            said = run(parse(form, f"{program} {name}", flags))
         if said is not None:
             wide_console().print(said, highlight=False, soft_wrap=True)
     except AisleError as error:

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
 from rich.logging import RichHandler
 
 from catalog.cache_dir import default_cache_dir
-from catalog.columns import parse_columns
+from catalog.read_options import ReadOptions
 from model.errors import SettingsError, TrainingError
 from model.settings import Settings
 from training.commands.command_parts import FlatSettings
@@ -67,8 +68,8 @@ class TuneCommand:
     """Train the best settings into a bundle here."""
     config: Path | None = None
     """TOML file with the base settings; flags override it."""
-    columns: str = ""
-    """Other headings: product_name=title,category=label,..."""
+    read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
+    """How the catalog is read."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -132,7 +133,7 @@ def tune(command: TuneCommand) -> None:
         folder=command.search,
         space=_space_file(command),
         num_seeds=command.seeds,
-        columns=parse_columns(command.columns),
+        read_options=command.read_options,
         taxonomy=command.taxonomy,
         cache_dir=command.cache_dir,
         tuner=tuner,
@@ -214,8 +215,7 @@ def _train_best(command: TuneCommand, bundle: Path) -> None:
     call = [sys.executable, "-m", "training", "train", "--config", str(best), "--resume"]
     call += ["--train", str(command.train), "--val", str(command.val), "--bundle", str(bundle)]
     call += ["--work-dir", str(work_dir), "--cache-dir", str(command.cache_dir)]
-    if command.columns:
-        call += ["--columns", command.columns]
+    call += command.read_options.flags()
     if command.taxonomy is not None:
         call += ["--taxonomy", str(command.taxonomy)]
     code = subprocess.run(call, check=False).returncode

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, compress
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +15,7 @@ from pyarrow import ipc
 from tqdm import tqdm
 
 from catalog.columns import OFFER_COLUMNS
+from catalog.read_options import ReadOptions
 from catalog.rejects import RejectSink
 from catalog.rows import CatalogRow, catalog_digest, read_catalog
 from catalog.statistics import CatalogStatistics, StatisticsCounter
@@ -25,6 +26,7 @@ from training.encoding.file_lock import exclusive
 #: Part of the cache key; raise it when rows are read or written in another way.
 _VERSION = 4
 _ROWS, _REJECTS, _STATISTICS = "rows.arrow", "rejects.jsonl", "statistics.json"
+_COMPRESSED = ipc.IpcWriteOptions(compression="zstd")
 _SCHEMA = pyarrow.schema(
     [("line", pyarrow.int64())]
     + [(name, pyarrow.string()) for name in ("product_id", *TEXT_FIELDS, "image", "category", *OFFER_COLUMNS)]
@@ -143,21 +145,20 @@ class ParsedCatalog:
         return int(statistics["num_rows"])
 
 
-def parse_catalog(path: Path, columns: Mapping[str, str], cache_dir: Path) -> ParsedCatalog:
+def parse_catalog(path: Path, options: ReadOptions, cache_dir: Path) -> ParsedCatalog:
     """Parse a catalog into the cache, or open what an earlier run left.
 
     Args:
-        path, columns: see `catalog.rows.read_catalog`.
+        path, options: see `catalog.rows.read_catalog`.
     Raises:
         CatalogError: the file as a whole cannot be read.
-        SettingsError: `columns` names an unknown column.
     """
-    parts = [_VERSION, catalog_digest(path), path.suffixes, dict(columns), _SCHEMA.names]
+    parts = [_VERSION, catalog_digest(path), path.suffixes, options.changed(), _SCHEMA.names]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
     folder = cache_dir / "catalogs" / key
     with exclusive(cache_dir / "locks" / key):  # of two processes that want it the second one finds it
         if not folder.exists():
-            _parse(path, columns, folder)
+            _parse(path, options, folder)
     values = json.loads((folder / _STATISTICS).read_text(encoding="utf-8"))
     return ParsedCatalog(path, key, CatalogStatistics(path, **values), (ParsedFile(path, folder),))
 
@@ -170,23 +171,22 @@ def _counted(path: Path, files: Iterable[ParsedFile]) -> CatalogStatistics:
     return counter.statistics()
 
 
-def _parse(path: Path, columns: Mapping[str, str], folder: Path) -> None:
+def _parse(path: Path, options: ReadOptions, folder: Path) -> None:
     with new_cache_entry(folder) as entry:
-        values = dataclasses.asdict(_write(path, columns, entry))
+        values = dataclasses.asdict(_write(path, options, entry))
         del values["path"]
         (entry / _STATISTICS).write_text(json.dumps(values), encoding="utf-8")
 
 
-def _write(path: Path, columns: Mapping[str, str], folder: Path) -> CatalogStatistics:
-    counter = StatisticsCounter(path)
-    options = ipc.IpcWriteOptions(compression="zstd")
+def _write(path: Path, options: ReadOptions, folder: Path) -> CatalogStatistics:
+    counter = StatisticsCounter(path, options)
     with (
         (folder / _REJECTS).open("w", encoding="ascii") as rejected,
-        ipc.new_file(str(folder / _ROWS), _SCHEMA, options=options) as rows_file,
+        ipc.new_file(str(folder / _ROWS), _SCHEMA, options=_COMPRESSED) as rows_file,
         tqdm(desc=f"Read {path.name}", unit=" rows", unit_scale=True, delay=1) as bar,
     ):
         sink = _RejectLines(rejected, counter)
-        for rows in read_catalog(path, columns, rejects=sink, spellings=counter.spellings):
+        for rows in read_catalog(path, options, rejects=sink, spellings=counter.spellings):
             rows_file.write_batch(_batch(rows))
             counter.add(rows)
             bar.update(len(rows))

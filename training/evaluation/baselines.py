@@ -4,7 +4,7 @@ import logging
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from catalog.labels import LabelSpace
+from catalog.read_options import ReadOptions
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError
 from model.product import has_text
@@ -66,7 +67,7 @@ class TrainingSample:
 
 
 def read_sample(
-    catalog: Path, columns: Mapping[str, str], labels: LabelSpace, max_rows: int, seed: int = 0
+    catalog: Path, options: ReadOptions, labels: LabelSpace, max_rows: int, seed: int = 0
 ) -> TrainingSample:
     """Read the catalog's rows with a label of the tree, or a reservoir sample of `max_rows` of them.
 
@@ -77,7 +78,7 @@ def read_sample(
     classes: list[int] = []
     draw = random.Random(seed)
     count = 0
-    for row, found in _labelled(catalog, columns, labels):
+    for row, found in _labelled(catalog, options, labels):
         count += 1
         if len(rows) < max_rows:
             rows.append(row)
@@ -163,9 +164,9 @@ class MajorityBaseline:
 class Baselines:
     """All baselines that can be fitted to a training catalog, and their answers to a stream of rows."""
 
-    def __init__(self, catalog: Path, columns: Mapping[str, str], labels: LabelSpace):
+    def __init__(self, catalog: Path, options: ReadOptions, labels: LabelSpace):
         max_rows = min(MAX_TRAIN_ROWS, MAX_ROW_CATEGORIES // labels.taxonomy.num_leaves)
-        sample = read_sample(catalog, columns, labels, max_rows)
+        sample = read_sample(catalog, options, labels, max_rows)
         self._catalog = catalog.name
         self._num_rows, self._num_rows_in_catalog = len(sample.rows), sample.num_rows_in_catalog
         fields = [field for field in _FIELDS if any(has_text(row.text(field)) for row in sample.rows)]
@@ -211,8 +212,8 @@ def _figures(labels: np.ndarray, classes: np.ndarray, confidences: np.ndarray, t
     return {**answer_metrics(labels, classes, taxonomy), "coverage_at_precision": coverages_at_precisions(curve)}
 
 
-def _labelled(catalog: Path, columns: Mapping[str, str], labels: LabelSpace) -> Iterator[tuple[CatalogRow, int]]:
-    for rows in read_catalog(catalog, columns):
+def _labelled(catalog: Path, options: ReadOptions, labels: LabelSpace) -> Iterator[tuple[CatalogRow, int]]:
+    for rows in read_catalog(catalog, options):
         for row in rows:
             found = labels.class_of(row)
             if not isinstance(found, str):

@@ -64,7 +64,7 @@ def evaluate(
     report_dir.mkdir(parents=True, exist_ok=True)
     bundle = predictor.bundle
     labels = LabelSpace(bundle.taxonomy, "the bundle's tree")
-    baselines = Baselines(extras.baseline, catalog.columns, labels) if extras.baseline else None
+    baselines = Baselines(extras.baseline, catalog.read_options, labels) if extras.baseline else None
     rows = EvaluatedRows(predictor)
     with ExitStack() as stack:
         rejects = stack.enter_context(Rejects(report_dir / "rejects.csv"))

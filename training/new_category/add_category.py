@@ -1,7 +1,7 @@
 """`training add-category`: a bundle and a few examples in, a bundle that knows new categories out."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from catalog.columns import did_you_mean
 from catalog.labels import LabelSpace
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from catalog.rows import read_catalog
 from catalog.taxonomy_file import ancestors, read_taxonomy
@@ -43,7 +44,7 @@ class AddCategoryJob:
     Args:
         catalog: rows of the new categories.
         val: labelled rows of the old categories, perhaps some of the new ones.
-        columns: our column name to the files' heading.
+        read_options: how its file is read.
         taxonomy: the shop's tree with the new categories, for their ids; or None.
         rejects: CSV of the rows that could not be used.
     """
@@ -52,7 +53,7 @@ class AddCategoryJob:
     catalog: Path
     val: Path
     out: Path
-    columns: Mapping[str, str]
+    read_options: ReadOptions
     taxonomy: Path | None
     rejects: Path
     cache_dir: Path
@@ -75,8 +76,8 @@ def add_category(job: AddCategoryJob) -> tuple[NewCategoryCost, dict[str, Any]]:
         TaxonomyError: a category is there already, or lies above or below an old one.
     """
     bundle = load_bundle(job.bundle)
-    tree = read_taxonomy(job.taxonomy) if job.taxonomy is not None else None
-    new_leaves = read_new_leaves(job.catalog, job.columns, bundle.taxonomy, tree)
+    tree = read_taxonomy(job.taxonomy, job.read_options.separator) if job.taxonomy is not None else None
+    new_leaves = read_new_leaves(job.catalog, job.read_options, bundle.taxonomy, tree)
     taxonomy = extended(bundle.taxonomy, new_leaves, tree)
     results: list[tuple[NewCategoryCost, dict[str, Any]]] = []
 
@@ -123,7 +124,7 @@ def _proof(bundle: Bundle, job: AddCategoryJob) -> ContractProof:
     """Thresholds that hold for the changed model, and the contract as measured."""
     predictor = Predictor(bundle, open_engine(bundle.path))
     try:
-        return prove_contract(predictor, CatalogSource(job.val, job.columns, job.cache_dir))
+        return prove_contract(predictor, CatalogSource(job.val, job.read_options, job.cache_dir))
     finally:
         predictor.close()
 
@@ -136,7 +137,7 @@ def extended(taxonomy: Taxonomy, new_leaves: Sequence[str], tree: Taxonomy | Non
 
 
 def read_new_leaves(
-    catalog: Path, columns: Mapping[str, str], taxonomy: Taxonomy, tree: Taxonomy | None = None
+    catalog: Path, options: ReadOptions, taxonomy: Taxonomy, tree: Taxonomy | None = None
 ) -> tuple[str, ...]:
     """The categories of a catalog, sorted, when all of them can become leaves.
 
@@ -148,7 +149,7 @@ def read_new_leaves(
         TaxonomyError: a category is there already, or lies above or below another leaf; says which.
     """
     paths = {**(tree.nodes_by_id if tree else {}), **taxonomy.nodes_by_id}
-    labels = (row.category for rows in read_catalog(catalog, columns) for row in rows if row.category)
+    labels = (row.category for rows in read_catalog(catalog, options) for row in rows if row.category)
     counts = Counter(paths.get(label, label) for label in labels)
     if not counts:
         raise CatalogError(
@@ -206,7 +207,7 @@ def _probed(
 def _labelled(
     probe: HeadProbe, catalog: Path, job: AddCategoryJob, labels: LabelSpace, rejects: Rejects
 ) -> LabelledRows:
-    probed = probe.probe(catalog, job.columns, rejects, _MAX_OLD_ROWS)
+    probed = probe.probe(catalog, job.read_options, rejects, _MAX_OLD_ROWS)
     classes = [labels.class_of(row) for row in probed.rows]
     for row, found in zip(probed.rows, classes, strict=True):
         if isinstance(found, str):

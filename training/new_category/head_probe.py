@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow
 from model.bundle.bundle import Bundle
@@ -93,7 +94,7 @@ class HeadProbe:
         """Free the engine."""
         self._predictor.close()
 
-    def probe(self, catalog: Path, columns: Mapping[str, str], rejects: Rejects, max_rows: int) -> ProbedRows:
+    def probe(self, catalog: Path, options: ReadOptions, rejects: Rejects, max_rows: int) -> ProbedRows:
         """Look at a catalog's rows; those that cannot be answered are rejected.
 
         Args:
@@ -105,7 +106,7 @@ class HeadProbe:
         rows: list[CatalogRow] = []
         parts: list[dict[str, np.ndarray]] = []
         for chunk in answer_catalog(
-            self._predictor, CatalogSource(catalog, columns, self._cache_dir), rejects, top_k=1
+            self._predictor, CatalogSource(catalog, options, self._cache_dir), rejects, top_k=1
         ):
             # Every row may still be drawn: the kept ones are thinned out as more come.
             drawn = {"presence": chunk.features["presence"], "order": draw.random(len(chunk.rows))}

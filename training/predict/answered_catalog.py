@@ -1,6 +1,6 @@
 """The answers of a bundle to a catalog, chunk by chunk and in order; shared by predict and evaluate."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +12,7 @@ from catalog.pictures.decoding import decode_or_error, picture_fault
 from catalog.pictures.limits import PictureSourceSettings
 from catalog.pictures.losses import PictureLosses
 from catalog.pictures.source import PictureSource
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import AisleError, PictureError
@@ -33,7 +34,7 @@ class CatalogSource:
     """A catalog to answer, and how much of it at a time.
 
     Args:
-        columns: the file's heading of each of Aisle's columns.
+        read_options: how its file is read.
         cache_dir: folder for fetched pictures.
         chunk_rows: rows in memory at a time; 0 is 512 with pictures and 4,096 without.
         batch_rows, image_batch_rows: rows in one call of the classifier and of the image encoder.
@@ -41,7 +42,7 @@ class CatalogSource:
     """
 
     path: Path
-    columns: Mapping[str, str]
+    read_options: ReadOptions
     cache_dir: Path
     chunk_rows: int = 0
     batch_rows: int = _BATCH_ROWS
@@ -117,7 +118,7 @@ def answer_catalog(
     with source, ThreadPoolExecutor(usable_cores()) as pool, bar:
 
         def chunks() -> Iterator[tuple[dict[str, list[str]], _Chunk]]:
-            for rows in read_catalog(catalog.path, catalog.columns, chunk_rows=chunk_rows, rejects=rejects):
+            for rows in read_catalog(catalog.path, catalog.read_options, chunk_rows=chunk_rows, rejects=rejects):
                 pictures = _decoded(rows, source if with_images else None, predictor, pool)
                 chunk = _answerable(predictor, catalog.path, rows, pictures, rejects, losses)
                 bar.update(len(rows) - len(chunk.rows))

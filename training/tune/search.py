@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from catalog.read_options import ReadOptions
 from catalog.rows import catalog_digest
 from model.errors import CatalogError, SettingsError, TrainingError
 from model.machine.cores import usable_core_numbers
@@ -44,7 +45,7 @@ class SearchJob:
     Args:
         space: TOML file of a search space.
         num_seeds: seeds that each point is trained with.
-        columns: the file's heading of each of Aisle's columns.
+        read_options: how its file is read.
         num_workers: worker processes on this machine; 0 leaves all trials to remote workers.
         listen: "host:port" for remote workers; by default only workers on this machine can connect.
         settings: the base settings, which the space overrides.
@@ -55,7 +56,7 @@ class SearchJob:
     folder: Path
     space: Path
     num_seeds: int
-    columns: dict[str, str]
+    read_options: ReadOptions
     taxonomy: Path | None
     cache_dir: Path
     tuner: Tuner
@@ -97,7 +98,7 @@ def search(job: SearchJob, console: Console) -> SearchResult:
             raise TrainingError(
                 f"{job.folder} is in use by another search (process {holder}); wait for it, or give another --search"
             )
-        train, val = (parse_catalog(path, job.columns, job.cache_dir) for path in (job.train, job.val))
+        train, val = (parse_catalog(path, job.read_options, job.cache_dir) for path in (job.train, job.val))
         fields = train.statistics.frequent_fields()
         space = load_space(job.space, job.settings, fields, job.num_seeds)
         _check(job, space)
@@ -201,7 +202,12 @@ def _differences(known: Mapping[str, Any], plan: Mapping[str, Any], above: str =
 def _common(job: SearchJob) -> Job:
     taxonomy = catalog_digest(job.taxonomy) if job.taxonomy is not None else ""
     return Job(
-        catalog_digest(job.train), catalog_digest(job.val), taxonomy, job.columns, job.backend, job.scheduler.objective
+        catalog_digest(job.train),
+        catalog_digest(job.val),
+        taxonomy,
+        job.read_options,
+        job.backend,
+        job.scheduler.objective,
     )
 
 

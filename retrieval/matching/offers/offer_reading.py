@@ -1,11 +1,11 @@
 """Reads the offers of a catalog into a table, with their vectors where an index has them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from catalog.rows import read_catalog
 from model.errors import CatalogError
@@ -17,9 +17,7 @@ from retrieval.matching.offers.offer_table import OfferTable
 _CHUNK_IDS = 4096
 
 
-def read_offers(
-    catalog: Path, columns: Mapping[str, str], rejects: Rejects, engine: IndexEngine | None = None
-) -> OfferTable:
+def read_offers(catalog: Path, options: ReadOptions, rejects: Rejects, engine: IndexEngine | None = None) -> OfferTable:
     """Read a catalog.
 
     Args:
@@ -32,7 +30,7 @@ def read_offers(
     offers: list[Attributes] = []
     folder = catalog.parent.resolve()
     with tqdm(desc=f"Read {catalog.name}", unit=" rows", unit_scale=True) as bar:
-        for rows in read_catalog(catalog, columns, rejects=rejects):
+        for rows in read_catalog(catalog, options, rejects=rejects):
             product_ids += [row.product_id for row in rows]
             offers += [attributes_of(row, folder) for row in rows]
             bar.update(len(rows))

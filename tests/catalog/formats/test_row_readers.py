@@ -8,8 +8,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from catalog.formats import row_readers as catalog_rows
-from catalog.formats.row_readers import field_text
+from catalog.formats import json_rows, parquet_rows
+from catalog.formats.cell_text import cell_text
+from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError
@@ -21,11 +22,11 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def rejected(path: Path, columns: dict[str, str] | None = None) -> tuple[list[CatalogRow], list[tuple[str, str, str]]]:
+def rejected(path: Path, options: ReadOptions = DEFAULT_OPTIONS) -> tuple[list[CatalogRow], list[tuple[str, str, str]]]:
     """Return the valid rows, and (line, product_id, reason) of the others."""
     listing = path.with_name("rejects.csv")
     with Rejects(listing) as rejects:
-        rows = [row for chunk in read_catalog(path, columns, rejects=rejects) for row in chunk]
+        rows = [row for chunk in read_catalog(path, options, rejects=rejects) for row in chunk]
     if not listing.exists():
         return rows, []
     with listing.open(encoding="utf-8", newline="") as file:
@@ -35,7 +36,7 @@ def rejected(path: Path, columns: dict[str, str] | None = None) -> tuple[list[Ca
 def test_other_headings_in_parquet(tmp_path: Path) -> None:
     table = pyarrow.table({"name.ko": ["셔츠"], "id": [7], "extra": [[1, 2]]})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
-    rows, _ = rejected(tmp_path / "a.parquet", {"product_id": "id", "product_name": "name.ko", "brand": "name.ko"})
+    rows, _ = rejected(tmp_path / "a.parquet", ReadOptions("product_id=id,product_name=name.ko,brand=name.ko"))
     assert rows == [catalog_row(1, "7", {"name": "셔츠", "brand": "셔츠"})]
 
 
@@ -67,7 +68,8 @@ def test_malformed_json_rows_affect_no_others(tmp_path: Path) -> None:
     assert found["8"][1].startswith("no product_id")
     assert found["9"] == (
         "p9",
-        "undecodable bytes: expected UTF-8, found the lone surrogate U+D800 in product_name; save the file as UTF-8",
+        "undecodable bytes: found the lone surrogate U+D800 in product_name; save the file as UTF-8, or name its"
+        " encoding with --encoding",
     )
     assert found["10"][1].startswith("NUL byte: found in product_name")
     assert found["11"] == ("", "bad JSON: the object is nested too deeply; write a flat one")
@@ -80,11 +82,11 @@ def test_json_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     rows, bad = rejected(path)
     assert [row.product_id for row in rows] == ["p2"]
     assert bad[0][:2] == ("1", "p1")
-    assert bad[0][2].startswith("undecodable bytes: expected UTF-8, found the byte 0xb0 in brand")
+    assert bad[0][2].startswith("undecodable bytes: found the byte 0xb0 in brand")
 
 
 def test_a_json_line_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog_rows, "MAX_LINE_BYTES", 50)
+    monkeypatch.setattr(json_rows, "MAX_LINE_BYTES", 50)
     path = write(
         tmp_path / "a.jsonl", '{"product_id": "p1", "brand": "b"}\n{"product_id": "p2", "brand": "' + "x" * 50 + '"}\n'
     )
@@ -140,7 +142,7 @@ def test_a_damaged_parquet_file(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_parquet_file_damaged_further_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog_rows, "PARQUET_BATCH_ROWS", 1000)
+    monkeypatch.setattr(parquet_rows, "BATCH_ROWS", 1000)
     path = tmp_path / "a.parquet"
     table = pyarrow.table({"product_id": [str(i) for i in range(4000)], "brand": ["b"] * 4000})
     pyarrow.parquet.write_table(table, path, row_group_size=1000, compression="gzip", use_dictionary=False)
@@ -155,5 +157,5 @@ def test_a_parquet_file_damaged_further_down(tmp_path: Path, monkeypatch: pytest
     ("value", "text"),
     [("a", "a"), (None, ""), (float("nan"), ""), (3, "3"), (3.0, "3"), (-0.5, "-0.5"), (1e300, "1e+300"), (b"x", "x")],
 )
-def test_field_text(value: object, text: str) -> None:
-    assert field_text(value) == text
+def test_cell_text(value: object, text: str) -> None:
+    assert cell_text(value) == text

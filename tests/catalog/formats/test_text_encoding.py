@@ -49,7 +49,7 @@ def test_single_bad_bytes_do_not_change_the_encoding() -> None:
 def test_what_may_be_anything_is_refused_but_for_a_few_lines() -> None:
     anything = bytes(range(128, 256)) + b"\n"
     assert looked(anything) == "utf-8"
-    with pytest.raises(CatalogError, match=r"shop\.csv: expected UTF-8, found .*; save the file as UTF-8"):
+    with pytest.raises(CatalogError, match=r"shop\.csv: expected UTF-8, found .*; name it with --encoding, or save"):
         looked(anything * 3)
 
 

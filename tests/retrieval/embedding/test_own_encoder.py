@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from catalog.read_options import ReadOptions
 from model.errors import EngineError, SettingsError
 from model.product import Product
 from retrieval.embedding.embedder import Embedder
@@ -59,7 +60,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def job(bundle: Path, catalog: Path, cache: Path, out: Path, image_encoder: Path) -> MetricJob:
     rejects = out.with_name("rejects.csv")
-    return MetricJob(bundle, (catalog,), {}, out, (), image_encoder, False, "none", rejects, cache)
+    return MetricJob(bundle, (catalog,), ReadOptions(), out, (), image_encoder, False, "none", rejects, cache)
 
 
 def test_a_projection_over_both_towers(

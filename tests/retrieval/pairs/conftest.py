@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog.read_options import ReadOptions
 from model.settings import FieldSettings, ImageSettings
 from retrieval.pairs.image_types import IMAGE_TYPES
 from tests.conftest import TOY_SETTINGS, made_once, toy_picture
@@ -57,7 +58,10 @@ def toy_types(run_folder: Path, toy_cache: Path) -> Path:
         bundle = folder / "types" / "1"
         bundle.parent.mkdir(parents=True)
         catalogs = labelled(folder, "train", 8), labelled(folder, "val", 4)
-        train(TrainJob(None, *catalogs, bundle, {}, None, folder / "work", toy_cache, resume=False), TYPE_SETTINGS)
+        train(
+            TrainJob(None, *catalogs, bundle, ReadOptions(), None, folder / "work", toy_cache, resume=False),
+            TYPE_SETTINGS,
+        )
 
     return made_once(run_folder / "types", make) / "types" / "1"
 

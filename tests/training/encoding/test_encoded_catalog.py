@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from catalog.labels import LabelSpace
+from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from model.errors import CatalogError
 from model.product import FIELDS
 from model.settings import ImageSettings
@@ -64,8 +65,8 @@ def new_encoder(toy_tokenizer: tuple[Tokenizer, Path], mean_color: MeanColor, tm
     return new
 
 
-def write_and_parse(path: Path, rows: list[dict[str, str]], columns: dict[str, str] | None = None) -> ParsedCatalog:
-    return parse_catalog(write_catalog(path, rows), columns or {}, path.parent / "cache")
+def write_and_parse(path: Path, rows: list[dict[str, str]], options: ReadOptions = DEFAULT_OPTIONS) -> ParsedCatalog:
+    return parse_catalog(write_catalog(path, rows), options, path.parent / "cache")
 
 
 def reject_reasons(path: Path) -> dict[str, str]:
@@ -126,7 +127,7 @@ def test_whatever_shapes_it_gives_another_entry(
 ) -> None:
     catalog = write_and_parse(tmp_path / "shop.csv", rows)
     other_catalog = write_and_parse(tmp_path / "other.csv", [*rows, {**rows[0], "product_id": "new"}])
-    swapped = write_and_parse(tmp_path / "shop.csv", rows, {"product_name": "brand", "brand": "product_name"})
+    swapped = write_and_parse(tmp_path / "shop.csv", rows, ReadOptions("product_name=brand,brand=product_name"))
     tokenizer, _ = toy_tokenizer
     shorter = with_shorter_names(tokenizer)
     changes: list[dict[str, object]] = [

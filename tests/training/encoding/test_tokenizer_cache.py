@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from model.settings import text_fields
 from tests.conftest import TOY_SETTINGS, write_catalog
 from tokenizer.tokenizer import Tokenizer
@@ -24,8 +25,8 @@ def catalog(tmp_path: Path) -> ParsedCatalog:
     return parsed(tmp_path, ROWS)
 
 
-def parsed(tmp_path: Path, rows: list[dict[str, str]], columns: dict[str, str] | None = None) -> ParsedCatalog:
-    return parse_catalog(write_catalog(tmp_path / "shop.csv", rows), columns or {}, tmp_path / "cache")
+def parsed(tmp_path: Path, rows: list[dict[str, str]], options: ReadOptions = DEFAULT_OPTIONS) -> ParsedCatalog:
+    return parse_catalog(write_catalog(tmp_path / "shop.csv", rows), options, tmp_path / "cache")
 
 
 def test_a_second_call_loads(catalog: ParsedCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +43,7 @@ def test_a_second_call_loads(catalog: ParsedCatalog, tmp_path: Path, monkeypatch
 
 def test_whatever_shapes_it_gives_another(catalog: ParsedCatalog, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    swapped = parsed(tmp_path, ROWS, {"product_name": "brand", "brand": "product_name"})
+    swapped = parsed(tmp_path, ROWS, ReadOptions("product_name=brand,brand=product_name"))
     other = parsed(tmp_path, ROWS[:7])
     folders = {
         fitted_tokenizer(of, fields, settings, seed, cache)[1]

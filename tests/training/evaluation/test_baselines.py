@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from catalog.labels import LabelSpace
+from catalog.read_options import ReadOptions
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError
 from model.taxonomy import Taxonomy
@@ -94,7 +95,7 @@ def evaluated(catalog: Path, labels: LabelSpace) -> tuple[list[CatalogRow], Outc
 
 
 def test_all_baselines_on_the_same_rows(toy_catalogs: tuple[Path, Path], labels: LabelSpace) -> None:
-    baselines = Baselines(toy_catalogs[0], {}, labels)
+    baselines = Baselines(toy_catalogs[0], ReadOptions(), labels)
     rows, outcomes = evaluated(toy_catalogs[1], labels)
     baselines.add(rows[:20])
     baselines.add(rows[20:])
@@ -114,7 +115,7 @@ def test_all_baselines_on_the_same_rows(toy_catalogs: tuple[Path, Path], labels:
 
 def test_a_shop_without_texts_has_the_majority_only(tmp_path: Path, labels: LabelSpace) -> None:
     rows = [{"product_id": str(i), "image": "a.jpg", "category": leaf} for i, leaf in enumerate(TOY_SHOP)]
-    baselines = Baselines(write_catalog(tmp_path / "pictures.csv", rows), {}, labels)
+    baselines = Baselines(write_catalog(tmp_path / "pictures.csv", rows), ReadOptions(), labels)
     _, outcomes = evaluated(tmp_path / "pictures.csv", labels)
     baselines.add([row()] * 3)
     assert list(baselines.metrics(outcomes, labels.taxonomy)["baselines"]) == ["majority"]
@@ -122,19 +123,19 @@ def test_a_shop_without_texts_has_the_majority_only(tmp_path: Path, labels: Labe
 
 def test_one_category_needs_no_svm(tmp_path: Path, labels: LabelSpace) -> None:
     rows = [{"product_id": str(i), "product_name": "x", "category": next(iter(TOY_SHOP))} for i in range(3)]
-    baselines = Baselines(write_catalog(tmp_path / "one.csv", rows), {}, labels)
+    baselines = Baselines(write_catalog(tmp_path / "one.csv", rows), ReadOptions(), labels)
     baselines.add([row("x")])
     outcomes = Outcomes.of(np.array([0]), np.eye(3, dtype=np.float32)[:1])
     assert list(baselines.metrics(outcomes, labels.taxonomy)["baselines"]) == ["majority"]
 
 
 def test_a_large_catalog_is_sampled(toy_catalogs: tuple[Path, Path], labels: LabelSpace) -> None:
-    sample = read_sample(toy_catalogs[0], {}, labels, max_rows=30)
+    sample = read_sample(toy_catalogs[0], ReadOptions(), labels, max_rows=30)
     assert (len(sample.rows), len(sample.classes), sample.num_rows_in_catalog) == (30, 30, 90)
     assert len({row.product_id for row in sample.rows}) == 30
     assert [labels.class_of(row) for row in sample.rows] == sample.classes.tolist()
     assert max(int(row.product_id[1:]) for row in sample.rows) > 45
-    again = read_sample(toy_catalogs[0], {}, labels, max_rows=30)
+    again = read_sample(toy_catalogs[0], ReadOptions(), labels, max_rows=30)
     assert again.rows == sample.rows
 
 
@@ -142,7 +143,7 @@ def test_with_many_categories_fewer_rows_are_sampled(
     toy_catalogs: tuple[Path, Path], labels: LabelSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.evaluation.baselines.MAX_ROW_CATEGORIES", 60)
-    baselines = Baselines(toy_catalogs[0], {}, labels)
+    baselines = Baselines(toy_catalogs[0], ReadOptions(), labels)
     rows, outcomes = evaluated(toy_catalogs[1], labels)
     baselines.add(rows)
     metrics = baselines.metrics(outcomes, labels.taxonomy)
@@ -157,4 +158,4 @@ def test_a_catalog_of_another_tree_is_an_error(tmp_path: Path, labels: LabelSpac
         r" give --baseline the catalog that the bundle was trained on"
     )
     with pytest.raises(CatalogError, match=expected):
-        Baselines(catalog, {}, labels)
+        Baselines(catalog, ReadOptions(), labels)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from catalog.read_options import ReadOptions
 from model.bundle.bundle import Bundle
 from model.errors import CatalogError
 from model.predictor import Predictor
@@ -25,7 +26,7 @@ def catalog(tmp_path: Path) -> CatalogSource:
     """A catalog of 12 products; the last one has only a picture, which cannot be decoded."""
     rows = toy_rows(tmp_path, "a", 12)
     rows[11] = {"product_id": "a11", "image": "lost.jpg", "category": rows[11]["category"]}
-    return CatalogSource(write_catalog(tmp_path / "shop.csv", rows), {}, tmp_path / "cache")
+    return CatalogSource(write_catalog(tmp_path / "shop.csv", rows), ReadOptions(), tmp_path / "cache")
 
 
 def row_answers(count: int, predicted: np.ndarray) -> RowAnswers:
@@ -73,7 +74,7 @@ def test_a_bundle_that_reads_other_fields_is_an_error(
     bundle: Bundle = dataclasses.replace(predictor.bundle, fields=("image",), calibration=calibration)
     blind = Predictor(bundle, predictor.engine)
     rows = [{"product_id": "x", "product_name": "티셔츠", "category": "의류>상의>티셔츠"}]
-    names = CatalogSource(write_catalog(tmp_path / "names.csv", rows), {}, tmp_path / "cache")
+    names = CatalogSource(write_catalog(tmp_path / "names.csv", rows), ReadOptions(), tmp_path / "cache")
     one = row_answers(1, np.zeros(1, np.int32))
     expected = (
         r"--compare-to .*: expected a bundle that answers these products, but it reads only image; see .*compared\.csv"

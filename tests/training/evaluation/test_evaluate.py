@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from catalog.columns import COLUMNS
+from catalog.read_options import ReadOptions
 from model.errors import CatalogError
 from model.predictor import Predictor
 from tests.conftest import TOY_SHOP, toy_rows, write_catalog
@@ -46,7 +47,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluated(predictor: Predictor, catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
     """Metrics and the report's folder, computed in chunks of 8 rows."""
     folder = tmp_path_factory.mktemp("report")
-    source = CatalogSource(catalog, {}, folder / "cache", chunk_rows=8)
+    source = CatalogSource(catalog, ReadOptions(), folder / "cache", chunk_rows=8)
     metrics, page = evaluate(predictor, source, folder / "report")
     assert page == folder / "report" / "report.html"
     return metrics, folder / "report"
@@ -58,7 +59,10 @@ def test_metrics_equal_those_of_scikit_learn_on_the_predictions(
     metrics = json.loads((evaluated[1] / "metrics.json").read_text(encoding="utf-8"))
     assert metrics == json.loads(json.dumps(evaluated[0]))
     predict(
-        predictor, CatalogSource(catalog, {}, tmp_path / "cache"), tmp_path / "out.parquet", tmp_path / "rejects.csv"
+        predictor,
+        CatalogSource(catalog, ReadOptions(), tmp_path / "cache"),
+        tmp_path / "out.parquet",
+        tmp_path / "rejects.csv",
     )
     answers = {row["product_id"]: row for row in pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist()}
     rows = [line.split(",") for line in catalog.read_text(encoding="utf-8").splitlines()[1:]]
@@ -83,7 +87,7 @@ def test_rows_that_lack_a_field_are_accepted_by_its_thresholds(
     predictor: Predictor, catalog: Path, tmp_path: Path
 ) -> None:
     """Accept everything first, then no leaf of the third level for rows that lack only the picture."""
-    shares, labelled = [], CatalogSource(catalog, {}, tmp_path / "cache")
+    shares, labelled = [], CatalogSource(catalog, ReadOptions(), tmp_path / "cache")
     for by_subset in ({}, {"name mall_category brand maker": (0.0, 0.0, 2.0)}):
         calibration = replace(
             predictor.bundle.calibration, precision_target=0.3, thresholds=(0.0,) * 3, subset_thresholds=by_subset
@@ -103,7 +107,7 @@ def test_the_worst_group_is_named_and_is_the_mall_that_was_planted(predictor: Pr
         row |= {"mall": f"mall {i % 5}", "month": f"2026-0{1 + i % 2}"}
         if row["mall"] == "mall 3":
             row["category"] = leaves[(leaves.index(row["category"]) + 1) % 3]
-    source = CatalogSource(write_catalog(tmp_path / "shop.csv", rows), {}, tmp_path / "cache")
+    source = CatalogSource(write_catalog(tmp_path / "shop.csv", rows), ReadOptions(), tmp_path / "cache")
     metrics, page = evaluate(predictor, source, tmp_path / "report")
     worst = metrics["worst_group"]
     assert (worst["grouping"], worst["group"], worst["count"]) == ("mall", "mall 3", 18)
@@ -152,7 +156,9 @@ def test_of_many_errors_the_most_confident_are_kept(
     monkeypatch.setattr(evaluated_rows, "NUM_ERRORS", 3)
     monkeypatch.setattr(evaluate_module, "write_report", recording)
     for rows in (8, 512):
-        evaluate(predictor, CatalogSource(catalog, {}, tmp_path / "cache", chunk_rows=rows), tmp_path / str(rows))
+        evaluate(
+            predictor, CatalogSource(catalog, ReadOptions(), tmp_path / "cache", chunk_rows=rows), tmp_path / str(rows)
+        )
     small, large = ([error.product_id for error in given.confident_errors] for given in details)
     assert len(small) == 3
     assert small == large
@@ -173,7 +179,7 @@ def test_a_catalog_without_usable_labels_is_an_error(predictor: Predictor, tmp_p
     catalog = write_catalog(tmp_path / "shop.csv", rows)
     expected = r"shop\.csv: expected rows with a category of this bundle, found none; see .*report/rejects\.csv"
     with pytest.raises(CatalogError, match=expected):
-        evaluate(predictor, CatalogSource(catalog, {}, tmp_path / "cache"), tmp_path / "report")
+        evaluate(predictor, CatalogSource(catalog, ReadOptions(), tmp_path / "cache"), tmp_path / "report")
     assert len((tmp_path / "report" / "rejects.csv").read_text(encoding="utf-8").splitlines()) == 4
 
 
@@ -182,7 +188,7 @@ def test_optional_measurements_are_in_the_metrics_and_the_report(
 ) -> None:
     """Compare the bundle with itself, so that no row differs; the baseline has the eight wrong labels wrong, too."""
     extras = Extras(baseline=toy_catalogs[0], compare_to=predictor, field_grid=True)
-    labelled = CatalogSource(catalog, {}, tmp_path / "cache")
+    labelled = CatalogSource(catalog, ReadOptions(), tmp_path / "cache")
     metrics, page = evaluate(predictor, labelled, tmp_path / "report", extras)
     assert json.loads((tmp_path / "report" / "metrics.json").read_text(encoding="utf-8")) == metrics
     comparison = metrics["bundle_comparison"]
@@ -212,6 +218,6 @@ def test_the_baseline_must_not_be_trained_on_the_evaluated_catalog(
     predictor: Predictor, catalog: Path, tmp_path: Path
 ) -> None:
     expected = r"--baseline and --catalog name the same file, .*shop\.csv; give --baseline the training catalog"
-    labelled = CatalogSource(catalog, {}, tmp_path / "cache")
+    labelled = CatalogSource(catalog, ReadOptions(), tmp_path / "cache")
     with pytest.raises(CatalogError, match=expected):
         evaluate(predictor, labelled, tmp_path / "report", Extras(baseline=catalog))

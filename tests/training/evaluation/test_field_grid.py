@@ -8,6 +8,7 @@ import pytest
 
 from catalog.columns import COLUMNS
 from catalog.labels import LabelSpace
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.predictor import Predictor
 from model.product import Product
@@ -32,7 +33,7 @@ def grid(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict:
     field_grid = FieldGrid(predictor, tmp_path_factory.mktemp("grid"))
-    catalog = CatalogSource(toy_catalogs[1], {}, toy_cache)
+    catalog = CatalogSource(toy_catalogs[1], ReadOptions(), toy_cache)
     labels = LabelSpace(predictor.bundle.taxonomy, "tree")
     for chunk, classes in labelled_answers(predictor, catalog, labels, Rejects(None), 1):
         field_grid.add(chunk.features, classes, chunk.answers.top_classes[:, 0] == classes)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from catalog.labels import LabelSpace
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.predictor import Predictor
 from tests.conftest import TOY_SHOP, toy_rows, write_catalog
@@ -21,7 +22,7 @@ def test_only_labelled_rows_are_returned_each_with_its_own_data(toy_bundle: Path
     for i in (1, 4, 5, 6, 7, 10):
         rows[i]["category"] = "식품"
     rows[2]["category"] = unicodedata.normalize("NFD", rows[2]["category"])
-    catalog = CatalogSource(write_catalog(tmp_path / "shop.csv", rows), {}, tmp_path / "cache", chunk_rows=4)
+    catalog = CatalogSource(write_catalog(tmp_path / "shop.csv", rows), ReadOptions(), tmp_path / "cache", chunk_rows=4)
     rejects = Rejects(None)
     chunks = list(labelled_answers(predictor, catalog, LabelSpace(taxonomy, "tree"), rejects, top_k=1))
     assert [[row.product_id for row in chunk.rows] for chunk, _ in chunks] == [["l0", "l2", "l3"], ["l8", "l9", "l11"]]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from catalog.read_options import ReadOptions
 from catalog.taxonomy_file import read_taxonomy
 from model.bundle.bundle import load_bundle
 from model.errors import BundleError, CatalogError, TaxonomyError
@@ -55,7 +56,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, toy_bundle: Path, toy_cache: P
         write_catalog(folder / "new.csv", new_rows(folder, "n", 12) + bad),
         write_catalog(folder / "val.csv", toy_rows(folder, "o", 30) + new_rows(folder, "f", 8) + unknown),
         folder / "models" / "toy" / "2",
-        {},
+        ReadOptions(),
         None,
         folder / "rejects.csv",
         toy_cache,
@@ -128,12 +129,12 @@ def test_the_contract_is_measured_anew(
 
 def test_thresholds_rise_where_the_wider_model_needs_it_and_never_fall(wider: Predictor, job: AddCategoryJob) -> None:
     """Old thresholds are floors, whatever the labelled products would permit."""
-    columns = {"category": "category"}
+    options = ReadOptions("category=category")
     promised = replace(wider.bundle.calibration, precision_target=0.6, precision_confidence=0.9, subset_thresholds={})
     low, high = (
         prove_contract(
             Predictor(replace(wider.bundle, calibration=replace(promised, thresholds=thresholds)), wider.engine),
-            CatalogSource(job.val, columns, job.cache_dir),
+            CatalogSource(job.val, options, job.cache_dir),
         )
         for thresholds in ((0.0, 0.0, 0.0), (0.4, 2.0, 0.97))
     )
@@ -264,7 +265,7 @@ def shop_tree(folder: Path) -> Path:
 def test_ids_come_from_the_shops_tree(tmp_path: Path) -> None:
     tree, old = read_taxonomy(shop_tree(tmp_path)), Taxonomy(TOY_SHOP, {"의류": "1"})
     rows = [{"product_id": "1", "product_name": "a", "category": "71"}, {"product_id": "2", "category": SHOES}]
-    new_leaves = read_new_leaves(write_catalog(tmp_path / "new.csv", rows), {}, old, tree)
+    new_leaves = read_new_leaves(write_catalog(tmp_path / "new.csv", rows), ReadOptions(), old, tree)
     assert new_leaves == (COFFEE, SHOES)
     wider = extended(old, new_leaves, tree)
     assert wider.category_ids == {"의류": "1", "식품": "7", COFFEE: "71", SHOES: "12"}
@@ -275,8 +276,8 @@ def test_another_spelling_of_an_old_category_is_not_new(tmp_path: Path) -> None:
     labels = [unicodedata.normalize("NFD", OLD), unicodedata.normalize("NFD", SHOES), SHOES]
     rows = [{"product_id": str(i), "product_name": "a", "category": label} for i, label in enumerate(labels)]
     with pytest.raises(TaxonomyError, match=f"expected new categories only, found '{OLD}'"):
-        read_new_leaves(write_catalog(tmp_path / "old.csv", rows), {}, Taxonomy(TOY_SHOP))
-    assert read_new_leaves(write_catalog(tmp_path / "new.csv", rows[1:]), {}, Taxonomy(TOY_SHOP)) == (SHOES,)
+        read_new_leaves(write_catalog(tmp_path / "old.csv", rows), ReadOptions(), Taxonomy(TOY_SHOP))
+    assert read_new_leaves(write_catalog(tmp_path / "new.csv", rows[1:]), ReadOptions(), Taxonomy(TOY_SHOP)) == (SHOES,)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ def test_another_spelling_of_an_old_category_is_not_new(tmp_path: Path) -> None:
 def test_labels_that_do_not_fit_the_shops_tree(tmp_path: Path, category: str, text: str) -> None:
     catalog = write_catalog(tmp_path / "new.csv", [{"product_id": "1", "product_name": "a", "category": category}])
     with pytest.raises(TaxonomyError, match=text):
-        read_new_leaves(catalog, {}, Taxonomy(TOY_SHOP), read_taxonomy(shop_tree(tmp_path)))
+        read_new_leaves(catalog, ReadOptions(), Taxonomy(TOY_SHOP), read_taxonomy(shop_tree(tmp_path)))
 
 
 def test_a_validation_catalog_without_old_rows(job: AddCategoryJob, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.bundle.bundle import load_bundle
 from model.engines.engine_choice import open_engine
@@ -27,8 +28,8 @@ def test_views_tell_what_the_network_says(toy_bundle: Path, toy_catalogs: tuple[
     wide = widen_classifier(load_classifier(toy_bundle), num_old, 2)
     probe = HeadProbe(bundle, wide, toy_cache)
     with Rejects(None) as rejects:
-        rows = probe.probe(toy_catalogs[1], {}, rejects, max_rows=1000)
-        some = probe.probe(toy_catalogs[1], {}, rejects, max_rows=10)
+        rows = probe.probe(toy_catalogs[1], ReadOptions(), rejects, max_rows=1000)
+        some = probe.probe(toy_catalogs[1], ReadOptions(), rejects, max_rows=10)
     assert len(rows) == 45
     assert set(rows.views) == {*bundle.heads} - {"linear", "neighbors"} | {
         *(f"joint:{field}" for field in bundle.fields)

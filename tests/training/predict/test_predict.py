@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
+from catalog.read_options import ReadOptions
 from model.errors import CatalogError
 from model.predictor import Predictor
 from model.product import Product
@@ -57,7 +58,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 @pytest.fixture
 def answered(predictor: Predictor, catalog: Path, tmp_path: Path) -> Path:
     """A folder with out.csv and rejects.csv, predicted in chunks of 8 rows so that worker processes encode."""
-    source = CatalogSource(catalog, {}, tmp_path / "cache", chunk_rows=8, batch_rows=5, image_batch_rows=3)
+    source = CatalogSource(catalog, ReadOptions(), tmp_path / "cache", chunk_rows=8, batch_rows=5, image_batch_rows=3)
     counts = predict(predictor, source, tmp_path / "out.csv", tmp_path / "rejects.csv")
     assert counts == (32, 3)
     return tmp_path
@@ -99,7 +100,7 @@ def test_a_catalog_without_an_answer_is_an_error_with_the_reason(predictor: Pred
     catalog = write_catalog(tmp_path / "shop.csv", [{"product_id": str(i), "product_name": "---"} for i in range(3)])
     out = tmp_path / "out.csv"
     out.write_text("answers of yesterday")
-    source = CatalogSource(catalog, {}, tmp_path / "cache")
+    source = CatalogSource(catalog, ReadOptions(), tmp_path / "cache")
     with pytest.raises(CatalogError, match=r"shop\.csv: no row can be answered: nothing to answer: expected a name"):
         predict(predictor, source, out, tmp_path / "rejects.csv")
     assert out.read_text() == "answers of yesterday"
@@ -109,7 +110,7 @@ def test_a_catalog_without_an_answer_is_an_error_with_the_reason(predictor: Pred
 
 
 def test_two_predictions_do_not_write_one_file(predictor: Predictor, catalog: Path, tmp_path: Path) -> None:
-    out, source = tmp_path / "out.csv", CatalogSource(catalog, {}, tmp_path / "cache")
+    out, source = tmp_path / "out.csv", CatalogSource(catalog, ReadOptions(), tmp_path / "cache")
     (tmp_path / ".out.csv.partial").write_text("left by a process that was killed")
     with exclusive_or_holder(tmp_path / ".out.csv.lock"):
         expected = rf"process {os.getpid()} is writing .*out\.csv; wait for it, or give another --out"
@@ -144,7 +145,7 @@ def test_answers_are_those_of_the_predictor(
 
 def test_csv_and_parquet_agree(answered: Path, predictor: Predictor, catalog: Path) -> None:
     out = answered / "new folder" / "out.parquet"
-    predict(predictor, CatalogSource(catalog, {}, answered / "cache"), out, answered / "rejects-2.csv")
+    predict(predictor, CatalogSource(catalog, ReadOptions(), answered / "cache"), out, answered / "rejects-2.csv")
     table = pyarrow.parquet.read_table(out)
     top = [f"{kind}_{rank}" for rank in range(1, 6) for kind in ("category", "probability")]
     assert table.column_names == [*COLUMNS, *top]
@@ -166,10 +167,10 @@ def test_csv_and_parquet_agree(answered: Path, predictor: Predictor, catalog: Pa
 
 def test_headings_are_mapped(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "shop.csv").write_text("sku,title\n7,LG gram 노트북\n", encoding="utf-8")
-    columns = {"product_id": "sku", "product_name": "title"}
+    options = ReadOptions("product_id=sku,product_name=title")
     out = tmp_path / "out.csv"
     assert predict(
-        predictor, CatalogSource(tmp_path / "shop.csv", columns, tmp_path), out, tmp_path / "rejects.csv"
+        predictor, CatalogSource(tmp_path / "shop.csv", options, tmp_path), out, tmp_path / "rejects.csv"
     ) == (1, 0)
     assert read_csv(out)[0]["product_id"] == "7"
     assert not (tmp_path / "rejects.csv").exists()
@@ -179,7 +180,7 @@ def test_headings_are_mapped(predictor: Predictor, tmp_path: Path) -> None:
 def test_an_unknown_ending_is_an_error(predictor: Predictor, catalog: Path, tmp_path: Path, name: str) -> None:
     expected = f"expected --out to end with .csv or .parquet, found {name}"
     with pytest.raises(CatalogError, match=expected):
-        predict(predictor, CatalogSource(catalog, {}, tmp_path), tmp_path / name, tmp_path / "rejects.csv")
+        predict(predictor, CatalogSource(catalog, ReadOptions(), tmp_path), tmp_path / name, tmp_path / "rejects.csv")
     assert not list(tmp_path.iterdir())
 
 
@@ -187,7 +188,7 @@ def test_the_catalog_itself_is_never_overwritten(predictor: Predictor, catalog: 
     before = catalog.read_bytes()
     out = catalog.parent / ".." / catalog.parent.name / catalog.name
     with pytest.raises(CatalogError, match=r"--out and --catalog name the same file, .*; give two"):
-        predict(predictor, CatalogSource(catalog, {}, tmp_path), out, tmp_path / "rejects.csv")
+        predict(predictor, CatalogSource(catalog, ReadOptions(), tmp_path), out, tmp_path / "rejects.csv")
     assert catalog.read_bytes() == before
 
 
@@ -197,7 +198,9 @@ def test_a_folder_at_the_path_of_out_is_reported_before_predicting(
     (tmp_path / "out.csv").mkdir()
     monkeypatch.setattr(Predictor, "classify", None)
     with pytest.raises(CatalogError, match=r"out\.csv cannot be written: it is a folder; choose another path"):
-        predict(predictor, CatalogSource(catalog, {}, tmp_path), tmp_path / "out.csv", tmp_path / "rejects.csv")
+        predict(
+            predictor, CatalogSource(catalog, ReadOptions(), tmp_path), tmp_path / "out.csv", tmp_path / "rejects.csv"
+        )
 
 
 def test_a_malformed_catalog_keeps_the_existing_answers(predictor: Predictor, tmp_path: Path) -> None:
@@ -205,7 +208,7 @@ def test_a_malformed_catalog_keeps_the_existing_answers(predictor: Predictor, tm
     with pytest.raises(CatalogError, match=r"none\.csv cannot be read"):
         predict(
             predictor,
-            CatalogSource(tmp_path / "none.csv", {}, tmp_path),
+            CatalogSource(tmp_path / "none.csv", ReadOptions(), tmp_path),
             tmp_path / "out.csv",
             tmp_path / "rejects.csv",
         )
@@ -223,7 +226,10 @@ def test_a_full_disk_is_reported(predictor: Predictor, tmp_path: Path, name: str
     try:
         with pytest.raises(CatalogError, match=rf"{name} cannot be written: .*File too large.*; choose another path"):
             predict(
-                predictor, CatalogSource(catalog, {}, tmp_path / "cache"), tmp_path / name, tmp_path / "rejects.csv"
+                predictor,
+                CatalogSource(catalog, ReadOptions(), tmp_path / "cache"),
+                tmp_path / name,
+                tmp_path / "rejects.csv",
             )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -235,7 +241,7 @@ def test_answers_stay_in_the_masked_sub_tree(predictor: Predictor, catalog: Path
     sub_tree = find_sub_tree(predictor.bundle.taxonomy, "의류")
     predict(
         predictor,
-        CatalogSource(catalog, {}, tmp_path / "cache"),
+        CatalogSource(catalog, ReadOptions(), tmp_path / "cache"),
         tmp_path / "out.csv",
         tmp_path / "rejects.csv",
         sub_tree,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from catalog.read_options import ReadOptions
 from model.errors import CatalogError, SettingsError
 from model.settings import NoiseSettings, SamplingSettings, Settings
 from tests.conftest import write_catalog
@@ -29,7 +30,7 @@ def parsed(folder: Path) -> ParsedCatalog:
         }
         for i in range(10)
     ]
-    return parse_catalog(write_catalog(folder / "shop.csv", rows), {}, folder / "cache")
+    return parse_catalog(write_catalog(folder / "shop.csv", rows), ReadOptions(), folder / "cache")
 
 
 def encoded(rows: list[int]) -> EncodedCatalog:
@@ -96,7 +97,7 @@ def test_the_log_says_what_the_months_are(
     months = ("2025-12", "2026-01", "", "2026-02", "spring")
     rows = [{"product_id": month, "product_name": "shirt", "month": month} for month in months if month]
     rows.append({"product_id": "0", "product_name": "shirt"})
-    catalog = parse_catalog(write_catalog(tmp_path / "shop.csv", rows), {}, tmp_path / "cache")
+    catalog = parse_catalog(write_catalog(tmp_path / "shop.csv", rows), ReadOptions(), tmp_path / "cache")
     with caplog.at_level("INFO"):
         require_columns(catalog, settings)
     assert line in caplog.text
@@ -111,7 +112,7 @@ def test_a_search_learns_all_rows_as_they_come() -> None:
 
 def test_half_lives_need_months(tmp_path: Path) -> None:
     rows = [{"product_id": "1", "product_name": "shirt", "category": "A>B"}]
-    catalog = parse_catalog(write_catalog(tmp_path / "shop.csv", rows), {}, tmp_path / "cache")
+    catalog = parse_catalog(write_catalog(tmp_path / "shop.csv", rows), ReadOptions(), tmp_path / "cache")
     with pytest.raises(CatalogError, match=r"--half-life-months needs the month.*found none at all"):
         require_columns(catalog, SamplingSettings(half_life_months=2.0))
 

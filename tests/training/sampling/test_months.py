@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from catalog.read_options import ReadOptions
 from model.errors import CatalogError
 from tests.conftest import write_catalog
 from training.encoding.parsed_catalog import ParsedCatalog, parse_catalog
@@ -18,7 +19,7 @@ def parsed(folder: Path, months: tuple[str, ...] = MONTHS) -> ParsedCatalog:
         {"product_id": str(i), "product_name": f"shirt {i}", "category": "A>B", "month": month}
         for i, month in enumerate(months)
     ]
-    return parse_catalog(write_catalog(folder / "shop.csv", rows), {}, folder / "cache")
+    return parse_catalog(write_catalog(folder / "shop.csv", rows), ReadOptions(), folder / "cache")
 
 
 def ids(catalog: ParsedCatalog) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from catalog.labels import find_labels
+from catalog.read_options import ReadOptions
 from model.errors import CatalogError
 from tests.conftest import TOY_SETTINGS, TOY_SHOP, toy_picture, write_catalog
 from training.encoding.parsed_catalog import ParsedCatalog, parse_catalog
@@ -34,7 +35,7 @@ def shop(count: int, prefix: str, seed: int = 0) -> list[dict[str, str]]:
 
 
 def parsed(folder: Path, name: str, rows: list[dict[str, str]]) -> ParsedCatalog:
-    return parse_catalog(write_catalog(folder / name, rows), {}, folder / "cache")
+    return parse_catalog(write_catalog(folder / name, rows), ReadOptions(), folder / "cache")
 
 
 def split_file(folder: Path, rows: list[dict[str, str]], fields: tuple[str, ...] = FIELDS, **training: object) -> Split:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from catalog.read_options import ReadOptions
 from tests.conftest import TOY_SETTINGS
 from training.tune.scheduling.oracles import Tuner, build_oracle
 from training.tune.scheduling.record import Record
@@ -24,7 +25,7 @@ name_dropout_rate = { float = [0.0, 0.6] }
 optimizer = { choice = ["Adam", "SGD"] }
 learning_rate = { log = [1e-3, 1e-1] }
 """
-JOB = Job("train", "val", "", {}, "tensorflow", "joint_accuracy")
+JOB = Job("train", "val", "", ReadOptions(), "tensorflow", "joint_accuracy")
 BASE = replace(TOY_SETTINGS, training=replace(TOY_SETTINGS.training, epochs=9))
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial
 
+from catalog.read_options import ReadOptions
+
 _KEY = "aisle"
 
 
@@ -21,7 +23,7 @@ class Job:
 
     Args:
         train, val, taxonomy: digests of the files, "" without a taxonomy; a worker's files must have the same ones.
-        columns: the file's heading of each of Aisle's columns.
+        read_options: how its file is read.
         backend: Keras backend.
         objective: name of the metric that is maximised.
     """
@@ -29,7 +31,7 @@ class Job:
     train: str
     val: str
     taxonomy: str
-    columns: dict[str, str]
+    read_options: ReadOptions
     backend: str
     objective: str
 
@@ -77,7 +79,8 @@ def pack(content: Job | TrialSpec | Outcome) -> HyperParameters:
 
 def unpack_job(packed: HyperParameters) -> Job:
     """Decode a packed Job."""
-    return Job(**json.loads(packed.values[_KEY]))
+    values = json.loads(packed.values[_KEY])
+    return Job(**{**values, "read_options": ReadOptions(**values["read_options"])})
 
 
 def unpack_spec(trial: Trial) -> TrialSpec:

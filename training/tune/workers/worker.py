@@ -59,7 +59,7 @@ def run_worker(job: WorkerJob) -> int:
     client = ChiefClient(job.chief, job.name, job.patience_s)
     common = client.job()
     _check(common, job)
-    catalogs = read_catalogs(job.train, job.val, common.columns, job.taxonomy, job.cache_dir)
+    catalogs = read_catalogs(job.train, job.val, common.read_options, job.taxonomy, job.cache_dir)
     rejects_dir = job.work_dir / "rejects" / job.name  # workers that share a folder must not write the same files
     rejects_dir.mkdir(parents=True, exist_ok=True)
     preparation = Preparation(catalogs, rejects_dir, job.cache_dir)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog.read_options import ReadOptions
 from model.errors import SettingsError
 from model.settings import Settings, settings_to_dict
 from tests.conftest import TOY_SETTINGS, toy_rows, write_catalog
@@ -42,7 +43,7 @@ def chief() -> Chief:
 
 @pytest.fixture
 def preparation(toy_catalogs: tuple[Path, Path], toy_cache: Path, tmp_path: Path) -> Preparation:
-    return Preparation(read_catalogs(*toy_catalogs, {}, None, toy_cache), tmp_path / "work", toy_cache)
+    return Preparation(read_catalogs(*toy_catalogs, ReadOptions(), None, toy_cache), tmp_path / "work", toy_cache)
 
 
 def training(
@@ -113,7 +114,7 @@ def test_nothing_is_tokenised_or_embedded_twice(
         training=replace(TOY_SETTINGS.training, epochs=1, batch_size=48),
     )
     preparation = Preparation(
-        read_catalogs(*toy_catalogs, {}, None, tmp_path / "cache"), tmp_path / "work", tmp_path / "cache"
+        read_catalogs(*toy_catalogs, ReadOptions(), None, tmp_path / "cache"), tmp_path / "work", tmp_path / "cache"
     )
     worker = training(preparation, chief, tmp_path)
     found = worker.run(order(settings))
@@ -124,7 +125,7 @@ def test_nothing_is_tokenised_or_embedded_twice(
     assert len(runs.rows) - measured <= 7  # speed only
     assert len(fits) == 1
     other = Preparation(
-        read_catalogs(*toy_catalogs, {}, None, tmp_path / "cache"), tmp_path / "work", tmp_path / "cache"
+        read_catalogs(*toy_catalogs, ReadOptions(), None, tmp_path / "cache"), tmp_path / "work", tmp_path / "cache"
     )  # another worker
     measured = len(runs.rows)
     training(other, chief, tmp_path).run(order(settings, trial_id="2"))
@@ -136,7 +137,7 @@ def test_fields_that_the_catalog_lacks(tmp_path: Path, chief: Chief) -> None:
     columns = ("product_id", "product_name", "category")
     names = [{column: row[column] for column in columns} for row in toy_rows(tmp_path, "n", 12)]
     train, val = write_catalog(tmp_path / "train.csv", names[:9]), write_catalog(tmp_path / "val.csv", names[9:])
-    preparation = Preparation(read_catalogs(train, val, {}, None, tmp_path), tmp_path / "work", tmp_path)
+    preparation = Preparation(read_catalogs(train, val, ReadOptions(), None, tmp_path), tmp_path / "work", tmp_path)
     settings = replace(TEXT, model=replace(TEXT.model, fields=("name", "image")))
     with pytest.raises(SettingsError, match=r"fields: expected fields that the catalog has \(name\), found image"):
         training(preparation, chief, tmp_path).run(order(settings))
