@@ -1,6 +1,7 @@
 """The groups of near-duplicates of a catalog, by text and by picture."""
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,7 +81,7 @@ def read_rows(catalog: ParsedCatalog, fields: Sequence[str], image: ImageSetting
                     own_keys = [found.get(row.image, 0) for row in rows]
                     product_ids += [row.product_id for row in rows]
                     texts += [comparable_text(row) for row in rows]
-                    labels += [row.category for row in rows]
+                    labels += [sys.intern(row.category) for row in rows]
                     keys += own_keys
                     contents += [_content(row.texts, key) for row, key in zip(rows, own_keys, strict=True)]
                     bar.update(len(rows))

@@ -1,10 +1,8 @@
 """Groups of near-duplicates: offers of one product under almost the same name, and photos of one thing in a burst."""
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import combinations, pairwise
-from math import log
+from itertools import pairwise
 
 import numpy as np
 from rensa import RMinHash
@@ -16,11 +14,10 @@ from scipy.spatial.distance import pdist
 from catalog.rows import CatalogRow
 from model.product import TEXT_FIELDS, has_text
 from tokenizer.normalize import normalize
+from training.splitting.word_table import WordTable
 
 #: Share of letter triples that two texts have in common (Jaccard) from which on they are near-duplicates.
 TEXT_SIMILARITY = 0.85
-#: The same of their words, each weighted by its rarity; and most rows that share a word that counts as rare.
-RARE_WORD_SIMILARITY, _MAX_RARE = 0.7, 20
 #: More rows are compared by equal texts only.
 MAX_COMPARED_ROWS = 1_000_000
 #: Mean cosine of the features of photos of one burst. ImageNet features of grocery256 fall into 609 groups by it, and
@@ -31,10 +28,9 @@ _MAX_PHOTOS = 3000
 # Of near-duplicates at the limit 99 % share all numbers of a band or more (Broder 1997; Leskovec et al., ch. 3).
 _NUM_HASHES, _BAND_HASHES = 128, 8
 _SEED = 1
-#: A text with fewer words says too little to be the same as one with a word more.
-_MIN_WORDS = 3
+_FNV_PRIME = np.uint64(0x100000001B3)
 _WORD = re.compile(r"\w+")
-_CHUNK_ROWS = 100_000
+_CHUNK_ROWS = 10_000
 
 #: (P, 2) int, numbers of rows that belong together.
 Pairs = np.ndarray
@@ -67,13 +63,13 @@ def text_pairs(texts: Sequence[str]) -> Pairs:
     Args:
         texts: `comparable_text` of each row; an empty one is like no other.
     """
-    pairs = [_equal(texts), _one_word_more(texts)]
-    if len(texts) <= MAX_COMPARED_ROWS:
-        digests = np.concatenate(list(_digests(texts))) if texts else np.empty((0, _NUM_HASHES), np.uint32)
-        candidates = _candidates(digests, np.array([bool(text) for text in texts], bool))
-        triples = {row: set(_triples(texts[row])) for row in np.unique(candidates)}
-        similar = [_jaccard(triples[a], triples[b]) >= TEXT_SIMILARITY for a, b in candidates]
-        pairs += [candidates[np.array(similar, bool)], _same_rare_words(texts)]
+    words = WordTable.of(texts)
+    pairs = [_equal(texts), words.one_more()]
+    if 0 < len(texts) <= MAX_COMPARED_ROWS:
+        candidates = _candidates(
+            np.concatenate(list(_band_keys(texts))), np.array([bool(text) for text in texts], bool)
+        )
+        pairs += [candidates[_are_similar(texts, candidates)], words.same_rare()]
     return np.concatenate(pairs)
 
 
@@ -115,46 +111,25 @@ def _equal(texts: Sequence[str]) -> Pairs:
     return equal_pairs(keys)
 
 
-def _digests(texts: Sequence[str]) -> Iterator[np.ndarray]:
+def _band_keys(texts: Sequence[str]) -> Iterator[np.ndarray]:
+    """(chunk, bands) uint64, equal where all hashes of a band are."""
     for start in range(0, len(texts), _CHUNK_ROWS):
         sets = [_triples(text) for text in texts[start : start + _CHUNK_ROWS]]
-        yield np.array(RMinHash.digests_from_token_sets(sets, num_perm=_NUM_HASHES, seed=_SEED), np.uint32)
+        digests = np.array(RMinHash.digests_from_token_sets(sets, num_perm=_NUM_HASHES, seed=_SEED), np.uint64)
+        keys = np.zeros((len(sets), _NUM_HASHES // _BAND_HASHES), np.uint64)
+        for position in range(_BAND_HASHES):  # FNV-1a (Fowler, Noll, Vo), on whole hashes
+            keys = (keys ^ digests[:, position::_BAND_HASHES]) * _FNV_PRIME
+        yield keys
 
 
-def _one_word_more(texts: Sequence[str]) -> Pairs:
-    """Pairs of texts of which one has the words of the other and one more."""
-    words = [set(text.split()) for text in texts]
-    rows = np.array([row for row, own in enumerate(words) for _ in own], np.int64)
-    hashes = np.array([hash(word) for own in words for word in own], np.int64)
-    sums, counts = np.zeros(len(texts), np.int64), np.array([len(own) for own in words], np.int64)
-    np.add.at(sums, rows, hashes)  # wraps around, which does no harm
-    shorter = np.flatnonzero(counts >= _MIN_WORDS)
-    order = shorter[np.argsort(sums[shorter], kind="stable")]
-    without = sums[rows] - hashes
-    place = np.searchsorted(sums[order], without)
-    found = place < len(order)
-    found[found] = sums[order[place[found]]] == without[found]
-    pairs = np.stack([order[place[found]], rows[found]], axis=1)
-    return pairs[counts[pairs[:, 0]] + 1 == counts[pairs[:, 1]]]
-
-
-def _same_rare_words(texts: Sequence[str]) -> Pairs:
-    """Pairs of texts that share most of their words, each weighted by how rare it is (inverse document frequency)."""
-    words = [set(text.split()) for text in texts]
-    counts = Counter(word for own in words for word in own)
-    rarity = {word: log((len(texts) + 1) / count) for word, count in counts.items()}
-    rows_of: defaultdict[str, list[int]] = defaultdict(list)
-    for row, own in enumerate(words):
-        for word in own:
-            if 2 <= counts[word] <= _MAX_RARE:
-                rows_of[word].append(row)
-    totals = [sum(rarity[word] for word in own) for own in words]
-    pairs = set()
-    for pair in {pair for rows in rows_of.values() for pair in combinations(rows, 2)}:
-        common = sum(rarity[word] for word in words[pair[0]] & words[pair[1]])
-        if common >= RARE_WORD_SIMILARITY * (totals[pair[0]] + totals[pair[1]] - common):
-            pairs.add(pair)
-    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+def _are_similar(texts: Sequence[str], pairs: Pairs) -> np.ndarray:
+    """(P,) bool, whether two texts have most of their letter triples in common."""
+    found = np.zeros(len(pairs), bool)
+    for start in range(0, len(pairs), _CHUNK_ROWS):
+        chunk = pairs[start : start + _CHUNK_ROWS]
+        triples = {row: set(_triples(texts[row])) for row in np.unique(chunk)}
+        found[start : start + len(chunk)] = [_jaccard(triples[a], triples[b]) >= TEXT_SIMILARITY for a, b in chunk]
+    return found
 
 
 def _triples(text: str) -> list[str]:
@@ -162,12 +137,11 @@ def _triples(text: str) -> list[str]:
     return [text[i : i + 3] for i in range(max(1, len(text) - 2))]
 
 
-def _candidates(digests: np.ndarray, is_given: np.ndarray) -> Pairs:
+def _candidates(band_keys: np.ndarray, is_given: np.ndarray) -> Pairs:
     """Pairs that agree in a whole band: each row with the one before it and with the first of its bucket."""
     found = [np.empty((0, 2), np.int64)]
     rows = np.flatnonzero(is_given)
-    for band in range(0, digests.shape[1], _BAND_HASHES):
-        keys = np.ascontiguousarray(digests[rows, band : band + _BAND_HASHES]).view(f"V{4 * _BAND_HASHES}").ravel()
+    for keys in band_keys[rows].T:
         order = np.argsort(keys, kind="stable")
         is_first = np.append(True, keys[order][1:] != keys[order][:-1])[: len(order)]
         firsts = order[np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]
