@@ -43,6 +43,7 @@ class LabelSpace:
         self.class_counts = np.zeros(taxonomy.num_leaves, np.int64) if class_counts is None else class_counts
         self._classes = _classes_by_label(taxonomy)
         self._first_below = _first_leaf_below(taxonomy)
+        self._padded_ids = _padded_ids(taxonomy)
         self._reasons = {"": "no label: expected a category, found none; fill it in", **(contradictions or {})}
         self._num_reasons_given = len(self._reasons)
 
@@ -62,6 +63,8 @@ class LabelSpace:
         if node in self._first_below:
             below = self._first_below[node]
             return f"label above the leaves: {self.source} has others below {node!r}, such as {below!r}; give one"
+        if label in self._padded_ids:
+            return f"lost leading zeros: {_lost_zeros(label, self._padded_ids)}"
         reason = f"unknown label: {label!r} is not a leaf of {self.source}"
         if len(self._reasons) - self._num_reasons_given >= NUM_SUGGESTIONS:
             return reason
@@ -98,9 +101,12 @@ def find_labels(
         if label in classes:
             class_counts[classes[label]] += count
     if not class_counts.any():
+        padded = _padded_ids(taxonomy)
+        lost = next((label for label in counts if label in padded), None)
+        remedy = "use its paths or ids" if lost is None else f"ids lost leading zeros: {_lost_zeros(lost, padded)}"
         example = next(iter(counts))
         raise CatalogError(
-            f"{path}: expected labels that are leaves of {source}, found none, but {example!r}; use its paths or ids"
+            f"{path}: expected labels that are leaves of {source}, found none, but {example!r}; {remedy}"
         )
     return LabelSpace(taxonomy, source, contradictions, class_counts)
 
@@ -146,6 +152,16 @@ def _classes_by_label(taxonomy: Taxonomy) -> dict[str, int]:
     classes = {leaf: i for i, leaf in enumerate(taxonomy.leaves)}
     by_id = {category_id: classes[node] for category_id, node in taxonomy.nodes_by_id.items() if node in classes}
     return by_id | classes  # a path wins over an id
+
+
+def _padded_ids(taxonomy: Taxonomy) -> dict[str, str]:
+    """Ids that begin with zeros, by what a spreadsheet makes of them."""
+    ids = [category_id for category_id in taxonomy.nodes_by_id if category_id.startswith("0")]
+    return {category_id.lstrip("0") or "0": category_id for category_id in ids}
+
+
+def _lost_zeros(label: str, padded_ids: Mapping[str, str]) -> str:
+    return f"the id {padded_ids[label]!r} is {label!r} here; export the column as text"
 
 
 def _first_leaf_below(taxonomy: Taxonomy) -> dict[str, str]:

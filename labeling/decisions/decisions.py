@@ -53,7 +53,7 @@ def read_decisions(path: Path, rejects: RejectSink) -> dict[str, Decision]:
     contradicted: set[str] = set()
     for line, fields in records:
         values = dict(zip(headings, fields, strict=True))
-        if not values["decision"].strip():
+        if not normalize_path(values["decision"]):
             continue
         decision = _decision(line, values)
         if isinstance(decision, str):
@@ -73,8 +73,8 @@ _CONTRADICTION = "contradiction: two rows decide the same product otherwise; kee
 
 def _decision(line: int, values: Mapping[str, str]) -> Decision | str:
     """A decision, or the reason why there is none."""
-    text = values["decision"].strip()
-    category = "" if text.lower() == _KEEP else normalize_path(text)
+    text = normalize_path(values["decision"])
+    category = "" if text.lower() == _KEEP else text
     if text.lower() == _SUGGESTED:
         category = normalize_path(values.get("suggested", ""))
         if not category:

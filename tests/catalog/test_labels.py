@@ -178,3 +178,27 @@ def test_no_label_of_the_tree(tmp_path: Path, tree_file: Path) -> None:
         CatalogError, match=r"expected labels that are leaves of taxonomy\.csv, found none, but 'Shoes'"
     ):
         read_labels(write_catalog(tmp_path, {"Shoes": 2}), tree_file)
+
+
+@pytest.fixture
+def padded_tree(tmp_path: Path) -> Path:
+    path = tmp_path / "taxonomy.csv"
+    path.write_text("category_id,category\n0123,A\n0200,B\n300,C\n", encoding="utf-8")
+    return path
+
+
+def test_ids_that_lost_their_leading_zeros_are_named(tmp_path: Path, padded_tree: Path) -> None:
+    labels = read_labels(write_catalog(tmp_path, {"123": 2, "0200": 1, "301": 1}), padded_tree)
+    assert labels.class_of(row("123")) == ("lost leading zeros: the id '0123' is '123' here; export the column as text")
+    assert str(labels.class_of(row("301"))).startswith("unknown label: '301'")
+
+
+def test_a_catalog_whose_ids_all_lost_their_zeros_says_so(tmp_path: Path, padded_tree: Path) -> None:
+    with pytest.raises(CatalogError, match="found none, but 'x'; ids lost leading zeros: the id '0123' is '123' here"):
+        read_labels(write_catalog(tmp_path, {"x": 1, "123": 2}), padded_tree)
+
+
+def test_an_id_that_another_category_has_without_zeros_is_that_category(tmp_path: Path) -> None:
+    tree = tmp_path / "tree.csv"
+    tree.write_text("category_id,category\n0123,A\n123,B\n", encoding="utf-8")
+    assert read_labels(write_catalog(tmp_path, {"123": 2, "0123": 1}), tree).class_counts.tolist() == [1, 2]
