@@ -237,6 +237,8 @@ class TrainingSettings:
     """Folds for that, each a training of its own."""
     max_rejected_rows: float = 0.5
     """Share of a catalog's rows that may be rejected, 0 to 1; where more are, training stops before its work."""
+    allow_leaks: bool = False
+    """Train although a text field holds the label in nearly all rows, because products to come have it, too."""
     precision_target: float = 0.98
     """Precision the contract promises for accepted answers, 0 to 1; --precision for short."""
     precision_confidence: float = 0.95

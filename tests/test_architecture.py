@@ -26,8 +26,8 @@ PLAN: dict[str, set[str]] = {
 FLOORS = {
     "model": ("machine", "network", "engines", "prediction", "bundle"),
     "training": (
-        "encoding", "sampling", "network", "metrics", "ensemble", "splitting", "report", "predict", "evaluation",
-        "new_category", "tune", "commands",
+        "encoding", "sampling", "network", "metrics", "ensemble", "splitting", "report", "inspection", "predict",
+        "evaluation", "new_category", "tune", "commands",
     ),
     "labeling": (
         "answers", "issues", "decisions", "confusions", "drift", "months", "overview", "distribution", "correlations",

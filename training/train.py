@@ -28,13 +28,14 @@ from training.ensemble.calibration_rows import CalibrationSource, HeldOutRows
 from training.ensemble.formula_fitting import NUM_FOLDS
 from training.ensemble.out_of_fold import FoldAnswers, answers_key
 from training.ensemble.trained_model import TrainedModel, fit_beside
+from training.inspection.refusals import refuse_nothing_to_learn
 from training.network.batches import CatalogBatches
 from training.network.fit import fit
 from training.network.noise.choice import noise_method, training_settings
 from training.network.noise.requirements import require_noise_rate
 from training.network.optimization import head_loss_weights, over_logits
 from training.network.train_state import TrainState
-from training.preparation import Catalogs, Preparation, Prepared
+from training.preparation import Catalogs, Preparation, Prepared, chosen_fields
 from training.report.model_card import model_card
 from training.sampling.choice import check_sampling, require_columns
 from training.sampling.months import in_window
@@ -114,6 +115,8 @@ def _train_alone(job: TrainJob, settings: Settings) -> dict:
     fields = parsed[0].statistics.frequent_fields()
     names, tree = ", ".join(fields), labels.taxonomy
     _log.info("fields: %s; %d categories in %d levels", names, tree.num_leaves, tree.depth)
+    read = chosen_fields(fields, settings.model.fields)
+    refuse_nothing_to_learn(parsed[0], labels, read, settings.training.allow_leaks)
     split = _split(job, parsed, labels, fields, settings)
     source = None if split.folds is None else _out_of_fold(job, split, labels, fields, settings)
     catalogs = Catalogs(split.train, split.val, labels, fields)
@@ -176,7 +179,7 @@ def run_key(settings: Settings, prepared: Prepared) -> str:
     digests = [prepared.train.digest, None if prepared.val is None else prepared.val.digest]
     values = settings_to_dict(settings)
     # These shape what comes before or after the network.
-    del values["image"]["max_lost_pictures"], values["training"]["max_rejected_rows"]
+    del values["image"]["max_lost_pictures"], values["training"]["max_rejected_rows"], values["training"]["allow_leaks"]
     del values["linear"], values["neighbors"]
     del values["training"]["precision_target"], values["training"]["precision_confidence"]
     if settings.noise.noise == "none":
@@ -215,7 +218,7 @@ def _out_of_fold(
     assert folds is not None
     values = settings_to_dict(settings)
     del values["training"]["precision_target"], values["training"]["precision_confidence"]
-    del values["sampling"]["prior_correction"]
+    del values["training"]["allow_leaks"], values["sampling"]["prior_correction"]
     key = answers_key([values, split.train.digest, labels.taxonomy.checksum, FIELDS, keras.backend.backend()])
 
     def train_fold(fold: int, folder: Path) -> tuple[TrainedModel, EncodedCatalog, np.ndarray]:

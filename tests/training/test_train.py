@@ -203,6 +203,27 @@ def test_a_training_catalog_without_labels_is_refused(job: TrainJob, tmp_path: P
         train(job, TEXT_ONLY)
 
 
+def test_labels_among_the_inputs_are_refused_before_any_work_unless_allowed(job: TrainJob, tmp_path: Path) -> None:
+    rows = [{**row, "mall_category": row["category"]} for row in without_pictures(tmp_path, "t", 9)]
+    write_catalog(job.train, rows)
+    with pytest.raises(CatalogError, match=r"train\.csv: mall_category holds the label itself .* --fields name brand"):
+        train(job, TEXT_ONLY)
+    assert not (job.work_dir / "state").exists()
+    write_catalog(job.val, without_pictures(tmp_path, "v", 1))  # ends an allowed one at the next check
+    allowed = replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, allow_leaks=True))
+    with pytest.raises(TrainingError, match="expected 5 rows or more to calibrate with"):
+        train(job, allowed)
+
+
+def test_one_category_is_refused_before_any_work(job: TrainJob, tmp_path: Path) -> None:
+    write_catalog(job.train, without_pictures(tmp_path, "t", 9)[::3])
+    with pytest.raises(
+        CatalogError, match=r"train\.csv: expected products of two categories or more, found '의류>상의>"
+    ):
+        train(job, TEXT_ONLY)
+    assert not (job.work_dir / "state").exists()
+
+
 def test_a_validation_catalog_of_rejects_is_refused(job: TrainJob, tmp_path: Path) -> None:
     write_catalog(job.val, [{**row, "category": "other"} for row in without_pictures(tmp_path, "v", 9)])
     with pytest.raises(TrainingError, match=r"val\.csv has no usable row: unknown label: 'other' is not a leaf"):

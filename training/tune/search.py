@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from catalog.labels import find_labels
 from catalog.read_options import ReadOptions
 from catalog.rows import catalog_digest
 from model.errors import CatalogError, SettingsError, TrainingError
@@ -18,6 +19,7 @@ from model.machine.cores import usable_core_numbers
 from model.settings import Settings
 from training.encoding.file_lock import exclusive_or_holder
 from training.encoding.parsed_catalog import parse_catalog
+from training.inspection.refusals import refuse_nothing_to_learn
 from training.splitting.split import check_overlap
 from training.tune.report.trial_table import TrialTable
 from training.tune.scheduling.chief import Chief
@@ -102,6 +104,8 @@ def search(job: SearchJob, console: Console) -> SearchResult:
         fields = train.statistics.frequent_fields()
         space = load_space(job.space, job.settings, fields, job.num_seeds)
         _check(job, space)
+        labels = find_labels(train.statistics, job.taxonomy, job.read_options.separator)
+        refuse_nothing_to_learn(train, labels, job.settings.model.fields or fields, job.settings.training.allow_leaks)
         check_overlap(train, val, fields, job.settings, job.cache_dir)
         if job.tuner == "grid" and space.num_points is not None:
             num_trials = min(job.scheduler.num_trials, space.num_points)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import write_catalog
 from training.commands.command_line import main
 
 FILES = ["--train", "t.csv", "--val", "v.csv", "--search", "s"]
@@ -65,3 +66,11 @@ def test_a_space_that_does_not_suit_the_tuner(
     files = ["--train", str(toy_catalogs[0]), "--val", str(toy_catalogs[1]), "--search", str(tmp_path / "s")]
     assert main(["tune", *files, "--space", str(space), "--tuner", tuner]) == 1
     assert capsys.readouterr().err == f"error: --tuner {message}\n"
+
+
+def test_one_category_is_refused_before_the_first_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"product_id": str(i), "product_name": f"shirt {i}", "category": "shirts"} for i in range(9)]
+    catalog = str(write_catalog(tmp_path / "shop.csv", rows))
+    call = ["tune", "--train", catalog, "--val", catalog, "--search", str(tmp_path / "s")]
+    assert main([*call, "--cache-dir", str(tmp_path / "cache")]) == 1
+    assert "shop.csv: expected products of two categories or more, found 'shirts'" in capsys.readouterr().err
