@@ -45,6 +45,15 @@ def parse_columns(text: str) -> dict[str, str]:
     return columns
 
 
+def format_columns(columns: Mapping[str, str]) -> str:
+    """Undo `parse_columns`: 'product_name=title,brand="name, maker"'."""
+    return ",".join(f"{name}={_quoted(heading)}" for name, heading in columns.items())
+
+
+def _quoted(heading: str) -> str:
+    return '"' + heading.replace('"', '""') + '"' if "," in heading or '"' in heading else heading
+
+
 def _parts(text: str) -> Iterator[str]:
     """The parts between commas, without their quotes; a quote that is doubled inside quotes is one."""
     if _PARTS.fullmatch(text) is None:

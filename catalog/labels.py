@@ -53,8 +53,12 @@ class LabelSpace:
 
     def class_of(self, row: CatalogRow) -> int | str:
         """The class of a row, 0 to K - 1, or the reason to reject it: 'kind: what, what to do'."""
-        found = self._classes.get(row.category)
-        return self._reason(row.category) if found is None else found
+        return self.class_of_label(row.category)
+
+    def class_of_label(self, label: str) -> int | str:
+        """The class of a normalized label, or the reason to reject its rows; see `class_of`."""
+        found = self._classes.get(label)
+        return self._reason(label) if found is None else found
 
     def _reason(self, label: str) -> str:
         if label in self._reasons:

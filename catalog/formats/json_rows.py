@@ -23,7 +23,7 @@ def json_rows(path: Path, options: ReadOptions, on_bad: OnBadRow) -> Iterator[Ro
     """Yield the rows of a JSON Lines file."""
     lines = enumerate(text_lines(path, options.codec), start=1)
     first_lines = list(islice(lines, NUM_HEADING_LINES))
-    headings = _headings(path, first_lines)
+    headings = json_headings(path, first_lines)
     layout = ColumnLayout(path, headings, options.headings)
     keys = layout.sources({heading: heading for heading in headings}, _NO_KEY)
     num_rows = 0
@@ -32,7 +32,7 @@ def json_rows(path: Path, options: ReadOptions, on_bad: OnBadRow) -> Iterator[Ro
             continue
         num_rows += 1
         try:
-            values = list(map(_object(text).get, keys))
+            values = list(map(json_object(text).get, keys))
         except ValueError as error:
             on_bad(line, "", f"bad JSON: {error}")
             continue
@@ -42,12 +42,17 @@ def json_rows(path: Path, options: ReadOptions, on_bad: OnBadRow) -> Iterator[Ro
             on_bad(line, *bad_cell(layout, values))
 
 
-def _headings(path: Path, lines: list[tuple[int, str]]) -> list[str]:
+def json_headings(path: Path, lines: list[tuple[int, str]]) -> list[str]:
+    """The keys of the objects in some lines, in the order in which they come.
+
+    Raises:
+        CatalogError: no line holds an object.
+    """
     headings: dict[str, None] = {}
     has_object = False
     for _, text in lines:
         try:
-            headings.update(dict.fromkeys(_object(text)))
+            headings.update(dict.fromkeys(json_object(text)))
         except ValueError:
             continue
         has_object = True
@@ -59,7 +64,12 @@ def _headings(path: Path, lines: list[tuple[int, str]]) -> list[str]:
     return list(headings)
 
 
-def _object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
+    """Read one line of a JSON Lines file.
+
+    Raises:
+        ValueError: it is too long, or no object.
+    """
     if len(text) >= MAX_LINE_BYTES:
         raise ValueError(f"expected at most {MAX_LINE_BYTES} bytes in a line; write one object a line")
     try:

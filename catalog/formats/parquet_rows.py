@@ -29,7 +29,7 @@ def parquet_rows(path: Path, options: ReadOptions, on_bad: OnBadRow) -> Iterator
             layout = ColumnLayout(path, file.schema_arrow.names, options.headings)
             names = list(dict.fromkeys(chain.from_iterable(layout.headings)))
             for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                arrays = {name: _values(batch.column(name)) for name in names}
+                arrays = {name: column_values(batch.column(name)) for name in names}
                 for raw in zip(*layout.sources(arrays, [""] * batch.num_rows), strict=True):
                     row += 1
                     try:
@@ -41,8 +41,9 @@ def parquet_rows(path: Path, options: ReadOptions, on_bad: OnBadRow) -> Iterator
         raise CatalogError(f"{path} cannot be read {where}: {error}; check the path or copy the file again") from error
 
 
-def _values(column: Any) -> list[object]:
+def column_values(column: Any) -> list[object]:
+    """The values of a column of a batch; texts that are not UTF-8 as bytes, so that each affects only its own row."""
     try:
         return list(column.to_pylist())
-    except UnicodeDecodeError:  # a value is not UTF-8; as bytes it affects only its own row
+    except UnicodeDecodeError:
         return list(column.cast("large_binary").to_pylist())

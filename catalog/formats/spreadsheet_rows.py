@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from catalog.formats.cell_text import bad_cell, cell_text, cell_texts
 from catalog.formats.column_layout import ColumnLayout
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 def spreadsheet_rows(path: Path, options: ReadOptions, on_bad: OnBadRow) -> Iterator[Row]:
     """Yield the rows below the headings, which are the first row that is not empty; empty rows are skipped."""
-    sheet = _sheet(path)
-    rows = ((number, cells) for number, cells in enumerate(sheet.iter_rows(), start=1) if any(map(_is_filled, cells)))
-    _, cells = next(rows, (0, None))
-    if cells is None:
-        raise CatalogError(f"{path}: expected a row of headings, found an empty sheet; write the column names first")
-    headings = [_heading(cell) for cell in cells]
+    headings, rows = sheet_cells(path)
     layout = ColumnLayout(path, headings, options.headings)
     pick = itemgetter(*layout.sources({heading: headings.index(heading) for heading in headings}, len(headings)))
     for number, (line, cells) in enumerate(rows, start=1):
@@ -31,6 +26,20 @@ def spreadsheet_rows(path: Path, options: ReadOptions, on_bad: OnBadRow) -> Iter
             yield line, layout.texts(cell_texts(layout, values), number)
         except ValueError:
             on_bad(line, *bad_cell(layout, values))
+
+
+def sheet_cells(path: Path) -> tuple[list[str], Iterator[tuple[int, list[Any]]]]:
+    """The headings of the first visible sheet, and (line, cells) of the rows below them that are not empty.
+
+    Raises:
+        CatalogError: the file cannot be read, or the sheet is empty.
+    """
+    sheet = _sheet(path)
+    rows = ((number, cells) for number, cells in enumerate(sheet.iter_rows(), start=1) if any(map(_is_filled, cells)))
+    _, cells = next(rows, (0, None))
+    if cells is None:
+        raise CatalogError(f"{path}: expected a row of headings, found an empty sheet; write the column names first")
+    return [_heading(cell) for cell in cells], rows
 
 
 def _sheet(path: Path) -> "CalamineSheet":

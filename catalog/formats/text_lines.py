@@ -28,7 +28,7 @@ def text_lines(path: Path, codec: str = "") -> Iterator[str]:
     """
     number = 0
     try:
-        encoding, num_mark_bytes = _encoding_of(path, codec)
+        encoding, num_mark_bytes = encoding_of(path, codec)
         with _open(path) as file:
             file.read(num_mark_bytes)
             for line in _lines(file, encoding):
@@ -51,8 +51,15 @@ def _open(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path)) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
-def _encoding_of(path: Path, codec: str) -> tuple[str, int]:
-    """The encoding of a file, and the bytes of its mark."""
+def encoding_of(path: Path, codec: str) -> tuple[str, int]:
+    """The encoding of a file, gzipped or not, and the bytes of its mark.
+
+    Args:
+        codec: see `text_lines`.
+    Raises:
+        CatalogError: its encoding is not known, or another one than `codec`.
+        OSError: the file cannot be read.
+    """
     with _open(path) as file:
         # A BufferedReader has the same method; a byte-order mark has at most 3 bytes.
         mark, encoding = byte_order_mark(cast("gzip.GzipFile", file).peek(3)[:3])

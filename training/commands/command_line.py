@@ -19,6 +19,7 @@ from model.sub_tree import SubTree, find_sub_tree
 from model.taxonomy import Taxonomy
 from training.commands.command_parts import FlatSettings
 from training.commands.evaluate_command import EvaluateCommand, run_evaluate
+from training.commands.inspect_command import InspectCommand, run_inspect
 from training.commands.noise_estimate import with_noise_of
 from training.commands.program import Commands, parse_flags, run_program
 from training.commands.tune_command import TuneCommand, TuneWorkerCommand, tune, tune_worker
@@ -146,6 +147,7 @@ class ExportOnnxCommand:
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code; see `run_program`."""
     commands: Commands = {
+        "inspect": (InspectCommand, run_inspect),
         "train": (TrainCommand, _train),
         "predict": (PredictCommand, _predict),
         "evaluate": (EvaluateCommand, _evaluate),

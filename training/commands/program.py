@@ -52,7 +52,7 @@ def run_program(
         with catalog_from_standard_input(expand_home(arguments[1:]), sys.stdin.buffer) as flags:
             said = run(parse(form, f"{program} {name}", flags))
         if said is not None:
-            wide_console().print(said, highlight=False, soft_wrap=True)
+            wide_console().print(said, highlight=False, soft_wrap=True, markup=False, emoji=False)
     except AisleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
