@@ -14,6 +14,8 @@ from model.errors import SettingsError
 
 #: Stands for standard input in place of a file.
 STANDARD_INPUT = "-"
+#: Name, without ending, of the file that keeps it.
+KEPT_NAME = "standard-input"
 #: Flags that name a catalog to read.
 _CATALOG_FLAGS = ("--catalog", "--train", "--val", "--queries")
 _FORMATS_BY_START = {b"PAR1": ".parquet", b"PK\x03\x04": ".xlsx", b"\xd0\xcf\x11\xe0": ".xls"}
@@ -52,7 +54,7 @@ def _asks(arguments: Sequence[str], position: int) -> bool:
 
 def _kept(stream: IO[bytes], folder: Path) -> Path:
     start = stream.read(_NUM_START_BYTES)
-    path = folder / f"standard-input{_ending(start)}"
+    path = folder / f"{KEPT_NAME}{_ending(start)}"
     try:
         with path.open("wb") as file:
             file.write(start)

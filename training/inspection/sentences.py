@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from catalog.columns import format_columns
+from catalog.formats.standard_input import KEPT_NAME, STANDARD_INPUT
 from model.product import field_spec
 from model.settings import ImageSettings, TrainingSettings
 from model.taxonomy import SEPARATOR
@@ -61,7 +62,8 @@ def train_command(found: Inspection) -> str:
     path, columns = found.facts.path, {**found.options.headings, **found.proposed}
     if found.namesakes is not None and "category" not in found.proposed:
         columns["category"] = f"{found.namesakes.heading}{SEPARATOR}{found.label_heading}"
-    words = ["python", "-m", "training", "train", "--catalog", str(path)]
+    is_kept = path.name.split(".")[0] == KEPT_NAME  # the file is gone when the command ends
+    words = ["python", "-m", "training", "train", "--catalog", STANDARD_INPUT if is_kept else str(path)]
     words += ["--columns", format_columns(columns)] if columns else []
     words += replace(found.options, columns="").flags()
     words += ["--taxonomy", str(found.taxonomy)] if found.taxonomy is not None else []

@@ -1,5 +1,6 @@
 """`training inspect` as a newcomer runs it."""
 
+import io
 import re
 import shlex
 from pathlib import Path
@@ -139,6 +140,12 @@ def test_how_a_file_is_read_goes_into_the_command(shop: Shop) -> None:
     assert lines[0].startswith("file: CSV, cp949, separated by semicolons, ")
     assert any(line.startswith("categories: 2 in 2 levels") for line in lines)
     assert shlex.split(lines[-1])[6:10] == ["--columns", "category=kind", "--encoding=cp949", "--separator=/"]
+
+
+def test_standard_input_goes_into_the_command_as_such(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.TextIOWrapper(io.BytesIO(b"product_name,category\nred shirt,A\npan,B\n"))
+    monkeypatch.setattr("sys.stdin", text)
+    assert shop.look(Path("-"))[-1] == "python -m training train --catalog - --bundle models/standard-input/1"
 
 
 def test_bytes_that_cannot_be_decoded_are_shown_and_cost_only_their_row(shop: Shop) -> None:
