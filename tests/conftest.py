@@ -24,6 +24,7 @@ from model.product import TEXT_FIELDS
 from model.settings import FieldSettings, ImageSettings, ModelSettings, NeighborSettings, Settings, TrainingSettings
 from model.sub_tree import SubTree
 from model.taxonomy import Taxonomy
+from tests.toy_backbone import TOY_BACKBONE, TOY_IMAGE_SIZE
 from tokenizer.settings import TokenizerSettings
 from training.encoding.file_lock import exclusive
 
@@ -43,7 +44,7 @@ TOY_SETTINGS = Settings(
         min_count=1, ngram_min_count=1, hash_buckets=1024, word2vec_epochs=1, vector_size=8,
     ),
     ModelSettings(hidden_dim=8, fcl_dim=16, ngram_dim=8, modality_dropout_rate=0.3),
-    ImageSettings(image_size=32, image_weights="none"),
+    ImageSettings(image_size=TOY_IMAGE_SIZE, image_weights=str(TOY_BACKBONE)),
     TrainingSettings(
         batch_size=16, epochs=6, learning_rate=0.02, warmup_steps=2, patience=6, label_smoothing=0.0,
         overlap="keep",  # its names are few

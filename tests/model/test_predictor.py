@@ -17,6 +17,7 @@ from model.predictor import Predictor
 from model.product import FIELDS, Product
 from model.sub_tree import find_sub_tree
 from tests.conftest import TOY_SHOP, softened, toy_picture
+from tests.toy_backbone import TOY_IMAGE_DIM
 
 CATEGORIES = tuple(TOY_SHOP)
 FULL = Product("full", "반팔 티셔츠 1", "패션 > 탑", "brand1", "maker", image=toy_picture((40, 40, 220), 1))
@@ -24,7 +25,7 @@ GOOD = [
     Product("a", "라운드 티 무료배송", "패션 > 탑"),
     FULL,
     Product("b", "게이밍 laptop", brand="brand2"),
-    Product("c", image_features=np.linspace(0, 1, 1280, dtype=np.float32)),
+    Product("c", image_features=np.linspace(0, 1, TOY_IMAGE_DIM, dtype=np.float32)),
 ]
 BAD = [
     Product("broken", "데님 청바지", image=toy_picture((1, 2, 3), 0)[:200]),
@@ -107,7 +108,7 @@ def test_bad_products_cost_no_neighbour(predictor: Predictor) -> None:
     assert [found.index(error) for error in errors] == [0, 3, 5]
     assert str(errors[0]) == "the picture is damaged or cut off; send it again"
     assert str(errors[1]).endswith("every field is empty")
-    assert str(errors[2]) == "expected image_features of 1280 numbers, found 7"
+    assert str(errors[2]) == f"expected image_features of {TOY_IMAGE_DIM} numbers, found 7"
     good = [one for one in found if isinstance(one, Prediction)]
     for one, expected in zip(good, predictions(predictor.predict(GOOD)), strict=True):
         assert_same(one, expected)
@@ -126,7 +127,7 @@ class ColourEngine:
 
     def encode_images(self, images: np.ndarray) -> np.ndarray:
         means = images.mean(axis=(1, 2), dtype=np.float32)
-        return np.repeat(means, [426, 427, 427], axis=1)
+        return np.repeat(means, [5, 5, TOY_IMAGE_DIM - 10], axis=1)
 
 
 def test_a_picture_stays_with_its_product(predictor: Predictor) -> None:

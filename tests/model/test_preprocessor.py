@@ -11,6 +11,7 @@ from model.preprocessor import Preprocessor
 from model.product import Product
 from model.settings import FieldSettings, ImageSettings, text_fields
 from tests.conftest import toy_picture
+from tests.toy_backbone import TOY_IMAGE_DIM
 from tokenizer.settings import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer
 
@@ -102,5 +103,5 @@ def test_what_cannot_be_answered(preprocessor: Preprocessor, product: Product, m
 def test_a_bundle_brings_its_own(toy_bundle: Path) -> None:
     preprocessor = load_bundle(toy_bundle).preprocessor
     assert preprocessor.fields == ("name", "mall_category", "brand", "maker", "image")
-    assert preprocessor.image_feature_dim == 1280
+    assert preprocessor.image_feature_dim == TOY_IMAGE_DIM
     assert preprocessor.image.image_size == 32

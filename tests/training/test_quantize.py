@@ -13,6 +13,7 @@ from model.bundle_files import FILES
 from model.engines.engine_choice import open_engine
 from model.errors import BundleError, EngineError
 from tests.conftest import toy_picture, write_catalog
+from tests.toy_backbone import TOY_IMAGE_DIM
 from training.commands.command_line import main
 
 
@@ -47,7 +48,7 @@ def test_the_int8_engine_answers(quantized: Path) -> None:
     engine = open_engine(quantized, "openvino", "int8")
     assert engine.precision == "int8"
     features = engine.encode_images(np.zeros((3, 32, 32, 3), np.uint8))
-    assert (features.shape, features.dtype) == ((3, 1280), np.float32)
+    assert (features.shape, features.dtype) == ((3, TOY_IMAGE_DIM), np.float32)
     engine.close()
     with pytest.raises(EngineError, match="this engine is closed"):
         engine.encode_images(np.zeros((3, 32, 32, 3), np.uint8))

@@ -25,6 +25,7 @@ from model.engines.openvino_engine import OpenVinoEngine, OpenVinoProgram, proce
 from model.errors import EngineError
 from model.features import Features
 from model.product import Product
+from tests.toy_backbone import TOY_IMAGE_DIM
 
 needs_bfloat16 = pytest.mark.skipif("BF16" not in processor_capabilities(), reason="a processor without bfloat16")
 #: Engine, precision, and how far from OpenVINO in float32 its outputs and picture features may be, relative to the
@@ -98,7 +99,7 @@ def test_the_engines_agree(opened: tuple[Engine, float, float], reference: Engin
     for name, values in expected.items():
         assert_same(found[name], values, of_outputs)
     encoded = reference.encode_images(images(3))
-    assert encoded.shape == (3, 1280)
+    assert encoded.shape == (3, TOY_IMAGE_DIM)
     assert_same(engine.encode_images(images(3)), encoded, of_features)
 
 
@@ -136,7 +137,7 @@ def test_keras_cuts_large_batches_and_pads_small_ones(toy_bundle: Path) -> None:
     assert sizes == [4, 4]
     program.run({"images": images(7)[:2]})
     assert sizes == [4, 4, 2]
-    assert program.run({"images": images(7)[:0]})["image_features"].shape == (0, 1280)
+    assert program.run({"images": images(7)[:0]})["image_features"].shape == (0, TOY_IMAGE_DIM)
     expected = OpenVinoProgram(toy_bundle / FILES.openvino_image_encoder).run({"images": images(7)})
     assert_same(whole, expected["image_features"], 1e-4)
 

@@ -17,6 +17,7 @@ from model.engines.export import replace_classifier, write_onnx_programs, write_
 from model.errors import BundleError, EngineError
 from model.network.classifier import ClassifierShape, build_classifier
 from model.settings import FieldSettings, ModelSettings
+from tests.toy_backbone import TOY_IMAGE_DIM
 from tokenizer.settings import TokenizerSettings
 from tokenizer.text_field import TextField
 from tokenizer.tokenizer import Tokenizer
@@ -122,4 +123,7 @@ def test_the_command_adds_what_a_bundle_lacks(toy_bundle: Path, tmp_path: Path) 
     write_manifest(lacking)
     assert main(["export-onnx", "--bundle", str(lacking), "--out", str(tmp_path / "2")]) == 0
     load_bundle(tmp_path / "2")
-    assert open_engine(tmp_path / "2", "onnx").encode_images(np.zeros((1, 32, 32, 3), np.uint8)).shape == (1, 1280)
+    assert open_engine(tmp_path / "2", "onnx").encode_images(np.zeros((1, 32, 32, 3), np.uint8)).shape == (
+        1,
+        TOY_IMAGE_DIM,
+    )

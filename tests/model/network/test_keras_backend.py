@@ -20,6 +20,7 @@ from model.network.keras_backend import prepare_keras
 from model.product import Product
 from model.settings import TrainingSettings
 from tests.conftest import toy_picture
+from tests.toy_backbone import TOY_IMAGE_DIM
 
 pytestmark = pytest.mark.long(seconds=50)
 
@@ -91,7 +92,9 @@ def test_another_backend_answers_trains_and_exports(backend: str, toy_bundle: Pa
         Product("4", "zebra"),
     ]
     images = np.stack([bundle.preprocessor.decode(products[i]) for i in (0, 2, 0, 2)])
-    features = bundle.preprocessor.features(products, np.random.default_rng(0).random((4, 1280), dtype=np.float32))
+    features = bundle.preprocessor.features(
+        products, np.random.default_rng(0).random((4, TOY_IMAGE_DIM), dtype=np.float32)
+    )
     np.savez(tmp_path / "given.npz", images=images, **features)
     (tmp_path / "picture.png").write_bytes(toy_picture((40, 40, 220), 1))
 
