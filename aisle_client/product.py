@@ -16,7 +16,7 @@ class Product:
     Args:
         product_id: the shop's own key, returned unchanged; may be empty.
         mall_category: the mall's own category; levels joined by '>'.
-        image: the encoded picture: JPEG, PNG, WebP, GIF, BMP or TIFF.
+        image: the encoded picture: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
         image_features: what the model's own image encoder made of the picture, instead of `image`.
     """
 

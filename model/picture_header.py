@@ -5,12 +5,17 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from model.heif.frame import HeifFrame, heif_format, read_heif_frame
 from model.jpeg_frame import JPEG_START, JpegFrame, read_jpeg_frame
 from model.rgb_rows import BLOCK_PIXEL_BYTES, BLOCK_PIXELS
 from model.settings import ImageSettings
 
 #: Pillow reads dozens of formats, one of them by starting Ghostscript; pictures of strangers get these.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+PLAIN_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+#: And those that `model.heif` opens; HEIF is HEIC's container.
+FORMATS = (*PLAIN_FORMATS, "AVIF", "HEIF")
+#: As people call them, in messages.
+FORMAT_NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 #: A picture of more pixels is shrunk a few rows at a time, which gives the same to a grey level, not to the bit.
 LARGE_PIXELS = 4_000_000
 
@@ -19,6 +24,7 @@ _STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;1
 _RGB_BYTES = 3
 _WEBP_BYTES = 8  # in libwebp and in OpenCV's copy
 _ANIMATED_WEBP_BYTES = 20  # in two canvases of libwebp, and Pillow's copies
+_HEIF_BYTES, _DEEP_HEIF_BYTES = 18, 28  # planes with transparency and film grain in a decoder, and two copies as RGBA
 _RUN_LENGTH_BMP_BYTES = 2  # beside the stored ones
 _ROW_BYTES = 2 * 8  # two rows of 16-bit RGBA, in the decoder of PNG
 _BITS_PER_SAMPLE, _ORIENTATION = 258, 274  # tags of TIFF
@@ -32,7 +38,7 @@ class PictureHeader:
 
     Args:
         file_format: one of FORMATS.
-        width, height: as stored, before it is turned upright, pixels.
+        width, height: as stored, before it is turned upright, pixels; of AVIF and HEIC those of `HeifFrame`.
         decode_bytes: most memory that `decode_picture` takes for it, beside the encoded bytes; 0 for a picture over a
             limit, which is refused by its header.
     """
@@ -53,8 +59,8 @@ def read_picture_header(data: bytes, settings: ImageSettings) -> PictureHeader |
 
     The bytes of a pixel that decoding takes, for a picture of more than LARGE_PIXELS that is at least image_size wide
     and high: PNG, GIF and BMP 1 (grey, palette), 2 (16-bit grey) or 4, run-length BMP 3, TIFF 5 to 16, WebP 8, animated
-    20; of JPEG only what its scaled decoding leaves, and with progressive scans 1 to 4 coefficients of 2 bytes. Other
-    pictures are there as RGB as well, 6 more.
+    20, AVIF and HEIC 18, with more than 8 bits a sample 28; of JPEG only what its scaled decoding leaves, and with
+    progressive scans 1 to 4 coefficients of 2 bytes. Other pictures are there as RGB as well, 6 more.
 
     Args:
         data: see `decode_picture`.
@@ -68,8 +74,11 @@ def read_picture_header(data: bytes, settings: ImageSettings) -> PictureHeader |
             header = PictureHeader("JPEG", frame.width, frame.height, _jpeg_bytes(frame, settings.image_size))
         elif data.startswith(b"RIFF"):
             header = _read_webp_header(data, settings.image_size)
+        elif file_format := heif_format(data):
+            heif = read_heif_frame(data, file_format)
+            header = PictureHeader(file_format, heif.width, heif.height, _heif_bytes(heif, settings.image_size))
         else:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(data), formats=PLAIN_FORMATS) as image:
                 decode_bytes = _decode_bytes(image, settings.image_size)
                 header = PictureHeader(str(image.format), image.width, image.height, decode_bytes)
     except Exception:  # decoders raise whatever their format's library does
@@ -97,6 +106,11 @@ def _jpeg_bytes(frame: JpegFrame, size: int) -> int:
     eighths = next(n for n in range(1, 9) if smallest * n >= size * 8) if smallest >= size else 8
     decoded = _RGB_BYTES * width * height * eighths**2 // 64
     return frame.kept_bytes + 2 * decoded + _FIXED_BYTES  # twice when it is turned upright
+
+
+def _heif_bytes(frame: HeifFrame, size: int) -> int:
+    stored = _DEEP_HEIF_BYTES if frame.is_deep else _HEIF_BYTES
+    return frame.item_bytes + _rows_bytes(frame.width, frame.height, size, stored)
 
 
 def _read_webp_header(data: bytes, size: int) -> PictureHeader:

@@ -9,8 +9,10 @@ import simplejpeg
 from PIL import Image
 
 from model.errors import PictureError
+from model.heif.frame import heif_format, read_heif_frame
+from model.heif.opening import open_heif
 from model.jpeg_frame import JPEG_START
-from model.picture_header import FORMATS, LARGE_PIXELS, jpeg_divisor
+from model.picture_header import FORMAT_NAMES, LARGE_PIXELS, PLAIN_FORMATS, jpeg_divisor
 from model.rgb_rows import RgbRows
 from model.settings import ImageSettings
 
@@ -36,7 +38,7 @@ def decode_picture(data: bytes, settings: ImageSettings) -> np.ndarray:
     A JPEG that lacks its last bytes is decoded all the same while nine tenths of its rows are there, if only coarsely.
 
     Args:
-        data: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF.
+        data: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF or, with pillow-heif, HEIC.
         settings: image_size, max_image_bytes and max_image_pixels apply.
     Returns:
         (image_size, image_size, 3) uint8 RGB.
@@ -56,13 +58,23 @@ def decode_picture(data: bytes, settings: ImageSettings) -> np.ndarray:
     except PictureError:
         raise
     except Image.UnidentifiedImageError as error:
-        raise PictureError(
-            f"expected a JPEG, PNG, WebP, GIF, BMP or TIFF picture, found {len(data)} bytes of none of them"
-        ) from error
+        raise PictureError(f"expected a {FORMAT_NAMES} picture, found {len(data)} bytes of none of them") from error
     except Exception as error:  # decoders raise whatever their format's library does
         # Whose picture it is may be a stranger: what the library says of its own inside stays in __cause__.
         raise PictureError("the picture is damaged or cut off; send it again") from error
     return resize(pixels, settings.image_size)
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """Open an encoded picture of any format that `decode_picture` reads, without decoding it.
+
+    Raises:
+        PictureError: HEIC, and pillow-heif is not installed.
+        Exception: whatever the format's library raises for what is broken or no picture.
+    """
+    if file_format := heif_format(data):
+        return open_heif(data, file_format)
+    return Image.open(io.BytesIO(data), formats=PLAIN_FORMATS)
 
 
 def blank_jpeg(image_size: int) -> bytes:
@@ -98,8 +110,14 @@ def _decode_upright_jpeg(data: bytes, settings: ImageSettings) -> np.ndarray | N
 
 
 def _decode_any(data: bytes, settings: ImageSettings) -> np.ndarray:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    if file_format := heif_format(data):
+        frame = read_heif_frame(data, file_format)
+        _check_size(frame.width, frame.height, settings)
+        with open_picture(data) as image:
+            return _decode_other(image, data, settings.image_size)
+    with open_picture(data) as image:
         _check_size(image.width, image.height, settings)
+        image.seek(0)
         if not _is_plain_jpeg(image):
             return _decode_other(image, data, settings.image_size)
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
@@ -153,7 +171,6 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 def _decode_other(image: Image.Image, data: bytes, size: int) -> np.ndarray:
     """Upright; a large picture that shrinks comes in its final size, so that it is never there as a whole in RGB."""
-    image.seek(0)
     divisor = jpeg_divisor(image.width, image.height, size)
     if divisor > 1:  # of a JPEG only; decoding less of it is most of the saving
         image.draft(None, (image.width // divisor, image.height // divisor))

@@ -116,7 +116,7 @@ class Product:
 
     Args:
         product_id: the shop's own key; the server allows it to be empty, a catalog does not.
-        image: the encoded picture (JPEG, PNG, WebP, ...), not yet decoded.
+        image: the encoded picture (JPEG, PNG, WebP, HEIC, ...), not yet decoded.
         image_features: (F,) float32, the image encoder's output, instead of `image`.
     """
 

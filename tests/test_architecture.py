@@ -24,7 +24,7 @@ PLAN: dict[str, set[str]] = {
 }
 #: Rooms of `training` and `model` in the order of their floors; a room may import those before it.
 FLOORS = {
-    "model": ("machine", "network", "engines", "prediction", "bundle"),
+    "model": ("heif", "machine", "network", "engines", "prediction", "bundle"),
     "training": (
         "encoding", "sampling", "network", "metrics", "ensemble", "splitting", "report", "inspection", "predict",
         "evaluation", "new_category", "tune", "commands",

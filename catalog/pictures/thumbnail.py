@@ -4,9 +4,8 @@ import base64
 import io
 from pathlib import Path
 
-from PIL import Image
-
 from catalog.rows import is_url
+from model.pictures import open_picture
 
 _SIDE = 112
 _QUALITY = 82
@@ -21,7 +20,7 @@ def thumbnail_url(image: str | bytes) -> str:
     if not image or (isinstance(image, str) and is_url(image)):
         return ""
     try:
-        with Image.open(Path(image) if isinstance(image, str) else io.BytesIO(image)) as opened:
+        with open_picture(Path(image).read_bytes() if isinstance(image, str) else image) as opened:
             opened.draft("RGB", (2 * _SIDE, 2 * _SIDE))
             small = opened.convert("RGB")
             small.thumbnail((_SIDE, _SIDE))

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 from catalog.rows import is_url
 from model.errors import PictureError
+from model.pictures import open_picture
 from retrieval.index.record import Hit
 
 _SIDE = 180
@@ -47,7 +48,7 @@ def _tile(file: Path | None) -> Image.Image:
     if file is None:
         return tile
     try:
-        with Image.open(file) as opened:
+        with open_picture(file.read_bytes()) as opened:
             small = opened.convert("RGB")
             small.thumbnail((_SIDE, _SIDE))
     except Exception:  # decoders raise whatever their format's library does

@@ -73,7 +73,10 @@ def test_queries_of_all_kinds_are_answered_in_order_over_several_requests(call: 
     assert results[12].code == "NOT_FOUND"
     assert "the index has no product 'unknown'; upsert it first" in results[12].message
     assert results[24].code == "INVALID_ARGUMENT"
-    assert "expected a JPEG, PNG, WebP, GIF, BMP or TIFF picture, found 14 bytes of none of them" in results[24].message
+    assert (
+        "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture, found 14 bytes of none of them"
+        in results[24].message
+    )
     assert results[3].space == "text"
     assert {hit.category for hit in results[3].hits} == {"디지털>노트북"}
     assert results[1].space == "joint"

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from pillow_heif import register_heif_opener
 
 from model.errors import PictureError
 from model.pictures import decode_picture, resize
 from model.settings import ImageSettings
 
 SETTINGS = ImageSettings(image_size=32)
+register_heif_opener()  # for `encoded`; what is tested opens HEIC by itself
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
 
@@ -47,7 +49,7 @@ def assert_close(found: np.ndarray, expected: Image.Image, grey_levels: float) -
     assert difference.mean() <= grey_levels
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "AVIF", "HEIF"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_every_promised_format(file_format: str, mode: str) -> None:
     image = scene().convert(mode)
@@ -68,13 +70,12 @@ def test_cmyk_jpeg_reads_as_pillow_reads_it() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 def test_exif_orientations_agree_with_pillow(orientation: int, file_format: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encoded(
-        scene(32, 32), file_format, exif=exif, **({"quality": 95} if file_format in {"JPEG", "WEBP"} else {})
-    )
+    options = {} if file_format in {"PNG", "TIFF"} else {"quality": 95}
+    data = encoded(scene(32, 32), file_format, exif=exif.tobytes(), **options)
     stored = scene()
     stored.getexif()[0x0112] = orientation
     assert_close(decoded(data), ImageOps.exif_transpose(stored), 3)
@@ -99,15 +100,17 @@ def test_a_turned_wide_jpeg_is_scaled_after_turning(orientation: int) -> None:
     assert_close(decoded(data), upright.resize((32, 32), Image.Resampling.BOX), 3)
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 def test_transparency_lies_on_white(file_format: str) -> None:
+    options = {"WEBP": {"lossless": True}, "AVIF": {"quality": 95}, "HEIF": {"quality": 95}}.get(file_format, {})
+    tolerance = 6 if file_format in {"AVIF", "HEIF"} else 1
     image = Image.new("RGBA", (32, 32), (*RED, 255))
     image.paste((0, 0, 0, 0), (0, 0, 16, 32))
     image.paste((0, 0, 0, 128), (16, 16, 32, 32))
-    pixels = decoded(encoded(image, file_format, **({"lossless": True} if file_format == "WEBP" else {})))
-    assert pixels[8, 8].tolist() == list(WHITE)
-    assert pixels[8, 24].tolist() == list(RED)
-    assert pixels[24, 24].tolist() == pytest.approx([127] * 3, abs=1)
+    pixels = decoded(encoded(image, file_format, **options))
+    assert pixels[8, 8].tolist() == pytest.approx(WHITE, abs=tolerance - 1)
+    assert pixels[8, 24].tolist() == pytest.approx(RED, abs=tolerance - 1)
+    assert pixels[24, 24].tolist() == pytest.approx([127] * 3, abs=tolerance)
 
 
 def test_grey_with_alpha_lies_on_white() -> None:
@@ -145,7 +148,7 @@ def test_black_and_white() -> None:
     assert set(np.unique(decoded(encoded(scene().convert("1"), "PNG")))) == {0, 255}
 
 
-@pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 def test_the_first_frame_of_several(file_format: str) -> None:
     frames = [Image.new("RGB", (32, 32), color) for color in (RED, (0, 0, 255))]
     data = encoded(frames[0], file_format, save_all=True, append_images=frames[1:])
@@ -153,7 +156,7 @@ def test_the_first_frame_of_several(file_format: str) -> None:
     assert decoded(data)[5, 5].tolist() == pytest.approx(RED, abs=2)
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF", "HEIF"])
 def test_a_picture_of_one_pixel(file_format: str) -> None:
     np.testing.assert_allclose(decoded(encoded(Image.new("RGB", (1, 1), RED), file_format)), [[RED] * 32] * 32, atol=3)
 
@@ -184,7 +187,7 @@ def test_resize_averages_areas() -> None:
     assert np.abs(resize(checkers.astype(np.uint8), 32).astype(int) - 127).max() <= 1
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "WEBP", "BMP"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF", "HEIF"])
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.5, 0.7, 0.85, 0.97])
 def test_a_picture_cut_off_anywhere_is_refused(file_format: str, share: float) -> None:
     if file_format == "JPEG":
@@ -221,7 +224,7 @@ def test_a_jpeg_that_is_damaged_before_its_end_is_refused() -> None:
 
 def test_damaged_bytes_raise_picture_errors_only() -> None:
     random = np.random.default_rng(0)
-    for file_format in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"):
+    for file_format in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"):
         for _ in range(40):
             data = np.frombuffer(encoded(scene(40, 40), file_format), np.uint8).copy()
             data[random.integers(0, len(data), 4)] = random.integers(0, 256, 4)
@@ -262,7 +265,9 @@ def test_no_bytes() -> None:
 def test_bytes_that_are_no_picture(data: bytes) -> None:
     with pytest.raises(PictureError) as raised:
         decode_picture(data, SETTINGS)
-    expected = f"expected a JPEG, PNG, WebP, GIF, BMP or TIFF picture, found {len(data)} bytes of none of them"
+    expected = (
+        f"expected a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture, found {len(data)} bytes of none of them"
+    )
     assert str(raised.value) == expected
 
 
@@ -290,7 +295,7 @@ def test_a_decompression_bomb_is_refused_by_its_header() -> None:
     )
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "AVIF"])
 def test_the_pixel_limit_is_exact(file_format: str) -> None:
     data = encoded(scene(40, 50), file_format)
     decoded(data, ImageSettings(image_size=32, max_image_pixels=2_000))

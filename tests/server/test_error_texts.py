@@ -11,8 +11,10 @@ from google.protobuf import text_format
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from aisle_client.v1 import classifier_pb2 as pb
+from model.picture_header import FORMATS
 from server.errors import (
     DOMAIN,
     DeadlineExceededError,
@@ -66,12 +68,15 @@ def failed(call: Callable[[], object]) -> status_pb2.Status:
     return checked(status)
 
 
+register_heif_opener()  # to save HEIC
+
+
 @pytest.fixture
 def broken_pictures(jpeg: bytes) -> list[bytes]:
     """Pictures of every format truncated at several offsets, with flipped bytes, and other data."""
     found = [b"no picture", b"\xff\xd8", b"GIF89a", b"RIFF1234WEBPVP8 ", jpeg[:-2] + b"\0" * 9]
     image = Image.linear_gradient("L").convert("RGB")
-    for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
+    for kind in FORMATS:
         file = io.BytesIO()
         image.save(file, kind)
         data = file.getvalue()

@@ -9,6 +9,7 @@ import random
 from collections.abc import Sequence
 
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from aisle_client.messages import product_message
 from aisle_client.v1 import classifier_pb2
@@ -26,7 +27,7 @@ _EDGES = (
     b"\x80\x00\x00\x00",
 )
 _EDGES_LONG = (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x80" * 10, b"\x7f\xff\xff\xff")
-_FORMATS = ("PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG")
+_FORMATS = ("PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG", "AVIF", "HEIF")
 _TEXTS = ("product_id", *TEXT_COLUMNS)
 _ODD_TEXTS = ("\0", "\u202e", "\ufeff", "가" * 20_000, "\U0010ffff", "e\u0301" * 300, " \t\n ", "%s{}\\x00", "𝕏" * 99)
 _SEED_PX = 64
@@ -121,6 +122,7 @@ def _pictures(jpeg: bytes | None) -> list[bytes]:
     """Return a small picture in every supported format, some in several modes."""
     source = Image.open(io.BytesIO(jpeg)) if jpeg else Image.radial_gradient("L")
     pictures = []
+    register_heif_opener()
     with source, source.convert("RGB") as upright, upright.resize((_SEED_PX, _SEED_PX)) as small:
         for name in _FORMATS:
             for mode in ("RGB", "L", *(("P", "RGBA", "I;16") if name == "PNG" else ())):

@@ -198,7 +198,7 @@ def test_each_query_has_its_own_outcome_in_order(search: SearchStub, jpeg: bytes
     ]
     results = similar(search, *queries, k=1).results
     assert [result.WhichOneof("outcome") for result in results] == (["hits", *["error"] * 5, "hits", "error", "hits"])
-    text = "expected a JPEG, PNG, WebP, GIF, BMP or TIFF picture, found 10 bytes of none of them"
+    text = "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture, found 10 bytes of none of them"
     assert problem(results[1].error) == (code_pb2.INVALID_ARGUMENT, ["queries[1].product.image"], text)
     text = "queries[2].product_id: the index has no product 'unknown'; upsert it first"
     assert problem(results[2].error) == (code_pb2.NOT_FOUND, ["queries[2].product_id"], text)
