@@ -12,6 +12,7 @@ from catalog.columns import COLUMNS, OFFER_COLUMNS
 from catalog.formats.row import OnBadRow
 from catalog.formats.row_readers import row_reader
 from catalog.label_spellings import LabelSpellings
+from catalog.pictures.picture_list import first_picture
 from catalog.product_ids import ProductIds, rounded_id
 from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from catalog.rejects import RejectSink
@@ -145,7 +146,7 @@ def _checked_rows(
             continue
         image = texts[_IMAGE]
         if image:
-            image = image.strip()
+            image = first_picture(image, path.parent)
             if image_root is not None and image and not is_url(image):
                 image = str(image_root / image)
         category = spellings.category(texts[_CATEGORY])

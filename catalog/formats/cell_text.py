@@ -7,18 +7,21 @@ from decimal import Decimal
 
 from catalog.columns import OFFER_COLUMNS
 from catalog.formats.column_layout import ColumnLayout
+from catalog.pictures.picture_list import first_of
 
 _LARGEST_EXACT_FLOAT = 2.0**53
 
 
 def cell_texts(layout: ColumnLayout, values: Sequence[object]) -> tuple[str, ...]:
-    """The texts of the values of a row; what an offer's columns hold that is no text is taken for none.
+    """The texts of the values of a row; the first of a list of pictures, in an offer none for what is no text.
 
     Raises:
         ValueError: a value of another column is neither text nor a finite number.
     """
     first = layout.num_sources - len(OFFER_COLUMNS)
-    return (*map(cell_text, values[:first]), *map(_offer_text, values[first:]))
+    fields = list(values[:first])
+    fields[layout.image] = first_of(fields[layout.image])
+    return (*map(cell_text, fields), *map(_offer_text, values[first:]))
 
 
 def cell_text(value: object) -> str:
@@ -50,7 +53,7 @@ def bad_cell(layout: ColumnLayout, values: Sequence[object]) -> tuple[str, str]:
     texts: list[str] = []
     for name, value in zip(layout.names(), values, strict=True):
         try:
-            texts.append(cell_text(value))
+            texts.append(cell_text(first_of(value) if name == "image" else value))
         except ValueError as error:
             return "".join(texts[:1]), f"bad value: {name}: {error}; write it as text"
     raise AssertionError("called for a row without a bad value")

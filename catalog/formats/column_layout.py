@@ -29,6 +29,8 @@ class ColumnLayout:
         self.headings = [located.get(name, ()) for name in COLUMNS]
         #: Values of a row; those of an offer's columns come last, one each.
         self.num_sources = sum(max(len(found), 1) for found in self.headings)
+        #: The position of the picture's value.
+        self.image = self.names().index("image")
         self.has_ids = "product_id" in located
         self._has_levels = any(len(found) > 1 for found in self.headings)
         if not self.has_ids:

@@ -101,6 +101,25 @@ def test_other_headings_and_extra_columns(tmp_path: Path) -> None:
     assert rows == [catalog_row(2, "x1", {"name": "shirt"})]
 
 
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_a_list_of_pictures_is_no_bad_value(ending: str, tmp_path: Path) -> None:
+    path, rejects = tmp_path / f"a{ending}", Rejects(None)
+    records = [{"product_id": str(i), "image": images} for i, images in enumerate([["a.jpg", "b.jpg"], [], None])]
+    if ending == ".jsonl":
+        path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), path)
+    assert [row.image for row in rows_of(path, rejects)] == ["a.jpg", "", ""]
+    assert rejects.count == 0
+
+
+def test_the_first_picture_of_several_is_the_products(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", 'product_id,image\n1,a.jpg|b.jpg\n2,"x.png, y.png"\n3,"kept, z.png"\n')
+    write(tmp_path / "x.png, y.png", "a file")
+    assert [row.image for row in rows_of(path)] == ["a.jpg", "x.png, y.png", "kept, z.png"]
+    assert rows_of(path, image_root=Path("/root"))[0].image == "/root/a.jpg"
+
+
 def test_image_root_is_joined_to_relative_paths_only(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "product_id,image\n1, img/1.jpg \n2,/abs/2.jpg\n3,HTTPS://shop/3.jpg\n4,\n5,  \n")
     images = [row.image for row in rows_of(path, image_root=Path("/root"))]

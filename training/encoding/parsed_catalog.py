@@ -24,7 +24,7 @@ from training.encoding.cache_entry import new_cache_entry
 from training.encoding.file_lock import exclusive
 
 #: Part of the cache key; raise it when rows are read or written in another way.
-_VERSION = 4
+_VERSION = 5
 _ROWS, _REJECTS, _STATISTICS = "rows.arrow", "rejects.jsonl", "statistics.json"
 _COMPRESSED = ipc.IpcWriteOptions(compression="zstd")
 _SCHEMA = pyarrow.schema(
