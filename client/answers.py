@@ -15,7 +15,17 @@ from client.catalog import CatalogItem
 from client.evidence import evidence_text
 from model.taxonomy import normalize_path
 
-_COLUMNS = ("product_id", "category", "category_id", "probability", "accepted", "needs_review", "error", "truth")
+_COLUMNS = (
+    "product_id",
+    "category",
+    "category_id",
+    "probability",
+    "accepted",
+    "needs_review",
+    "error",
+    "truth",
+    "lost_picture",
+)
 _LINE_END = b"\r\n"  # as the csv module writes it
 
 
@@ -40,6 +50,7 @@ class Score:
 
     def __init__(self) -> None:
         self.num_products = self.num_failed = self.num_accepted = 0
+        self.num_lost_pictures = 0
         self.num_labelled = self.num_right = self.num_accepted_labelled = self.num_accepted_right = 0
 
     def add(self, answer: Answer) -> None:
@@ -49,6 +60,7 @@ class Score:
         is_labelled = bool(answer.item.truth)
         self.num_products += 1
         self.num_failed += isinstance(result, Failure)
+        self.num_lost_pictures += bool(answer.item.lost_picture)
         self.num_accepted += is_accepted
         self.num_labelled += is_labelled
         self.num_right += answer.is_right
@@ -59,6 +71,8 @@ class Score:
         """Return the lines to print below the table."""
         failed = f", {self.num_failed} failed" if self.num_failed else ""
         lines = [f"{self.num_products} products, accepted {_share(self.num_accepted, self.num_products)}{failed}"]
+        if self.num_lost_pictures:
+            lines.append(f"{self.num_lost_pictures} asked about without their picture, which cannot be read")
         if self.num_labelled:
             lines.append(
                 f"accuracy {_share(self.num_right, self.num_labelled)},"
@@ -94,7 +108,8 @@ class AnswerFile:
     def add(self, answer: Answer) -> None:
         """Write one row."""
         result = answer.result
-        row = {"product_id": answer.item.product.product_id, "truth": answer.item.truth}
+        item = answer.item
+        row = {"product_id": item.product.product_id, "truth": item.truth, "lost_picture": item.lost_picture}
         if isinstance(result, Failure):
             row["error"] = result.message
         else:

@@ -18,6 +18,7 @@ from aisle_client.errors import InputError
 from aisle_client.messages import MAX_PRODUCTS_PER_REQUEST
 from aisle_client.prediction import Failure
 from aisle_client.retry import NO_RETRY, RetryPolicy
+from catalog.pictures.losses import MAX_LOST_PICTURES
 from catalog.read_options import ReadOptions
 from client.answers import Answer, AnswerFile, Score, answer_table
 from client.catalog import CatalogItem, read_image, read_items
@@ -59,6 +60,8 @@ class ClassifyCommand:
     """How the catalog is read."""
     limit: int | None = None
     """Most rows of the catalog to ask about."""
+    max_lost_pictures: float = MAX_LOST_PICTURES
+    """Share of the pictures that may be unreadable, 0 to 1; their rows are asked about without them."""
     out: Path | None = None
     """CSV file for the answers."""
     resume: bool = False
@@ -151,7 +154,7 @@ def _items(command: ClassifyCommand) -> Iterator[CatalogItem]:
     if command.limit is not None and command.limit < 0:
         raise InputError(f"--limit: expected 0 or more rows, found {command.limit}")
     if command.catalog is not None:
-        return itertools.islice(read_items(command.catalog, command.read_options), command.limit)
+        return read_items(command.catalog, command.read_options, command.limit, command.max_lost_pictures)
     image = read_image(command.image) if command.image is not None else None
     return iter([CatalogItem(Product.of_texts("", texts, image), "", "")])
 

@@ -17,7 +17,7 @@ _ATTRIBUTES = ("product_name", "category", "brand", "mall", "price", "group_id",
 #: Of the printed table.
 _HEADINGS = ("rank", "product", "score", "name", "category", "brand", "price")
 _NUMBERS = ("rank", "score", "price")
-_COLUMNS = ("query", "rank", "product_id", "score", *_ATTRIBUTES, "error")
+_COLUMNS = ("query", "rank", "product_id", "score", *_ATTRIBUTES, "error", "lost_picture")
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,24 @@ class Found:
 
     Args:
         query: what was asked about, for people.
+        lost_picture: why it was asked about without its picture; '' when it was not.
     """
 
     query: str
     result: Hits | Failure
+    lost_picture: str = ""
 
 
 class FoundCounts:
     """Counts of the questions so far."""
 
     def __init__(self) -> None:
-        self.num_queries = self.num_hits = self.num_without = self.num_failed = 0
+        self.num_queries = self.num_hits = self.num_without = self.num_failed = self.num_lost_pictures = 0
 
     def add(self, found: Found) -> None:
         """Count one question."""
         self.num_queries += 1
+        self.num_lost_pictures += bool(found.lost_picture)
         if isinstance(found.result, Failure):
             self.num_failed += 1
         else:
@@ -51,7 +54,8 @@ class FoundCounts:
         """Return the line to print below the table."""
         without = f", {self.num_without} without hits" if self.num_without else ""
         failed = f", {self.num_failed} failed" if self.num_failed else ""
-        return f"{self.num_queries} products, {self.num_hits} hits{without}{failed}"
+        lost = f", {self.num_lost_pictures} asked about without their picture" if self.num_lost_pictures else ""
+        return f"{self.num_queries} products, {self.num_hits} hits{without}{failed}{lost}"
 
 
 class FoundFile:
@@ -71,12 +75,13 @@ class FoundFile:
 
     def add(self, found: Found) -> None:
         """Write the rows of one question."""
+        asked = {"query": found.query, "lost_picture": found.lost_picture}
         if isinstance(found.result, Failure):
-            self._writer.writerow({"query": found.query, "error": found.result.message})
+            self._writer.writerow(asked | {"error": found.result.message})
             return
         for rank, hit in enumerate(found.result.hits, start=1):
             row = {name: getattr(hit, name) for name in _ATTRIBUTES}
-            row |= {"query": found.query, "rank": rank, "product_id": hit.product_id}
+            row |= asked | {"rank": rank, "product_id": hit.product_id}
             self._writer.writerow(row | {"score": f"{hit.score:.6f}", "price": _price(hit)})
 
     def __enter__(self) -> "FoundFile":

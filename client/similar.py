@@ -22,6 +22,7 @@ from aisle_client.retry import RetryPolicy
 from aisle_client.search_filter import SearchFilter
 from aisle_client.search_messages import Query
 from catalog.offer_conditions import OfferConditions
+from catalog.pictures.losses import MAX_LOST_PICTURES
 from catalog.read_options import ReadOptions
 from client.catalog import CatalogItem, read_image, read_items
 from client.commands import ProductTexts
@@ -47,6 +48,8 @@ class SimilarCommand:
     """How the catalog is read."""
     limit: int | None = None
     """Most rows of the catalog to ask about."""
+    max_lost_pictures: float = MAX_LOST_PICTURES
+    """Share of the pictures that may be unreadable, 0 to 1; their rows are asked about without them."""
     k: int = 10
     """Products to find for each; the server says how many it allows."""
     filter: tuple[str, ...] = ()
@@ -76,11 +79,13 @@ class _Question:
     Args:
         title: for people.
         problem: why it cannot be asked; '' when it can.
+        lost_picture: why it is asked about without its picture; '' when it is not.
     """
 
     title: str
     query: Query
     problem: str = ""
+    lost_picture: str = ""
 
 
 def similar(command: SimilarCommand, console: Console) -> None:
@@ -146,7 +151,7 @@ def _questions(command: SimilarCommand) -> Iterator[_Question]:
     if command.product_id:
         return iter([_Question(command.product_id, command.product_id)])
     if command.catalog is not None:
-        items = itertools.islice(read_items(command.catalog, command.read_options), command.limit)
+        items = read_items(command.catalog, command.read_options, command.limit, command.max_lost_pictures)
         return map(_question, items)
     image = read_image(command.image) if command.image is not None else None
     title = next(filter(None, _texts(command)), str(command.image))
@@ -155,7 +160,8 @@ def _questions(command: SimilarCommand) -> Iterator[_Question]:
 
 def _question(item: CatalogItem) -> _Question:
     """A row of a catalog; its group_id says which hits are the same product."""
-    return _Question(item.product.product_id, Offer(item.product, group_id=item.group_id), item.problem)
+    query = Offer(item.product, group_id=item.group_id)
+    return _Question(item.product.product_id, query, item.problem, item.lost_picture)
 
 
 def _filter(command: SimilarCommand) -> SearchFilter:
@@ -179,7 +185,8 @@ def _found(
                 diversity=command.diversity,
             )
         )
-        yield from (Found(question.title, _not_sent(question) or next(results)) for question in part)
+        for question in part:
+            yield Found(question.title, _not_sent(question) or next(results), question.lost_picture)
 
 
 def _not_sent(question: _Question) -> Failure | None:

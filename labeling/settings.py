@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from model.settings import ImageSettings
 from tokenizer.errors import require
 
 
@@ -15,6 +16,8 @@ class LinearSettings:
     """Most rows that a model learns from; of more a sample is drawn."""
     image_weights: str = "imagenet"
     """Weights of the backbone that reads pictures: imagenet, a path, or none, which leaves pictures out."""
+    max_lost_pictures: float = ImageSettings.max_lost_pictures
+    """Share of the pictures that may be unreadable, 0 to 1; their rows count without them."""
     num_processes: int = 0
     """Models that learn at the same time; 0 is one per core."""
     seed: int = 0
@@ -23,6 +26,8 @@ class LinearSettings:
     def __post_init__(self) -> None:
         require(self.linear_cost > 0, "linear_cost", "more than 0", self.linear_cost)
         require(self.max_train_rows >= 2, "max_train_rows", "2 or more", self.max_train_rows)
+        is_share = 0 <= self.max_lost_pictures <= 1
+        require(is_share, "max_lost_pictures", "0 to 1", self.max_lost_pictures)
         require(self.num_processes >= 0, "num_processes", "0 or more", self.num_processes)
 
 

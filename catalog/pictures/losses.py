@@ -5,8 +5,11 @@ from pathlib import Path
 from catalog.pictures.decoding import picture_fault
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow
-from model.errors import CatalogError
+from model.errors import CatalogError, SettingsError
+from model.settings import ImageSettings
 
+#: Share of a catalog's pictures that may be lost, where nothing else is said.
+MAX_LOST_PICTURES = ImageSettings.max_lost_pictures
 #: Pictures from which a share is judged before the last one is read.
 _ENOUGH = 1_000
 
@@ -16,21 +19,27 @@ class PictureLosses:
 
     Args:
         path: the catalog, for messages.
-        rejects: lists them.
+        rejects: lists them; None where the caller does.
         max_share: of its pictures that may be lost, 0 to 1.
+    Raises:
+        SettingsError: `max_share` is no share.
     """
 
-    def __init__(self, path: Path, rejects: Rejects, max_share: float):
+    def __init__(self, path: Path, rejects: Rejects | None, max_share: float):
+        if not 0 <= max_share <= 1:
+            raise SettingsError(f"--max-lost-pictures: expected 0 to 1, found {max_share}")
         self._path, self._rejects, self._max_share = path, rejects, max_share
         self._num_pictures = self._num_lost = 0
         self._example = ""
 
-    def lose(self, row: CatalogRow, error: object) -> None:
-        """List a row that counts without its picture."""
+    def lose(self, row: CatalogRow, error: object) -> str:
+        """List a row that counts without its picture, and return why."""
         self._num_lost += 1
         fault = picture_fault(row.image, error)
         self._example = self._example or fault
-        self._rejects.add_lost_picture(self._path, row.line, row.product_id, fault)
+        if self._rejects is not None:
+            self._rejects.add_lost_picture(self._path, row.line, row.product_id, fault)
+        return fault
 
     def count(self, num_pictures: int) -> None:
         """Count pictures that were tried, lost ones included.

@@ -1,6 +1,5 @@
 """The command `python -m client load-test`."""
 
-import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -34,11 +33,13 @@ def load_test(command: LoadTestCommand, console: Console) -> None:
         CallError: the server cannot be reached or has no such model.
     """
     model = _check_server(command)
-    rows = itertools.islice(read_items(command.catalog, command.read_options), command.limit)
+    rows = read_items(command.catalog, command.read_options, command.limit, command.max_lost_pictures)
     head = classifier_pb2.ClassifyRequest(model=command.model, top_k=command.top_k)
     mix = Mix(rows, command.picture_share, head)
     if mix.num_skipped:
         console.print(f"skipped {mix.num_skipped} rows that cannot be asked about")
+    if mix.num_lost_pictures:
+        console.print(f"{mix.num_lost_pictures} rows go without their picture, which cannot be read")
     summaries = []
     for summary in _runs(command, mix):
         console.print(summary_table(summary))

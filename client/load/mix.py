@@ -24,6 +24,7 @@ class Mix:
         head: the request without products.
     Attributes:
         num_skipped: number of skipped rows.
+        num_lost_pictures: rows that lost their picture.
     Raises:
         InputError: no row has the picture or text that the share requires.
     """
@@ -32,6 +33,7 @@ class Mix:
         rows = list(items)
         products = [item.product for item in rows if not item.problem]
         self.num_skipped = len(rows) - len(products)
+        self.num_lost_pictures = sum(bool(item.lost_picture) for item in rows)
         self._head = head.SerializeToString()
         # Products are drawn from two groups; this is the share of the first.
         if picture_share is None:

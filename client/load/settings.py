@@ -8,6 +8,7 @@ import tyro
 
 from aisle_client.channel import Security
 from aisle_client.errors import InputError
+from catalog.pictures.losses import MAX_LOST_PICTURES
 from catalog.read_options import ReadOptions
 
 
@@ -47,6 +48,8 @@ class LoadTestCommand:
     """Rows of the catalog to draw from; their pictures are held in memory."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
     """How the catalog is read."""
+    max_lost_pictures: float = MAX_LOST_PICTURES
+    """Share of these rows' pictures that may be unreadable, 0 to 1; their rows are sent without them."""
     model: str = ""
     """Name of the model; empty where the server holds one."""
     top_k: int = 0

@@ -13,7 +13,7 @@ import numpy as np
 from catalog.labels import LabelSpace, find_labels
 from catalog.read_options import ReadOptions
 from model.errors import TrainingError
-from model.settings import Settings, text_fields
+from model.settings import ImageSettings, Settings, text_fields
 from tokenizer.tokenizer import Tokenizer
 from training.default_settings import catalog_size, default_settings
 from training.encoding.encoded_catalog import CatalogEncoder, EncodedCatalog
@@ -83,6 +83,7 @@ def read_labelled(
     rejects: Path,
     cache_dir: Path,
     image_weights: str,
+    max_lost_pictures: float = ImageSettings.max_lost_pictures,
 ) -> LabelledCatalog:
     """Read and encode a catalog; what an earlier run has encoded is found again.
 
@@ -91,6 +92,7 @@ def read_labelled(
         taxonomy: the shop's tree, or None for what the labels span.
         rejects: gets the rows that could not be used.
         image_weights: of the backbone that reads pictures; "none" leaves pictures out.
+        max_lost_pictures: share of the pictures that may be unreadable, 0 to 1; their rows count without them.
     Raises:
         AisleError: the file cannot be read, or has no usable row.
     """
@@ -98,7 +100,8 @@ def read_labelled(
     labels = find_labels(parsed.statistics, taxonomy, options.separator)
     settings = default_settings(catalog_size(parsed.statistics))
     settings = replace(settings, tokenizer=replace(settings.tokenizer, pretrained_words="off"))
-    settings = replace(settings, image=replace(settings.image, image_weights=image_weights, finetune_layers=0))
+    image = replace(settings.image, image_weights=image_weights, finetune_layers=0, max_lost_pictures=max_lost_pictures)
+    settings = replace(settings, image=image)
     reads_pictures = "image" in parsed.statistics.frequent_fields() and image_weights != "none"
     fields = tuple(field for field in parsed.statistics.frequent_fields() if field != "image" or reads_pictures)
     texts = [replace(field, num_tokens=0) for field in text_fields(fields, settings.fields)]

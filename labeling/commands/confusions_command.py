@@ -46,6 +46,7 @@ def run_confusions(command: ConfusionsCommand) -> str:
         rejects,
         command.cache_dir,
         command.settings.image_weights,
+        command.settings.max_lost_pictures,
     )
     answers = answer_out_of_fold(catalog, command.settings, command.out / "folds")
     confusions = find_confusions(catalog, answers, command.confusions)

@@ -50,6 +50,7 @@ def run_correlations(command: CorrelationsCommand) -> str:
         command.out / "rejects.csv",
         command.cache_dir,
         command.settings.image_weights,
+        command.settings.max_lost_pictures,
     )
     groups = GroupColumn.of(catalog, command.by)
     found = find_correlations(catalog, groups, command.settings, command.correlations, command.out)

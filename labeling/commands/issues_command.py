@@ -46,6 +46,7 @@ def run_issues(command: IssuesCommand) -> str:
         rejects,
         command.cache_dir,
         command.settings.image_weights,
+        command.settings.max_lost_pictures,
     )
     answers = answer_out_of_fold(catalog, command.settings, command.out / "folds")
     issues = find_issues(catalog, answers)

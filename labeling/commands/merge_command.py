@@ -81,6 +81,7 @@ def _compared(command: MergeCommand, merging: Merging) -> str:
         rejects,
         command.cache_dir,
         command.settings.image_weights,
+        command.settings.max_lost_pictures,
     )
     return compare_merge(catalog, merging.merged_classes(), command.settings, folder).said()
 

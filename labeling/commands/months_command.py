@@ -46,6 +46,7 @@ def run_months(command: MonthsCommand) -> str:
         rejects,
         command.cache_dir,
         command.settings.image_weights,
+        command.settings.max_lost_pictures,
     )
     months = measure_months(catalog, command.months, command.settings, command.out / "models")
     write_months(command.out, months)

@@ -51,6 +51,7 @@ def run_overview(command: OverviewCommand) -> str:
         rejects,
         command.cache_dir,
         command.settings.image_weights,
+        command.settings.max_lost_pictures,
     )
     issues = find_issues(catalog, answer_out_of_fold(catalog, command.settings, command.out / "folds"))
     write_findings(command.out, issues)

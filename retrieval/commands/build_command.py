@@ -13,6 +13,7 @@ import tyro
 from tqdm import tqdm
 
 from catalog.cache_dir import default_cache_dir
+from catalog.pictures.losses import MAX_LOST_PICTURES
 from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from catalog.rows import catalog_digest
@@ -51,6 +52,8 @@ class BuildCommand:
     """How the catalog is read."""
     rejects: Path | None = None
     """Rows that could not be indexed, CSV; by default INDEX.rejects.csv."""
+    max_lost_pictures: float = MAX_LOST_PICTURES
+    """Share of the pictures that may be unreadable, 0 to 1; their products go in by their texts."""
     engine: EngineName = "auto"
     """Inference engine; auto takes Keras where it finds a GPU, else OpenVINO."""
     precision: Precision = "float32"
@@ -73,7 +76,7 @@ def run_build(command: BuildCommand) -> str:
     ):
         if build.num_done:
             _log.info("%s: %d rows were indexed by an interrupted build", command.catalog, build.num_done)
-        counts = index_catalog(build.engine, embedder, source, rejects, spaces, build)
+        counts = index_catalog(build.engine, embedder, source, rejects, spaces, build, command.max_lost_pictures)
         if not len(build.engine):
             raise VectorIndexError(f"{command.catalog}: no product can be indexed; see the reasons in {rejects.path}")
         with tqdm(desc="Graph", unit=" products", unit_scale=True, delay=1) as bar:

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from catalog.cache_dir import default_cache_dir
+from catalog.pictures.losses import MAX_LOST_PICTURES
 from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.errors import SettingsError
@@ -33,6 +34,8 @@ class UpdateCommand:
     """How the catalog is read."""
     rejects: Path | None = None
     """Rows that could not be indexed, CSV; by default INDEX.rejects.csv."""
+    max_lost_pictures: float = MAX_LOST_PICTURES
+    """Share of the pictures that may be unreadable, 0 to 1; their products go in by their texts."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures and features."""
 
@@ -54,7 +57,8 @@ def run_update(command: UpdateCommand) -> str:
         source = CatalogSource(command.catalog, options, command.cache_dir)
         rejects = command.rejects or rejects_path(command.index, command.catalog)
         with Rejects(rejects) as sink:
-            counts = index_catalog(engine, embedder, source, sink, tuple(engine.description.dims))
+            spaces = tuple(engine.description.dims)
+            counts = index_catalog(engine, embedder, source, sink, spaces, max_lost_pictures=command.max_lost_pictures)
         return f"{counts.line(command.index)}; {len(engine)} in all"
 
 

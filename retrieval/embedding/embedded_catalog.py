@@ -10,6 +10,7 @@ import numpy as np
 
 from catalog.pictures.decoding import picture_fault
 from catalog.pictures.limits import PictureSourceSettings
+from catalog.pictures.losses import PictureLosses
 from catalog.pictures.source import PictureSource
 from catalog.read_options import ReadOptions
 from catalog.rejects import RejectSink
@@ -68,13 +69,11 @@ class EmbeddedChunk:
         rows: those that have a vector, in the file's order.
         vectors: of each.
         num_read: rows of the file that were dealt with, from its start.
-        num_lost_pictures: rows whose picture cannot be used and that have vectors of their texts all the same.
     """
 
     rows: list[CatalogRow]
     vectors: list[Vectors]
     num_read: int
-    num_lost_pictures: int
 
 
 def catalog_features(
@@ -120,13 +119,15 @@ def embed_catalog(
     rejects: RejectSink,
     spaces: Sequence[Space] = (),
     first_row: int = 0,
+    losses: PictureLosses | None = None,
 ) -> Iterator[EmbeddedChunk]:
     """Vectors of a catalog from some row on; rows without any go to `rejects` with a reason.
 
     Args:
         spaces: those to compute; all when empty.
+        losses: counts rows whose picture cannot be used and that have vectors of their texts all the same.
     Raises:
-        CatalogError: the catalog cannot be read.
+        CatalogError: the catalog cannot be read, or too many of its pictures.
     """
     num_read = first_row
     for chunk in catalog_features(embedder, source, rejects, 2 if embedder.embedding.is_mirrored else 1, first_row):
@@ -143,8 +144,14 @@ def embed_catalog(
                 row.product_id,
                 _reason(row, chunk.picture_errors.get(i), spaces or embedder.dims),
             )
-        num_lost = sum(i in chunk.picture_errors for i in kept)
-        yield EmbeddedChunk([chunk.rows[i] for i in kept], [vectors[i] for i in kept], num_read, num_lost)
+        if losses is not None:
+            for i in kept:
+                if i in chunk.picture_errors:
+                    losses.lose(chunk.rows[i], chunk.picture_errors[i])
+            losses.count(int(chunk.has_picture.sum()) + len(chunk.picture_errors))
+        yield EmbeddedChunk([chunk.rows[i] for i in kept], [vectors[i] for i in kept], num_read)
+    if losses is not None:
+        losses.check()
 
 
 def _with_pictures(

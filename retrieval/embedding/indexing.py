@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from catalog.pictures.losses import MAX_LOST_PICTURES, PictureLosses
 from catalog.rejects import Rejects
+from model.errors import CatalogError
 from retrieval.embedding.catalog_records import records_of
 from retrieval.embedding.embedded_catalog import CatalogSource, embed_catalog
 from retrieval.embedding.embedder import Embedder
@@ -38,20 +40,29 @@ def index_catalog(
     rejects: Rejects,
     spaces: Sequence[Space],
     build: IndexBuild | None = None,
+    max_lost_pictures: float = MAX_LOST_PICTURES,
 ) -> IndexedCatalog:
     """Embed a catalog chunk by chunk into an index.
 
     Args:
         build: the build that this is part of; it remembers what is done.
+        max_lost_pictures: share of the pictures that may be unreadable, 0 to 1; their products go in by their texts.
+    Raises:
+        CatalogError: the catalog cannot be read, or too many of its pictures.
     """
-    num_indexed, num_lost = 0, 0
+    num_indexed = 0
+    losses = PictureLosses(source.path, rejects, max_lost_pictures)
     first_row = build.num_done if build else 0
     with tqdm(desc=f"Embed {source.path.name}", unit=" rows", unit_scale=True, initial=first_row) as bar:
-        for chunk in embed_catalog(embedder, source, rejects, spaces, first_row):
-            engine.upsert(records_of(chunk, source))
+        try:
+            for chunk in embed_catalog(embedder, source, rejects, spaces, first_row, losses):
+                engine.upsert(records_of(chunk, source))
+                if build is not None:
+                    build.note_done(chunk.num_read)
+                num_indexed += len(chunk.rows)
+                bar.update(chunk.num_read - bar.n)
+        except CatalogError:  # once it is mended, products that went in without their pictures are read again
             if build is not None:
-                build.note_done(chunk.num_read)
-            num_indexed += len(chunk.rows)
-            num_lost += chunk.num_lost_pictures
-            bar.update(chunk.num_read - bar.n)
-    return IndexedCatalog(first_row + num_indexed, rejects.count, num_lost)
+                build.note_done(0)
+            raise
+    return IndexedCatalog(first_row + num_indexed, rejects.count, rejects.num_lost_pictures)

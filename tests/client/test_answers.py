@@ -105,6 +105,7 @@ def test_the_file_has_a_row_per_product(tmp_path: Path):
         "needs_review": "false",
         "error": "",
         "truth": "A > B",
+        "lost_picture": "",
     }
     assert (rows[1]["accepted"], rows[1]["needs_review"]) == ("A", "true")
     assert (rows[2]["category"], rows[2]["error"]) == ("", "every field is empty")

@@ -10,6 +10,7 @@ import pytest
 from aisle_client.errors import InputError
 from catalog.read_options import ReadOptions
 from client.catalog import CatalogItem, read_items
+from model.errors import SettingsError
 from model.product import Product
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,33 @@ def test_pictures_are_read_from_beside_the_catalog(tmp_path: Path):
     assert third.product.image is None
     path = tmp_path / "pictures/3.jpg"
     assert third.problem == f"{path}: expected a picture file, found No such file or directory; check the path"
+
+
+def test_a_row_without_its_picture_is_asked_about_by_the_rest_of_it(tmp_path: Path):
+    (tmp_path / "1.jpg").write_bytes(b"\xff\xd8")
+    (tmp_path / "a.csv").write_text("product_id,product_name,image\n1,가,1.jpg\n2,나,gone.jpg\n3,,gone.jpg\n4,라,\n")
+    items = list(read_items(tmp_path / "a.csv"))
+    reason = f"{tmp_path}/gone.jpg: expected a picture file, found No such file or directory; check the path"
+    assert items[1] == CatalogItem(Product("2", "나"), "", "", "", f"unreadable picture: {reason}")
+    assert [item.problem for item in items] == ["", "", reason, ""]
+    assert [bool(item.lost_picture) for item in items] == [False, True, False, False]
+
+
+def test_too_many_lost_pictures_are_an_error_behind_the_last_row(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    (tmp_path / "1.jpg").write_bytes(b"\xff\xd8")
+    path.write_text("product_id,product_name,image\n1,a,1.jpg\n2,b,gone.jpg\n3,c,gone.jpg\n4,d,\n")
+    items = []
+    with pytest.raises(InputError) as raised:
+        items.extend(read_items(path))
+    assert str(raised.value).startswith(
+        f"{path}: 2 of 3 pictures are lost, such as unreadable picture: {tmp_path}/gone"
+    )
+    assert str(raised.value).endswith("or allow the loss with --max-lost-pictures 1")
+    assert len(list(read_items(path, limit=2))) == 2
+    assert len(list(read_items(path, max_lost_pictures=0.7))) == 4
+    with pytest.raises(SettingsError, match="--max-lost-pictures: expected 0 to 1, found 2"):
+        list(read_items(path, max_lost_pictures=2))
 
 
 def test_the_group_of_a_row_is_read(tmp_path: Path):

@@ -41,18 +41,23 @@ def test_one_product_is_printed(target: str):
 
 
 def test_a_catalog_is_printed_counted_and_written(target: str, catalog: Path):
-    command = ClassifyCommand(target=target, catalog=catalog, out=catalog.with_name("out.csv"), show=5)
+    out = catalog.with_name("out.csv")
+    command = ClassifyCommand(target=target, catalog=catalog, out=out, show=5, max_lost_pictures=1)
     text = printed(classify, command)
     assert "every field is empty" in text
-    assert "expected a picture file" in text
     assert "... and 595 more" in text
     assert "600 products, accepted" in text
-    assert ", 2 failed" in text
+    assert ", 1 failed" in text
+    assert "1 asked about without their picture, which cannot be read" in text
     assert "accuracy" in text
     with command.out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["product_id"] for row in rows] == [str(i) for i in range(600)]
-    assert [i for i, row in enumerate(rows) if row["error"]] == [2, 3]
+    assert [i for i, row in enumerate(rows) if row["error"]] == [2]
+    assert [i for i, row in enumerate(rows) if "expected a picture file" in row["lost_picture"]] == [3]
+    assert rows[3]["category"] == rows[4]["category"]
+    with pytest.raises(InputError, match="1 of 1 pictures are lost"):
+        printed(classify, replace(command, max_lost_pictures=0.9))
 
 
 def test_evidence_and_mask_by_flag(target: str):
@@ -74,7 +79,9 @@ def test_a_limit_ends_the_catalog_early(target: str, catalog: Path):
 
 
 def test_an_interrupted_catalog_is_resumed(target: str, catalog: Path):
-    command = ClassifyCommand(target=target, catalog=catalog, out=catalog.with_name("out.csv"), show=1)
+    command = ClassifyCommand(
+        target=target, catalog=catalog, out=catalog.with_name("out.csv"), show=1, max_lost_pictures=1
+    )
     printed(classify, command)
     whole = command.out.read_bytes()
     resumed = replace(command, resume=True)
@@ -88,7 +95,8 @@ def test_an_interrupted_catalog_is_resumed(target: str, catalog: Path):
 
 
 def test_only_answers_to_the_same_catalog_are_resumed(target: str, catalog: Path):
-    command = ClassifyCommand(target=target, catalog=catalog, out=catalog.with_name("out.csv"), resume=True, limit=9)
+    out = catalog.with_name("out.csv")
+    command = ClassifyCommand(target=target, catalog=catalog, out=out, resume=True, limit=9, max_lost_pictures=1)
     printed(classify, command)
     lines = catalog.read_text().splitlines(keepends=True)
     catalog.write_text("".join([lines[0], *lines[2:]]))

@@ -41,7 +41,14 @@ def test_without_a_share_rows_are_sent_unchanged():
     mix = Mix([WITH_PICTURE, ONLY_PICTURE, ONLY_TEXT, UNREADABLE], None, HEAD)
     products = [product for request in drawn(mix, 20, 20) for product in request.products]
     assert {(p.product_id, bool(p.image)) for p in products} == {("p", True), ("o", True), ("t", False)}
-    assert mix.num_skipped == 1
+    assert (mix.num_skipped, mix.num_lost_pictures) == (1, 0)
+
+
+def test_rows_that_lost_their_picture_are_drawn_and_counted():
+    lost = CatalogItem(Product("l", "shirt"), "", "", "", "unreadable picture: no.jpg")
+    mix = Mix([lost], None, HEAD)
+    assert (mix.num_skipped, mix.num_lost_pictures) == (0, 1)
+    assert drawn(mix, 1, 1)[0].products[0].product_id == "l"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.client.test_client_commands import printed, run_client
 
 HEADINGS = [
     "query", "rank", "product_id", "score", "product_name", "category", "brand", "mall", "price", "group_id", "item_id",
-    "error",
+    "error", "lost_picture",
 ]  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def test_products_like_one_of_the_index_are_printed_and_written(command: Similar
     assert by_id["o34"] == {
         "query": "o1", "product_id": "o34", "product_name": "스키니 데님 34 무료배송", "category": "의류>하의>청바지",
         "brand": "brand4", "mall": "north", "price": "34000034", "group_id": "g7", "item_id": "", "error": "",
+        "lost_picture": "",
     }  # fmt: skip
     assert by_id["o5"]["price"] == ""
 
@@ -74,13 +75,14 @@ def test_each_product_of_a_catalog_asks(other: SimilarCommand, offers: Path):
     asked = replace(other, catalog=spoilt, k=4, show=2, limit=30)
     text = printed(similar, asked)
     assert "... and 28 more" in text
-    assert "30 products, 116 hits, 1 failed" in text
+    assert "30 products, 120 hits, 1 asked about without their picture" in text
     written = rows(asked)
     assert [row["query"] for row in written if row["rank"] in ("1", "")] == [f"o{i}" for i in range(30)]
     assert not [row for row in written if row["query"] == row["product_id"]]
-    [failed] = [row for row in written if row["error"]]
-    assert failed["query"] == "o3"
-    assert "o99.jpg: expected a picture file" in failed["error"]
+    lost = [row for row in written if row["lost_picture"]]
+    assert [row["query"] for row in lost] == ["o3"] * 4
+    assert "o99.jpg: expected a picture file" in lost[0]["lost_picture"]
+    assert not [row for row in written if row["error"]]
 
 
 def test_a_rows_group_says_which_hits_are_the_same_product(other: SimilarCommand, offers: Path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,9 +55,12 @@ def test_build_counts_every_row(shop: Path, toy_bundle: Path, toy_cache: Path, t
         f"3 products in {tmp_path / 'index'}, 1 without their picture, which cannot be used, 2 rejected"
     )
     rejected = rows_of(tmp_path / "index.rejects.csv")
-    assert [row["product_id"] for row in rejected] == ["d", "e"]
-    assert "unreadable picture" in rejected[0]["reason"]
-    assert "nothing to embed: expected something for a vector of image or text or joint" in rejected[1]["reason"]
+    assert {row["product_id"]: row["reason"].partition(":")[0] for row in rejected} == {
+        "c": "unreadable picture", "d": "unreadable picture", "e": "nothing to embed",
+    }  # fmt: skip
+    reasons = {row["product_id"]: row["reason"] for row in rejected}
+    assert reasons["c"].endswith("; the row counts without it")
+    assert "expected something for a vector of image or text or joint" in reasons["e"]
     with open_index(str(tmp_path / "index")) as engine:
         first, second, third = engine.get(["a", "b", "c"])
     assert first is not None
@@ -66,6 +70,21 @@ def test_build_counts_every_row(shop: Path, toy_bundle: Path, toy_cache: Path, t
     assert second.attributes.brand == "B"
     assert str(third.attributes.price) == "nan"
     assert set(third.vectors) == {"text", "joint"}
+
+
+def test_too_many_lost_pictures_stop_build_and_update(
+    shop: Path, toy_bundle: Path, toy_cache: Path, tmp_path: Path
+) -> None:
+    index = str(tmp_path / "index")
+    command = BuildCommand(toy_bundle, shop, index, cache_dir=toy_cache, max_lost_pictures=0.3)
+    with pytest.raises(CatalogError, match=r"1 of 3 pictures are lost, such as unreadable picture: broken\.jpg"):
+        run_build(command)
+    assert not Path(index).exists()
+    assert run_build(replace(command, max_lost_pictures=0.4)).startswith(f"3 products in {index}")
+    update = UpdateCommand(index, shop, cache_dir=toy_cache, max_lost_pictures=0.3)
+    with pytest.raises(CatalogError, match="1 of 3 pictures are lost"):
+        run_update(update)
+    assert "1 without their picture" in run_update(replace(update, max_lost_pictures=0.4))
 
 
 def test_build_of_one_space(toy_bundle: Path, toy_catalogs: tuple[Path, Path], toy_cache: Path, tmp_path: Path) -> None:
