@@ -23,11 +23,12 @@ def write_picture_inputs(encoded: EncodedCatalog, path: Path, seed: int) -> None
     assert encoded.image_features is not None
     places = np.asarray(encoded.arrays["image_feature_rows"])
     shown = np.flatnonzero(places >= 0)
-    sample = np.sort(np.random.default_rng(seed).permutation(shown)[:_SAMPLED_ROWS])
-    features = _unit(encoded.image_features[places[sample]])
-    mean = features.mean(axis=0)
-    axes = np.linalg.eigh((features - mean).T @ (features - mean))[1][:, ::-1][:, :NUM_AXES]
-    inputs = np.zeros((len(places), axes.shape[1]), np.float16)
+    inputs = np.zeros((len(places), min(NUM_AXES, encoded.image_features.shape[1])), np.float16)
+    if len(shown):
+        sample = np.sort(np.random.default_rng(seed).permutation(shown)[:_SAMPLED_ROWS])
+        features = _unit(encoded.image_features[places[sample]])
+        mean = features.mean(axis=0)
+        axes = np.linalg.eigh((features - mean).T @ (features - mean))[1][:, ::-1][:, :NUM_AXES]
     for start in range(0, len(shown), _CHUNK_ROWS):
         rows = shown[start : start + _CHUNK_ROWS]
         inputs[rows] = _LENGTH * _unit((_unit(encoded.image_features[places[rows]]) - mean) @ axes)

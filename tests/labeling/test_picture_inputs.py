@@ -25,3 +25,9 @@ def test_pictures_of_a_kind_stay_together(tmp_path: Path) -> None:
     is_same = kinds[shown][:, None] == kinds[shown]
     assert cosines[is_same].mean() > 0.3
     assert cosines[~is_same].mean() < 0
+
+
+def test_rows_that_all_lost_their_picture_have_none(tmp_path: Path) -> None:
+    arrays = {"image_feature_rows": np.full(4, -1), "labels": np.zeros(4, int)}
+    write_picture_inputs(EncodedCatalog(arrays, np.zeros((0, 1280), np.float32), 0, ""), tmp_path / "p.npy", seed=0)
+    assert np.array_equal(np.load(tmp_path / "p.npy"), np.zeros((4, 128)))

@@ -44,4 +44,4 @@ def neighbor_logits(index: NeighborIndex, catalog: EncodedCatalog, num_classes: 
     for start in range(0, len(catalog), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
         parts.append(index.logits({name: np.asarray(catalog.arrays[name][rows]) for name in names}, num_classes))
-    return np.concatenate(parts)
+    return np.concatenate(parts) if parts else np.zeros((0, num_classes), np.float32)

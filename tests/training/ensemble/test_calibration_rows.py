@@ -3,10 +3,13 @@
 import dataclasses
 
 import numpy as np
+from scipy import sparse
 
+from model.prediction.neighbors import NeighborIndex
 from model.product import FIELDS
 from training.encoding.encoded_catalog import EncodedCatalog
 from training.ensemble.calibration_rows import rows_with_fields, with_fields_only
+from training.ensemble.neighbor_index import neighbor_logits
 
 
 def only(catalog: EncodedCatalog, kept: tuple[str, ...], max_rows: int) -> EncodedCatalog:
@@ -29,3 +32,11 @@ def test_the_other_fields_are_hidden(encoded: EncodedCatalog) -> None:
     pictures = only(catalog, ("image",), 100)
     np.testing.assert_array_equal(pictures.arrays["image_feature_rows"], rows)
     assert len(only(catalog, ("image",), 10)) == 10
+
+
+def test_fields_that_no_row_has_have_no_neighbours(encoded: EncodedCatalog) -> None:
+    """As when every picture of a catalog is lost."""
+    ngrams = sparse.csr_matrix(np.ones((4, 8), np.float32))
+    index = NeighborIndex.of(ngrams, np.zeros(4, int), {"name": 1.0}, count=2, max_frequency=9)
+    none = with_fields_only(encoded, ("image",), np.zeros(0, np.int64))
+    assert neighbor_logits(index, none, 3).shape == (0, 3)
