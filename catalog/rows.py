@@ -16,6 +16,7 @@ from catalog.pictures.picture_list import first_picture
 from catalog.product_ids import ProductIds, rounded_id
 from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from catalog.rejects import RejectSink
+from catalog.variants import with_group_texts
 from model.errors import CatalogError
 from model.product import FIELDS, TEXT_COLUMNS, TEXT_FIELDS, Product, has_text
 
@@ -139,7 +140,7 @@ def is_url(image: str) -> bool:
 def _checked_rows(
     path: Path, options: ReadOptions, image_root: Path | None, spellings: LabelSpellings, on_bad: OnBadRow
 ) -> Iterator[CatalogRow]:
-    for line, texts in row_reader(path)(path, options, on_bad):
+    for line, texts in with_group_texts(path, row_reader(path)(path, options, on_bad)):
         fault = _fault(texts)
         if fault:
             on_bad(line, texts[0], fault)
