@@ -178,6 +178,7 @@ def _classify(items: list[CatalogItem], port: int, console: Console) -> None:
 
 def _print_next_steps(settings: DemoSettings, console: Console) -> None:
     commands = (
+        "python -m training inspect --catalog my-shop.csv",
         "python -m training train --catalog my-shop.csv --bundle models/shop/1",
         "python -m training evaluate --bundle models/shop/1 --catalog my-test.csv --report build/report",
         "python -m server --models models",
