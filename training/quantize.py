@@ -4,7 +4,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from catalog.pictures.source import PictureSource
 from catalog.read_options import ReadOptions
 from catalog.rows import read_catalog
 from model.bundle.bundle import Bundle, load_bundle
-from model.bundle.writing import derive_bundle, rewrite_descriptions
+from model.bundle.writing import derive_bundle
 from model.bundle_files import FILES
 from model.engines.engine import Precision
 from model.engines.openvino_engine import OpenVinoEngine
@@ -25,7 +25,7 @@ from model.errors import BundleError, CatalogError, PictureError
 from model.predictor import Predictor
 from training.evaluation.evaluate import evaluate
 from training.predict.answered_catalog import CatalogSource
-from training.report.contract_text import contract_table
+from training.report.model_card import rewrite_bundle
 
 _log = logging.getLogger("aisle.quantize")
 
@@ -76,9 +76,7 @@ def quantize(job: QuantizeJob) -> dict[str, Any]:
         (folder / FILES.quantization).write_text(json.dumps(figures, indent=1), encoding="utf-8")
         proven = {**bundle.metrics.get("contract_by_precision", {}), "int8": figures["int8"]["contract"]}
         metrics = {**bundle.metrics, "contract_by_precision": proven}
-        rewrite_descriptions(folder, bundle.taxonomy, bundle.calibration, metrics)
-        with (folder / FILES.model_card).open("a", encoding="utf-8") as card:
-            card.write(_card_section(figures))
+        rewrite_bundle(folder, replace(bundle, metrics=metrics))
 
     derive_bundle(job.bundle, job.out, add_int8)
     return figures
@@ -118,21 +116,3 @@ def _measure(bundle: Bundle, folder: Path, precision: Precision, job: QuantizeJo
         "image_accuracy": metrics["heads"]["image"]["accuracy"],
         "contract": metrics["contract"],
     }
-
-
-def _card_section(figures: Mapping[str, Any]) -> str:
-    lines = [
-        "",
-        "## Image encoder in int8",
-        "",
-        f"Calibrated on {figures['num_pictures']} pictures of {figures['catalog']}, measured on all of it"
-        f" ({figures['float32']['count']} products), those pictures included.",
-        "",
-        "| | float32 | int8 |",
-        "|---|---|---|",
-    ]
-    for name in ("accuracy", "image_accuracy"):
-        values = (figures[precision][name] for precision in ("float32", "int8"))
-        cells = " | ".join("-" if value is None else f"{value:.4f}" for value in values)
-        lines.append(f"| {name.replace('_', ' ')} | {cells} |")
-    return "\n".join([*lines, "", "Precision contract in int8:", "", contract_table(figures["int8"]["contract"]), ""])

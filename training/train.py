@@ -255,7 +255,12 @@ def _contents(
 ) -> BundleContents:
     shape, calibrated = prepared.shape, prepared.val or prepared.train
     products = prepared.train.class_counts(prepared.labels.taxonomy.num_leaves)
-    metrics = {**assembled.metrics, "rejects": calibrated.num_rejects, "training_products": products}
+    metrics = {
+        **assembled.metrics,
+        "rejects": calibrated.num_rejects,
+        "training_products": products,
+        "is_out_of_fold": split.folds is not None,
+    }
     contents = BundleContents(
         settings,
         prepared.labels.taxonomy,
@@ -267,5 +272,4 @@ def _contents(
         history,
         "",
     )
-    card = model_card(contents, len(prepared.train), is_out_of_fold=split.folds is not None)
-    return dataclasses.replace(contents, model_card=card)
+    return dataclasses.replace(contents, model_card=model_card(contents))

@@ -72,7 +72,9 @@ def derive_bundle(source: Path, target: Path, change: Callable[[Path], None]) ->
     _write_whole(target, fill)
 
 
-def rewrite_descriptions(folder: Path, taxonomy: Taxonomy, calibration: Calibration, metrics: dict[str, Any]) -> None:
+def rewrite_descriptions(
+    folder: Path, taxonomy: Taxonomy, calibration: Calibration, metrics: dict[str, Any], model_card: str
+) -> None:
     """Put these in the place of a bundle's own; to be called from `derive_bundle`'s `change`."""
     documents = {
         FILES.taxonomy: taxonomy.to_dict(),
@@ -80,6 +82,7 @@ def rewrite_descriptions(folder: Path, taxonomy: Taxonomy, calibration: Calibrat
         FILES.metrics: metrics,
     }
     _write_documents(folder, documents)
+    (folder / FILES.model_card).write_text(model_card, encoding="utf-8")
 
 
 def check_bundle_target(path: Path) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 from model.prediction.formula import JointFormula, LinearPenalty
 
+#: Threshold above every probability: nothing is accepted at that depth.
+NEVER = 2.0
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -36,6 +39,21 @@ class Calibration:
     def head_temperature(self, head: str) -> float:
         """Divisor of a head's logits; 1 for "joint", whose logits the formula has calibrated."""
         return self.head_temperatures.get(head, 1.0)
+
+    def deepened(self, depth: int) -> "Calibration":
+        """The calibration for a tree of this depth or the same, whose further levels nothing was fitted on.
+
+        Nothing is accepted there: a leaf above stands for itself in them, and is accepted at the depth it was before.
+        """
+        further = depth - len(self.thresholds)
+        return dataclasses.replace(
+            self,
+            thresholds=(*self.thresholds, *[NEVER] * further),
+            coverages=(*self.coverages, *[0.0] * further),
+            subset_thresholds={
+                names: (*thresholds, *[NEVER] * further) for names, thresholds in self.subset_thresholds.items()
+            },
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

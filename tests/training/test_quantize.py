@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from model.errors import BundleError, EngineError
 from tests.conftest import toy_picture, write_catalog
 from tests.toy_backbone import TOY_IMAGE_DIM
 from training.commands.command_line import main
+from training.report.model_card import model_card
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,26 @@ def test_the_new_bundle_is_complete_and_has_the_accuracies(quantized: Path, toy_
     assert not (toy_bundle / FILES.quantization).exists()
     for program in (FILES.openvino_classifier, FILES.openvino_image_encoder):
         assert (quantized / program).read_bytes() == (toy_bundle / program).read_bytes()
+
+
+def test_the_card_has_the_figures_of_the_last_quantization(
+    quantized: Path, toy_catalogs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    again = tmp_path / "3"
+    arguments = ["--bundle", str(quantized), "--catalog", str(toy_catalogs[1]), "--out", str(again), "--pictures", "8"]
+    assert main(["quantize", *arguments]) == 0
+    card = (again / FILES.model_card).read_text(encoding="utf-8")
+    assert card.count("## Image encoder in int8") == 1
+    assert "Calibrated on 8 pictures of val.csv" in card
+
+
+def test_a_card_says_that_figures_are_of_before(quantized: Path) -> None:
+    """As after `add-category`, which drops what held for the old model."""
+    bundle = load_bundle(quantized)
+    figures = json.loads((quantized / FILES.quantization).read_text(encoding="utf-8"))
+    said = "That was before categories were added; quantize again"
+    assert said not in model_card(bundle, figures)
+    assert said in model_card(replace(bundle, metrics={**bundle.metrics, "contract_by_precision": {}}), figures)
 
 
 def test_the_int8_engine_answers(quantized: Path) -> None:

@@ -294,13 +294,11 @@ def test_the_model_card_agrees_with_the_bundle(toy_bundle: Path) -> None:
 def test_a_head_without_validation_rows_has_no_figures(toy_bundle: Path) -> None:
     bundle = load_bundle(toy_bundle)
     metrics = {**bundle.metrics, "heads": {"image": {"count": 0, "accuracy": None, "macro_f1": None}}}
-    card = model_card(replace(bundle, metrics=metrics), 1, is_out_of_fold=False)  # type: ignore[arg-type]
+    card = model_card(replace(bundle, metrics=metrics))
     assert "| image | 0 | none | none |" in card
 
 
 def test_the_model_card_of_one_field_names_no_sets(toy_bundle: Path) -> None:
     bundle = load_bundle(toy_bundle)
-    card = model_card(
-        replace(bundle, calibration=replace(bundle.calibration, subset_thresholds={})), 1, is_out_of_fold=False
-    )  # type: ignore[arg-type]
+    card = model_card(replace(bundle, calibration=replace(bundle.calibration, subset_thresholds={})))
     assert "| 3 | never | 0.000 |\n\n## Limits" in card

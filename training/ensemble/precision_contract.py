@@ -10,11 +10,9 @@ import numpy as np
 from scipy.stats import beta
 
 from model.prediction.answers import is_proven
-from model.prediction.calibration import Calibration
+from model.prediction.calibration import NEVER, Calibration
 from model.taxonomy import Taxonomy
 
-#: Threshold above every probability: nothing is accepted at that depth.
-NEVER = 2.0
 #: Coverages that are tried for a threshold, in parts of all rows.
 _NUM_STEPS = 400
 #: Part of the permitted error that the walk from the most promising coverage has; the rest has one from half of it.

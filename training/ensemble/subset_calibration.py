@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from model.prediction.answers import probabilities
-from model.prediction.calibration import Calibration
+from model.prediction.calibration import NEVER, Calibration
 from model.prediction.field_subsets import proper_subsets, subset_code, subset_codes
 from model.prediction.formula import prior_mass
 from model.taxonomy import Taxonomy
 from training.ensemble.calibration import fit_temperature
 from training.ensemble.calibration_rows import CalibrationSource
-from training.ensemble.precision_contract import NEVER, DepthOutcomes, can_be_shown, fit_thresholds
+from training.ensemble.precision_contract import DepthOutcomes, can_be_shown, fit_thresholds
 
 #: Least temperature of a set beside the default: a few rows that are all right would ask for any number.
 _MIN_RATIO = 0.5

@@ -17,8 +17,7 @@ from catalog.rejects import Rejects
 from catalog.rows import read_catalog
 from catalog.taxonomy_file import ancestors, read_taxonomy
 from model.bundle.bundle import Bundle, load_bundle
-from model.bundle.writing import derive_bundle, rewrite_descriptions
-from model.bundle_files import FILES
+from model.bundle.writing import derive_bundle
 from model.engines.engine_choice import open_engine
 from model.engines.export import replace_classifier
 from model.errors import CatalogError, TaxonomyError
@@ -26,10 +25,11 @@ from model.network.wider_classifier import load_classifier, set_columns, widen_c
 from model.predictor import Predictor
 from model.taxonomy import Taxonomy
 from training.new_category.contract_proof import ContractProof, prove_contract
-from training.new_category.cost import NewCategoryCost, cost_card_section, measure_cost
+from training.new_category.cost import NewCategoryCost, measure_cost
 from training.new_category.head_columns import HeadColumns, LabelledRows, fit_heads
 from training.new_category.head_probe import HeadProbe
 from training.predict.answered_catalog import CatalogSource
+from training.report.model_card import rewrite_bundle
 
 #: Fewer say too little of what a category is like.
 MIN_EXAMPLES = 3
@@ -91,7 +91,7 @@ def add_category(job: AddCategoryJob) -> tuple[NewCategoryCost, dict[str, Any]]:
             set_columns(classifier, head, kernel, biases)
         replace_classifier(folder, classifier)
         unproven = (*bundle.calibration.unproven, *new_leaves)
-        calibration = replace(bundle.calibration, unproven=unproven)
+        calibration = replace(bundle.calibration.deepened(taxonomy.depth), unproven=unproven)
         changed = replace(bundle, path=folder, taxonomy=taxonomy, calibration=calibration)
         proof = _proof(changed, job)
         metrics = {
@@ -104,9 +104,7 @@ def add_category(job: AddCategoryJob) -> tuple[NewCategoryCost, dict[str, Any]]:
             "lower_promises": [],
             "new_category_costs": [*bundle.metrics.get("new_category_costs", []), cost.to_dict()],
         }
-        rewrite_descriptions(folder, taxonomy, proof.calibration, metrics)
-        with (folder / FILES.model_card).open("a", encoding="utf-8") as card:
-            card.write(cost_card_section(cost, proof.contract))
+        rewrite_bundle(folder, replace(changed, calibration=proof.calibration, metrics=metrics))
         results.append((cost, proof.contract))
 
     derive_bundle(job.bundle, job.out, add)

@@ -1,7 +1,7 @@
 """Cost of new categories: accuracy of the old ones, and the share of their own products that is found."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from model.taxonomy import Taxonomy
 from training.new_category.head_columns import HeadColumns, LabelledRows, fit_head
-from training.report.contract_text import contract_table
+from training.report.card_sections import cost_lines
 
 _NUM_FOLDS = 5
 _SEED = 0
@@ -55,17 +55,7 @@ class NewCategoryCost:
 
     def lines(self, val_name: str) -> list[str]:
         """Lines to print."""
-        lines = [
-            f"old categories: accuracy {self.accuracy_before:.4f} before, {self.accuracy_after:.4f} after on"
-            f" {self.num_old_rows} products of {val_name}; {self.num_moved} now answered with a new category"
-        ]
-        for leaf in self.new_leaves:
-            further = f"{leaf.num_found_further} of {leaf.num_further} further products in {val_name}"
-            lines.append(
-                f"{leaf.category}: {leaf.num_found_left_out} of {leaf.num_examples} examples found when left out, "
-                + (further if leaf.num_further else f"no further product in {val_name}")
-            )
-        return lines
+        return cost_lines(self.to_dict(), val_name)
 
 
 def measure_cost(
@@ -111,30 +101,6 @@ def joint_answers(rows: LabelledRows, columns: HeadColumns, kernel: np.ndarray, 
     new = view.fixed + (view.inputs @ kernel + biases) / columns.temperatures["joint"]
     is_new = new.max(axis=1) > view.best_old_logits
     return np.where(is_new, columns.num_old + new.argmax(axis=1), view.best_old)
-
-
-def cost_card_section(cost: NewCategoryCost, contract: Mapping[str, Any]) -> str:
-    """Markdown for the model card.
-
-    Args:
-        contract: `training.metrics.contract.contract_metrics` of the changed model.
-    """
-    lines = cost.lines("the validation catalog")
-    return "\n".join(
-        [
-            "",
-            "## Categories added without training",
-            "",
-            "From a few examples each; the old categories keep their weights. The precision contract does not cover",
-            "the new ones, nor categories above them: their answers are left for review. For all others its thresholds",
-            "were fitted anew on the validation catalog, never below the old ones:",
-            "",
-            contract_table(contract),
-            "",
-            *(f"- {line}" for line in lines),
-            "",
-        ]
-    )
 
 
 def _folds_by_class(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -1,8 +1,17 @@
 """The model card of a bundle, MODEL_CARD.md: inputs, quality, precision contract and limits."""
 
-from model.bundle.writing import BundleContents
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model.bundle.bundle import Bundle
+from model.bundle.writing import BundleContents, rewrite_descriptions
+from model.bundle_files import FILES
 from model.prediction.calibration import Calibration
 from model.settings import SamplingSettings
+from model.taxonomy import Taxonomy
+from training.report.card_sections import int8_section, new_categories_section
 from training.report.contract_text import DEFINITION, contract_table, field_table, target_text
 
 _PRIOR_TEXTS = {
@@ -12,12 +21,24 @@ _PRIOR_TEXTS = {
 }
 
 
-def model_card(contents: BundleContents, num_train: int, is_out_of_fold: bool) -> str:
+def rewrite_bundle(folder: Path, bundle: Bundle) -> None:
+    """Put the documents of a changed bundle in the place of its old ones, with a card that is true of it.
+
+    Args:
+        folder: of the bundle's files, quantization.json among them if it has one; see `derive_bundle`'s `change`.
+        bundle: with what has changed.
+    """
+    path = folder / FILES.quantization
+    quantization = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    card = model_card(bundle, quantization)
+    rewrite_descriptions(folder, bundle.taxonomy, bundle.calibration, bundle.metrics, card)
+
+
+def model_card(contents: BundleContents | Bundle, quantization: Mapping[str, Any] | None = None) -> str:
     """Write the model card as Markdown.
 
     Args:
-        num_train: products that the model learned.
-        is_out_of_fold: whether it was measured on these, each answered by a model that was trained on other ones.
+        quantization: quantization.json of a bundle with an image encoder in int8.
     """
     metrics, calibration, taxonomy = contents.metrics, contents.calibration, contents.taxonomy
     heads = "\n".join(
@@ -33,7 +54,7 @@ def model_card(contents: BundleContents, num_train: int, is_out_of_fold: bool) -
     return f"""# Model card
 
 Predicts one of {taxonomy.num_leaves} categories in {taxonomy.depth} levels from: {", ".join(contents.fields)}.
-Any of these may be missing. Trained on {num_train} products; {_measured_on(metrics["count"], is_out_of_fold)}.
+Any of these may be missing. {_trained_on(metrics, calibration, taxonomy)}
 {_sampling(contents.settings.sampling)}
 | head | products with the field | accuracy | macro F1 |
 |---|---|---|---|
@@ -58,13 +79,35 @@ Measured with thresholds that other products gave:
 ## Limits
 It knows only these categories; a product of another kind gets one of them, mostly with a low probability.
 Accuracy falls when products, shops or spelling differ from the training catalog: monitor the share of `needs_review`.
-"""
+{_changes(metrics, quantization)}"""
 
 
-def _measured_on(count: int, is_out_of_fold: bool) -> str:
-    if is_out_of_fold:
-        return f"measured on {count} of them, each answered by a model that was trained without it"
-    return f"measured on {count} others"
+def _trained_on(metrics: Mapping[str, Any], calibration: Calibration, taxonomy: Taxonomy) -> str:
+    """The products that were learned and measured on; the categories that were added later had no part in these."""
+    products = metrics.get("training_products")  # a bundle of an older version lacks both
+    if not products or "is_out_of_fold" not in metrics:
+        text = f"Measured on {metrics['count']} products that it did not learn."
+    else:
+        num_train = sum(
+            count for leaf, count in zip(taxonomy.leaves, products, strict=True) if leaf not in calibration.unproven
+        )
+        text = f"Trained on {num_train} products; measured on {metrics['count']} "
+        by_others = "of them, each answered by a model that was trained without it."
+        text += by_others if metrics["is_out_of_fold"] else "others."
+    num_added = len(calibration.unproven)
+    if num_added:
+        added = "1 category was" if num_added == 1 else f"{num_added} categories were"
+        text += f"\nAfter that {added} added without training, see below; the accuracy of the heads is from before."
+    return text
+
+
+def _changes(metrics: Mapping[str, Any], quantization: Mapping[str, Any] | None) -> str:
+    """The sections on what was done after the training; '' for nothing."""
+    costs = metrics.get("new_category_costs", [])
+    text = new_categories_section(costs) if costs else ""
+    if quantization is not None:
+        text += int8_section(quantization, is_current="int8" in metrics.get("contract_by_precision", {}))
+    return text
 
 
 def _sampling(settings: SamplingSettings) -> str:

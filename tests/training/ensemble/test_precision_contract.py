@@ -7,14 +7,13 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from model.prediction.answers import softmax
-from model.prediction.calibration import Calibration
+from model.prediction.calibration import NEVER, Calibration
 from model.prediction.formula import HeadLogits, JointFormula
 from model.taxonomy import Taxonomy
 from tests.conftest import answered
 from tests.training.conftest import honest_logits
 from training.ensemble.calibration import fit_temperature
 from training.ensemble.precision_contract import (
-    NEVER,
     DepthOutcomes,
     can_be_shown,
     cross_fitted_thresholds,

@@ -7,7 +7,7 @@ import pytest
 
 from model.network.classifier import ClassifierShape, build_classifier
 from model.prediction.answers import probabilities
-from model.prediction.calibration import Calibration
+from model.prediction.calibration import NEVER, Calibration
 from model.prediction.field_subsets import SubsetThresholds
 from model.prediction.formula import JointFormula, LinearPenalty
 from model.settings import FieldSettings, LinearSettings, ModelSettings, NeighborSettings
@@ -21,7 +21,7 @@ from training.ensemble.calibration_rows import HeldOutRows
 from training.ensemble.linear_svm import fit_linear_head
 from training.ensemble.neighbor_index import index_neighbors
 from training.ensemble.ngram_matrix import ngram_field_weights
-from training.ensemble.precision_contract import NEVER, DepthOutcomes
+from training.ensemble.precision_contract import DepthOutcomes
 from training.ensemble.subset_calibration import calibrate_subsets
 from training.ensemble.trained_model import TrainedModel
 

@@ -14,17 +14,20 @@ from catalog.taxonomy_file import read_taxonomy
 from model.bundle.bundle import load_bundle
 from model.errors import BundleError, CatalogError, TaxonomyError
 from model.prediction.answers import Prediction
+from model.prediction.calibration import NEVER
 from model.predictor import Predictor
 from model.product import TEXT_HEADS, Product
 from model.taxonomy import Taxonomy
 from tests.conftest import TOY_SHOP, toy_picture, toy_rows, write_catalog
 from training.commands.command_line import main
+from training.evaluation.evaluate import evaluate
 from training.new_category.add_category import AddCategoryJob, add_category, extended, read_new_leaves
 from training.new_category.contract_proof import prove_contract
 from training.new_category.cost import NewCategoryCost
 from training.predict.answered_catalog import CatalogSource
 
-SHOES, COFFEE = "의류>신발>운동화", "식품>커피"
+#: The first lies deeper than the tree of the bundle.
+SHOES, COFFEE = "의류>신발>운동화>러닝화", "식품>커피"
 #: Their words are known to the bundle, together they are new: n-grams that training never saw say nothing.
 NEW_SHOP = {
     SHOES: (("데님 laptop 게이밍", "데님 노트북 청바지"), "패션 > 슈즈", (40, 220, 220)),
@@ -103,13 +106,19 @@ def test_the_cost_and_the_recall_are_reported(added: NewCategoryCost, job: AddCa
 def test_the_new_bundle_is_whole(added: NewCategoryCost, job: AddCategoryJob) -> None:
     old, new = load_bundle(job.bundle), load_bundle(job.out)
     assert new.taxonomy.leaves == (*old.taxonomy.leaves, COFFEE, SHOES)
-    assert new.calibration == replace(old.calibration, unproven=(COFFEE, SHOES), coverages=(0.0, 0.0, 0.0))
+    deeper = old.calibration.deepened(4)
+    assert deeper.thresholds == (*old.calibration.thresholds, NEVER)
+    assert {len(thresholds) for thresholds in deeper.subset_thresholds.values()} == {4}
+    assert new.calibration == replace(deeper, unproven=(COFFEE, SHOES), coverages=(0.0,) * 4)
     assert new.metrics["new_category_costs"] == json.loads(json.dumps([added.to_dict()]))
     examples = [leaf.num_examples for leaf in added.new_leaves]
     assert new.metrics["training_products"] == [*old.metrics["training_products"], *examples]
     card = (job.out / "MODEL_CARD.md").read_text()
-    assert "## Categories added without training" in card
-    assert SHOES in card
+    assert "Predicts one of 5 categories in 4 levels from" in card
+    assert "Trained on 90 products; measured on 45 others.\nAfter that 2 categories were added without training" in card
+    assert "| depth 4 | 0 % | – | – | nothing accepted |" in card
+    assert card.count("## Categories added without training") == 1
+    assert f"- {SHOES}: " in card
 
 
 def test_the_contract_is_measured_anew(
@@ -136,13 +145,24 @@ def test_thresholds_rise_where_the_wider_model_needs_it_and_never_fall(wider: Pr
             Predictor(replace(wider.bundle, calibration=replace(promised, thresholds=thresholds)), wider.engine),
             CatalogSource(job.val, options, job.cache_dir),
         )
-        for thresholds in ((0.0, 0.0, 0.0), (0.4, 2.0, 0.97))
+        for thresholds in ((0.0, 0.0, 0.0, NEVER), (0.4, 2.0, 0.97, NEVER))
     )
     assert low.contract["is_kept"]
     assert low.contract["accepted_share"] > 0.5
-    for new, old in zip(high.calibration.thresholds, (0.4, 2.0, 0.97), strict=True):
+    for new, old in zip(high.calibration.thresholds, (0.4, 2.0, 0.97, NEVER), strict=True):
         assert new >= old
     assert high.contract["accepted_share"] <= low.contract["accepted_share"]
+
+
+def test_a_bundle_with_a_deeper_tree_is_evaluated(wider: Predictor, job: AddCategoryJob, tmp_path: Path) -> None:
+    """Old leaves are accepted where they were before, above the new level."""
+    promised = replace(wider.bundle.calibration, thresholds=(0.0, 0.0, 0.5, NEVER), subset_thresholds={})
+    predictor = Predictor(replace(wider.bundle, calibration=promised), wider.engine)
+    metrics, _ = evaluate(predictor, CatalogSource(job.val, ReadOptions(), job.cache_dir), tmp_path / "report")
+    assert [entry["depth"] for entry in metrics["contract"]["depths"]] == [1, 2, 3, 4]
+    assert metrics["contract"]["depths"][2]["num_accepted"] > 0
+    assert metrics["contract"]["depths"][3]["num_accepted"] == 0
+    assert metrics["contract"]["leaf_accepted_share"] > 0
 
 
 @pytest.mark.parametrize("field", ["product_name", "mall_category"])
@@ -158,7 +178,7 @@ def test_a_new_category_is_found_by_one_field(wider: Predictor, field: str) -> N
 
 
 def test_new_categories_are_left_for_review(wider: Predictor) -> None:
-    wide = replace(wider.bundle.calibration, thresholds=(0.0, 0.0, 0.0), subset_thresholds={})
+    wide = replace(wider.bundle.calibration, thresholds=(0.0, 0.0, 0.0, NEVER), subset_thresholds={})
     wider = Predictor(replace(wider.bundle, calibration=wide), wider.engine)
     shoes, coffee, shirt = predictions(
         wider,
@@ -214,6 +234,10 @@ def test_more_can_be_added_by_command_to_what_was_added_to(
     bundle = load_bundle(out)
     assert bundle.calibration.unproven == (COFFEE, SHOES, "식품>차")
     assert len(bundle.metrics["new_category_costs"]) == 2
+    card = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Predicts one of 6 categories" in card
+    assert card.count("## Categories added without training") == 1
+    assert card.index(f"- {SHOES}: ") < card.index("- 식품>차: ")
     assert "unknown label" in (tmp_path / "3.rejects.csv").read_text()
     products = [Product("t", "스키니 티", "PC > 팬츠"), Product("s", "데님 노트북 청바지", "패션 > 슈즈")]
     found = predictions(Predictor.open(out, "openvino"), products)
