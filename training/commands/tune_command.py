@@ -126,6 +126,7 @@ def tune(command: TuneCommand) -> None:
         max_consecutive_failures=command.max_failures,
         lease_s=command.lease_s,
         median_rule=command.early_stop and command.study is None and tuner != "hyperband",
+        begins_with_base=not is_grid,
     )
     job = SearchJob(
         train=command.train,

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from training.report.plots import LIGHT
 from training.tune.scheduling.trial import SearchTrial
-from training.tune.space.space import VARIANT
+from training.tune.space.dimension import encode
+from training.tune.space.space import VARIANT, Space
 
 PLOT_FILE = "study.png"
 #: The hyperparameter that each study varies.
@@ -22,14 +23,19 @@ class StudyPoint:
     """One value of the hyperparameter that a study varies.
 
     Args:
-        scores: the scores of its trials, one per seed.
+        scores: the scores of its whole trials, one per seed.
         num_failed: trials without a score.
-        accuracy, macro_f1, latency_ms, num_parameters, images_per_s: means; None where not measured.
+        num_cut: trials that ended before their last epoch; their scores are none of a whole training.
+        num_missing: planned trials that did not begin.
+        accuracy, macro_f1, latency_ms, num_parameters, images_per_s: means of the whole trials; None where not
+            measured.
     """
 
     name: str
     scores: tuple[float, ...]
     num_failed: int
+    num_cut: int
+    num_missing: int
     accuracy: float | None
     macro_f1: float | None
     latency_ms: float | None
@@ -37,12 +43,23 @@ class StudyPoint:
     images_per_s: float | None
 
 
-def study_points(trials: Sequence[SearchTrial], study: str) -> list[StudyPoint]:
-    """Group the trials by point, in the order of the space."""
-    by_value: dict[str, list[SearchTrial]] = {}
+def study_points(trials: Sequence[SearchTrial], study: str, space: Space) -> list[StudyPoint]:
+    """Group the trials by point, in the order of the space; points without a trial are among them."""
+    dimensions = {dimension.key: dimension for dimension in space.dimensions}
+    num_seeds = len(dimensions["seed"].values) if "seed" in dimensions else 1
+    by_value: dict[str, list[SearchTrial]] = {str(encode(value)): [] for value in dimensions[STUDIED[study]].values}
     for trial in trials:
-        by_value.setdefault(str(trial.hyperparameters[STUDIED[study]]), []).append(trial)
-    return [_point(name, group) for name, group in by_value.items()]
+        by_value[str(trial.hyperparameters[STUDIED[study]])].append(trial)
+    return [_point(name, group, num_seeds) for name, group in by_value.items()]
+
+
+def missing_line(points: Sequence[StudyPoint]) -> str:
+    """Say which points lack trials that were planned; '' for none."""
+    counts = [(point.name, point.num_missing, point.num_cut) for point in points if point.num_missing or point.num_cut]
+    if not counts:
+        return ""
+    parts = [f"{name} ({_counted(0, cut, missing)})" for name, missing, cut in counts]
+    return f"Left out of the means and the plot: {', '.join(parts)}."
 
 
 def study_table(points: Sequence[StudyPoint], study: str, objective: str) -> Table:
@@ -51,11 +68,11 @@ def study_table(points: Sequence[StudyPoint], study: str, objective: str) -> Tab
     for point in points:
         mean = statistics.mean(point.scores) if point.scores else None
         spread = f" ({min(point.scores):.4f} to {max(point.scores):.4f})" if len(point.scores) > 1 else ""
-        failed = f" and {point.num_failed} failed" if point.num_failed else ""
+        others = _counted(point.num_failed, point.num_cut, point.num_missing)
         table.add_row(
             point.name,
             _formatted(mean, ".4f") + spread,
-            f"{len(point.scores)}{failed}",
+            f"{len(point.scores)} and {others}" if others else str(len(point.scores)),
             _formatted(point.accuracy, ".4f"),
             _formatted(point.macro_f1, ".4f"),
             _formatted(point.num_parameters, ",.0f"),
@@ -102,8 +119,14 @@ def study_plot(points: Sequence[StudyPoint], study: str, objective: str) -> byte
     return buffer.getvalue()
 
 
-def _point(name: str, trials: Sequence[SearchTrial]) -> StudyPoint:
-    scored = [trial for trial in trials if trial.score is not None]
+def _counted(num_failed: int, num_cut: int, num_missing: int) -> str:
+    """'1 failed, 2 cut short, 1 not begun', without what is 0."""
+    counts = {"failed": num_failed, "cut short": num_cut, "not begun": num_missing}
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _point(name: str, trials: Sequence[SearchTrial], num_seeds: int) -> StudyPoint:
+    scored = [trial for trial in trials if trial.status == "completed" and trial.score is not None]
 
     def mean(figure: str) -> float | None:
         known = [trial.figures[figure] for trial in scored if trial.figures.get(figure) is not None]
@@ -113,6 +136,8 @@ def _point(name: str, trials: Sequence[SearchTrial]) -> StudyPoint:
         name,
         tuple(trial.score for trial in scored if trial.score is not None),
         sum(trial.status == "failed" for trial in trials),
+        sum(trial.status == "stopped" for trial in trials),
+        num_seeds - len(trials) + sum(not trial.attempts for trial in trials),
         mean("joint_accuracy"),
         mean("macro_f1"),
         mean("latency_ms"),

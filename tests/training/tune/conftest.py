@@ -56,7 +56,7 @@ def space(tmp_path: Path) -> Space:
 def open_scheduler(tmp_path: Path, space: Space, clock: Clock) -> Callable[..., Scheduler]:
     """Open the search in tmp_path, new or resumed, as a process does."""
 
-    def opened(tuner: Tuner = "random", job: Job = JOB, **settings: Any) -> Scheduler:
+    def opened(tuner: Tuner = "random", job: Job = JOB, space: Space = space, **settings: Any) -> Scheduler:
         chosen = SchedulerSettings(**{"num_trials": 5, "objective": "joint_accuracy", **settings})
         oracle = build_oracle(tuner, space, chosen.objective, chosen.num_trials, 0, BASE.training.epochs)
         return Scheduler(Record(tmp_path / "search"), oracle, space, job, chosen, clock)

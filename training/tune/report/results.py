@@ -9,13 +9,16 @@ from pathlib import Path
 from rich.console import Console
 
 from model.settings import settings_from_dict, settings_to_toml
+from training.report.contract_text import percent
 from training.tune.report.analysis import scored_trials
 from training.tune.report.hparams_log import write_hparams
 from training.tune.report.page import PageFacts, write_page
 from training.tune.report.trial_table import best_first, duration, trials_table
+from training.tune.scheduling.scheduler_settings import LOCAL, OVER_BUDGET
 from training.tune.scheduling.trial import SearchTrial
 from training.tune.search import SearchJob, SearchResult
-from training.tune.study import PLOT_FILE, study_plot, study_points, study_table
+from training.tune.space.space import Space
+from training.tune.study import PLOT_FILE, StudyPoint, missing_line, study_plot, study_points, study_table
 
 BEST_FILE = "best.toml"
 _NUM_ENDS = 5
@@ -46,7 +49,8 @@ def write_results(job: SearchJob, result: SearchResult, study: str | None, conso
     ranked = best_first(scored_trials(trials))
     write_trials_csv(job.folder / "trials.csv", trials, objective)
     write_hparams(job.folder / "tensorboard", trials, objective)
-    lines = verdict(job, result, study)
+    points = study_points(trials, study, result.space) if study is not None else []
+    lines = verdict(job, result, points)
     page = write_page(job.folder, trials, _facts(job, result, study, lines))
     if ranked:
         best = ranked[0]
@@ -55,36 +59,38 @@ def write_results(job: SearchJob, result: SearchResult, study: str | None, conso
         (job.folder / BEST_FILE).write_text(head + toml, encoding="utf-8")
         if study is None:
             _print_best_and_worst(ranked, objective, console)
-    if study is not None and ranked:
-        points = study_points(trials, study)
+    has_plot = study is not None and any(point.scores for point in points)
+    if study is not None and has_plot:
         (job.folder / PLOT_FILE).write_bytes(study_plot(points, study, objective))
+    if study is not None and ranked:
         console.print(study_table(points, study, objective))
     for line in lines:
         console.print(line, soft_wrap=True)
     best_file = f"{job.folder / BEST_FILE} for train --config, " if ranked else ""
-    console.print(
-        f"wrote {best_file}{page}" + (f", {job.folder / PLOT_FILE}" if study and ranked else ""), soft_wrap=True
-    )
+    console.print(f"wrote {best_file}{page}" + (f", {job.folder / PLOT_FILE}" if has_plot else ""), soft_wrap=True)
 
 
 def account(trials: Sequence[SearchTrial], seconds: float, num_workers: int) -> Accounting:
-    """Divide the workers' time by use.
+    """Divide the time of the workers that the search has started by use.
 
     Args:
         seconds: wall time of the search.
-        num_workers: workers at the same time.
+        num_workers: such workers at the same time.
     """
-    total = max(seconds * num_workers, 1e-9)
     training = preparing = lost = 0.0
     for trial in trials:
         for attempt in trial.attempts:
-            is_complete = attempt is trial.attempts[-1] and "seconds" in trial.figures
-            if not is_complete and attempt.ended_at is not None:
+            if not attempt.worker.startswith(LOCAL):
+                continue
+            if attempt is trial.attempts[-1] and "seconds" in trial.figures:
+                spent = trial.figures["seconds"]
+                training += spent["train"] + spent["evaluate"]
+                preparing += spent["prepare"]
+            elif attempt.ended_at is not None:
                 lost += attempt.ended_at - attempt.started_at
-        spent = trial.figures.get("seconds", {})
-        training += spent.get("train", 0.0) + spent.get("evaluate", 0.0)
-        preparing += spent.get("prepare", 0.0)
-    remainder = max(0.0, total - training - preparing - lost)
+    # A kill loses some seconds of the wall time, see `SearchTime`.
+    total = max(seconds * num_workers, training + preparing + lost, 1e-9)
+    remainder = total - training - preparing - lost
     waiting = min(remainder, _waiting_s(trials))
     return Accounting(training / total, preparing / total, lost / total, waiting / total, (remainder - waiting) / total)
 
@@ -95,7 +101,12 @@ def _waiting_s(trials: Sequence[SearchTrial]) -> float:
     Idle time lasts from the end of an attempt until its worker begins the next one or, without a next one, until the
     attempts that ran at that moment have ended.
     """
-    attempts = [(a.started_at, a.ended_at, a) for trial in trials for a in trial.attempts if a.ended_at is not None]
+    attempts = [
+        (a.started_at, a.ended_at, a)
+        for trial in trials
+        for a in trial.attempts
+        if a.ended_at is not None and a.worker.startswith(LOCAL)
+    ]
     seconds = 0.0
     for _, ended_at, attempt in attempts:
         next_began = min((s for s, _, a in attempts if a.worker == attempt.worker and s >= ended_at), default=None)
@@ -106,8 +117,12 @@ def _waiting_s(trials: Sequence[SearchTrial]) -> float:
     return seconds
 
 
-def verdict(job: SearchJob, result: SearchResult, study: str | None) -> list[str]:
-    """Return sentences about the number of trials, the best one, its gain over the base settings, and the time."""
+def verdict(job: SearchJob, result: SearchResult, points: Sequence[StudyPoint]) -> list[str]:
+    """Return sentences about the number of trials, the best one, its gain over the base settings, and the time.
+
+    Args:
+        points: of a study; none of another search.
+    """
     trials, objective = result.trials, job.scheduler.objective
     ranked = best_first(scored_trials(trials))
     counts = {
@@ -117,27 +132,46 @@ def verdict(job: SearchJob, result: SearchResult, study: str | None) -> list[str
     lines = [f"{len(trials)} trials in {duration(result.seconds)}: {statuses or 'none began'}."]
     if result.failure:
         lines.append(f"Stopped before its end: {result.failure.strip().splitlines()[-1]}")
+    lines += filter(None, [_left_out(job, result), missing_line(points)])
     if not ranked:
         return lines
-    best, base = ranked[0], base_trial(trials)
-    comparison = "." if study else _compared_with_base(best, base, job.val)  # a study has no base settings
+    best, base = ranked[0], base_trial(trials, result.space)
+    comparison = "." if points else _compared_with_base(best, base, job.val)  # a study has no base settings
     lines.append(f"Best: trial {best.trial_id} with {objective} {best.score:.4f}{comparison}")
     if job.num_workers:
         shares = account(trials, result.seconds, job.num_workers)
+        parts = (shares.training, shares.preparing, shares.lost, shares.waiting, shares.overhead)
+        training, preparing, lost, waiting, overhead = (percent(part).replace("\u00a0", " ") for part in parts)
         lines.append(
-            f"Workers spent {shares.training:.1%} of their time on training and evaluation, {shares.preparing:.1%} on"
-            f" preparing data, {shares.lost:.1%} on attempts that failed or were interrupted and {shares.waiting:.1%}"
-            f" waiting for other workers' trials; {shares.overhead:.1%} is overhead of the search, starting included."
+            f"Workers here spent {training} of their time on training and evaluation, {preparing} on preparing data,"
+            f" {lost} on attempts that failed or were interrupted and {waiting} waiting for other workers' trials;"
+            f" {overhead} is overhead of the search, starting included."
         )
     return lines
 
 
-def base_trial(trials: Sequence[SearchTrial]) -> SearchTrial | None:
-    """Return the trial that every search begins with: the base settings, or the nearest point of the space.
+def _left_out(job: SearchJob, result: SearchResult) -> str:
+    """Say what the time budget cut off; '' where it was not spent."""
+    num_points = result.space.num_points if job.tuner == "grid" else None
+    num_planned = min(job.scheduler.num_trials, num_points or job.scheduler.num_trials)
+    num_cut = sum(trial.reason == OVER_BUDGET for trial in result.trials)
+    num_begun = sum(bool(trial.attempts) for trial in result.trials)
+    budget_s = job.scheduler.budget_s
+    if budget_s is None or result.seconds < budget_s or (num_begun >= num_planned and not num_cut):
+        return ""
+    return (
+        f"The time budget of {duration(budget_s)} was spent: {num_planned - num_begun} of {num_planned} planned trials"
+        f" did not begin, {num_cut} were cut short; the same command with more --budget-minutes begins the others."
+    )
+
+
+def base_trial(trials: Sequence[SearchTrial], space: Space) -> SearchTrial | None:
+    """Return the trial with the base settings, None where they are no point of a grid.
 
     With Hyperband it is the last round of these settings that has a score.
     """
-    same = [trial for trial in trials if trial.hyperparameters == trials[0].hyperparameters]
+    settings = space.base_dict
+    same = [trial for trial in trials if trial.settings == settings]
     return next((trial for trial in reversed(same) if trial.score is not None), same[0] if same else None)
 
 
@@ -163,7 +197,7 @@ def _compared_with_base(best: SearchTrial, base: SearchTrial | None, val: Path) 
     """Compare the best trial with the base settings, with the sampling error of the validation catalog."""
     if base is None or base.score is None or best.score is None:
         return "."
-    if best.hyperparameters == base.hyperparameters:
+    if best.settings == base.settings:
         return ", which has the base settings: no trial is better."
     if base.epochs < best.epochs:
         return f"; the base settings had {base.score:.4f} after {base.epochs} epochs and were not trained further."
@@ -182,7 +216,7 @@ def _compared_with_base(best: SearchTrial, base: SearchTrial | None, val: Path) 
 
 
 def _facts(job: SearchJob, result: SearchResult, study: str | None, lines: list[str]) -> PageFacts:
-    base = base_trial(result.trials)
+    base = base_trial(result.trials, result.space)
     return PageFacts(
         title=f"Study: {study}" if study else "Hyperparameter search",
         objective=job.scheduler.objective,

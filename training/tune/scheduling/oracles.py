@@ -46,7 +46,7 @@ class _RecordedOracle:
         trial.best_step = trial.metrics.get_history(self.objective.name)[-1].step  # type: ignore[attr-defined]
 
     def _random_values(self) -> dict[str, Any] | None:
-        """Return the base settings first, so that every search includes them; then random values."""
+        """Return the point nearest to the base settings first, in whose place these are trained; then random values."""
         if not self.trials:
             return default_values(self.hyperparameters)
         values: dict[str, Any] | None = super()._random_values()  # type: ignore[misc]
@@ -163,7 +163,7 @@ def restore_oracle(oracle: keras_tuner.Oracle, state: Mapping[str, Any], trials:
 
 
 def hyperparameters(space: Space) -> HyperParameters:
-    """Convert a space to keras-tuner's hyperparameters; the defaults are the base settings."""
+    """Convert a space to keras-tuner's hyperparameters; the defaults are the point nearest to the base settings."""
     found = HyperParameters()
     for dimension in space.dimensions:
         _declare(found, dimension, [(name, [*map(encode, values)]) for name, values in dimension.when.items()])

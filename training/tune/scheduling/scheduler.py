@@ -195,7 +195,8 @@ class Scheduler:
             restore_oracle(self._oracle, state["oracle"], state["trials"])
         for trial in self.trials.values():
             if trial.status == "running" and trial.attempts[-1].worker.startswith(LOCAL):
-                self._requeue(trial, "interrupted")
+                began_at = trial.attempts[-1].started_at  # which the run may not have outlived by a `save`
+                self._requeue(trial, "interrupted", max(began_at, self.time.earlier_seen_at))
             elif trial.status == "running":  # a remote worker may still be training it
                 self._restore_lease(trial)
 
@@ -220,9 +221,15 @@ class Scheduler:
                 self._is_exhausted = chosen.status == TrialStatus.STOPPED
             return
         values = dict(chosen.hyperparameters.values)
-        settings = self.space.settings_dict(values)
-        epochs = int(values.get("tuner/epochs", settings["training"]["epochs"]))
         parent = str(values.get("tuner/trial_id", ""))
+        if parent:  # it goes on with a state, and the first one's settings are not those that the oracle knows
+            values |= self.trials[parent].hyperparameters
+            settings = self.trials[parent].settings
+        elif not number and self.settings.begins_with_base:
+            values, settings = self.space.base_values(values), self.space.base_dict
+        else:
+            settings = self.space.settings_dict(values)
+        epochs = int(values.get("tuner/epochs", settings["training"]["epochs"]))
         trial = SearchTrial(number, chosen.trial_id, values, settings, epochs, parent)
         with self._lock:
             self.trials[trial.trial_id] = trial
@@ -286,7 +293,7 @@ class Scheduler:
         known = self._oracle.get_trial(trial.trial_id)
         known.status = status
         self._oracle.end_trial(known)
-        self.record.write(trial, facts={"oracle": self._oracle_facts(), "used_s": self.time.used_s})
+        self.record.write(trial, facts={"oracle": self._oracle_facts(), **self.time.facts()})
 
     def _expire_lease(self, lease: _Lease, reason: str, is_final: bool) -> None:
         trial = lease.trial
@@ -299,13 +306,15 @@ class Scheduler:
             _log.warning("trial %s is tried again: %s", trial.trial_id, reason)
             self._requeue(trial, "lost")
 
-    def _requeue(self, trial: SearchTrial, outcome: str) -> None:
-        self._close(trial, outcome)
+    def _requeue(self, trial: SearchTrial, outcome: str, ended_at: float | None = None) -> None:
+        """Args: ended_at: seconds since 1970; None is now."""
+        self._close(trial, outcome, ended_at)
         trial.status = "queued"
         self.record.write(trial)
 
-    def _close(self, trial: SearchTrial, outcome: str) -> None:
-        trial.attempts[-1].ended_at, trial.attempts[-1].outcome = time.time(), outcome
+    def _close(self, trial: SearchTrial, outcome: str, ended_at: float | None = None) -> None:
+        trial.attempts[-1].ended_at = time.time() if ended_at is None else ended_at
+        trial.attempts[-1].outcome = outcome
         for lease_id in [lease_id for lease_id, lease in self._leases.items() if lease.trial is trial]:
             del self._leases[lease_id]
 

@@ -21,6 +21,8 @@ class SchedulerSettings:
         max_losses: lost workers after which a trial counts as failed.
         lease_s: time without a message after which a worker counts as lost, seconds.
         median_rule: end trials below the median early.
+        begins_with_base: train the base settings first, though they be no point of the space; the search algorithm
+            takes their score for that of the nearest point.
     """
 
     num_trials: int
@@ -30,3 +32,4 @@ class SchedulerSettings:
     max_losses: int = 3
     lease_s: float = 60.0
     median_rule: bool = True
+    begins_with_base: bool = False

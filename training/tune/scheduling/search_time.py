@@ -1,6 +1,8 @@
 """The run time of a search over all its runs, and its time budget."""
 
+import time
 from collections.abc import Callable
+from typing import Any
 
 from training.tune.scheduling.record import Record
 
@@ -19,6 +21,8 @@ class SearchTime:
         self._clock = clock
         self._began_at = clock()
         self._earlier_s = float(record.fact("used_s") or 0.0)
+        #: When the run before this one was last at work, seconds since 1970; 0 in the first.
+        self.earlier_seen_at = float(record.fact("seen_at") or 0.0)
 
     @property
     def used_s(self) -> float:
@@ -35,6 +39,10 @@ class SearchTime:
         """True when the time budget is spent."""
         return self.left_s is not None and self.left_s <= 0
 
+    def facts(self) -> dict[str, Any]:
+        """The run time for the record, and the moment at which it was read."""
+        return {"used_s": self.used_s, "seen_at": time.time()}
+
     def save(self) -> None:
         """Write the run time to the record."""
-        self._record.write(facts={"used_s": self.used_s})
+        self._record.write(facts=self.facts())

@@ -24,7 +24,7 @@ class Dimension:
         group: table of the config file that holds it; "" for the choice among variants.
         values: the choices, at least one; for a range its two ends.
         step: distance between the values of a range; None for a continuous one.
-        default: the value of the first trial.
+        default: the base's value or, where it is none of these, the nearest; where the search algorithm begins.
         when: the other hyperparameters on which it depends, each with the values for which it is active.
     """
 

@@ -71,6 +71,24 @@ class Space:
         return dict(json.loads(json.dumps(merged)))  # with lists, as the record stores them
 
     @property
+    def base_dict(self) -> dict[str, dict[str, Any]]:
+        """The config of the base settings as they are, in the form of `settings_dict`."""
+        return dict(json.loads(json.dumps(settings_to_dict(self.base))))
+
+    def base_values(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """The values of keras-tuner with the base settings in place of the point nearest to them.
+
+        Args:
+            values: of that point; the variant is dropped, because the base settings are none.
+        """
+        found = dict(values)
+        found.pop(VARIANT, None)
+        for dimension in self.dimensions:
+            if dimension.key in found:
+                found[dimension.key] = encode(getattr(getattr(self.base, dimension.group), dimension.name))
+        return found
+
+    @property
     def num_points(self) -> int | None:
         """Upper bound of the number of combinations; None when a dimension is a range."""
         count = 1

@@ -9,12 +9,17 @@ from rich.console import Console
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from model.settings import Settings
 from training.tune.report.analysis import scored_trials
 from training.tune.report.hparams_log import write_hparams
 from training.tune.report.page import PageFacts, write_page
-from training.tune.report.results import account, write_trials_csv
+from training.tune.report.results import account, base_trial, verdict, write_trials_csv
 from training.tune.report.trial_table import TrialTable, best_first, duration, time_left_s, trials_table
+from training.tune.scheduling.scheduler_settings import OVER_BUDGET, SchedulerSettings
 from training.tune.scheduling.trial import Attempt, SearchTrial
+from training.tune.search import SearchJob, SearchResult
+from training.tune.space.dimension import Dimension
+from training.tune.space.space import Space
 from training.tune.study import study_plot, study_points, study_table
 
 NASTY = "</script><b>&\"'"
@@ -160,16 +165,86 @@ def test_best_first() -> None:
     assert len(scored_trials(trials(3))) == 3
 
 
+def sizes(num_seeds: int) -> Space:
+    choices = (Dimension("image_size", "image_size", "image", "choice", (64, 32, 16, 8)),)
+    seeds = (Dimension("seed", "seed", "training", "choice", tuple(range(num_seeds))),)
+    return Space(Settings(), choices + seeds * (num_seeds > 1), {})
+
+
 def test_a_study_averages_over_seeds(tmp_path: Path) -> None:
     found = [made(i, 0.5 + i / 10, image_size=size, seed=i % 2) for i, size in enumerate((64, 64, 32, 32))]
     found += [made(4, image_size=16, seed=0)]
-    points = study_points(found, "image-size")
+    points = study_points(found, "image-size", sizes(2))
     assert [(point.name, point.scores, point.num_failed) for point in points] == [
         ("64", (0.5, 0.6), 0),
         ("32", (0.7, 0.8), 0),
         ("16", (), 1),
+        ("8", (), 0),
     ]
+    assert [point.num_missing for point in points] == [0, 0, 1, 2]
     console = Console(width=200, record=True)
     console.print(study_table(points, "image-size", "joint_accuracy"))
     assert "0.5500 (0.5000 to 0.6000)" in console.export_text()
     assert study_plot(points, "image-size", "joint_accuracy").startswith(b"\x89PNG")
+
+
+def cut_study(budget_s: float) -> tuple[SearchJob, SearchResult]:
+    """Of 8 planned trials a whole one, two cut by the time budget and one that waits."""
+    found = [made(i, 0.5 + i / 10, image_size=size, seed=i % 2) for i, size in enumerate((64, 64, 32, 32))]
+    for trial in found[1:3]:
+        trial.status, trial.reason = "stopped", OVER_BUDGET
+    found[3].status, found[3].score, found[3].attempts, found[3].figures = "queued", None, [], {}
+    here = Path()
+    settings = SchedulerSettings(1_000_000, "joint_accuracy", budget_s)
+    job = SearchJob(here, here, here, here, 2, {}, None, here, "grid", 1, "", "tensorflow", settings, Settings())
+    return job, SearchResult(found, sizes(2), 90.0, "")
+
+
+def test_trials_that_the_budget_cut_are_no_part_of_a_mean() -> None:
+    job, result = cut_study(budget_s=60.0)
+    points = study_points(result.trials, "image-size", result.space)
+    assert [(point.name, point.scores, point.accuracy, point.num_cut, point.num_missing) for point in points] == [
+        ("64", (0.5,), 0.5, 1, 0),
+        ("32", (), None, 1, 1),
+        ("16", (), None, 0, 2),
+        ("8", (), None, 0, 2),
+    ]
+    console = Console(width=200, record=True)
+    console.print(study_table(points, "image-size", "joint_accuracy"))
+    table = console.export_text()
+    assert re.search(r"64\s+│ 0.5000\s+│ 1 and 1 cut short ", table)
+    assert re.search(r"8\s+│\s+│ 0 and 2 not begun ", table)
+    lines = verdict(job, result, points)
+    assert lines[1] == (
+        "The time budget of 60 s was spent: 5 of 8 planned trials did not begin, 2 were cut short; the same command"
+        " with more --budget-minutes begins the others."
+    )
+    assert lines[2] == (
+        "Left out of the means and the plot: 64 (1 cut short), 32 (1 cut short, 1 not begun), 16 (2 not begun),"
+        " 8 (2 not begun)."
+    )
+
+
+def test_a_search_within_its_budget_leaves_nothing_out() -> None:
+    job, result = cut_study(budget_s=600.0)
+    assert not any("budget" in line for line in verdict(job, result, []))
+
+
+def test_the_base_settings_are_named_where_they_were_trained() -> None:
+    space = sizes(1)
+    found = [made(0, 0.5, image_size=64), made(1, 0.6, image_size=32)]
+    for trial in found:
+        trial.settings = space.settings_dict(trial.values)
+    assert base_trial(found, space) is None
+    found[1].settings = space.base_dict
+    assert base_trial(found, space) is found[1]
+
+
+def test_workers_elsewhere_are_not_counted_with_those_here() -> None:
+    """A worker here trained for 27 of 30 s, one elsewhere as long."""
+    found = [made(0, 0.5), made(1, 0.6)]
+    found[1].attempts[0].worker = "far-away"
+    shares = account(found, 30.0, 1)
+    assert shares.training == pytest.approx(24 / 30)
+    assert shares.preparing == pytest.approx(3 / 30)
+    assert shares.overhead == pytest.approx(3 / 30)

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial
 
 from tests.training.tune.conftest import BASE, Clock
+from training.tune.report.results import account, base_trial
 from training.tune.scheduling.oracles import Tuner
 from training.tune.scheduling.scheduler import Scheduler
 from training.tune.scheduling.trial_message import Outcome, pack, unpack_spec
+from training.tune.space.space import Space
 
 OpenScheduler = Callable[..., Scheduler]
 
@@ -215,6 +218,54 @@ def test_an_interrupted_search_chooses_as_it_would_have(open_scheduler: OpenSche
     assert scheduler.is_done
     assert [(trial.trial_id, trial.values, trial.score) for trial in scheduler.snapshot()] == expected
     assert {trial.attempts[0].outcome for trial in scheduler.snapshot()} == {"interrupted"}
+
+
+def test_the_time_between_a_kill_and_the_next_run_is_nobody_s(
+    open_scheduler: OpenScheduler, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trial begins at 1000 s, its chief is last seen at 1030 s, and the search goes on at 5000 s."""
+    monkeypatch.setattr("time.time", lambda: 900.0 + clock.now)
+    scheduler = open_scheduler()
+    lease = scheduler.create_trial("local-0")
+    clock.now += 30
+    scheduler.time.save()
+    clock.now += 3970
+    again = open_scheduler()
+    attempt = again.snapshot()[0].attempts[0]
+    assert (attempt.started_at, attempt.ended_at, attempt.outcome) == (1000.0, 1030.0, "interrupted")
+    assert again.time.used_s == 30.0
+    lease = again.create_trial("local-0")
+    clock.now += 50
+    end(again, lease)
+    found = again.snapshot()
+    found[0].figures["seconds"] = {"prepare": 5.0, "train": 40.0, "evaluate": 5.0}
+    assert account(found, again.time.used_s, 1).lost == pytest.approx(30 / 80)
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+def test_the_base_settings_are_trained_though_they_are_no_point_of_the_space(
+    open_scheduler: OpenScheduler, space: Space, tuner: Tuner
+) -> None:
+    """A choice without the base's value, a range that ends below it, and with Hyperband the rounds that follow."""
+    base = replace(BASE, model=replace(BASE.model, fcl_dim=64), fields=replace(BASE.fields, name_dropout_rate=0.9))
+    outside = replace(space, base=base)
+    settings = {"num_trials": 12, "median_rule": False, "begins_with_base": True}
+    scheduler = open_scheduler(tuner, space=outside, **settings)
+    first = scheduler.create_trial("w")
+    assert unpack_spec(first).settings == outside.base_dict
+    end(scheduler, first, 0.9)
+    scheduler = open_scheduler(tuner, space=outside, **settings)  # as after a kill
+    while (lease := scheduler.create_trial("w")).status == "RUNNING":
+        end(scheduler, lease, 0.1)
+    trials = scheduler.snapshot()
+    assert (trials[0].hyperparameters["fcl_dim"], trials[0].hyperparameters["name_dropout_rate"]) == (64, 0.9)
+    assert {trial.settings["model"]["fcl_dim"] for trial in trials[1:] if not trial.parent} <= {8, 16, 32}
+    continued = [trial for trial in trials if trial.parent == trials[0].trial_id]
+    assert len(continued) == (tuner == "hyperband")
+    for trial in continued:
+        assert trial.settings == outside.base_dict
+        assert trial.hyperparameters == trials[0].hyperparameters
+        assert base_trial(trials, outside) in continued
 
 
 @pytest.mark.parametrize("tuner", ["random", "grid"])
