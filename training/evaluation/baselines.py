@@ -17,6 +17,7 @@ from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError
 from model.product import has_text
 from model.taxonomy import Taxonomy, normalize_path
+from training.evaluation.seen_products import SeenProducts
 from training.metrics.classification import answer_metrics
 from training.metrics.comparison import compare
 from training.metrics.confidence import coverages_at_precisions, risk_coverage_of
@@ -29,6 +30,8 @@ MAX_TRAIN_ROWS = 500_000
 MAX_ROW_CATEGORIES = 400_000_000
 #: Weights of the linear SVM, one per class and feature: 2 GiB.
 MAX_WEIGHTS = 2**28
+#: Most of the evaluated rows that may equal a training row. Shops repeat themselves; the training file does so wholly.
+_MAX_EQUAL_SHARE = 0.5
 _FIELDS = ("name", "mall_category")
 #: Words of two or more letters, as in scikit-learn; single letters only when there are no such words.
 _WORD, _CHARACTER = r"\b\w\w+\b", r"\b\w+\b"
@@ -59,11 +62,12 @@ class Baseline(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """The labelled rows to fit on, and the number of labelled rows in the catalog."""
+    """The labelled rows to fit on, the number of labelled rows in the catalog, and what tells all of these again."""
 
     rows: list[CatalogRow]
     classes: np.ndarray
     num_rows_in_catalog: int
+    seen: SeenProducts
 
 
 def read_sample(
@@ -78,8 +82,10 @@ def read_sample(
     classes: list[int] = []
     draw = random.Random(seed)
     count = 0
+    seen = SeenProducts()
     for row, found in _labelled(catalog, options, labels):
         count += 1
+        seen.add(row)
         if len(rows) < max_rows:
             rows.append(row)
             classes.append(found)
@@ -90,7 +96,7 @@ def read_sample(
             f"{catalog}: expected rows with a category of this bundle to train the baselines on, found none;"
             " give --baseline the catalog that the bundle was trained on"
         )
-    return TrainingSample(rows, np.array(classes, np.int32), count)
+    return TrainingSample(rows, np.array(classes, np.int32), count, seen)
 
 
 class LinearBaseline:
@@ -162,11 +168,20 @@ class MajorityBaseline:
 
 
 class Baselines:
-    """All baselines that can be fitted to a training catalog, and their answers to a stream of rows."""
+    """All baselines that can be fitted to a training catalog, and their answers to a stream of rows.
 
-    def __init__(self, catalog: Path, options: ReadOptions, labels: LabelSpace):
+    Args:
+        evaluated: catalog whose rows will be added; those that the training catalog has, too, are left out.
+    Raises:
+        CatalogError: a catalog cannot be read, or most of the evaluated rows are training rows.
+    """
+
+    def __init__(self, catalog: Path, options: ReadOptions, labels: LabelSpace, evaluated: Path):
         max_rows = min(MAX_TRAIN_ROWS, MAX_ROW_CATEGORIES // labels.taxonomy.num_leaves)
         sample = read_sample(catalog, options, labels, max_rows)
+        self._seen = sample.seen
+        self._check_apart(catalog, evaluated, options, labels)
+        self._is_seen: list[np.ndarray] = []
         self._catalog = catalog.name
         self._num_rows, self._num_rows_in_catalog = len(sample.rows), sample.num_rows_in_catalog
         fields = [field for field in _FIELDS if any(has_text(row.text(field)) for row in sample.rows)]
@@ -180,31 +195,48 @@ class Baselines:
 
     def add(self, rows: Sequence[CatalogRow]) -> None:
         """Answer one or more further rows."""
+        self._is_seen.append(self._seen.has(rows))
         for name, baseline in self._baselines.items():
             self._answers[name].append(baseline.answer(rows))
 
     def metrics(self, aisle: Outcomes, taxonomy: Taxonomy) -> dict[str, Any]:
-        """Compute the metrics of each baseline and of the model on the rows that were added.
+        """Compute the metrics of each baseline and of the model on the rows that were added and not left out.
 
         Args:
             aisle: the joint head's outcomes of the same rows.
         Returns:
-            catalog, num_rows, num_rows_in_catalog; aisle: metrics; baselines: name to metrics. Metrics are those of
-            `answer_metrics` and coverage_at_precision; a baseline also has comparison, see `compare`.
+            catalog, num_rows, num_rows_in_catalog; num_left_out; aisle: metrics; baselines: name to metrics. Metrics
+            are those of `answer_metrics` and coverage_at_precision; a baseline also has comparison, see `compare`.
         """
         found = {}
+        kept = ~np.concatenate(self._is_seen)
+        labels, is_correct = aisle.labels[kept], aisle.is_correct[kept]
         for name, parts in self._answers.items():
-            classes = np.concatenate([part.classes for part in parts])
-            confidences = np.concatenate([part.confidences for part in parts])
-            comparison = compare(aisle.is_correct, classes == aisle.labels, aisle.labels, taxonomy)
-            found[name] = {**_figures(aisle.labels, classes, confidences, taxonomy), "comparison": comparison}
+            classes = np.concatenate([part.classes for part in parts])[kept]
+            confidences = np.concatenate([part.confidences for part in parts])[kept]
+            comparison = compare(is_correct, classes == labels, labels, taxonomy)
+            found[name] = {**_figures(labels, classes, confidences, taxonomy), "comparison": comparison}
         return {
             "catalog": self._catalog,
             "num_rows": self._num_rows,
             "num_rows_in_catalog": self._num_rows_in_catalog,
-            "aisle": _figures(aisle.labels, aisle.predicted, aisle.confidences, taxonomy),
+            "num_left_out": int((~kept).sum()),
+            "aisle": _figures(labels, aisle.predicted[kept], aisle.confidences[kept], taxonomy),
             "baselines": found,
         }
+
+    def _check_apart(self, catalog: Path, evaluated: Path, options: ReadOptions, labels: LabelSpace) -> None:
+        """Refuse the training file, or a copy of it, before anything is fitted."""
+        num_rows = num_equal = 0
+        for rows in read_catalog(evaluated, options):
+            labelled = [row for row in rows if not isinstance(labels.class_of(row), str)]
+            num_rows += len(labelled)
+            num_equal += int((self._seen.has(labelled) | self._seen.equal(labelled)).sum())
+        if num_equal > _MAX_EQUAL_SHARE * num_rows:
+            raise CatalogError(
+                f"--baseline {catalog}: {num_equal:,} of the {num_rows:,} products of {evaluated} are in it, too, so"
+                " that the baselines would know their answers; evaluate on products that were not trained on"
+            )
 
 
 def _figures(labels: np.ndarray, classes: np.ndarray, confidences: np.ndarray, taxonomy: Taxonomy) -> dict[str, Any]:

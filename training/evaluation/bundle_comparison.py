@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from catalog.rejects import Rejects
+from model.bundle.bundle import Bundle
 from model.errors import CatalogError
 from model.predictor import Predictor
 from model.taxonomy import Taxonomy
@@ -40,6 +41,23 @@ class RowAnswers:
         return RowAnswers(self.lines[rows], self.classes[rows], self.confidences[rows], self.is_leaf_accepted[rows])
 
 
+def check_comparable(taxonomy: Taxonomy, other: Bundle) -> None:
+    """Refuse a bundle of another tree, which could only be wrong.
+
+    Args:
+        taxonomy: the evaluated bundle's.
+    Raises:
+        CatalogError: the trees have no leaf in common.
+    """
+    theirs = other.taxonomy
+    if not set(taxonomy.leaves) & set(theirs.leaves):
+        raise CatalogError(
+            f"--compare-to {other.path}: expected a bundle with some of the same categories, found none of the"
+            f" {taxonomy.num_leaves:,}, such as {taxonomy.leaves[0]!r}, among its {theirs.num_leaves:,}, such as"
+            f" {theirs.leaves[0]!r}; give a bundle of the same tree"
+        )
+
+
 def compare_bundles(
     answers: RowAnswers,
     labels: np.ndarray,
@@ -58,10 +76,12 @@ def compare_bundles(
         taxonomy: the evaluated bundle's tree.
         report_dir: folder for rejects-compared.csv.
     Returns:
-        The entries of `compare`; name, version and fields of the other bundle; num_left_out; this and other:
+        The entries of `compare`; name, version and fields of the other bundle; num_left_out; num_categories of the
+        evaluated bundle, num_categories_other_lacks of these, num_categories_only_other and
+        num_label_unknown_to_other, rows; this and other:
         expected_calibration_error, leaf_accepted_share and leaf_accepted_precision on the rows compared.
     Raises:
-        CatalogError: the other bundle can answer none of these rows.
+        CatalogError: the other bundle can answer none of these rows, or knows the category of none.
     """
     all_theirs = _answers_of(other, taxonomy, catalog, report_dir)
     _, here, there = np.intersect1d(answers.lines, all_theirs.lines, assume_unique=True, return_indices=True)
@@ -72,12 +92,23 @@ def compare_bundles(
         )
     ours, theirs, labels = answers.select(here), all_theirs.select(there), labels[here]
     bundle = other.bundle
+    is_known = np.array([bundle.taxonomy.class_of(leaf) is not None for leaf in taxonomy.leaves])
+    if not is_known[labels].any():
+        raise CatalogError(
+            f"--compare-to {bundle.path}: expected a bundle that knows categories of these products, found none of"
+            f" them among its {bundle.taxonomy.num_leaves:,}; give a bundle of the same tree, or another --catalog"
+        )
+    num_common = int(is_known.sum())
     return {
         **compare(ours.classes == labels, theirs.classes == labels, labels, taxonomy),
         "name": bundle.name,
         "version": bundle.version,
         "fields": list(bundle.fields),
         "num_left_out": len(answers.lines) - len(here),
+        "num_categories": taxonomy.num_leaves,
+        "num_categories_other_lacks": taxonomy.num_leaves - num_common,
+        "num_categories_only_other": bundle.taxonomy.num_leaves - num_common,
+        "num_label_unknown_to_other": int((~is_known[labels]).sum()),
         "this": _figures(ours, labels),
         "other": _figures(theirs, labels),
     }

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from catalog.labels import LabelSpace
 from catalog.rejects import Rejects
+from model.bundle.bundle import Bundle
 from model.errors import CatalogError
 from model.predictor import Predictor
 from model.settings import settings_to_dict
 from training.ensemble.calibration_rows import row_weights
 from training.evaluation.baselines import Baselines
-from training.evaluation.bundle_comparison import compare_bundles
+from training.evaluation.bundle_comparison import check_comparable, compare_bundles
 from training.evaluation.cross_fitting import cross_fitted_calibration
 from training.evaluation.evaluated_rows import EvaluatedRows
 from training.evaluation.field_grid import FieldGrid
@@ -56,15 +57,11 @@ def evaluate(
     Raises:
         CatalogError: a catalog cannot be read or has no labelled row of this taxonomy.
     """
-    extras = extras or Extras()
-    if extras.baseline and extras.baseline.resolve() == catalog.path.resolve():
-        raise CatalogError(
-            f"--baseline and --catalog name the same file, {catalog.path}; give --baseline the training catalog"
-        )
+    extras, bundle = extras or Extras(), predictor.bundle
+    _check(extras, bundle, catalog)
     report_dir.mkdir(parents=True, exist_ok=True)
-    bundle = predictor.bundle
     labels = LabelSpace(bundle.taxonomy, "the bundle's tree")
-    baselines = Baselines(extras.baseline, catalog.read_options, labels) if extras.baseline else None
+    baselines = Baselines(extras.baseline, catalog.read_options, labels, catalog.path) if extras.baseline else None
     rows = EvaluatedRows(predictor)
     with ExitStack() as stack:
         rejects = stack.enter_context(Rejects(report_dir / "rejects.csv"))
@@ -96,6 +93,16 @@ def evaluate(
             )
     details = _details(predictor, catalog.path, rows, dict(rejects.counts_by_reason))
     return metrics, write_report(report_dir, metrics, details)
+
+
+def _check(extras: Extras, bundle: Bundle, catalog: CatalogSource) -> None:
+    """Refuse what cannot be measured before the work begins."""
+    if extras.baseline and extras.baseline.resolve() == catalog.path.resolve():
+        raise CatalogError(
+            f"--baseline and --catalog name the same file, {catalog.path}; give --baseline the training catalog"
+        )
+    if extras.compare_to:
+        check_comparable(bundle.taxonomy, extras.compare_to.bundle)
 
 
 def _metrics(predictor: Predictor, rows: EvaluatedRows) -> dict:

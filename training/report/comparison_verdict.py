@@ -38,6 +38,10 @@ def baseline_sentences(found: Mapping[str, Any]) -> list[str]:
             behind = behind_in(found["aisle"], baseline)
             if behind:
                 sentences.append(f"Aisle is worse in {_listed(behind)}.")
+    if found["num_left_out"]:
+        are = "1 product is" if found["num_left_out"] == 1 else f"{found['num_left_out']:,} products are"
+        them = "it" if found["num_left_out"] == 1 else "them"
+        sentences.append(f"{are} no part of this comparison, because {found['catalog']} has {them}, too.")
     return sentences
 
 
@@ -50,9 +54,34 @@ def bundle_comparison_sentences(found: Mapping[str, Any], bundle: str) -> list[s
     """
     other = other_bundle_words(found, bundle)
     sentences = [difference_sentence(found, bundle, other), *change_sentences(found, bundle, other)]
+    sentences += _unlike_trees(found, bundle, other)
     if found["num_left_out"]:
+        are = "1 product is" if found["num_left_out"] == 1 else f"{found['num_left_out']:,} products are"
+        their = "its" if found["num_left_out"] == 1 else "their"
+        sentences.append(f"{are} excluded, because {other} reads none of {their} fields.")
+    return sentences
+
+
+def _unlike_trees(found: Mapping[str, Any], bundle: str, other: str) -> list[str]:
+    """Say which categories only one of the bundles knows; no sentence where the trees are the same."""
+    sentences = []
+    lacking, unknown = found["num_categories_other_lacks"], found["num_label_unknown_to_other"]
+    if lacking:
+        counts = (
+            "1 product has one of these and counts as its mistake"
+            if unknown == 1
+            else (f"{unknown:,} products have one of these and count as its mistakes")
+        )
         sentences.append(
-            f"{found['num_left_out']:,} products are excluded, because {other} reads none of their fields."
+            f"{_capital(other)} lacks {lacking:,} of the {found['num_categories']:,} categories of {bundle}: {counts}."
+        )
+    further = found["num_categories_only_other"]
+    if further:
+        has = "1 category" if further == 1 else f"{further:,} categories"
+        of_it, with_it = ("it", "it") if further == 1 else ("these", "one of them")
+        sentences.append(
+            f"{_capital(other)} has {has} that {bundle} lacks: products of {of_it} are no part of the comparison, and"
+            f" to answer with {with_it} is a mistake."
         )
     return sentences
 

@@ -1,5 +1,7 @@
 """The baselines: linear SVM, lookup table, majority."""
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,9 @@ from training.evaluation.baselines import (
     TrainingSample,
     read_sample,
 )
+from training.evaluation.seen_products import SeenProducts
 from training.metrics.outcomes import Outcomes
+from training.report.comparison_verdict import baseline_sentences
 
 TAXONOMY = Taxonomy(["lamp", "rug", "desk"])
 
@@ -30,7 +34,7 @@ def row(name: str = "", mall_category: str = "") -> CatalogRow:
 
 def sample_of(*rows: tuple[str, str, int]) -> TrainingSample:
     classes = np.array([found for _, _, found in rows], np.int32)
-    return TrainingSample([row(name, mall) for name, mall, _ in rows], classes, len(rows))
+    return TrainingSample([row(name, mall) for name, mall, _ in rows], classes, len(rows), SeenProducts())
 
 
 LOOKUP = sample_of(
@@ -95,7 +99,7 @@ def evaluated(catalog: Path, labels: LabelSpace) -> tuple[list[CatalogRow], Outc
 
 
 def test_all_baselines_on_the_same_rows(toy_catalogs: tuple[Path, Path], labels: LabelSpace) -> None:
-    baselines = Baselines(toy_catalogs[0], ReadOptions(), labels)
+    baselines = Baselines(toy_catalogs[0], ReadOptions(), labels, toy_catalogs[1])
     rows, outcomes = evaluated(toy_catalogs[1], labels)
     baselines.add(rows[:20])
     baselines.add(rows[20:])
@@ -113,17 +117,19 @@ def test_all_baselines_on_the_same_rows(toy_catalogs: tuple[Path, Path], labels:
     assert found["majority"]["average_weighted_f1"] < metrics["aisle"]["average_weighted_f1"]
 
 
-def test_a_shop_without_texts_has_the_majority_only(tmp_path: Path, labels: LabelSpace) -> None:
+def test_a_shop_without_texts_has_the_majority_only(
+    toy_catalogs: tuple[Path, Path], tmp_path: Path, labels: LabelSpace
+) -> None:
     rows = [{"product_id": str(i), "image": "a.jpg", "category": leaf} for i, leaf in enumerate(TOY_SHOP)]
-    baselines = Baselines(write_catalog(tmp_path / "pictures.csv", rows), ReadOptions(), labels)
+    baselines = Baselines(write_catalog(tmp_path / "pictures.csv", rows), ReadOptions(), labels, toy_catalogs[1])
     _, outcomes = evaluated(tmp_path / "pictures.csv", labels)
     baselines.add([row()] * 3)
     assert list(baselines.metrics(outcomes, labels.taxonomy)["baselines"]) == ["majority"]
 
 
-def test_one_category_needs_no_svm(tmp_path: Path, labels: LabelSpace) -> None:
+def test_one_category_needs_no_svm(toy_catalogs: tuple[Path, Path], tmp_path: Path, labels: LabelSpace) -> None:
     rows = [{"product_id": str(i), "product_name": "x", "category": next(iter(TOY_SHOP))} for i in range(3)]
-    baselines = Baselines(write_catalog(tmp_path / "one.csv", rows), ReadOptions(), labels)
+    baselines = Baselines(write_catalog(tmp_path / "one.csv", rows), ReadOptions(), labels, toy_catalogs[1])
     baselines.add([row("x")])
     outcomes = Outcomes.of(np.array([0]), np.eye(3, dtype=np.float32)[:1])
     assert list(baselines.metrics(outcomes, labels.taxonomy)["baselines"]) == ["majority"]
@@ -143,14 +149,16 @@ def test_with_many_categories_fewer_rows_are_sampled(
     toy_catalogs: tuple[Path, Path], labels: LabelSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.evaluation.baselines.MAX_ROW_CATEGORIES", 60)
-    baselines = Baselines(toy_catalogs[0], ReadOptions(), labels)
+    baselines = Baselines(toy_catalogs[0], ReadOptions(), labels, toy_catalogs[1])
     rows, outcomes = evaluated(toy_catalogs[1], labels)
     baselines.add(rows)
     metrics = baselines.metrics(outcomes, labels.taxonomy)
     assert (metrics["num_rows"], metrics["num_rows_in_catalog"]) == (20, 90)
 
 
-def test_a_catalog_of_another_tree_is_an_error(tmp_path: Path, labels: LabelSpace) -> None:
+def test_a_catalog_of_another_tree_is_an_error(
+    toy_catalogs: tuple[Path, Path], tmp_path: Path, labels: LabelSpace
+) -> None:
     rows = [{**row, "category": "식품"} for row in toy_rows(tmp_path, "b", 3)]
     catalog = write_catalog(tmp_path / "food.csv", rows)
     expected = (
@@ -158,4 +166,40 @@ def test_a_catalog_of_another_tree_is_an_error(tmp_path: Path, labels: LabelSpac
         r" give --baseline the catalog that the bundle was trained on"
     )
     with pytest.raises(CatalogError, match=expected):
-        Baselines(catalog, ReadOptions(), labels)
+        Baselines(catalog, ReadOptions(), labels, toy_catalogs[1])
+
+
+@pytest.mark.parametrize("prefix", ["t", "renamed"])
+def test_a_copy_of_the_training_file_is_refused(
+    toy_catalogs: tuple[Path, Path], tmp_path: Path, labels: LabelSpace, prefix: str
+) -> None:
+    """Shuffled, with other pictures' paths only or with other ids only."""
+    rows = [row for chunk in read_catalog(toy_catalogs[0]) for row in chunk]
+    texts = [{"product_name": one.text("name"), "mall_category": one.text("mall_category")} for one in rows]
+    given = [{**text, "category": one.category} for text, one in zip(texts, rows, strict=True)]
+    train = write_catalog(tmp_path / "train.csv", [{**row, "product_id": f"t{i}"} for i, row in enumerate(given)])
+    copied = [{**row, "product_id": f"{prefix}{i}"} for i, row in enumerate(given)]
+    copy = write_catalog(tmp_path / "copy.csv", copied[::-1])
+    expected = r"--baseline .*train\.csv: 90 of the 90 products of .*copy\.csv are in it, too, so that the"
+    with pytest.raises(CatalogError, match=expected):
+        Baselines(train, ReadOptions(), labels, copy)
+
+
+def test_training_products_among_the_evaluated_ones_are_left_out(
+    toy_catalogs: tuple[Path, Path], tmp_path: Path, labels: LabelSpace
+) -> None:
+    """Six products of the training file, one of them with a name of its own, among the 45 others."""
+    known, others = (list(csv.DictReader(io.StringIO(path.read_text("utf-8")))) for path in toy_catalogs)
+    known[5]["product_name"] = "다른 이름"
+    mixed = write_catalog(tmp_path / "mixed.csv", known[:6] + others)
+    baselines = Baselines(toy_catalogs[0], ReadOptions(), labels, mixed)
+    rows, outcomes = evaluated(mixed, labels)
+    baselines.add(rows)
+    metrics = baselines.metrics(outcomes, labels.taxonomy)
+    assert metrics["num_left_out"] == 5
+    comparison = metrics["baselines"]["tfidf_linear_svm"]["comparison"]
+    assert comparison["count"] == 46
+    assert comparison["accuracy"] == metrics["aisle"]["accuracy"] == pytest.approx(31 / 46)
+    assert baseline_sentences(metrics)[-1] == (
+        "5 products are no part of this comparison, because train.csv has them, too."
+    )

@@ -12,8 +12,9 @@ from model.errors import CatalogError
 from model.predictor import Predictor
 from model.taxonomy import Taxonomy
 from tests.conftest import toy_rows, write_catalog
-from training.evaluation.bundle_comparison import RowAnswers, compare_bundles
+from training.evaluation.bundle_comparison import RowAnswers, check_comparable, compare_bundles
 from training.predict.answered_catalog import CatalogSource
+from training.report.comparison_verdict import bundle_comparison_sentences
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,25 @@ def test_an_answer_outside_the_tree_is_wrong(predictor: Predictor, catalog: Cata
     found = compare_bundles(row_answers(12, labels), labels, taxonomy, predictor, catalog, tmp_path)
     assert found["num_only_this_right"] == sum(i % 3 == 1 for i in range(11))
     assert [change["category"] for change in found["categories_won"]] == ["의류>하의>바지"]
+    assert bundle_comparison_sentences(found, "shop version 1")[-3:] == [
+        "toy version 1 lacks 1 of the 3 categories of shop version 1: 4 products have one of these and count as its"
+        " mistakes.",
+        "toy version 1 has 1 category that shop version 1 lacks: products of it are no part of the comparison, and to"
+        " answer with it is a mistake.",
+        "1 product is excluded, because toy version 1 reads none of its fields.",
+    ]
+
+
+def test_a_bundle_of_another_tree_is_refused(predictor: Predictor, catalog: CatalogSource, tmp_path: Path) -> None:
+    """Before a product is answered; and after that, where none has a category that both know."""
+    expected = r"--compare-to .*/1: expected a bundle with some of the same categories, found none of the 2, such as"
+    with pytest.raises(CatalogError, match=expected):
+        check_comparable(Taxonomy(["a>b", "a>c"]), predictor.bundle)
+    taxonomy = Taxonomy(["a>b", *predictor.bundle.taxonomy.leaves])
+    check_comparable(taxonomy, predictor.bundle)
+    labels = np.zeros(12, np.int32)
+    with pytest.raises(CatalogError, match="that knows categories of these products, found none of them among its 3"):
+        compare_bundles(row_answers(12, labels), labels, taxonomy, predictor, catalog, tmp_path)
 
 
 def test_a_bundle_that_reads_other_fields_is_an_error(

@@ -27,6 +27,10 @@ def comparison(**changes: Any) -> dict[str, Any]:
         "categories_lost": [change],
         "num_categories_won": 0,
         "categories_won": [],
+        "num_categories": 1000,
+        "num_categories_other_lacks": 0,
+        "num_categories_only_other": 0,
+        "num_label_unknown_to_other": 0,
     }
     return {**values, **changes}
 
@@ -42,7 +46,7 @@ def plain(sentences: list[str]) -> str:
 
 def test_a_worse_result_is_stated() -> None:
     baseline = figures(0.855, macro_f1=0.6, coverage_at_precision={"0.98": 0.7}, comparison=comparison())
-    found = {"aisle": figures(0.836), "baselines": {"tfidf_linear_svm": baseline}}
+    found = {"num_left_out": 0, "aisle": figures(0.836), "baselines": {"tfidf_linear_svm": baseline}}
     assert plain(baseline_sentences(found)) == (
         "Aisle is worse than TF-IDF + linear SVM: 83.6 % right instead of 85.5 %, a difference of −1.9 points"
         " (95 % interval −2.7 to −1.1). Aisle finds fewer products in 59 categories, most in “Light › Lamp” (finds 12"
@@ -53,6 +57,7 @@ def test_a_worse_result_is_stated() -> None:
 def test_a_better_result_takes_a_sentence_each() -> None:
     win = comparison(accuracy_other=0.513, difference=0.323, difference_low=0.306, difference_high=0.34)
     found = {
+        "num_left_out": 0,
         "aisle": figures(0.836),
         "baselines": {
             "mall_category_lookup": figures(0.513, macro_f1=0.9, comparison=win),
@@ -96,6 +101,17 @@ def test_another_bundle_is_named_and_excluded_products_are_counted() -> None:
     assert "finds fewer products in 1 category, most in" in text
     assert text.endswith("1,200 products are excluded, because shop version 2 reads none of their fields.")
     assert other_bundle_words(found, "shop version 2") == "the other shop version 2"
+
+
+def test_categories_that_one_bundle_lacks_are_counted() -> None:
+    unlike = {"num_categories_other_lacks": 12, "num_label_unknown_to_other": 1, "num_categories_only_other": 3}
+    found = comparison(name="shop", version="2", num_left_out=0, **unlike)
+    assert bundle_comparison_sentences(found, "shop version 3")[-2:] == [
+        "shop version 2 lacks 12 of the 1,000 categories of shop version 3: 1 product has one of these and counts as"
+        " its mistake.",
+        "shop version 2 has 3 categories that shop version 3 lacks: products of these are no part of the comparison,"
+        " and to answer with one of them is a mistake.",
+    ]
 
 
 def test_formats_of_figures() -> None:
