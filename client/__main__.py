@@ -15,6 +15,7 @@ from client.same_product import SameProductCommand, same_product
 from client.similar import SimilarCommand, similar
 from model.command_arguments import expand_home
 from model.errors import AisleError
+from model.machine.text_encoding import use_unicode
 
 
 def main() -> int:
@@ -60,4 +61,5 @@ def _run(console: Console, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    use_unicode()
     sys.exit(main())

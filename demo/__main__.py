@@ -13,6 +13,7 @@ from demo.galleries.commands import GalleriesCommand, ImageTypesCommand, run_gal
 from demo.offers.command import OffersCommand, run_offers
 from demo.steps import DemoSettings, run_demo
 from model.errors import AisleError
+from model.machine.text_encoding import use_unicode
 
 _WIDE = 150
 _COMMANDS: dict[str, tuple[type, Callable[[Any, Console], None]]] = {
@@ -50,4 +51,5 @@ def _exit_on_signal(number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
+    use_unicode()
     sys.exit(main())

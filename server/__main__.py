@@ -4,6 +4,8 @@ import signal
 import sys
 import threading
 
+from model.machine.text_encoding import use_unicode
+
 _POLL_S = 0.5
 
 _stop_requested = threading.Event()
@@ -16,6 +18,7 @@ def _request_stop(number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":  # before the imports, which take seconds: as process 1 nothing else would end it meanwhile
+    use_unicode()
     signal.signal(signal.SIGTERM, _request_stop)
     signal.signal(signal.SIGINT, _request_stop)
 
