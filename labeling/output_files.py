@@ -1,13 +1,13 @@
 """Files that commands write: whole or not there, whatever stops the command."""
 
 import csv
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from model.errors import LabelingError
+from model.machine.whole_file import whole_file
 
 
 @contextmanager
@@ -17,17 +17,14 @@ def output_file(path: Path) -> Iterator[Path]:
     Raises:
         LabelingError: the disk refuses; what was there stays.
     """
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        yield aside
-        aside.replace(path)
+        with whole_file(path) as aside:
+            yield aside
     except OSError as error:
         raise LabelingError(
             f"{path} cannot be written: {error.strerror}; free space or use another folder, then run the same command"
             " again"
         ) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

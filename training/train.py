@@ -30,6 +30,7 @@ from training.ensemble.out_of_fold import FoldAnswers, answers_key
 from training.ensemble.trained_model import TrainedModel, fit_beside
 from training.inspection.refusals import refuse_nothing_to_learn
 from training.network.batches import CatalogBatches
+from training.network.epoch_logs import EpochLogs
 from training.network.fit import fit
 from training.network.noise.choice import noise_method, training_settings
 from training.network.noise.requirements import require_noise_rate
@@ -152,7 +153,7 @@ def train_model(
     """
     trained, classifier, batches = build_network(prepared, settings)
     state = TrainState(work_dir / "state", run_key(settings, prepared))
-    logs = keras.callbacks.TensorBoard(work_dir / "tensorboard", write_graph=False)
+    logs = EpochLogs(work_dir / "tensorboard")
     loss_weights = head_loss_weights(prepared.shape.heads, settings)
     if not resume:
         state.clear()

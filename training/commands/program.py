@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -10,6 +11,7 @@ import tyro
 from catalog.formats.standard_input import catalog_from_standard_input
 from model.command_arguments import expand_home
 from model.errors import AisleError
+from model.machine.whole_file import named_errors
 from training.commands.console import wide_console
 
 #: By name the dataclass of a command's flags, and the function that runs it and returns something to print, or None.
@@ -51,8 +53,10 @@ def run_program(
     try:
         with catalog_from_standard_input(expand_home(arguments[1:]), sys.stdin.buffer) as flags:
             said = run(parse(form, f"{program} {name}", flags))
-        if said is not None:
-            wide_console().print(said, highlight=False, soft_wrap=True, markup=False, emoji=False)
+        with named_errors(Path("standard output")):
+            if said is not None:
+                wide_console().print(said, highlight=False, soft_wrap=True, markup=False, emoji=False)
+            sys.stdout.flush()
     except AisleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

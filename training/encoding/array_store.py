@@ -8,6 +8,8 @@ from types import TracebackType
 
 import numpy as np
 
+from model.machine.whole_file import named_errors
+
 _HEADER = "arrays.json"
 
 
@@ -32,7 +34,8 @@ class ArrayWriter:
         if forms != self._arrays:
             raise ValueError(f"expected arrays {self._arrays}, found {forms}")
         for name, values in rows.items():
-            with (self._temporary / f"{name}.bin").open("ab") as file:
+            path = self._temporary / f"{name}.bin"
+            with named_errors(path), path.open("ab") as file:
                 file.write(np.ascontiguousarray(values).data)
         self.num_rows += len(next(iter(rows.values())))
 
@@ -44,9 +47,10 @@ class ArrayWriter:
     ) -> None:
         if kind is None:
             header = {"num_rows": self.num_rows, "arrays": self._arrays}
-            (self._temporary / _HEADER).write_text(json.dumps(header), encoding="utf-8")
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self._temporary.rename(self.folder)
+            with named_errors(self.folder):
+                (self._temporary / _HEADER).write_text(json.dumps(header), encoding="utf-8")
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self._temporary.rename(self.folder)
         else:
             shutil.rmtree(self._temporary, ignore_errors=True)
 

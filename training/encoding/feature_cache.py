@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model.machine.whole_file import named_errors
 from training.encoding.file_lock import exclusive
 
 
@@ -57,9 +58,9 @@ class FeatureCache:
         new_keys = np.array(keys, np.uint64)
         with exclusive(self._lock_path):
             self._load()
-            with self._features_path.open("ab") as file:
+            with named_errors(self._features_path), self._features_path.open("ab") as file:
                 file.write(np.ascontiguousarray(features, self.dtype).data)
-            with self._keys_path.open("ab") as file:
+            with named_errors(self._keys_path), self._keys_path.open("ab") as file:
                 file.write(new_keys.data)
         self._keys = np.concatenate([self._keys, new_keys])
         self._sort()

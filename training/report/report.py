@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from model.machine.whole_file import whole_file
 from model.prediction.answers import WordSupport
 from model.taxonomy import SEPARATOR, Taxonomy
 from training.metrics.classification import CategoryRow, ConfusedPair
@@ -144,21 +145,26 @@ def write_report(report_dir: Path, metrics: Mapping[str, Any], details: ReportDe
         metrics: from `training.metrics.classification.evaluation_metrics`; unknown entries are in metrics.json only.
     Returns:
         Path of report.html.
+    Raises:
+        OSError: the disk refuses, with the name of the file.
     """
     metrics = plain(metrics)
     report_dir.mkdir(parents=True, exist_ok=True)
     text = json.dumps(metrics, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
-    (report_dir / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
+    with whole_file(report_dir / METRICS_FILE) as file:
+        file.write_text(text + "\n", encoding="utf-8")
     plots = _plots(metrics, details)
     for name in set(PICTURES) - set(plots):
         (report_dir / f"{name}.png").unlink(missing_ok=True)
     pictures = {}
     for name, plot in plots.items():
         light = plot(LIGHT)
-        (report_dir / f"{name}.png").write_bytes(light)
+        with whole_file(report_dir / f"{name}.png") as file:
+            file.write_bytes(light)
         pictures[name] = {"light": data_url(light), "dark": data_url(plot(DARK))}
     path = report_dir / REPORT_FILE
-    path.write_text(render(metrics, details, pictures), encoding="utf-8")
+    with whole_file(path) as file:
+        file.write_text(render(metrics, details, pictures), encoding="utf-8")
     return path
 
 

@@ -16,7 +16,8 @@ from model.bundle.bundle import load_bundle
 from model.settings import Settings
 from tests.conftest import TOY_SETTINGS, write_catalog
 from training.commands import command_line
-from training.commands.command_line import TrainCommand, main
+from training.commands.command_line import ExportOnnxCommand, TrainCommand, main
+from training.commands.program import Commands, run_program
 
 pytestmark = pytest.mark.long(seconds=40)
 
@@ -229,6 +230,25 @@ def test_errors_of_the_disk_are_reported_in_a_sentence(
     assert line.startswith("error: ")
     assert str(tmp_path / "report") in line
     assert line.endswith("; check the path, its permissions and the free space")
+
+
+@pytest.mark.parametrize("said", ["done", None])
+def test_a_full_disk_behind_standard_output_is_reported(
+    said: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether the command prints by itself or returns what to print."""
+
+    def run(_: ExportOnnxCommand) -> str | None:
+        sys.stdout.write("working\n")
+        return said
+
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 closing it would write again
+    monkeypatch.setattr(sys, "stdout", full)
+    commands: Commands = {"work": (ExportOnnxCommand, run)}
+    assert run_program("python -m training", commands, ["work", "--bundle", "b", "--out", "o"]) == 1
+    assert "error: [Errno 28] No space left on device: 'standard output'; check" in capsys.readouterr().err
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
 
 
 def test_the_cache_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

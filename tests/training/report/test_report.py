@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import resource
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,20 @@ def test_files_of_a_report(tmp_path: Path) -> None:
         png = (path.parent / f"{name}.png").read_bytes()
         assert png.startswith(b"\x89PNG")
         assert len(png) > 3000
+
+
+def test_a_full_disk_leaves_the_older_report(tmp_path: Path) -> None:
+    """No file may be longer than 1,000 bytes."""
+    (tmp_path / "metrics.json").write_text("{}", encoding="utf-8")
+    older = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, older[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*metrics\.json'"):
+            write_report(tmp_path, *case(300))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, older)
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+    assert (tmp_path / "metrics.json").read_text(encoding="utf-8") == "{}"
 
 
 def test_metrics_come_back_from_json(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.machine.whole_file import whole_file
 from training.report.page_environment import page_environment
 from training.tune.report.analysis import (
     MIN_TRIALS,
@@ -75,9 +76,8 @@ def write_page(folder: Path, trials: Sequence[SearchTrial], facts: PageFacts) ->
         trials=trials,
     )
     path = folder / REPORT_FILE
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)  # a kill leaves the previous page intact
+    with whole_file(path) as file:
+        file.write_text(text, encoding="utf-8")
     return path
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from model.machine.whole_file import whole_file
 from model.settings import settings_from_dict, settings_to_toml
 from training.report.contract_text import percent
 from training.tune.report.analysis import scored_trials
@@ -56,12 +57,14 @@ def write_results(job: SearchJob, result: SearchResult, study: str | None, conso
         best = ranked[0]
         head = f"# Trial {best.trial_id} of {len(trials)}: {objective} {best.score:.4f} on {job.val.name}.\n"
         toml = settings_to_toml(settings_from_dict(best.settings, f"trial {best.trial_id}"))
-        (job.folder / BEST_FILE).write_text(head + toml, encoding="utf-8")
+        with whole_file(job.folder / BEST_FILE) as file:
+            file.write_text(head + toml, encoding="utf-8")
         if study is None:
             _print_best_and_worst(ranked, objective, console)
     has_plot = study is not None and any(point.scores for point in points)
     if study is not None and has_plot:
-        (job.folder / PLOT_FILE).write_bytes(study_plot(points, study, objective))
+        with whole_file(job.folder / PLOT_FILE) as file:
+            file.write_bytes(study_plot(points, study, objective))
     if study is not None and ranked:
         console.print(study_table(points, study, objective))
     for line in lines:
@@ -179,7 +182,7 @@ def write_trials_csv(path: Path, trials: Sequence[SearchTrial], objective: str) 
     """Write a row per trial, for a spreadsheet or pandas."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.hyperparameters))
     figures = ("joint_accuracy", "macro_f1", "coverage@0.98", "latency_ms", "num_parameters", "images_per_s")
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
             ["trial", "status", "reason", f"score_{objective}", "epochs", "attempts", *figures, *names, "error"]
