@@ -98,7 +98,7 @@ class Rejects:
         self.close()
 
     def _listed(self) -> str:
-        return f"; see {self.path}" if self.path is not None else ""
+        return "" if self.path is None else see_rejects(self.path)
 
     def _write(self, cells: tuple[str, ...]) -> None:
         if self.path is None:
@@ -114,6 +114,11 @@ class Rejects:
             self._file.flush()
         except OSError as error:
             raise CatalogError(f"rejects file {self.path} cannot be written: {error}; choose another place") from error
+
+
+def see_rejects(path: Path) -> str:
+    """'; see FILE' for the end of a sentence; '' where nothing was rejected, and there is no such file."""
+    return f"; see {path}" if path.exists() else ""
 
 
 def common_reason(path: Path) -> str:

@@ -148,7 +148,7 @@ class Preparation:
         rejects = self.work_dir / f"rejects-{part}.csv"
         encoded = encoder.encode(catalog, rejects)
         if not len(encoded):
-            reason = common_reason(rejects) if encoded.num_rejects else ""
+            reason = common_reason(rejects) if encoded.num_rejects else "it has none at all"
             raise TrainingError(f"{catalog.path} has no usable row: {reason or f'the reasons are in {rejects}'}")
         num_rows = len(encoded) + encoded.num_rejects
         if encoded.num_rejects > max_rejected_rows * num_rows:

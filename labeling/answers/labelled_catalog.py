@@ -12,6 +12,7 @@ import numpy as np
 
 from catalog.labels import LabelSpace, find_labels
 from catalog.read_options import ReadOptions
+from catalog.rejects import see_rejects
 from model.errors import TrainingError
 from model.settings import ImageSettings, Settings, text_fields
 from tokenizer.tokenizer import Tokenizer
@@ -110,7 +111,7 @@ def read_labelled(
     encoder = CatalogEncoder(tokenizer, folder, labels, fields, settings.image, pictures, cache_dir)
     encoded = encoder.encode(parsed, rejects)
     if not len(encoded):
-        raise TrainingError(f"{path} has no usable row; the reasons are in {rejects}")
+        raise TrainingError(f"{path} has no usable row{see_rejects(rejects)}")
     weights = ngram_field_weights(fields, settings.fields)
     return LabelledCatalog(parsed, labels, encoded, encoder.folder(parsed), tokenizer, weights, settings, cache_dir)
 

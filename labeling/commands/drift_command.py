@@ -8,7 +8,7 @@ import tyro
 
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
-from catalog.rejects import Rejects
+from catalog.rejects import Rejects, see_rejects
 from labeling.drift.catalog_drift import NUM_COUNTED, CatalogDrift, DriftCounter
 from labeling.drift.drift_files import write_drift
 from labeling.drift.report.report import write_report
@@ -40,23 +40,22 @@ def run_drift(command: DriftCommand) -> str:
     command.out.mkdir(parents=True, exist_ok=True)
     predictor = Predictor.open(command.bundle)
     source = CatalogSource(command.catalog, command.read_options, command.cache_dir)
+    rejects_path = command.out / "rejects.csv"
     counter, num_rows = DriftCounter(predictor.bundle), 0
     try:
-        with Rejects(command.out / "rejects.csv") as rejects:
+        with Rejects(rejects_path) as rejects:
             for chunk in answer_catalog(predictor, source, rejects, top_k=NUM_COUNTED):
                 counter.add(chunk)
                 num_rows += len(chunk.rows)
     finally:
         predictor.close()
     if not num_rows:
-        raise LabelingError(
-            f"{command.catalog}: expected products to answer, found none; the reasons are in {command.out}/rejects.csv"
-        )
+        raise LabelingError(f"{command.catalog}: expected products to answer, found none{see_rejects(rejects_path)}")
     drift = counter.drift()
     write_drift(command.out, drift)
     bundle = predictor.bundle
     write_report(command.out, drift, command.catalog.name, f"{bundle.name} {bundle.version}")
-    left_out = f"; {rejects.count:,} rows are left out, see rejects.csv" if rejects.count else ""
+    left_out = f"; {rejects.count:,} rows are left out{see_rejects(rejects_path)}" if rejects.count else ""
     return f"{_said(drift)}{left_out}; see {command.out / 'report.html'}"
 
 

@@ -8,6 +8,7 @@ import tyro
 
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
+from catalog.rejects import see_rejects
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
 from labeling.issues.findings import write_findings
@@ -51,13 +52,13 @@ def run_issues(command: IssuesCommand) -> str:
     answers = answer_out_of_fold(catalog, command.settings, command.out / "folds")
     issues = find_issues(catalog, answers)
     path = write_findings(command.out, issues, command.format)
-    return _said(issues, path)
+    return _said(issues, path, see_rejects(rejects))
 
 
-def _said(issues: LabelIssues, path: Path) -> str:
+def _said(issues: LabelIssues, path: Path, see: str) -> str:
     estimated, count = issues.joint.num_issues, len(issues.catalog)
     left_out = issues.catalog.encoded.num_rejects
-    rejected = f"; {left_out:,} rows are left out, see rejects.csv" if left_out else ""
+    rejected = f"; {left_out:,} rows are left out{see}" if left_out else ""
     return (
         f"about {estimated:,} of {count:,} labels are wrong ({estimated / count:.1%});"
         f" {len(issues.majorities):,} groups of near-duplicates have different labels{rejected};"

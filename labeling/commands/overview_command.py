@@ -8,6 +8,7 @@ import tyro
 
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
+from catalog.rejects import see_rejects
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
 from labeling.confusions.confusion_files import write_pairs
@@ -60,5 +61,5 @@ def run_overview(command: OverviewCommand) -> str:
     write_overview(command.out, overview)
     write_report(command.out, overview)
     left_out = catalog.encoded.num_rejects
-    rejected = [f"{left_out:,} rows are left out, see rejects.csv."] if left_out else []
+    rejected = [f"{left_out:,} rows are left out{see_rejects(rejects)}."] if left_out else []
     return "\n".join([*sentences(overview), *rejected, f"See {command.out / 'overview.html'}"])

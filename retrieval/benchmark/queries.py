@@ -61,7 +61,7 @@ def catalog_queries(
     for chunk in embed_catalog(embedder, source, rejects, (space,)):
         records += records_of(chunk, source)
     if not records:
-        raise CatalogError(f"{source.path}: no product has a vector of {space}; see the reasons in {rejects.path}")
+        raise CatalogError(f"{source.path}: no product has a vector of {space}, {rejects.summary()}")
     return _sampled(records, sample, seed)
 
 

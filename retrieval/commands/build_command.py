@@ -78,7 +78,7 @@ def run_build(command: BuildCommand) -> str:
             _log.info("%s: %d rows were indexed by an interrupted build", command.catalog, build.num_done)
         counts = index_catalog(build.engine, embedder, source, rejects, spaces, build, command.max_lost_pictures)
         if not len(build.engine):
-            raise VectorIndexError(f"{command.catalog}: no product can be indexed; see the reasons in {rejects.path}")
+            raise VectorIndexError(f"{command.catalog}: no product can be indexed, {rejects.summary()}")
         with tqdm(desc="Graph", unit=" products", unit_scale=True, delay=1) as bar:
             build.finish(bar.update)
         statistics = build.statistics

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from catalog.pairs import read_labelled_pairs
-from catalog.rejects import RejectSink
+from catalog.rejects import Rejects
 from model.errors import CatalogError
 
 
-def product_of_rows(path: Path, known_ids: Collection[str], rejects: RejectSink) -> dict[str, str]:
+def product_of_rows(path: Path, known_ids: Collection[str], rejects: Rejects) -> dict[str, str]:
     """Read which product each row of a file of pairs is: rows that pairs connect are one (union-find, Tarjan 1975).
 
     Rows that are the same as no other are products by themselves, as what others are told from.
@@ -30,7 +30,7 @@ def product_of_rows(path: Path, known_ids: Collection[str], rejects: RejectSink)
 
     pairs = read_labelled_pairs([path], known_ids, rejects)
     if not pairs:
-        raise CatalogError(f"{path}: expected pairs, found no good one; see the rejects")
+        raise CatalogError(f"{path}: expected pairs, found no good one, {rejects.summary()}")
     for pair in pairs:
         for name in (pair.left_id, pair.right_id):
             parents.setdefault(name, name)

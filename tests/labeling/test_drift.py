@@ -129,8 +129,11 @@ def test_evidence_grows_with_the_difference_and_the_counts() -> None:
 
 def test_a_catalog_without_a_product_to_answer_is_refused(toy_bundle: Path, toy_cache: Path, tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path / "new.csv", [{"product_id": "a"}])
-    with pytest.raises(LabelingError, match=r"new.csv: expected products to answer, found none; the reasons are in"):
+    with pytest.raises(LabelingError, match=r"new.csv: expected products to answer, found none; see .*rejects.csv"):
         run_drift(DriftCommand(catalog, toy_bundle, tmp_path / "out", cache_dir=toy_cache))
+    empty = write_catalog(tmp_path / "empty.csv", [])
+    with pytest.raises(LabelingError, match=r"empty.csv: expected products to answer, found none$"):
+        run_drift(DriftCommand(empty, toy_bundle, tmp_path / "out", cache_dir=toy_cache))
     with pytest.raises(BundleError, match=r"manifest\.json"):
         run_drift(DriftCommand(catalog, tmp_path, tmp_path / "out", cache_dir=toy_cache))
 

@@ -96,7 +96,7 @@ def test_a_product_alone_in_its_category_is_not_judged(toy_cache: Path, tmp_path
     rows.append({**rows[0], "product_id": "unlabelled", "category": ""})
     catalog = write_rows(tmp_path / "shop.csv", rows)
     said = run_issues(IssuesCommand(catalog, tmp_path / "out", cache_dir=toy_cache))
-    assert "1 rows are left out, see rejects.csv" in said
+    assert f"1 rows are left out; see {tmp_path / 'out' / 'rejects.csv'}" in said
     last = read_rows(tmp_path / "out/issues.csv")[-1]
     assert (last["product_id"], last["quality"], last["is_issue"]) == ("alone", "1.000000", "0")
     assert last["reason"] == "not judged: no other product of this category to learn from; add some"

@@ -92,7 +92,7 @@ def test_a_clean_catalog_is_called_clean(toy_cache: Path, tmp_path: Path) -> Non
     assert "What a model gains by the corrections was not measured." in said
     assert "No category stands out: there is hardly a wrong label to find." in said
     assert "Beyond single products there is nothing to mend" in said
-    assert "1 rows are left out, see rejects.csv." in said
+    assert f"1 rows are left out; see {tmp_path / 'out' / 'rejects.csv'}." in said
     assert not (tmp_path / "out" / "folds-relabelled").exists()
 
 

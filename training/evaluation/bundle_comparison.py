@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from catalog.rejects import Rejects
+from catalog.rejects import Rejects, see_rejects
 from model.bundle.bundle import Bundle
 from model.errors import CatalogError
 from model.predictor import Predictor
@@ -16,6 +16,7 @@ from training.metrics.confidence import calibration_error, ratio, reliability_bi
 from training.metrics.contract import leaf_accepted_flags
 from training.predict.answered_catalog import CatalogSource, answer_catalog
 
+_REJECTS = "rejects-compared.csv"
 #: Class of an answer that is not in the tree of the evaluated bundle; always wrong.
 _NOT_IN_TREE = -1
 
@@ -88,7 +89,7 @@ def compare_bundles(
     if not len(here):
         raise CatalogError(
             f"--compare-to {other.bundle.path}: expected a bundle that answers these products, but it reads only"
-            f" {', '.join(other.bundle.fields)}; see {report_dir}/rejects-compared.csv"
+            f" {', '.join(other.bundle.fields)}{see_rejects(report_dir / _REJECTS)}"
         )
     ours, theirs, labels = answers.select(here), all_theirs.select(there), labels[here]
     bundle = other.bundle
@@ -119,7 +120,7 @@ def _answers_of(other: Predictor, taxonomy: Taxonomy, catalog: CatalogSource, re
     found = [taxonomy.class_of(leaf) for leaf in other.bundle.taxonomy.leaves]
     class_here = np.array([_NOT_IN_TREE if leaf is None else leaf for leaf in found], np.int32)
     parts: list[tuple[np.ndarray, ...]] = []
-    with Rejects(report_dir / "rejects-compared.csv") as rejects:
+    with Rejects(report_dir / _REJECTS) as rejects:
         for chunk in answer_catalog(other, catalog, rejects, top_k=1):
             top = chunk.answers.top_classes[:, 0]
             is_leaf_accepted, _ = leaf_accepted_flags(top, chunk.answers, other.bundle.taxonomy)

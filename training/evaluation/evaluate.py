@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.labels import LabelSpace
-from catalog.rejects import Rejects
+from catalog.rejects import Rejects, see_rejects
 from model.bundle.bundle import Bundle
 from model.errors import CatalogError
 from model.predictor import Predictor
@@ -63,8 +63,9 @@ def evaluate(
     labels = LabelSpace(bundle.taxonomy, "the bundle's tree")
     baselines = Baselines(extras.baseline, catalog.read_options, labels, catalog.path) if extras.baseline else None
     rows = EvaluatedRows(predictor)
+    rejects_path = report_dir / "rejects.csv"
     with ExitStack() as stack:
-        rejects = stack.enter_context(Rejects(report_dir / "rejects.csv"))
+        rejects = stack.enter_context(Rejects(rejects_path))
         grid = None
         if extras.field_grid:
             catalog.cache_dir.mkdir(parents=True, exist_ok=True)
@@ -78,8 +79,7 @@ def evaluate(
                 grid.add(chunk.features, classes, chunk.answers.top_classes[:, 0] == classes)
         if not rows.num_rows:
             raise CatalogError(
-                f"{catalog.path}: expected rows with a category of this bundle, found none;"
-                f" see {report_dir}/rejects.csv"
+                f"{catalog.path}: expected rows with a category of this bundle, found none{see_rejects(rejects_path)}"
             )
         metrics = _metrics(predictor, rows)
         metrics["rejects"] = rejects.count

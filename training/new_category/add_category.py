@@ -13,7 +13,7 @@ import numpy as np
 from catalog.columns import did_you_mean
 from catalog.labels import LabelSpace
 from catalog.read_options import ReadOptions
-from catalog.rejects import Rejects
+from catalog.rejects import Rejects, see_rejects
 from catalog.rows import read_catalog
 from catalog.taxonomy_file import ancestors, read_taxonomy
 from model.bundle.bundle import Bundle, load_bundle
@@ -197,7 +197,7 @@ def _probed(
         val = _labelled(probe, job.val, job, labels, rejects)
     if not (val.labels < num_old).any():
         raise CatalogError(
-            f"{job.val}: expected labelled products of the old categories, found none; see {job.rejects}"
+            f"{job.val}: expected labelled products of the old categories, found none{see_rejects(job.rejects)}"
         )
     return examples, val
 

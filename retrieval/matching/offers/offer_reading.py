@@ -35,7 +35,7 @@ def read_offers(catalog: Path, options: ReadOptions, rejects: Rejects, engine: I
             offers += [attributes_of(row, folder) for row in rows]
             bar.update(len(rows))
     if not offers:
-        raise CatalogError(f"{catalog}: expected offers, found no good row; see the rejects")
+        raise CatalogError(f"{catalog}: expected offers, found no good row, {rejects.summary()}")
     return OfferTable(product_ids, offers, _vectors(engine, product_ids) if engine is not None else None)
 
 

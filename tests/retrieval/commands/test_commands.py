@@ -284,6 +284,6 @@ def test_a_catalog_without_the_fields_of_the_bundle(toy_bundle: Path, toy_cache:
     catalog = tmp_path / "other.csv"
     catalog.write_text("product_id,description\n1,\n")
     with pytest.raises(
-        VectorIndexError, match=r"other\.csv: no product can be indexed; see the reasons in .*rejects\.csv"
+        VectorIndexError, match=r"other\.csv: no product can be indexed, 1 row left out: .*; see .*rejects\.csv"
     ):
         run_build(BuildCommand(toy_bundle, catalog, str(tmp_path / "index"), cache_dir=toy_cache))

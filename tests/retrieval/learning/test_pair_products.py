@@ -28,6 +28,6 @@ def test_rows_that_pairs_connect_are_one_product(pairs) -> None:
 
 
 def test_a_file_without_a_good_pair_is_refused(pairs) -> None:
-    message = r"pairs\.csv: expected pairs, found no good one; see the rejects"
+    message = r"pairs\.csv: expected pairs, found no good one, 1 row left out: 1 unknown id"
     with Rejects(None) as rejects, pytest.raises(CatalogError, match=message):
         product_of_rows(pairs("left_id,right_id,same\na,zzz,1\n"), IDS, rejects)

@@ -131,7 +131,7 @@ def test_a_matcher_of_an_index_wants_one(matcher: Path, catalog: Path, pairs: Pa
 
 def test_an_empty_catalog_is_refused(matcher: Path, pairs: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("product_id,product_name\n", encoding="utf-8")
-    with pytest.raises(CatalogError, match=r"empty\.csv: expected offers, found no good row; see the rejects"):
+    with pytest.raises(CatalogError, match=r"empty\.csv: expected offers, found no good row, no row left out"):
         run_match(MatchCommand(matcher, tmp_path / "empty.csv", pairs, tmp_path / "out.csv"))
 
 

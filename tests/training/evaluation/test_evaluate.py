@@ -181,6 +181,9 @@ def test_a_catalog_without_usable_labels_is_an_error(predictor: Predictor, tmp_p
     with pytest.raises(CatalogError, match=expected):
         evaluate(predictor, CatalogSource(catalog, ReadOptions(), tmp_path / "cache"), tmp_path / "report")
     assert len((tmp_path / "report" / "rejects.csv").read_text(encoding="utf-8").splitlines()) == 4
+    empty = CatalogSource(write_catalog(tmp_path / "empty.csv", []), ReadOptions(), tmp_path / "cache")
+    with pytest.raises(CatalogError, match=r"empty\.csv: expected rows with a category of this bundle, found none$"):
+        evaluate(predictor, empty, tmp_path / "report")  # without a rejects file, of which the older one is removed
 
 
 def test_optional_measurements_are_in_the_metrics_and_the_report(
