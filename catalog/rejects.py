@@ -4,6 +4,7 @@ import csv
 import logging
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -15,6 +16,21 @@ logger = logging.getLogger("aisle.catalog")
 HEADING = ("file", "line", "product_id", "reason")
 #: So many rejects are logged one by one; the rest is in the file and in the summary.
 NUM_LOGGED = 20
+
+
+@dataclass(frozen=True)
+class RejectsMark:
+    """A place in a list of rejects, to go on from after an interruption.
+
+    Args:
+        count, num_lost_pictures, counts_by_reason: see `Rejects`.
+        num_bytes: length of its file; 0 without one.
+    """
+
+    count: int
+    num_lost_pictures: int
+    counts_by_reason: dict[str, int]
+    num_bytes: int
 
 
 class RejectSink(Protocol):
@@ -31,18 +47,22 @@ class Rejects:
 
     Args:
         path: CSV file to write, made with the first reject; an older rejects file there is removed. None: no file.
+        mark: of an interrupted run with the same path; what it has listed stays, up to there.
     Raises:
-        CatalogError: `path` holds something else than rejects, or cannot be written.
+        CatalogError: `path` holds something else than rejects, or less than was listed, or cannot be written.
     """
 
-    def __init__(self, path: Path | None):
+    def __init__(self, path: Path | None, mark: RejectsMark | None = None):
         self.path = path
-        self.count = self.num_lost_pictures = 0
-        self._has_written = False
-        self.counts_by_reason: Counter[str] = Counter()
+        self.count = mark.count if mark else 0
+        self.num_lost_pictures = mark.num_lost_pictures if mark else 0
+        self.counts_by_reason = Counter(mark.counts_by_reason if mark else {})
+        self._has_written = bool(mark and mark.num_bytes)
         self._lock = threading.Lock()
         self._file: IO[str] | None = None
-        if path is not None:
+        if path is not None and mark is not None and mark.num_bytes:
+            _cut(path, mark.num_bytes)
+        elif path is not None:
             _remove_older(path)
 
     def add(self, file: Path | str, line: int, product_id: str, reason: str) -> None:
@@ -72,6 +92,12 @@ class Rejects:
                 logger.warning("%s, line %d, product %r counts without its picture: %s", file, line, product_id, reason)
             elif self.num_lost_pictures == NUM_LOGGED + 1:
                 logger.warning("more than %d pictures are lost; the rest is counted%s", NUM_LOGGED, self._listed())
+
+    def mark(self) -> RejectsMark:
+        """The place after the rejects so far."""
+        with self._lock:
+            num_bytes = self.path.stat().st_size if self.path is not None and self._has_written else 0
+            return RejectsMark(self.count, self.num_lost_pictures, dict(self.counts_by_reason), num_bytes)
 
     def summary(self) -> str:
         """'3 rows left out: 2 duplicate product_id, 1 no label; 5 rows count without their picture, ...; see FILE'."""
@@ -130,6 +156,17 @@ def common_reason(path: Path) -> str:
     with path.open(encoding="utf-8", newline="") as file:
         reasons = [row["reason"] for row in csv.DictReader(file)]
     return reasons[0] if len({reason.partition(":")[0] for reason in reasons}) == 1 else ""
+
+
+def _cut(path: Path, num_bytes: int) -> None:
+    """Remove what an interrupted run has listed after a mark."""
+    try:
+        with path.open("r+b") as file:
+            if file.seek(0, 2) < num_bytes:
+                raise CatalogError(f"{path} is shorter than the interrupted run left it; leave out --resume")
+            file.truncate(num_bytes)
+    except OSError as error:
+        raise CatalogError(f"rejects file {path} cannot be continued: {error}; leave out --resume") from error
 
 
 def _remove_older(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Pictures that cannot be read: their rows count without them, up to a share that says that something else is wrong."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.pictures.decoding import picture_fault
@@ -14,6 +15,15 @@ MAX_LOST_PICTURES = ImageSettings.max_lost_pictures
 _ENOUGH = 1_000
 
 
+@dataclass(frozen=True)
+class LossCounts:
+    """Pictures that were tried, how many of them are lost, and how the first one was."""
+
+    num_pictures: int = 0
+    num_lost: int = 0
+    example: str = ""
+
+
 class PictureLosses:
     """Counts and lists the lost pictures of a catalog.
 
@@ -21,16 +31,22 @@ class PictureLosses:
         path: the catalog, for messages.
         rejects: lists them; None where the caller does.
         max_share: of its pictures that may be lost, 0 to 1.
+        earlier: what an interrupted run has counted.
     Raises:
         SettingsError: `max_share` is no share.
     """
 
-    def __init__(self, path: Path, rejects: Rejects | None, max_share: float):
+    def __init__(self, path: Path, rejects: Rejects | None, max_share: float, earlier: LossCounts | None = None):
         if not 0 <= max_share <= 1:
             raise SettingsError(f"--max-lost-pictures: expected 0 to 1, found {max_share}")
         self._path, self._rejects, self._max_share = path, rejects, max_share
-        self._num_pictures = self._num_lost = 0
-        self._example = ""
+        counts = earlier or LossCounts()
+        self._num_pictures, self._num_lost, self._example = counts.num_pictures, counts.num_lost, counts.example
+
+    @property
+    def counts(self) -> LossCounts:
+        """The counts so far."""
+        return LossCounts(self._num_pictures, self._num_lost, self._example)
 
     def lose(self, row: CatalogRow, error: object) -> str:
         """List a row that counts without its picture, and return why."""

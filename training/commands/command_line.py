@@ -90,6 +90,8 @@ class PredictCommand:
     """Category that all answers are restricted to, its levels joined by '>'; empty is the whole tree."""
     max_lost_pictures: float | None = None
     """Share of the pictures that may be unreadable, 0 to 1; by default what the bundle was trained with."""
+    resume: bool = False
+    """Go on where an interrupted run with the same flags stopped, with the same result."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures."""
 
@@ -157,7 +159,7 @@ def main(arguments: Sequence[str]) -> int:
         "tune": (TuneCommand, tune),
         "tune-worker": (TuneWorkerCommand, tune_worker),
     }
-    hints = {"train": "train --resume continues it"}
+    hints = {"train": "train --resume continues it", "predict": "predict --resume continues it"}
     return run_program("python -m training", commands, arguments, _parse, hints)
 
 
@@ -262,7 +264,7 @@ def _predict(command: PredictCommand) -> None:
         command.catalog, command.read_options, command.cache_dir, max_lost_pictures=command.max_lost_pictures
     )
     sub_tree = _sub_tree(predictor.bundle.taxonomy, command.mask_parent)
-    answered, rejected = predict(predictor, catalog, command.out, rejects, sub_tree)
+    answered, rejected = predict(predictor, catalog, command.out, rejects, sub_tree, command.resume)
     suffix = f", {rejected} rejected, with reasons in {rejects}" if rejected else ""
     print(f"{answered} rows answered in {command.out}{suffix}")
 

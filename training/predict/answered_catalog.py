@@ -10,10 +10,10 @@ from tqdm import tqdm
 
 from catalog.pictures.decoding import decode_or_error, picture_fault
 from catalog.pictures.limits import PictureSourceSettings
-from catalog.pictures.losses import PictureLosses
+from catalog.pictures.losses import LossCounts, PictureLosses
 from catalog.pictures.source import PictureSource
 from catalog.read_options import ReadOptions
-from catalog.rejects import Rejects
+from catalog.rejects import Rejects, RejectsMark
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import AisleError, PictureError
 from model.features import Features
@@ -51,6 +51,20 @@ class CatalogSource:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """The place after a chunk, to go on from after an interruption.
+
+    Args:
+        num_chunks: chunks of the catalog that were read.
+        rejects, losses: of these.
+    """
+
+    num_chunks: int
+    rejects: RejectsMark
+    losses: LossCounts
+
+
+@dataclass(frozen=True)
 class AnsweredChunk:
     """A chunk of rows with their answers.
 
@@ -60,6 +74,7 @@ class AnsweredChunk:
         outputs: engine outputs, (N, ...) each.
         answers: top k and accepted categories.
         pixels: decoded pictures by position in `rows`, for rows that have one.
+        progress: the place after it.
     """
 
     rows: list[CatalogRow]
@@ -67,6 +82,7 @@ class AnsweredChunk:
     outputs: dict[str, np.ndarray]
     answers: Answers
     pixels: dict[int, np.ndarray]
+    progress: Progress
 
     def select(self, kept: np.ndarray) -> "AnsweredChunk":
         """Select rows.
@@ -81,6 +97,7 @@ class AnsweredChunk:
             {name: values[kept] for name, values in self.outputs.items()},
             Answers(**{entry.name: getattr(self.answers, entry.name)[kept] for entry in fields(Answers)}),
             {positions[old]: picture for old, picture in self.pixels.items() if old in positions},
+            self.progress,
         )
 
 
@@ -97,11 +114,13 @@ def answer_catalog(
     rejects: Rejects,
     top_k: int,
     sub_tree: SubTree | None = None,
+    done: Progress | None = None,
 ) -> Iterator[AnsweredChunk]:
     """Answer all rows that can be answered; the others go to `rejects` with a reason.
 
     Args:
         sub_tree: the part of the tree that answers are restricted to; None is the whole tree.
+        done: what an interrupted run has answered, which is read and not answered again; its rejects are in `rejects`.
     Raises:
         CatalogError: the catalog cannot be read, or too many of its pictures.
     """
@@ -111,29 +130,49 @@ def answer_catalog(
     limits = PictureSourceSettings(max_image_bytes=settings.max_image_bytes)
     source = PictureSource(catalog.path.parent, catalog.cache_dir / "pictures", limits)
     max_share = settings.max_lost_pictures if catalog.max_lost_pictures is None else catalog.max_lost_pictures
-    losses = PictureLosses(catalog.path, rejects, max_share)
+    losses = PictureLosses(catalog.path, rejects, max_share, done.losses if done else None)
+    num_done = done.num_chunks if done else 0
     preprocessor = predictor.preprocessor
 
     bar = tqdm(desc=f"Answer {catalog.path.name}", unit=" rows", unit_scale=True)
     with source, ThreadPoolExecutor(usable_cores()) as pool, bar:
 
-        def chunks() -> Iterator[tuple[dict[str, list[str]], _Chunk]]:
-            for rows in read_catalog(catalog.path, catalog.read_options, chunk_rows=chunk_rows, rejects=rejects):
+        def chunks() -> Iterator[tuple[dict[str, list[str]], tuple[_Chunk, Progress]]]:
+            sink = _LateRejects(rejects, is_open=not num_done)
+            read = read_catalog(catalog.path, catalog.read_options, chunk_rows=chunk_rows, rejects=sink)
+            for num_chunks, rows in enumerate(read, start=1):
+                sink.is_open = num_chunks >= num_done
+                if num_chunks <= num_done:
+                    bar.update(len(rows))
+                    continue
                 pictures = _decoded(rows, source if with_images else None, predictor, pool)
                 chunk = _answerable(predictor, catalog.path, rows, pictures, rejects, losses)
                 bar.update(len(rows) - len(chunk.rows))
                 if chunk.rows:
                     texts = {f: [product.text(f) for product in chunk.products] for f in preprocessor.text_fields}
-                    yield texts, chunk
+                    yield texts, (chunk, Progress(num_chunks, rejects.mark(), losses.counts))
             losses.check()
 
         tokenizer_dir = predictor.bundle.path / "tokenizer"
-        for texts, chunk in encode_texts(preprocessor.tokenizer, tokenizer_dir, chunks()):
+        for texts, (chunk, progress) in encode_texts(preprocessor.tokenizer, tokenizer_dir, chunks()):
             features = _features(predictor, texts, chunk, catalog.image_batch_rows)
             outputs = classify_rows(predictor, features, batch_rows=catalog.batch_rows)
             answers = predictor.answers(outputs, features["presence"], top_k, sub_tree)
             bar.update(len(chunk.rows))
-            yield AnsweredChunk(chunk.rows, features, outputs, answers, chunk.pixels)
+            yield AnsweredChunk(chunk.rows, features, outputs, answers, chunk.pixels, progress)
+
+
+class _LateRejects:
+    """Passes rejects on, but for those that an interrupted run has listed."""
+
+    def __init__(self, rejects: Rejects, is_open: bool):
+        self._rejects = rejects
+        self.is_open = is_open
+
+    def add(self, file: Path | str, line: int, product_id: str, reason: str) -> None:
+        """Reject one row; see `Rejects.add`."""
+        if self.is_open:
+            self._rejects.add(file, line, product_id, reason)
 
 
 def classify_rows(

@@ -1,23 +1,21 @@
 """The predictions of `training predict`: one answer per row of a catalog, as CSV or Parquet."""
 
-import csv
-import json
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from catalog.rejects import Rejects, common_reason
+from catalog.rows import catalog_digest
+from model.bundle_files import FILES
 from model.errors import CatalogError
 from model.predictor import Predictor
 from model.sub_tree import SubTree
 from training.encoding.file_lock import exclusive_or_holder
 from training.predict.answered_catalog import AnsweredChunk, CatalogSource, answer_catalog
-
-TOP_K = 5
-_COLUMNS = ["product_id", "category", "category_id", "probability", "accepted", "needs_review"]
-_TOP_COLUMNS = [f"{kind}_{rank}" for rank in range(1, TOP_K + 1) for kind in ("category", "probability")]
+from training.predict.partial_answers import TOP_K, PartialAnswers
 
 
 def predict(
@@ -26,11 +24,13 @@ def predict(
     out: Path,
     rejects_path: Path,
     sub_tree: SubTree | None = None,
+    resume: bool = False,
 ) -> tuple[int, int]:
     """Write the answers to a catalog to a file, which appears only when it is complete.
 
     Args:
         sub_tree: the part of the tree that answers are restricted to; None is the whole tree.
+        resume: go on where an interrupted run stopped, to the same result.
     Returns:
         The number of answered rows and of rejected rows; together they are all rows of the catalog.
     Raises:
@@ -39,17 +39,39 @@ def predict(
     """
     if out.resolve() == catalog.path.resolve():
         raise CatalogError(f"--out and --catalog name the same file, {out}; give two")
-    num_answered = 0
-    with _alone(out), Rejects(rejects_path) as rejects, _open_writer(out) as writer:
-        for chunk in answer_catalog(predictor, catalog, rejects, TOP_K, sub_tree):
-            records = answer_rows(predictor, chunk)
-            with _catalog_errors(out):
-                writer.write(records)
-            num_answered += len(chunk.rows)
-        if not num_answered:
+    with _alone(out), _opened(out, _run(predictor, catalog, rejects_path, sub_tree), resume) as answers:
+        with Rejects(rejects_path, answers.done.rejects if answers.done else None) as rejects:
+            for chunk in answer_catalog(predictor, catalog, rejects, TOP_K, sub_tree, answers.done):
+                records = answer_rows(predictor, chunk)
+                with _catalog_errors(out):
+                    answers.write(records, chunk.progress)
+        if not answers.num_rows:
             reason = common_reason(rejects_path) if rejects.count else "it has none"
             raise CatalogError(f"{catalog.path}: no row can be answered: {reason or rejects.summary()}")
-        return num_answered, rejects.count
+    return answers.num_rows, rejects.count
+
+
+def _run(predictor: Predictor, catalog: CatalogSource, rejects_path: Path, sub_tree: SubTree | None) -> dict[str, Any]:
+    """What shapes the answers; a run that goes on has to be the same."""
+    engine = predictor.engine
+    return {
+        "--bundle": hashlib.sha256((predictor.bundle.path / FILES.manifest).read_bytes()).hexdigest(),
+        "--catalog": catalog_digest(catalog.path),
+        **{f"--{name.replace('_', '-')}": value for name, value in asdict(catalog.read_options).items()},
+        "--engine": engine.name,
+        "--precision": engine.precision,
+        "--mask-parent": sub_tree.path if sub_tree else "",
+        "--rejects": str(rejects_path.absolute()),
+        "rows of a batch": [catalog.chunk_rows, catalog.batch_rows, catalog.image_batch_rows],
+    }
+
+
+@contextmanager
+def _opened(out: Path, run: dict[str, Any], resume: bool) -> Iterator[PartialAnswers]:
+    with _catalog_errors(out):
+        partial = PartialAnswers(out, run, resume)
+    with _catalog_errors(out), partial:
+        yield partial
 
 
 def answer_rows(predictor: Predictor, chunk: AnsweredChunk) -> list[dict[str, Any]]:
@@ -72,78 +94,6 @@ def answer_rows(predictor: Predictor, chunk: AnsweredChunk) -> list[dict[str, An
             record[f"probability_{rank + 1}"] = round(top[rank].probability, 6) if rank < len(top) else None
         records.append(record)
     return records
-
-
-class _Writer:
-    """Writer to a temporary file beside `out`, which is renamed at the end."""
-
-    def __init__(self, out: Path):
-        self.out = out
-        self.temporary = out.with_name(f".{out.name}.partial")
-
-    def write(self, records: list[dict[str, Any]]) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            with _catalog_errors(self.out):
-                self.close()
-                if kind is None:
-                    self.temporary.replace(self.out)
-        finally:
-            self.temporary.unlink(missing_ok=True)
-
-
-class _CsvWriter(_Writer):
-    def __init__(self, out: Path):
-        super().__init__(out)
-        self._file = self.temporary.open("w", encoding="utf-8", newline="")
-        self._writer = csv.DictWriter(self._file, _COLUMNS + _TOP_COLUMNS)
-        self._writer.writeheader()
-
-    def write(self, records: list[dict[str, Any]]) -> None:
-        self._writer.writerows({**record, "needs_review": json.dumps(record["needs_review"])} for record in records)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _ParquetWriter(_Writer):
-    def __init__(self, out: Path):
-        import pyarrow
-        import pyarrow.parquet
-
-        super().__init__(out)
-        kinds = {"needs_review": pyarrow.bool_()}
-        kinds |= {name: pyarrow.float64() for name in _COLUMNS + _TOP_COLUMNS if name.startswith("probability")}
-        self._schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in _COLUMNS + _TOP_COLUMNS])
-        self._table = pyarrow.Table
-        self._writer = pyarrow.parquet.ParquetWriter(self.temporary, self._schema)
-
-    def write(self, records: list[dict[str, Any]]) -> None:
-        self._writer.write_table(self._table.from_pylist(records, self._schema))
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-def _open_writer(out: Path) -> _Writer:
-    writers: dict[str, type[_Writer]] = {".csv": _CsvWriter, ".parquet": _ParquetWriter}
-    if out.suffix not in writers:
-        raise CatalogError(f"expected --out to end with .csv or .parquet, found {out.name}")
-    with _catalog_errors(out):
-        if out.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        return writers[out.suffix](out)
 
 
 @contextmanager

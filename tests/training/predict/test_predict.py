@@ -5,7 +5,7 @@ import json
 import os
 import resource
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from model.sub_tree import find_sub_tree
 from tests.conftest import toy_rows, write_catalog
 from training.commands.command_line import main
 from training.encoding.file_lock import exclusive_or_holder
-from training.predict.answered_catalog import CatalogSource
-from training.predict.predict import predict
+from training.predict.answered_catalog import AnsweredChunk, CatalogSource
+from training.predict.predict import answer_rows, predict
 
 COLUMNS = ["product_id", "category", "category_id", "probability", "accepted", "needs_review"]
 
@@ -119,6 +119,80 @@ def test_two_predictions_do_not_write_one_file(predictor: Predictor, catalog: Pa
     predict(predictor, source, out, tmp_path / "rejects.csv")
     assert len(read_csv(out)) == 32
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "rejects.csv"]
+
+
+@dataclass
+class Interruption:
+    """Ends a prediction after so many chunks, and counts the rows that are answered."""
+
+    after: int
+    num_rows: int = 0
+
+    def __call__(self, predictor: Predictor, chunk: AnsweredChunk) -> list[dict[str, Any]]:
+        if not self.after:
+            raise KeyboardInterrupt
+        self.after -= 1
+        self.num_rows += len(chunk.rows)
+        return answer_rows(predictor, chunk)
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> Interruption:
+    interruption = Interruption(after)
+    monkeypatch.setattr("training.predict.predict.answer_rows", interruption)
+    return interruption
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_an_interrupted_prediction_goes_on_to_the_same_answers(
+    predictor: Predictor, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Twice, after 8 and after 22 answers; the second run is torn in the middle of what it writes."""
+    monkeypatch.setattr("training.encoding.text_encoding.usable_cores", lambda: 1)  # without worker processes
+    source = CatalogSource(catalog, ReadOptions(), tmp_path / "cache", chunk_rows=8, batch_rows=5, image_batch_rows=3)
+    whole = predict(predictor, source, tmp_path / f"whole-{name}", tmp_path / "whole.csv")
+    out, rejects = tmp_path / name, tmp_path / "rejects.csv"
+    for after in (1, 2):
+        interrupt(monkeypatch, after)
+        with pytest.raises(KeyboardInterrupt):
+            predict(predictor, source, out, rejects, resume=after == 2)
+        assert not out.exists()
+    for torn in (tmp_path / f".{name}.partial", rejects):
+        with torn.open("ab") as file:
+            file.write(b"half a r")
+    last = interrupt(monkeypatch, 9)
+    assert predict(predictor, source, out, rejects, resume=True) == whole == (32, 3)
+    assert last.num_rows == 10
+    if name == "out.csv":
+        assert out.read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
+    else:
+        read = pyarrow.parquet.read_table
+        assert read(out).equals(read(tmp_path / f"whole-{name}"))
+    assert rejects.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_only_the_same_prediction_goes_on(
+    predictor: Predictor, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = CatalogSource(catalog, ReadOptions(), tmp_path / "cache", chunk_rows=8)
+    out, rejects = tmp_path / "out.csv", tmp_path / "rejects.csv"
+    monkeypatch.setattr("training.encoding.text_encoding.usable_cores", lambda: 1)
+    interrupt(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        predict(predictor, source, out, rejects)
+    monkeypatch.undo()
+    changed = write_catalog(tmp_path / "other.csv", [{"product_id": "1", "product_name": "LG gram"}])
+    expected = r"\.out\.csv\.partial is of a run that differs in --catalog, --mask-parent; give the same to go on, or"
+    sub_tree = find_sub_tree(predictor.bundle.taxonomy, "의류")
+    with pytest.raises(CatalogError, match=expected):
+        predict(predictor, replace(source, path=changed), out, rejects, sub_tree, resume=True)
+    partial = tmp_path / ".out.csv.partial"
+    partial.write_bytes(partial.read_bytes()[:-1])
+    with pytest.raises(CatalogError, match=r"is shorter than its run left it; leave out --resume"):
+        predict(predictor, source, out, rejects, resume=True)
+    predict(predictor, source, out, rejects)
+    assert len(read_csv(out)) == 32
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.csv", "out.csv", "rejects.csv"]
 
 
 def test_answers_are_those_of_the_predictor(
