@@ -15,12 +15,13 @@ from client.same_product import SameProductCommand, same_product
 from client.similar import SimilarCommand, similar
 from model.command_arguments import expand_home
 from model.errors import AisleError
+from model.machine.console import wide_console
 from model.machine.text_encoding import use_unicode
 
 
 def main() -> int:
     """Run one command and return the exit code: 0 for success, 1 for an error. Wrong usage exits with 2."""
-    console = Console()
+    console = wide_console()
     try:
         with catalog_from_standard_input(expand_home(sys.argv[1:]), sys.stdin.buffer) as arguments:
             _run(console, arguments)

@@ -13,9 +13,9 @@ from demo.galleries.commands import GalleriesCommand, ImageTypesCommand, run_gal
 from demo.offers.command import OffersCommand, run_offers
 from demo.steps import DemoSettings, run_demo
 from model.errors import AisleError
+from model.machine.console import wide_console
 from model.machine.text_encoding import use_unicode
 
-_WIDE = 150
 _COMMANDS: dict[str, tuple[type, Callable[[Any, Console], None]]] = {
     "galleries": (GalleriesCommand, run_galleries),
     "image-types": (ImageTypesCommand, run_image_types),
@@ -27,7 +27,7 @@ def main() -> int:
     """Run the demo or one of its commands; return the exit code: 0 for success, 1 for an error, 130 if interrupted."""
     name = sys.argv[1] if sys.argv[1:] and sys.argv[1] in _COMMANDS else ""
     form, run = _COMMANDS.get(name, (DemoSettings, run_demo))
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    console = wide_console()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit_on_signal)  # unwinds the stack, so that no server keeps running
     try:

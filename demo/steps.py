@@ -92,7 +92,7 @@ def run_demo(settings: DemoSettings, console: Console) -> None:
             console.print("The server stopped on SIGTERM with exit code 0.")
     with _step(console, "6/6  Find products like one in a picture"):
         _find_similar(settings, files, items, console)
-    console.rule(f"[bold]Done in {time.monotonic() - began:.0f} s")
+    console.print(f"[bold]Done in {time.monotonic() - began:.0f} s")
     _print_next_steps(settings, console)
 
 
@@ -195,7 +195,7 @@ def _print_next_steps(settings: DemoSettings, console: Console) -> None:
 
 @contextlib.contextmanager
 def _step(console: Console, title: str) -> Iterator[None]:
-    console.rule(f"[bold]{title}")
+    console.print(f"[bold]── {title}")
     began = time.monotonic()
     yield
     console.print(f"took {time.monotonic() - began:.1f} s\n", style="green")

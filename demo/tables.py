@@ -16,8 +16,8 @@ def answers_table(pairs: Sequence[tuple[AnsweredProduct, AnsweredProduct]]) -> T
         pairs: the answers to a product with all fields, and with its name alone.
     """
     table = Table(title="Some test products; red is wrong", title_justify="left")
-    table.add_column("name", max_width=40, no_wrap=True)
-    table.add_column("mall category", max_width=22, no_wrap=True)
+    table.add_column("name", max_width=40, overflow="fold")
+    table.add_column("mall category", max_width=22, overflow="fold")
     table.add_column("picture", justify="center")
     table.add_column("by name alone", no_wrap=True)
     table.add_column("answer", no_wrap=True)

@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import json
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.catalog_variants import draw_samples, read_rows, write_rows
 from catalog.read_options import ReadOptions
+from model.machine.console import wide_console
 from model.network.keras_backend import prepare_keras
 from model.prediction.answers import softmax
 from model.prediction.calibration import Calibration
@@ -120,7 +119,7 @@ FORMULAS: dict[str, Callable[[HeadLogits], HeadLogits]] = {
 def main() -> None:
     """Measure the sets one by one and print a table for each."""
     options = tyro.cli(Options, prog="python -m benchmarks.accuracy.ablation", description=__doc__)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = wide_console()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for name in options.sets:
         runs = [_run(name, seed, options) for seed in range(options.seeds)]

@@ -12,14 +12,12 @@ rows.
 
 import json
 import random
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.catalog_variants import Row, draw_samples, read_rows, write_rows
@@ -29,6 +27,7 @@ from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow
 from model.bundle.bundle import load_bundle
+from model.machine.console import wide_console
 from model.prediction.answers import Answers, answer, probabilities
 from model.prediction.calibration import Calibration
 from model.prediction.field_subsets import SubsetThresholds, prior_mass_values, temperature_values
@@ -94,7 +93,7 @@ class Run:
 def main() -> None:
     """Measure the sets in order; a run's figures are kept in a file of its own."""
     options = tyro.cli(Options, prog="python -m benchmarks.accuracy.contract", description=__doc__)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = wide_console()
     seeds = range(options.first_seed, options.first_seed + options.samples)
     for name in options.sets:
         runs = [_run(name, seed, options) for seed in seeds]

@@ -8,17 +8,16 @@ about 0.99. Missing sets are skipped with a message.
 
 import dataclasses
 import json
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.leaves import compose_catalogs
 from benchmarks.commands import run_training
+from model.machine.console import wide_console
 
 SETS = ("naver2019", "mwpd2020", "fashion224", "leaves")
 _LEAVES_CONFIG = Path(__file__).parent / "leaves.toml"
@@ -57,7 +56,7 @@ class Result:
 def main() -> None:
     """Measure the sets in order."""
     options = tyro.cli(Options, prog="python -m benchmarks.accuracy.datasets", description=__doc__)
-    console = Console(width=None if sys.stdout.isatty() else 200)  # a file gets the whole table
+    console = wide_console()  # a file gets the whole table
     results = []
     for name in options.sets:
         folder = options.data / ("taxonomy" if name == "leaves" else name)

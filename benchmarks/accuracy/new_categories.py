@@ -9,7 +9,6 @@ for 0.1 points of the old categories' accuracy, mwpd2020 about 0.55 for 0.1 poin
 """
 
 import random
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.catalog_variants import read_rows, write_rows
@@ -26,6 +24,7 @@ from benchmarks.commands import run_training
 from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.bundle.bundle import Bundle, load_bundle
+from model.machine.console import wide_console
 from model.network.wider_classifier import load_classifier, widen_classifier
 from training.new_category.cost import joint_answers, measure_cost
 from training.new_category.head_columns import HeadColumns, LabelledRows
@@ -78,7 +77,7 @@ class ProbedSet:
 def main() -> None:
     """Measure the sets in order."""
     options = tyro.cli(Options, prog="python -m benchmarks.accuracy.new_categories", description=__doc__)
-    console = Console(width=None if sys.stdout.isatty() else 200)  # a file gets the whole table
+    console = wide_console()  # a file gets the whole table
     table = Table("set", "examples", "columns", "tries", "recall (sd, least)", "cost in points (most)")
     for name in options.sets:
         if not (options.data / name).exists():

@@ -14,7 +14,6 @@ in sampling.json and not made again.
 
 import dataclasses
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,11 +22,11 @@ from statistics import fmean
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.catalog_variants import Row, read_rows, write_rows
 from benchmarks.commands import run_training
+from model.machine.console import wide_console
 from training.metrics.confidence import NUM_BINS
 
 #: Flags by method.
@@ -84,7 +83,7 @@ class Run:
 def main() -> None:
     """Measure what sampling.json does not have yet."""
     options = tyro.cli(Options, prog="python -m benchmarks.accuracy.sampling", description=__doc__)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = wide_console()
     folder = options.data / "naver2019"
     if not folder.exists():
         raise SystemExit(f"{folder} is missing; give its folder with --data")

@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from model.bundle.bundle import load_bundle
+from model.machine.console import wide_console
 from model.settings import load_settings
 
 _HELD_OUT_OF = 10
@@ -60,7 +60,7 @@ class Options:
 def main() -> None:
     """Search twice, train, evaluate, print."""
     options = tyro.cli(Options, prog="python -m benchmarks.accuracy.search", description=__doc__)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = wide_console()
     source = options.data / options.set
     if not source.exists():
         console.print(f"skipped: {source} is missing; give the folder of the sets with --data")

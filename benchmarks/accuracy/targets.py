@@ -10,17 +10,16 @@ together train 18 bundles, which takes two hours on 2 cores. A missing set is sk
 
 import dataclasses
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.parts import PARTS, Paths, Requirement, small_sample
+from model.machine.console import wide_console
 
 _SAMPLED = ("fashion224", "mwpd2020")
 ALL_PARTS = (*PARTS, "samples")
@@ -52,7 +51,7 @@ def main() -> None:
     unknown = sorted(set(options.parts) - set(ALL_PARTS))
     if unknown:
         raise SystemExit(f"--parts: expected some of {', '.join(ALL_PARTS)}, found {', '.join(unknown)}")
-    console = Console(width=None if sys.stdout.isatty() else 200)  # a file gets the whole table
+    console = wide_console()  # a file gets the whole table
     paths = Paths(options.data, options.weights, options.out)
     requirements: list[Requirement] = []
     for folder, needs_weights, measure in _measures(options):

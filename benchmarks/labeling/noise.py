@@ -14,7 +14,6 @@ some minutes on 2 cores.
 import dataclasses
 import hashlib
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from pathlib import Path
 from statistics import fmean
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.catalog_variants import Row, draw_samples, read_rows, write_rows
@@ -30,6 +28,7 @@ from benchmarks.commands import run_training
 from benchmarks.labeling.corrections import issue_corrections, refurbished_corrections
 from benchmarks.labeling.label_review import PRUNED, REVIEWED, cleaned_catalog
 from benchmarks.labeling.planted_noise import KINDS, plant
+from model.machine.console import wide_console
 
 #: Flags by method; those of the second kind are given a tau.
 _FLAGS: dict[str, tuple[str, ...]] = {
@@ -120,7 +119,7 @@ class Run:
 def main() -> None:
     """Measure what noise.json does not have yet."""
     options = tyro.cli(Options, prog="python -m benchmarks.labeling.noise", description=__doc__)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = wide_console()
     folder = options.data / "naver2019"
     if not folder.exists():
         raise SystemExit(f"{folder} is missing; give its folder with --data")

@@ -17,7 +17,6 @@ from typing import Literal
 
 import numpy as np
 import tyro
-from rich.console import Console
 
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
@@ -25,6 +24,7 @@ from labeling.answers.labelled_catalog import LabelledCatalog, read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
 from labeling.issues.confident_learning import confident_joint
 from labeling.settings import AnswerSettings
+from model.machine.console import wide_console
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def main(settings: PlantedLabels) -> None:
         rejects = Path(folder) / "rejects.csv"
         catalog = read_labelled(path, ReadOptions(), None, rejects, settings.cache_dir, settings.image_weights)
         for seed in settings.seeds:
-            Console().print_json(json.dumps(measured(settings, catalog, seed)))
+            wide_console().print_json(json.dumps(measured(settings, catalog, seed)))
 
 
 if __name__ == "__main__":

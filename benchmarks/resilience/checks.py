@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from model.machine.console import wide_console
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def report_checks(title: str, checks: list[Check], figures: dict[str, Any], path
     table = Table("check", "found", "", title=title, title_justify="left")
     for check in checks:
         table.add_row(check.name, check.found, "passed" if check.is_passed else "[red]FAILED")
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    wide_console().print(table)
     if path is not None:
         report = {"checks": [asdict(check) for check in checks], **figures}
         path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import tyro
-from rich.console import Console
 
+from model.machine.console import wide_console
 from retrieval.commands.duplicates_command import DuplicatesCommand, run_duplicates
 from retrieval.index.record import Attributes
 
@@ -181,6 +181,6 @@ def _write(path: Path, offers: Iterator[Attributes]) -> dict[str, str]:
 if __name__ == "__main__":
     chosen = tyro.cli(DuplicatesBenchmark, prog="python -m benchmarks.retrieval.duplicates")
     figures = [measured(chosen, seed) for seed in chosen.seeds]
-    Console(width=160).print_json(json.dumps(figures))
+    wide_console().print_json(json.dumps(figures))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")

@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 import numpy as np
 import tyro
-from rich.console import Console
 
+from model.machine.console import wide_console
 from retrieval.index.description import IndexDescription
 from retrieval.index.engine import NO_FILTER, IndexEngine
 from retrieval.index.filter import ProductFilter
@@ -261,6 +261,6 @@ if __name__ == "__main__":
     else:
         chosen = tyro.cli(IndexBenchmark, prog="python -m benchmarks.retrieval.index")
         measured = main(chosen)
-        Console(width=160).print_json(json.dumps(measured))
+        wide_console().print_json(json.dumps(measured))
         if chosen.json is not None:
             chosen.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import tyro
-from rich.console import Console
 
 from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
+from model.machine.console import wide_console
 from retrieval.commands.train_matcher_command import labelled
 from retrieval.matching.matcher.match_metrics import match_metrics
 from retrieval.matching.matcher.matcher import KnownPairs, Matcher, PairScorer
@@ -117,6 +117,6 @@ def main(settings: MatchingBenchmark) -> dict[str, Any]:
 if __name__ == "__main__":
     benchmark = tyro.cli(MatchingBenchmark, prog="python -m benchmarks.retrieval.matching")
     found = {"settings": dataclasses.asdict(benchmark) | {"data": str(benchmark.data), "json": None}, **main(benchmark)}
-    Console(width=160).print_json(json.dumps(found, default=str))
+    wide_console().print_json(json.dumps(found, default=str))
     if benchmark.json is not None:
         benchmark.json.write_text(json.dumps(found, indent=1, default=str), encoding="utf-8")

@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.commands import run_training
@@ -26,6 +25,7 @@ from catalog.rejects import Rejects
 from demo.galleries.labelled_types import write_image_types
 from demo.galleries.shop import compose_items, write_galleries, write_user_photos
 from model.bundle.writing import derive_bundle
+from model.machine.console import wide_console
 from model.settings import TrainingSettings
 from retrieval.benchmark.benchmark import measure
 from retrieval.benchmark.queries import ask, catalog_queries
@@ -238,6 +238,6 @@ def _table(figures: dict[str, Any]) -> Table:
 if __name__ == "__main__":
     chosen = tyro.cli(PairsBenchmark, prog="python -m benchmarks.retrieval.pairs")
     measured = main(chosen)
-    Console(width=160).print(_table(measured))
+    wide_console().print(_table(measured))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")

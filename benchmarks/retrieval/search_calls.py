@@ -18,11 +18,11 @@ from typing import Literal
 
 import numpy as np
 import tyro
-from rich.console import Console
 
 from aisle_client import NO_RETRY, AisleClient, Failure
 from catalog.pairs import Pair, read_pairs
 from catalog.rejects import Rejects
+from model.machine.console import wide_console
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def main(command: SearchCalls) -> None:
         "p50_ms": round(float(p50), 1),
         "p99_ms": round(float(p99), 1),
     }
-    Console().print_json(json.dumps({**asdict(command), "pairs": command.pairs.name, **figures}))
+    wide_console().print_json(json.dumps({**asdict(command), "pairs": command.pairs.name, **figures}))
 
 
 def _parts(pairs: list[Pair], size: int) -> Iterator[list[Pair]]:

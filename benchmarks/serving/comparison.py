@@ -34,6 +34,7 @@ from benchmarks.serving.tables import latency_table, rate_table
 from client.catalog import read_items
 from model.bundle_files import FILES
 from model.engines.engine import Precision
+from model.machine.console import wide_console
 from model.product import TEXT_COLUMNS
 
 _NUM_CHECKED = 20
@@ -95,7 +96,7 @@ class Figures:
 def main() -> None:
     """Measure all picture sizes."""
     options = tyro.cli(Options, prog="python -m benchmarks.serving.comparison", description=__doc__)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = wide_console()
     competitors = installed(options, console)
     results: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as scratch:

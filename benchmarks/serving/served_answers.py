@@ -14,11 +14,11 @@ from typing import Literal
 
 import numpy as np
 import tyro
-from rich.console import Console
 
 from aisle_client.client import AisleClient
 from aisle_client.prediction import Failure
 from client.catalog import read_items
+from model.machine.console import wide_console
 from server.app import AisleServer
 from server.settings import ServerSettings
 
@@ -55,7 +55,7 @@ def main() -> None:
                     for start in range(0, len(products), size)
                     for answer in client.classify(products[start : start + size], top_k=1)
                 ]
-                Console().print(f"{precision}, {size} per request: {_difference(found, expected)}")
+                wide_console().print(f"{precision}, {size} per request: {_difference(found, expected)}")
         server.stop(grace_s=5)
 
 

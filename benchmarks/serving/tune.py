@@ -5,20 +5,19 @@
 All combinations of the given settings are tried, with the catalog of `benchmarks.serving.comparison`.
 """
 
-import sys
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.peers.tuning import TUNED
 from benchmarks.serving import load
 from benchmarks.serving.comparison import write_catalog
 from benchmarks.serving.competitors import ServedBundle, ServerName, protocol_of, running_server
+from model.machine.console import wide_console
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def main() -> None:
                 )  # fmt: skip
             figures = (f"{summary.achieved_products_per_s:.0f}", f"{summary.phases_ms['total']['p99']:.0f}")
             shown.add_row(*map(str, values), *figures)
-    Console(width=None if sys.stdout.isatty() else 120).print(shown)
+    wide_console().print(shown)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
 from catalog.read_options import ReadOptions
+from model.machine.console import wide_console
 from model.settings import FieldSettings, text_fields
 from tokenizer.settings import TokenizerSettings
 from training.encoding.parsed_catalog import parse_catalog
@@ -37,7 +37,7 @@ class Options:
 def main() -> None:
     """Fit once, encode `rounds` times, and print the median rate."""
     options = tyro.cli(Options, prog="python -m benchmarks.throughput.encoding", description=__doc__)
-    console = Console()
+    console = wide_console()
     if not options.catalog.exists():
         console.print(f"skipped: {options.catalog} is missing; give a catalog with --catalog")
         return

@@ -16,7 +16,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 import model.network.layers  # noqa: F401  registers the layers of the files
@@ -24,6 +23,7 @@ from model.bundle_files import FILES
 from model.engines.engine import Precision
 from model.engines.keras_engine import MAX_IMAGES, MAX_ROWS, KerasEngine
 from model.engines.keras_program import set_precision
+from model.machine.console import wide_console
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
             figures = f"{raw_rate:,.0f}", f"{engine_rate:,.0f}", f"{engine_rate / raw_rate:.2f}"
             table.add_row(Path(program).stem, precision, *figures)
     table.title = f"{device}, medians of {options.rounds}"
-    Console().print(table)
+    wide_console().print(table)
 
 
 def _rates(raw: Callable[[], None], run: Callable[[], Any], count: int, rounds: int) -> tuple[float, float]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
 from catalog.rows import read_catalog
+from model.machine.console import wide_console
 from model.network.image_encoder import build_image_encoder
 from model.settings import ImageSettings
 from training.encoding.picture_encoding import PictureEncoder
@@ -37,7 +37,7 @@ class Options:
 def main() -> None:
     """Read the files once, encode them `rounds` times, and print the median rate."""
     options = tyro.cli(Options, prog="python -m benchmarks.throughput.pictures", description=__doc__)
-    console = Console()
+    console = wide_console()
     for path in (options.catalog, options.weights):
         if not path.exists():
             console.print(f"skipped: {path} is missing; see --catalog and --weights")

@@ -13,11 +13,11 @@ from rich.table import Table
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
 from model.errors import SettingsError
+from model.machine.console import wide_console
 from model.settings import TrainingSettings
 from retrieval.benchmark.studies import StudyJob, StudyName, run_study
 from retrieval.embedding.embedded_catalog import CatalogSource
 from retrieval.settings import MetricSettings
-from training.commands.console import wide_console
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import tyro
 from catalog.formats.standard_input import catalog_from_standard_input
 from model.command_arguments import expand_home
 from model.errors import AisleError
+from model.machine.console import wide_console
 from model.machine.whole_file import named_errors
-from training.commands.console import wide_console
 
 #: By name the dataclass of a command's flags, and the function that runs it and returns something to print, or None.
 Commands = Mapping[str, tuple[type, Callable[[Any], object]]]

@@ -16,9 +16,9 @@ from rich.logging import RichHandler
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
 from model.errors import SettingsError, TrainingError
+from model.machine.console import wide_console
 from model.settings import Settings
 from training.commands.command_parts import FlatSettings
-from training.commands.console import wide_console
 from training.network.noise.requirements import refuse_row_methods
 from training.sampling.choice import refuse_sampling
 from training.tune.space.space import DEFAULT_SPACE, ready_space

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MAX_DIGITS = 4
+MAX_DIGITS = 2
 #: The one definition, for the model card.
 DEFINITION = (
     "Of the answers handed out as accepted, at whatever depth, at least {target} are right, with {confidence}\n"
@@ -13,13 +13,19 @@ DEFINITION = (
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """Format a share: '98.4 %', or a dash for None; with more digits where 99.97 would round to 100."""
+    """Format a share: '98.4 %', or a dash for None; with a digit more where 99.97 would round to 100.
+
+    What would round to 0 or 100 with that, too, and is neither, reads '< 0.01 %' or '> 99.99 %'.
+    """
     if share is None:
         return "–"
     if share in (0, 1):
         return f"{100 * share:.0f}\u00a0%"
     while round(100 * share, digits) in (0, 100) and digits < MAX_DIGITS:
         digits += 1
+    if round(100 * share, digits) in (0, 100):
+        least = 10**-digits
+        return f"< {least:g}\u00a0%" if share < 0.5 else f"> {100 - least:g}\u00a0%"
     return f"{100 * share:.{digits}f}\u00a0%"
 
 

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from training.metrics.confidence import ReliabilityBins, RiskCoverage, coverage_at_precision
+from training.report.contract_text import percent, target_text
 
 Measure = Literal["loss", "accuracy"]
 MEASURES: tuple[Measure, ...] = ("loss", "accuracy")
@@ -72,7 +73,7 @@ def risk_coverage_plot(curve: RiskCoverage, precision_target: float, palette: Pa
     axes.plot(coverages[points], precisions[points], color=palette.series[0], linewidth=2)
     axes.axhline(precision_target, color=palette.series[1], linewidth=1, linestyle=DASHED)
     axes.annotate(
-        f"target {100 * precision_target:g}%",
+        f"target {target_text(precision_target)}",
         (0.015, precision_target),
         xytext=(0, -4),
         textcoords="offset points",
@@ -101,7 +102,7 @@ def accuracy_bars_plot(accuracies: Mapping[str, float | None], palette: Palette 
     axes.barh(positions, np.ones(len(accuracies)), color=palette.grid, height=0.62)
     axes.barh(positions, [value or 0.0 for value in accuracies.values()], color=palette.series[0], height=0.62)
     for position, value in zip(positions, accuracies.values(), strict=True):
-        label = "no products" if value is None else f"{value:.1%}"
+        label = "no products" if value is None else percent(value)
         axes.text(1.02, float(position), label, color=palette.ink, fontsize=9, verticalalignment="center")
     axes.set_yticks(positions, labels=list(accuracies))
     axes.set(xlim=(0, 1), ylim=(max(1, len(accuracies)) - 0.5, -0.5))

@@ -134,5 +134,11 @@ def test_formats_of_shares() -> None:
     ]
     assert [percent(share) for share in (None, 0, 0.984, 1)] == ["–", "0\u00a0%", "98.4\u00a0%", "100\u00a0%"]
     assert [percent(share) for share in (0.0002, 0.9997)] == ["0.02\u00a0%", "99.97\u00a0%"]
+    assert [percent(share) for share in (3e-7, 0.99994, 0.999997, 1 - 1e-9)] == [
+        "< 0.01\u00a0%",
+        "99.99\u00a0%",
+        "> 99.99\u00a0%",
+        "> 99.99\u00a0%",
+    ]
     assert percent(0.5, 0) == "50\u00a0%"
     assert [target_text(target) for target in (0.98, 0.995, 0.57)] == ["98\u00a0%", "99.5\u00a0%", "57\u00a0%"]
