@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +16,13 @@ from aisle_client.channel import Security
 from aisle_client.client import AisleClient
 from aisle_client.errors import InputError
 from aisle_client.messages import MAX_PRODUCTS_PER_REQUEST
-from aisle_client.prediction import Failure
+from aisle_client.prediction import Failure, Prediction
 from aisle_client.retry import NO_RETRY, RetryPolicy
 from catalog.pictures.losses import MAX_LOST_PICTURES
 from catalog.read_options import ReadOptions
 from client.answers import Answer, AnswerFile, Score, answer_table
 from client.catalog import CatalogItem, read_image, read_items
+from client.refused_pictures import ask_without_refused
 from model.product import FIELD_SPECS, TEXT_FIELDS, Product
 
 if TYPE_CHECKING:
@@ -174,17 +175,25 @@ def _skip(items: Iterator[CatalogItem], file: AnswerFile, console: Console) -> N
 def _answers(client: AisleClient, items: Iterable[CatalogItem], command: ClassifyCommand) -> Iterator[Answer]:
     """Ask part by part; a row with a problem is not asked about."""
     items = iter(items)
-    while part := list(itertools.islice(items, MAX_PRODUCTS_PER_REQUEST)):
-        results = iter(
-            client.classify(
-                [item.product for item in part if not item.problem],
-                model=command.model,
-                include_evidence=command.evidence,
-                mask_parent=command.mask_parent,
-                include_words=command.evidence,
-            )
+
+    def ask(products: Iterable[Product]) -> list[Prediction | Failure]:
+        return client.classify(
+            products,
+            model=command.model,
+            include_evidence=command.evidence,
+            mask_parent=command.mask_parent,
+            include_words=command.evidence,
         )
-        yield from (Answer(item, _not_sent(item) if item.problem else next(results)) for item in part)
+
+    while part := list(itertools.islice(items, MAX_PRODUCTS_PER_REQUEST)):
+        asked = [item for item in part if not item.problem]
+        products = [item.product for item in asked]
+        results = ask(products)
+        if command.catalog is not None:
+            for place, reason in ask_without_refused(results, products, lambda bare: ask(bare.values())).items():
+                asked[place] = replace(asked[place], lost_picture=reason)
+        answered = iter(map(Answer, asked, results))
+        yield from (Answer(item, _not_sent(item)) if item.problem else next(answered) for item in part)
 
 
 def _not_sent(item: CatalogItem) -> Failure:

@@ -3,8 +3,9 @@
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,6 +28,7 @@ from catalog.read_options import ReadOptions
 from client.catalog import CatalogItem, read_image, read_items
 from client.commands import ProductTexts
 from client.found import Found, FoundCounts, FoundFile, found_table
+from client.refused_pictures import ask_without_refused
 from model.product import TEXT_FIELDS, Product
 
 
@@ -78,14 +80,16 @@ class _Question:
 
     Args:
         title: for people.
-        problem: why it cannot be asked; '' when it can.
-        lost_picture: why it is asked about without its picture; '' when it is not.
+        row: of a catalog, that it is; None where there is no catalog.
     """
 
     title: str
     query: Query
-    problem: str = ""
-    lost_picture: str = ""
+    row: CatalogItem | None = None
+
+    @property
+    def problem(self) -> str:
+        return self.row.problem if self.row else ""
 
 
 def similar(command: SimilarCommand, console: Console) -> None:
@@ -161,7 +165,7 @@ def _questions(command: SimilarCommand) -> Iterator[_Question]:
 def _question(item: CatalogItem) -> _Question:
     """A row of a catalog; its group_id says which hits are the same product."""
     query = Offer(item.product, group_id=item.group_id)
-    return _Question(item.product.product_id, query, item.problem, item.lost_picture)
+    return _Question(item.product.product_id, query, item)
 
 
 def _filter(command: SimilarCommand) -> SearchFilter:
@@ -174,20 +178,36 @@ def _found(
     client: AisleClient, questions: Iterator[_Question], command: SimilarCommand, condition: SearchFilter
 ) -> Iterator[Found]:
     """Ask part by part; a row with a problem is not asked about."""
-    while part := list(itertools.islice(questions, MAX_PRODUCTS_PER_REQUEST)):
-        results: Iterator[Hits | Failure] = iter(
-            client.similar(
-                [question.query for question in part if not question.problem],
-                command.k,
-                space=command.space or "",
-                filter=condition,
-                exclude_same_product=command.exclude_same_product,
-                diversity=command.diversity,
-            )
+
+    def ask(queries: list[Query]) -> list[Hits | Failure]:
+        return client.similar(
+            queries,
+            command.k,
+            space=command.space or "",
+            filter=condition,
+            exclude_same_product=command.exclude_same_product,
+            diversity=command.diversity,
         )
-        for question in part:
-            yield Found(question.title, _not_sent(question) or next(results), question.lost_picture)
+
+    while part := list(itertools.islice(questions, MAX_PRODUCTS_PER_REQUEST)):
+        asked = [question for question in part if not question.problem]
+        results = ask([question.query for question in asked])
+        lost: dict[int, str] = {}
+        if rows := [question.row for question in asked if question.row]:
+            products = [row.product for row in rows]
+            lost = ask_without_refused(results, products, partial(_ask_bare, ask, rows))
+        found = (
+            Found(question.title, result, lost.get(place, question.row.lost_picture if question.row else ""))
+            for place, (question, result) in enumerate(zip(asked, results, strict=True))
+        )
+        yield from (_not_sent(question) if question.problem else next(found) for question in part)
 
 
-def _not_sent(question: _Question) -> Failure | None:
-    return Failure(question.title, "NOT_SENT", question.problem) if question.problem else None
+def _ask_bare(
+    ask: Callable[[list[Query]], list[Hits | Failure]], rows: list[CatalogItem], bare: dict[int, Product]
+) -> list[Hits | Failure]:
+    return ask([Offer(product, group_id=rows[place].group_id) for place, product in bare.items()])
+
+
+def _not_sent(question: _Question) -> Found:
+    return Found(question.title, Failure(question.title, "NOT_SENT", question.problem))

@@ -30,6 +30,8 @@ def catalog(tmp_path: Path, toy_bundle: Path) -> Path:
     leaf = load_bundle(toy_bundle).taxonomy.leaves[0]
     rows = [f"{i},red shirt,,{leaf}" for i in range(600)]
     rows[2], rows[3] = f"2,,,{leaf}", f"3,red shirt,missing.jpg,{leaf}"
+    rows[4] = f"4,red shirt,page.jpg,{leaf}"
+    (tmp_path / "page.jpg").write_text("<p>gone</p>")
     (tmp_path / "catalog.csv").write_text("product_id,product_name,image,category\n" + "\n".join(rows) + "\n")
     return tmp_path / "catalog.csv"
 
@@ -48,16 +50,17 @@ def test_a_catalog_is_printed_counted_and_written(target: str, catalog: Path):
     assert "... and 595 more" in text
     assert "600 products, accepted" in text
     assert ", 1 failed" in text
-    assert "1 asked about without their picture, which cannot be read" in text
+    assert "2 asked about without their picture, which cannot be read" in text
     assert "accuracy" in text
     with command.out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["product_id"] for row in rows] == [str(i) for i in range(600)]
     assert [i for i, row in enumerate(rows) if row["error"]] == [2]
     assert [i for i, row in enumerate(rows) if "expected a picture file" in row["lost_picture"]] == [3]
-    assert rows[3]["category"] == rows[4]["category"]
-    with pytest.raises(InputError, match="1 of 1 pictures are lost"):
-        printed(classify, replace(command, max_lost_pictures=0.9))
+    assert "expected a JPEG" in rows[4]["lost_picture"]
+    assert rows[3]["category"] == rows[4]["category"] == rows[5]["category"]
+    with pytest.raises(InputError, match="1 of 2 pictures are lost"):
+        printed(classify, replace(command, max_lost_pictures=0.4))
 
 
 def test_evidence_and_mask_by_flag(target: str):

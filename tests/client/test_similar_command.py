@@ -71,17 +71,20 @@ def test_a_name_and_a_picture_are_one_product(other: SimilarCommand, offers: Pat
 def test_each_product_of_a_catalog_asks(other: SimilarCommand, offers: Path):
     lines = offers.read_text(encoding="utf-8").splitlines(keepends=True)
     spoilt = offers.with_name("spoilt.csv")
-    spoilt.write_text("".join(lines).replace("images/o3.jpg", "images/o99.jpg"), encoding="utf-8")
+    text = "".join(lines).replace("images/o3.jpg", "images/o99.jpg").replace("images/o5.jpg", "images/page.jpg")
+    spoilt.write_text(text, encoding="utf-8")
+    (offers.parent / "images/page.jpg").write_text("<p>gone</p>")
     asked = replace(other, catalog=spoilt, k=4, show=2, limit=30)
     text = printed(similar, asked)
     assert "... and 28 more" in text
-    assert "30 products, 120 hits, 1 asked about without their picture" in text
+    assert "30 products, 120 hits, 2 asked about without their picture" in text
     written = rows(asked)
     assert [row["query"] for row in written if row["rank"] in ("1", "")] == [f"o{i}" for i in range(30)]
     assert not [row for row in written if row["query"] == row["product_id"]]
     lost = [row for row in written if row["lost_picture"]]
-    assert [row["query"] for row in lost] == ["o3"] * 4
+    assert [row["query"] for row in lost] == ["o3"] * 4 + ["o5"] * 4
     assert "o99.jpg: expected a picture file" in lost[0]["lost_picture"]
+    assert "expected a JPEG" in lost[4]["lost_picture"]
     assert not [row for row in written if row["error"]]
 
 
