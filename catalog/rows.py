@@ -11,7 +11,7 @@ import numpy as np
 from catalog.columns import COLUMNS, OFFER_COLUMNS
 from catalog.formats.row import OnBadRow
 from catalog.formats.row_readers import row_reader
-from catalog.label_spellings import LabelSpellings
+from catalog.labels.spellings import LabelSpellings
 from catalog.pictures.picture_list import first_picture
 from catalog.product_ids import ProductIds, rounded_id
 from catalog.read_options import DEFAULT_OPTIONS, ReadOptions

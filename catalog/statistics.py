@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog.label_spellings import LabelSpellings
-from catalog.label_warnings import label_warnings
+from catalog.labels.spellings import LabelSpellings
+from catalog.labels.warnings import label_warnings
 from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from catalog.rows import CatalogRow, presence_flags
 from model.errors import CatalogError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from catalog.labels import LabelSpace, find_labels
+from catalog.labels.label_space import LabelSpace, find_labels
 from catalog.read_options import ReadOptions
 from catalog.rejects import common_reason
 from model.errors import SettingsError, TrainingError

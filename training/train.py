@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from catalog.labels import LabelSpace, find_labels
+from catalog.labels.label_space import LabelSpace, find_labels
 from catalog.read_options import ReadOptions
 from catalog.rows import read_catalog
 from model.bundle.writing import BundleContents, check_bundle_target, write_bundle

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.accuracy.catalog_variants import Row, draw_samples, read_rows, write_rows
 from benchmarks.commands import run_training
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from catalog.rows import CatalogRow

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from catalog.labels import LabelSpace, find_labels
+from catalog.labels.label_space import LabelSpace, find_labels
 from catalog.read_options import ReadOptions
 from catalog.rejects import see_rejects
 from model.errors import TrainingError

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.labels import find_labels
+from catalog.labels.label_space import find_labels
 from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from labeling.decisions.applying import DecisionFile, accepted_changes, write_changes

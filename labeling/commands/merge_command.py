@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from catalog.cache_dir import default_cache_dir
-from catalog.labels import find_labels
+from catalog.labels.label_space import find_labels
 from catalog.read_options import ReadOptions
 from labeling.answers.labelled_catalog import read_labelled
 from labeling.confusions.merge_comparison import compare_merge

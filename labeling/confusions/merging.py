@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from catalog.columns import did_you_mean
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from labeling.confusions.plan import Plan, PlanEntry
 from labeling.decisions.applying import Change
 from labeling.output_files import write_table

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog.labels import find_labels
+from catalog.labels.label_space import find_labels
 from catalog.read_options import ReadOptions
 from labeling.distribution.imbalance import Imbalance
 from labeling.distribution.samplings import Sampling, samplings

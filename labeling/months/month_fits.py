@@ -116,7 +116,14 @@ def fit_months(
                 weights = None
             name = _name(rows, weights, tested)
             fit = _Fit(
-                inputs, rows, weights, tested, catalog.classes[rows], catalog.labels.taxonomy, settings, folder / name
+                inputs,
+                rows,
+                weights,
+                tested,
+                catalog.classes[rows],
+                catalog.labels.taxonomy,
+                settings,
+                folder / name,
             )
             wanted.append((origin, window, fit))
     missing = {fit.target: fit for _, _, fit in wanted if not fit.target.exists()}

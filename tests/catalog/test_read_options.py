@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.labels import find_labels
+from catalog.labels.label_space import find_labels
 from catalog.read_options import ReadOptions
 from catalog.rows import CatalogRow, read_catalog
 from catalog.statistics import StatisticsCounter

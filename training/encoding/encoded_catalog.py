@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.pictures.decoding import UNREADABLE, picture_fault
 from catalog.pictures.limits import PictureSourceSettings
 from catalog.pictures.losses import PictureLosses

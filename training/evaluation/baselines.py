@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.read_options import ReadOptions
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.rejects import Rejects, see_rejects
 from model.bundle.bundle import Bundle
 from model.errors import CatalogError

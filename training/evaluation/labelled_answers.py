@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.rejects import Rejects
 from model.predictor import Predictor
 from training.predict.answered_catalog import AnsweredChunk, CatalogSource, answer_catalog

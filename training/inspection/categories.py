@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.statistics import CatalogStatistics
 from training.inspection.refusals import single_category_refusal
 

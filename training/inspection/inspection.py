@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from catalog.columns import INPUT_COLUMNS, locate_columns
 from catalog.formats.raw_rows import raw_rows
-from catalog.labels import LabelSpace, find_labels
+from catalog.labels.label_space import LabelSpace, find_labels
 from catalog.read_options import ReadOptions
 from model.errors import AisleError
 from model.taxonomy import SEPARATOR

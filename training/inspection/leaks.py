@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from model.product import field_spec, has_text
 from model.taxonomy import SEPARATOR, normalize_path
 from tokenizer.normalize import normalize

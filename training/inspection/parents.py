@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from catalog.columns import format_columns
-from catalog.label_spellings import LabelSpellings
+from catalog.labels.spellings import LabelSpellings
 from catalog.read_options import ReadOptions
 from model.taxonomy import SEPARATOR
 

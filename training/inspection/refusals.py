@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from model.errors import CatalogError
 from training.encoding.parsed_catalog import ParsedCatalog
 from training.inspection.leaks import find_leaks, leak_refusal

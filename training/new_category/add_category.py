@@ -11,11 +11,11 @@ import keras
 import numpy as np
 
 from catalog.columns import did_you_mean
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
+from catalog.labels.taxonomy_file import ancestors, read_taxonomy
 from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects, see_rejects
 from catalog.rows import read_catalog
-from catalog.taxonomy_file import ancestors, read_taxonomy
 from model.bundle.bundle import Bundle, load_bundle
 from model.bundle.writing import derive_bundle
 from model.engines.engine_choice import open_engine

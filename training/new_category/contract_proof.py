@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.rejects import Rejects
 from model.prediction.answers import answer, probabilities
 from model.prediction.calibration import Calibration

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from model.errors import CatalogError
 from model.settings import Settings, TrainingSettings
 from training.encoding.parsed_catalog import ParsedCatalog

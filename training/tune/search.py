@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from catalog.labels import find_labels
+from catalog.labels.label_space import find_labels
 from catalog.read_options import ReadOptions
 from catalog.rows import catalog_digest
 from model.errors import CatalogError, SettingsError, TrainingError

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from model.errors import CatalogError
 from model.product import FIELDS

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.read_options import ReadOptions
 from catalog.rows import CatalogRow, read_catalog
 from model.errors import CatalogError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from catalog.columns import COLUMNS
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.predictor import Predictor

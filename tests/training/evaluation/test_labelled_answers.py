@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog.labels import LabelSpace
+from catalog.labels.label_space import LabelSpace
 from catalog.read_options import ReadOptions
 from catalog.rejects import Rejects
 from model.predictor import Predictor

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.labels import find_labels
+from catalog.labels.label_space import find_labels
 from tests.conftest import toy_rows, write_catalog
 from tests.labeling.support import write_rows
 from training.commands import command_line

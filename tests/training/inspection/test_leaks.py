@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.labels import LabelSpace, find_labels
+from catalog.labels.label_space import LabelSpace, find_labels
 from catalog.read_options import DEFAULT_OPTIONS
 from model.errors import CatalogError
 from tests.conftest import write_catalog

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from catalog.labels.taxonomy_file import read_taxonomy
 from catalog.read_options import ReadOptions
-from catalog.taxonomy_file import read_taxonomy
 from model.bundle.bundle import load_bundle
 from model.errors import BundleError, CatalogError, TaxonomyError
 from model.prediction.answers import Prediction

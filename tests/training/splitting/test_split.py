@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.labels import find_labels
+from catalog.labels.label_space import find_labels
 from catalog.read_options import ReadOptions
 from model.errors import CatalogError
 from tests.conftest import TOY_SETTINGS, TOY_SHOP, toy_picture, write_catalog

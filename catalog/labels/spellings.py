@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from catalog.label_warnings import NULL_LABELS
+from catalog.labels.warnings import NULL_LABELS
 from catalog.read_options import DEFAULT_OPTIONS, ReadOptions
 from model.taxonomy import SEPARATOR, normalize_path
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from catalog.label_warnings import label_warnings
+from catalog.labels.warnings import label_warnings
 from catalog.rows import read_catalog
 from catalog.statistics import CatalogStatistics, StatisticsCounter
 

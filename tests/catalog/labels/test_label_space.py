@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from catalog import labels as labels_module
-from catalog.labels import LabelSpace, find_labels, resolve_contradictions
+from catalog.labels.label_space import LabelSpace, find_labels, resolve_contradictions
+from catalog.labels.taxonomy_file import ancestors
 from catalog.rows import CatalogRow, read_catalog
 from catalog.statistics import StatisticsCounter
-from catalog.taxonomy_file import ancestors
 from model.errors import CatalogError
 from model.taxonomy import Taxonomy
 from tests.conftest import catalog_row

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from catalog.columns import did_you_mean
+from catalog.labels.taxonomy_file import ancestors, read_taxonomy
 from catalog.rows import CatalogRow
 from catalog.statistics import CatalogStatistics
-from catalog.taxonomy_file import ancestors, read_taxonomy
 from model.errors import CatalogError
 from model.taxonomy import SEPARATOR, Taxonomy
 

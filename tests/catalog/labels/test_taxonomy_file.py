@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.taxonomy_file import ancestors, read_taxonomy
+from catalog.labels.taxonomy_file import ancestors, read_taxonomy
 from model.errors import CatalogError, TaxonomyError
 
 
