@@ -1,6 +1,6 @@
 """Every knob of Aisle that shapes a model: one frozen dataclass a group, default, unit and meaning.
 
-The command line is made from these classes (`training/commands/command_line.py`), a TOML file may set the
+The command line is made from these classes (`training/commands/train_command.py`), a TOML file may set the
 same names in a table per group (`[tokenizer] min_count = 3`), and a bundle stores them.
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog import labels as labels_module
+from catalog.labels import label_space
 from catalog.labels.label_space import LabelSpace, find_labels, resolve_contradictions
 from catalog.labels.taxonomy_file import ancestors
 from catalog.rows import CatalogRow, read_catalog
@@ -102,7 +102,7 @@ def test_reasons(tmp_path: Path) -> None:
 
 
 def test_only_so_many_labels_get_a_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels_module, "NUM_SUGGESTIONS", 2)
+    monkeypatch.setattr(label_space, "NUM_SUGGESTIONS", 2)
     labels = LabelSpace(Taxonomy(["Shirts"]), "the bundle")
     reasons = [str(labels.class_of(row(label))) for label in ("Shirt", "Shirtss", "Shirtz", "Shirt")]
     assert ["did you mean" in reason for reason in reasons] == [True, True, False, True]

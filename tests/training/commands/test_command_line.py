@@ -16,8 +16,10 @@ from model.bundle.bundle import load_bundle
 from model.settings import Settings
 from tests.conftest import TOY_SETTINGS, write_catalog
 from training.commands import command_line
-from training.commands.command_line import ExportOnnxCommand, TrainCommand, main
+from training.commands.command_line import main
+from training.commands.export_onnx_command import ExportOnnxCommand
 from training.commands.program import Commands, run_program
+from training.commands.train_command import TrainCommand
 
 pytestmark = pytest.mark.long(seconds=40)
 
@@ -29,7 +31,7 @@ ROOT = Path(__file__).parents[3]
 def given(monkeypatch: pytest.MonkeyPatch) -> list[TrainCommand]:
     """The train commands that would have been run."""
     commands: list[TrainCommand] = []
-    monkeypatch.setattr(command_line, "_train", commands.append)
+    monkeypatch.setattr(command_line, "run_train", commands.append)
     return commands
 
 

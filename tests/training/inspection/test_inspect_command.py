@@ -11,7 +11,8 @@ from catalog.labels.label_space import find_labels
 from tests.conftest import toy_rows, write_catalog
 from tests.labeling.support import write_rows
 from training.commands import command_line
-from training.commands.command_line import TrainCommand, main
+from training.commands.command_line import main
+from training.commands.train_command import TrainCommand
 from training.encoding.parsed_catalog import parse_catalog
 
 
@@ -81,7 +82,7 @@ def test_unknown_headings_are_proposed_and_not_read(shop: Shop, monkeypatch: pyt
         "perhaps meant, but not read: --columns 'product_id=sku,product_name=title,category=category1>category2'"
     )
     given: list[TrainCommand] = []
-    monkeypatch.setattr(command_line, "_train", given.append)
+    monkeypatch.setattr(command_line, "run_train", given.append)
     words = shlex.split(lines[-1])
     assert words[:3] == ["python", "-m", "training"]
     assert main([*words[3:], "--cache-dir", str(shop.folder / "cache")]) == 0
