@@ -1,5 +1,6 @@
 """Each method trains, interrupted or not, to the same result."""
 
+import functools
 import importlib.util
 import os
 import subprocess
@@ -62,6 +63,9 @@ METHODS: dict[str, Callable[[Tokenizer], NoiseMethod]] = {
     "coteaching": lambda tokenizer: CoTeaching(network(tokenizer, 1), NOISE),
 }
 
+#: From the name of a method to what `trained` returns.
+WholeRun = Callable[[str], tuple[keras.Model, Progress, NoiseMethod]]
+
 
 class CtrlC(keras.callbacks.Callback):
     """Ctrl-C in the second step of an epoch, counted from 0."""
@@ -91,12 +95,18 @@ def trained(
     return model, progress, method
 
 
+@pytest.fixture(scope="module")
+def whole_run(toy_tokenizer: tuple[Tokenizer, Path], tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
+    """A run with a method that nothing stops, trained once."""
+    return functools.cache(lambda name: trained(toy_tokenizer[0], name, tmp_path_factory.mktemp("whole"), []))
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(
-    toy_tokenizer: tuple[Tokenizer, Path], tmp_path: Path, name: str
+    whole_run: WholeRun, toy_tokenizer: tuple[Tokenizer, Path], tmp_path: Path, name: str
 ) -> None:
     tokenizer = toy_tokenizer[0]
-    whole, progress, method = trained(tokenizer, name, tmp_path / "whole", [])
+    whole, progress, method = whole_run(name)
     stopped_in = EPOCHS if name == "selfie" else 2  # of SELFIE in the run after its restart
     with pytest.raises(KeyboardInterrupt):
         trained(tokenizer, name, tmp_path / "stopped", [CtrlC(stopped_in)])
@@ -111,15 +121,13 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_what_is_planted_is_learned_away(toy_tokenizer: tuple[Tokenizer, Path], tmp_path: Path, name: str) -> None:
-    _, progress, _ = trained(toy_tokenizer[0], name, tmp_path, [])
+def test_what_is_planted_is_learned_away(whole_run: WholeRun, name: str) -> None:
+    _, progress, _ = whole_run(name)
     assert progress.best_score == 1.0
 
 
-def test_selfie_refurbishes_the_planted_labels_and_keeps_them_over_its_restart(
-    toy_tokenizer: tuple[Tokenizer, Path], tmp_path: Path
-) -> None:
-    _, _, method = trained(toy_tokenizer[0], "selfie", tmp_path, [])
+def test_selfie_refurbishes_the_planted_labels_and_keeps_them_over_its_restart(whole_run: WholeRun) -> None:
+    _, _, method = whole_run("selfie")
     found, still_wrong = (method.arrays()[name] for name in ("refurbished", "noise_rate"))
     is_planted = given() != truth()
     assert float(still_wrong) < NOISE.noise_rate
