@@ -8,8 +8,8 @@ import tyro
 
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
-from labeling.answers.labelled_catalog import read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
+from labeling.commands.labelled_source import read_source
 from labeling.confusions.confusion_files import write_entropies, write_pairs
 from labeling.confusions.confusions import Confusions, find_confusions
 from labeling.confusions.plan import PLAN_FILE, Plan
@@ -37,17 +37,7 @@ class ConfusionsCommand:
 
 def run_confusions(command: ConfusionsCommand) -> str:
     """Answer out of fold, write the files, and say what is proposed."""
-    command.out.mkdir(parents=True, exist_ok=True)
-    rejects = command.out / "rejects.csv"
-    catalog = read_labelled(
-        command.catalog,
-        command.read_options,
-        command.taxonomy,
-        rejects,
-        command.cache_dir,
-        command.settings.image_weights,
-        command.settings.max_lost_pictures,
-    )
+    catalog = read_source(command, command.out)
     answers = answer_out_of_fold(catalog, command.settings, command.out / "folds")
     confusions = find_confusions(catalog, answers, command.confusions)
     plan = Plan.of(confusions)

@@ -8,7 +8,7 @@ import tyro
 
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
-from labeling.answers.labelled_catalog import read_labelled
+from labeling.commands.labelled_source import read_source
 from labeling.correlations.correlation_files import write_correlations, write_groups, write_summary
 from labeling.correlations.correlations import Correlations, find_correlations
 from labeling.correlations.group_column import GroupColumn
@@ -42,16 +42,7 @@ class CorrelationsCommand:
 
 def run_correlations(command: CorrelationsCommand) -> str:
     """Answer groups that are held out, write the files, and say what misleads and which group is the worst."""
-    command.out.mkdir(parents=True, exist_ok=True)
-    catalog = read_labelled(
-        command.catalog,
-        command.read_options,
-        command.taxonomy,
-        command.out / "rejects.csv",
-        command.cache_dir,
-        command.settings.image_weights,
-        command.settings.max_lost_pictures,
-    )
+    catalog = read_source(command, command.out)
     groups = GroupColumn.of(catalog, command.by)
     found = find_correlations(catalog, groups, command.settings, command.correlations, command.out)
     write_correlations(command.out, found)

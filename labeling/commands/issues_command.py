@@ -9,8 +9,8 @@ import tyro
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
 from catalog.rejects import see_rejects
-from labeling.answers.labelled_catalog import read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
+from labeling.commands.labelled_source import read_source
 from labeling.issues.findings import write_findings
 from labeling.issues.label_issues import LabelIssues, find_issues
 from labeling.settings import AnswerSettings
@@ -38,21 +38,11 @@ class IssuesCommand:
 
 def run_issues(command: IssuesCommand) -> str:
     """Answer out of fold, write the files, and say how many labels are wrong."""
-    command.out.mkdir(parents=True, exist_ok=True)
-    rejects = command.out / "rejects.csv"
-    catalog = read_labelled(
-        command.catalog,
-        command.read_options,
-        command.taxonomy,
-        rejects,
-        command.cache_dir,
-        command.settings.image_weights,
-        command.settings.max_lost_pictures,
-    )
+    catalog = read_source(command, command.out)
     answers = answer_out_of_fold(catalog, command.settings, command.out / "folds")
     issues = find_issues(catalog, answers)
     path = write_findings(command.out, issues, command.format)
-    return _said(issues, path, see_rejects(rejects))
+    return _said(issues, path, see_rejects(command.out / "rejects.csv"))
 
 
 def _said(issues: LabelIssues, path: Path, see: str) -> str:

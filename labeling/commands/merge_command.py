@@ -11,7 +11,7 @@ import tyro
 from catalog.cache_dir import default_cache_dir
 from catalog.labels.label_space import find_labels
 from catalog.read_options import ReadOptions
-from labeling.answers.labelled_catalog import read_labelled
+from labeling.commands.labelled_source import read_source
 from labeling.confusions.merge_comparison import compare_merge
 from labeling.confusions.merging import Merging
 from labeling.confusions.plan import Plan
@@ -72,17 +72,7 @@ def run_merge(command: MergeCommand) -> str:
 
 def _compared(command: MergeCommand, merging: Merging) -> str:
     folder = command.out.with_name(f"{command.out.name}.compare")
-    folder.mkdir(parents=True, exist_ok=True)
-    rejects = folder / "rejects.csv"
-    catalog = read_labelled(
-        command.catalog,
-        command.read_options,
-        command.taxonomy,
-        rejects,
-        command.cache_dir,
-        command.settings.image_weights,
-        command.settings.max_lost_pictures,
-    )
+    catalog = read_source(command, folder)
     return compare_merge(catalog, merging.merged_classes(), command.settings, folder).said()
 
 

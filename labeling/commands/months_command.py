@@ -8,7 +8,7 @@ import tyro
 
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
-from labeling.answers.labelled_catalog import read_labelled
+from labeling.commands.labelled_source import read_source
 from labeling.months.month_files import write_months
 from labeling.months.months import measure_months
 from labeling.months.verdict import new_products_said, verdict
@@ -37,17 +37,7 @@ def run_months(command: MonthsCommand) -> str:
     """Measure, write the files, and say which window is best for the next month."""
     from labeling.months.report.report import write_report  # matplotlib, which other commands do without
 
-    command.out.mkdir(parents=True, exist_ok=True)
-    rejects = command.out / "rejects.csv"
-    catalog = read_labelled(
-        command.catalog,
-        command.read_options,
-        command.taxonomy,
-        rejects,
-        command.cache_dir,
-        command.settings.image_weights,
-        command.settings.max_lost_pictures,
-    )
+    catalog = read_source(command, command.out)
     months = measure_months(catalog, command.months, command.settings, command.out / "models")
     write_months(command.out, months)
     write_report(command.out, months)

@@ -9,8 +9,8 @@ import tyro
 from catalog.cache_dir import default_cache_dir
 from catalog.read_options import ReadOptions
 from catalog.rejects import see_rejects
-from labeling.answers.labelled_catalog import read_labelled
 from labeling.answers.out_of_fold import answer_out_of_fold
+from labeling.commands.labelled_source import read_source
 from labeling.confusions.confusion_files import write_pairs
 from labeling.issues.findings import write_findings
 from labeling.issues.label_issues import find_issues
@@ -43,17 +43,7 @@ def run_overview(command: OverviewCommand) -> str:
     """Answer out of fold, write the files, and say the sentences."""
     from labeling.overview.report.report import write_report  # matplotlib, which other commands do without
 
-    command.out.mkdir(parents=True, exist_ok=True)
-    rejects = command.out / "rejects.csv"
-    catalog = read_labelled(
-        command.catalog,
-        command.read_options,
-        command.taxonomy,
-        rejects,
-        command.cache_dir,
-        command.settings.image_weights,
-        command.settings.max_lost_pictures,
-    )
+    catalog = read_source(command, command.out)
     issues = find_issues(catalog, answer_out_of_fold(catalog, command.settings, command.out / "folds"))
     write_findings(command.out, issues)
     overview = make_overview(issues, command.overview, command.settings, command.out / "folds-relabelled")
@@ -61,5 +51,5 @@ def run_overview(command: OverviewCommand) -> str:
     write_overview(command.out, overview)
     write_report(command.out, overview)
     left_out = catalog.encoded.num_rejects
-    rejected = [f"{left_out:,} rows are left out{see_rejects(rejects)}."] if left_out else []
+    rejected = [f"{left_out:,} rows are left out{see_rejects(command.out / 'rejects.csv')}."] if left_out else []
     return "\n".join([*sentences(overview), *rejected, f"See {command.out / 'overview.html'}"])
