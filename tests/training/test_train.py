@@ -91,11 +91,12 @@ def test_text_with_the_shop_s_tree_and_labels_as_ids(job: TrainJob, tmp_path: Pa
     for path, prefix, count in ((job.train, "t", 45), (job.val, "v", 21)):
         rows = [{**row, "category": ids[row["category"]]} for row in without_pictures(tmp_path, prefix, count)]
         write_catalog(path, [*rows, {"product_id": "bad", "product_name": "x", "category": "c77"}])
-    neighbors = replace(TEXT_ONLY.neighbors, neighbor_head="off")
+    neighbors = replace(TEXT_ONLY.neighbors, neighbor_head="auto")  # the toy bundle's settings require them
     metrics = train(replace(job, taxonomy=taxonomy), replace(TEXT_ONLY, neighbors=neighbors))
     bundle = load_bundle(job.bundle)
     assert bundle.fields == ("name", "mall_category", "brand", "maker")
-    assert "neighbors" not in bundle.heads
+    assert "neighbors" not in bundle.heads  # they bring nothing here
+    assert not (job.bundle / FILES.neighbors).exists()
     assert bundle.image_feature_dim == 0
     assert bundle.taxonomy.num_leaves == 4  # one of the categories has no product
     assert bundle.taxonomy.category_id("디지털>노트북") == "c2"
@@ -108,13 +109,6 @@ def test_text_with_the_shop_s_tree_and_labels_as_ids(job: TrainJob, tmp_path: Pa
     (found,) = Predictor.open(job.bundle).predict([Product("1", "LG gram 노트북", "PC")])
     assert not isinstance(found, Exception)
     assert found.categories[0].category_id in {"c0", "c1", "c2", "c9"}
-
-
-def test_neighbors_without_a_gain_are_left_out(job: TrainJob) -> None:
-    """Check a bundle without neighbours; the toy bundle, whose settings require them, has them."""
-    train(job, replace(TEXT_ONLY, neighbors=replace(TEXT_ONLY.neighbors, neighbor_head="auto")))
-    assert not (job.bundle / FILES.neighbors).exists()
-    assert "neighbors" not in load_bundle(job.bundle).heads
 
 
 def test_pretrained_words_answer_names_in_words_never_seen(job: TrainJob) -> None:

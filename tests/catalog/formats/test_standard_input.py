@@ -2,13 +2,12 @@
 
 import gzip
 import io
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from catalog.formats.standard_input import catalog_from_standard_input
+from labeling.commands.command_line import main
 from model.errors import SettingsError
 
 TEXT = b"product_name,category\ncup,Kitchen\n" * 2_000
@@ -53,7 +52,10 @@ def test_it_can_be_read_once() -> None:
         raise AssertionError
 
 
-def test_a_command_reads_it(tmp_path: Path) -> None:
-    call = [sys.executable, "-m", "labeling", "distribution", "--catalog", "-", "--out", str(tmp_path / "out")]
-    ended = subprocess.run([*call, f"--cache-dir={tmp_path}/c"], input=TEXT, capture_output=True, check=True)
-    assert b"3,999 products in 2 categories" in ended.stdout
+def test_a_command_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT)))
+    arguments = ["--catalog", "-", "--out", str(tmp_path / "out"), f"--cache-dir={tmp_path}/cache"]
+    assert main(["distribution", *arguments]) == 0
+    assert "3,999 products in 2 categories" in capsys.readouterr().out
