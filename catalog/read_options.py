@@ -1,4 +1,4 @@
-"""How a catalog's file is read: flags of every command that reads one."""
+"""Options for reading a catalog's file, flags of every command that reads one."""
 
 import codecs
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,7 +15,7 @@ _NAMED_DELIMITERS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a catalog's file is read.
+    """Options for reading a catalog's file.
 
     Raises:
         SettingsError: a value cannot be used.
@@ -30,7 +30,7 @@ class ReadOptions:
     separator: str = SEPARATOR
     """Text between the levels of a label, in the taxonomy, too."""
     keep_null_labels: bool = False
-    """Whether nan, NULL, None and N/A are categories; else they stand for no label."""
+    """Keep nan, NULL, None and N/A as categories; else they stand for no label."""
 
     def __post_init__(self) -> None:
         _ = self.headings, self.codec, self.delimiter_character

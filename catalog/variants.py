@@ -48,7 +48,7 @@ def _filled(position: int, text: str, first: str) -> str:
 
 
 def _is_clean(texts: tuple[str, ...]) -> bool:
-    """Whether the row has none of the bytes for which it would be left out, and with it those that take its texts."""
+    """True for a row without the bytes for which it, and with it those that take its texts, would be left out."""
     joined = "".join(texts)
     return "\0" not in joined and not any("\ud800" <= character <= "\udfff" for character in joined)
 

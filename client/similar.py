@@ -47,7 +47,7 @@ class SimilarCommand:
     catalog: Path | None = None
     """Instead of one product: a .csv, .tsv, .jsonl (each also with .gz) or .parquet file, a product a row."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     limit: int | None = None
     """Most rows of the catalog to ask about."""
     max_lost_pictures: float = MAX_LOST_PICTURES

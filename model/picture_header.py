@@ -1,4 +1,4 @@
-"""What an encoded picture's header says: format, size, and the memory that decoding takes."""
+"""The header of an encoded picture: format, size, and the memory that decoding takes."""
 
 import io
 from dataclasses import dataclass

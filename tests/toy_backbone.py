@@ -1,6 +1,6 @@
 """The picture backbone of the toy bundle, in a file beside this one: `python -m tests.toy_backbone` writes it anew.
 
-It sees what any backbone sees, and is exported, quantised and served in a tenth of the time of the smallest of
+It sees what any backbone sees, and is exported, quantised and served in a fraction of the time of the smallest of
 keras.applications.
 """
 

@@ -154,7 +154,7 @@ class Preparation:
         if encoded.num_rejects > max_rejected_rows * num_rows:
             reason = common_reason(rejects) or f"the reasons are in {rejects}"
             raise TrainingError(
-                f"{catalog.path}: {encoded.num_rejects:,} of {num_rows:,} rows are rejected: {reason}. Mend them, or"
+                f"{catalog.path}: {encoded.num_rejects:,} of {num_rows:,} rows are rejected: {reason}. Correct them, or"
                 " allow the loss with --max-rejected-rows 1"
             )
         return encoded

@@ -42,7 +42,7 @@ class DuplicatesBenchmark:
     offers: int = 200_000
     """Offers of the catalog, about."""
     precision: float = 0.98
-    """What is promised."""
+    """The promise that is measured."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the catalogs."""
     json: Path | None = None

@@ -76,6 +76,6 @@ class PictureLosses:
         if self._num_lost > self._max_share * self._num_pictures:
             raise CatalogError(
                 f"{self._path}: {self._num_lost:,} of {self._num_pictures:,} pictures are lost, such as"
-                f" {self._example}; paths are relative to the catalog's folder. Mend them, or allow the loss with"
+                f" {self._example}; paths are relative to the catalog's folder. Correct them, or allow the loss with"
                 " --max-lost-pictures 1"
             )

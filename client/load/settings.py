@@ -47,7 +47,7 @@ class LoadTestCommand:
     limit: int | None = 1000
     """Rows of the catalog to draw from; their pictures are held in memory."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     max_lost_pictures: float = MAX_LOST_PICTURES
     """Share of these rows' pictures that may be unreadable, 0 to 1; their rows are sent without them."""
     model: str = ""

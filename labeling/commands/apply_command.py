@@ -33,7 +33,7 @@ class ApplyCommand:
     rejects: Path | None = None
     """Decisions that were refused, CSV; by default OUT.rejects.csv."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     new_categories: bool = False

@@ -26,7 +26,7 @@ class ConfusionsCommand:
     out: Path
     """Folder for plan.json, report.html, pairs.csv, entropy.csv, rejects.csv and finished folds."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)

@@ -31,7 +31,7 @@ class CorrelationsCommand:
     """Column of the groups, such as mall, month, brand or mall_category; by default the first of the first three that
     has two values or more."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)

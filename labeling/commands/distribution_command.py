@@ -25,7 +25,7 @@ class DistributionCommand:
     against: Path | None = None
     """Earlier catalog to compare with, such as the one before `labeling apply` or `merge`."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree, of which empty categories are counted, too."""
     against_taxonomy: Path | None = None

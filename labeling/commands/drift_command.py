@@ -30,7 +30,7 @@ class DriftCommand:
     out: Path = Path("drift")
     """Folder for report.html, categories.csv, words.csv, fields.csv and rejects.csv."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures, shared by all runs."""
 

@@ -26,7 +26,7 @@ class IssuesCommand:
     """Folder for issues.csv, near_duplicates.csv, categories.csv, summary.json, report.html, rejects.csv and finished
     folds."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     format: Literal["csv", "parquet"] = "csv"

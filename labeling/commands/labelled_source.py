@@ -17,7 +17,7 @@ class LabelledSource(Protocol):
 
     @property
     def read_options(self) -> ReadOptions:
-        """How it is read."""
+        """Options for reading it."""
 
     @property
     def taxonomy(self) -> Path | None:
@@ -29,7 +29,7 @@ class LabelledSource(Protocol):
 
     @property
     def settings(self) -> LinearSettings:
-        """How it is answered."""
+        """Settings of its answers."""
 
 
 def read_source(source: LabelledSource, folder: Path) -> LabelledCatalog:

@@ -35,7 +35,7 @@ class MergeCommand:
     log: Path | None = None
     """CSV of the changes: product_id, who, when, before, after; by default OUT.changes.csv."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree; the merged one is written as OUT.taxonomy.csv."""
     compare: bool = False

@@ -24,7 +24,7 @@ class MonthsCommand:
     out: Path
     """Folder for months.csv, windows.csv, curve.csv, report.html with its plots, rejects.csv and finished models."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)

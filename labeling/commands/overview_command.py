@@ -30,7 +30,7 @@ class OverviewCommand:
     """Folder for overview.html, overview.json, pairs.csv and all that `labeling issues` writes, whose finished folds
     are found again where it is the same folder."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)

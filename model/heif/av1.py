@@ -1,4 +1,4 @@
-"""What the units of an AV1 stream say about its size, AV1 specification 5.3 to 5.5."""
+"""The size that the units of an AV1 stream announce, AV1 specification 5.3 to 5.5."""
 
 _SEQUENCE_HEADER = 1
 _HAS_EXTENSION, _HAS_SIZE = 4, 2

@@ -1,4 +1,4 @@
-"""What an AVIF or HEIC file says about its picture, read without a decoder.
+"""The picture that an AVIF or HEIC file announces, read without a decoder.
 
 Both are HEIF, ISO/IEC 23008-12. A box may announce less than the coded picture holds, so what is coded is read, too: of
 AV1 its sequence header, of a picture in tiles its grid. The decoder of HEVC compares for itself.
@@ -23,7 +23,7 @@ _HEAD = 4  # version and flags, in front of what most boxes hold
 
 @dataclass(frozen=True)
 class HeifFrame:
-    """What decides how an AVIF or HEIC picture is decoded.
+    """The properties by which an AVIF or HEIC picture is decoded.
 
     Args:
         file_format: AVIF, or HEIF for HEIC.

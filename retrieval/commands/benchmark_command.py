@@ -60,7 +60,7 @@ class BenchmarkCommand:
     crop: CropName | None = None
     """Part of the queries' pictures that counts; as in the index by default."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     bundle: Path | None = None
     """Bundle of the index, where it is not any more where it was. Task same: bundle for the vectors of pictures and
     words, and to learn better ones from."""

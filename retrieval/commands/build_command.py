@@ -49,7 +49,7 @@ class BuildCommand:
     crop: CropName | None = None
     """Part of the pictures that counts; as the bundle says by default."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     rejects: Path | None = None
     """Rows that could not be indexed, CSV; by default INDEX.rejects.csv."""
     max_lost_pictures: float = MAX_LOST_PICTURES

@@ -52,7 +52,7 @@ class DuplicatesCommand:
     report: Path | None = None
     """Folder for report.html: the pairs that would change most, with pictures and what spoke for and against."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     rejects: Path | None = None
     """Rows that could not be used, CSV; by default OUT.rejects.csv."""
     settings: Annotated[MatcherSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=MatcherSettings)

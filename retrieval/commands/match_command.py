@@ -35,7 +35,7 @@ class MatchCommand:
     index: str = ""
     """Index of the same products; a matcher that was trained with one needs one of the same embedding."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     rejects: Path | None = None
     """Rows and pairs that could not be used, CSV; by default OUT.rejects.csv."""
 

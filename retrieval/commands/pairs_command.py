@@ -30,7 +30,7 @@ class PairsCommand:
     """Bundle that classifies pictures by image type, see docs/retrieval.md; without it only pictures that many items
     have and near-duplicates are dropped."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures and features, shared with train."""
     settings: Annotated[PairSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=PairSettings)

@@ -39,7 +39,7 @@ class StudyCommand:
     json: Path | None = None
     """File for the figures."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     """Fetched pictures and features."""
     settings: Annotated[MetricSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=MetricSettings)

@@ -46,7 +46,7 @@ class TrainCommand:
     crop: CropName = "none"
     """auto cuts pictures to what stands out in them."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     rejects: Path | None = None
     """Rows that could not be used, CSV; by default OUT.rejects.csv."""
     cache_dir: Path = field(default_factory=default_cache_dir)

@@ -43,7 +43,7 @@ class TrainMatcherCommand:
     index: str = ""
     """Index of the same products, whose vectors of pictures and texts are compared too."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     rejects: Path | None = None
     """Rows and pairs that could not be used, CSV; by default OUT.rejects.csv."""
     settings: Annotated[MatcherSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=MatcherSettings)

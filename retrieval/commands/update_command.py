@@ -31,7 +31,7 @@ class UpdateCommand:
     bundle: Path | None = None
     """Bundle of the index, where it is not any more where it was."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     rejects: Path | None = None
     """Rows that could not be indexed, CSV; by default INDEX.rejects.csv."""
     max_lost_pictures: float = MAX_LOST_PICTURES

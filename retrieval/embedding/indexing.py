@@ -61,7 +61,7 @@ def index_catalog(
                     build.note_done(chunk.num_read)
                 num_indexed += len(chunk.rows)
                 bar.update(chunk.num_read - bar.n)
-        except CatalogError:  # once it is mended, products that went in without their pictures are read again
+        except CatalogError:  # once they can be read, products that went in without their pictures are read again
             if build is not None:
                 build.note_done(0)
             raise

@@ -158,7 +158,7 @@ class _Reader:
 
 
 class _Collected:
-    """What is kept of the pictures that were described."""
+    """The descriptions of pictures that are kept."""
 
     def __init__(self) -> None:
         self.num_without_item = 0

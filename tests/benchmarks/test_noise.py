@@ -148,7 +148,7 @@ def test_labels_that_selfie_replaced_are_compared_with_the_right_ones(tmp_path: 
     right = shop(8)  # Shirts, Trousers, Dolls, Books; sorted: Books, Shirts, Trousers, Dolls
     given = [{**row} for row in right]
     given[0]["category"] = given[1]["category"] = given[2]["category"] = "Books"
-    # The first is mended, the second replaced by another wrong one, the fourth confirmed, a right one spoiled.
+    # The first is corrected, the second replaced by another wrong one, the fourth confirmed, a right one spoiled.
     learned = np.array([1, 3, -1, 0, 0, -1, -1, -1], np.int32)
     np.savez(tmp_path / "state.npz", **{"further/refurbished": learned})
     assert refurbished_corrections(tmp_path, given, right) == {"precision": 1 / 3, "recall": 1 / 3}

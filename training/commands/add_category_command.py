@@ -24,7 +24,7 @@ class AddCategoryCommand:
     out: Path
     """Folder of the new bundle."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's tree with the new categories, for their ids."""
     rejects: Path | None = None

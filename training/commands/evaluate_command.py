@@ -32,7 +32,7 @@ class EvaluateCommand:
     """Also answer with every subset of the fields, and with the pictures or mall categories of 10 % and 30 % of the
     products exchanged; each subset takes the time of answering, without reading and encoding."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     engine: EngineName = "auto"
     """Inference engine; auto takes Keras where it finds a GPU, else OpenVINO."""
     precision: Precision = "float32"

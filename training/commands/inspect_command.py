@@ -19,7 +19,7 @@ class InspectCommand:
     catalog: Path
     """Catalog to look at: .csv, .tsv, .jsonl, .parquet or a spreadsheet, with or without labels."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     out: Path = Path("inspect.html")

@@ -25,7 +25,7 @@ class PredictCommand:
     out: Path
     """Answers, .csv or .parquet."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     engine: EngineName = "auto"
     """Inference engine; auto takes Keras where it finds a GPU, else OpenVINO."""
     precision: Precision = "float32"

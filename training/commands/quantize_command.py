@@ -22,7 +22,7 @@ class QuantizeCommand:
     out: Path
     """Folder of the new bundle."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     pictures: int = 300
     """Pictures to calibrate with."""
     cache_dir: Path = field(default_factory=default_cache_dir)

@@ -28,7 +28,7 @@ class TrainCommand:
     config: Path | None = None
     """TOML file with settings, in place of the defaults for the size of the catalog; flags override it."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     work_dir: Path | None = None

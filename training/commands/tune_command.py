@@ -69,7 +69,7 @@ class TuneCommand:
     config: Path | None = None
     """TOML file with the base settings; flags override it."""
     read_options: Annotated[ReadOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ReadOptions)
-    """How the catalog is read."""
+    """Options for reading the catalog."""
     taxonomy: Path | None = None
     """CSV with category_id and category: the shop's whole tree."""
     cache_dir: Path = field(default_factory=default_cache_dir)

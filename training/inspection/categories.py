@@ -14,7 +14,7 @@ _NUM_EXAMPLES = 20
 
 @dataclass(frozen=True)
 class CategorySummary:
-    """What is known of the labels.
+    """The labels of a catalog in figures.
 
     Args:
         num_levels, num_leaves: of the tree; with a taxonomy file, of that.

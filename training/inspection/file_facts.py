@@ -1,4 +1,4 @@
-"""What a catalog's file is: format, encoding and delimiter, as they are found."""
+"""The format, encoding and delimiter of a catalog's file, as they are found."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -32,7 +32,7 @@ _SEED = 0
 
 @dataclass
 class Inspection:
-    """What was found; parts that could not be looked at are None.
+    """The findings of a first look; parts that could not be looked at are None.
 
     Args:
         options: as the user has given them.

@@ -38,7 +38,7 @@ class Leak:
     label: str
 
     def sentence(self) -> str:
-        """What was found, without its file and a remedy."""
+        """The finding, without its file and a remedy."""
         what = "equals the last level of the label" if self.is_leaf else "holds the label itself"
         text = self.text if len(self.text) <= 100 else f"{self.text[:100]}..."
         return f"{self.column} {what} in {self.share:.1%} of the rows that have one, such as {text!r} of {self.label!r}"
@@ -140,7 +140,7 @@ class _FieldCount:
         return SEPARATOR in category.path and category.path.casefold() in normalize_path(text).casefold()
 
     def leaks(self) -> Iterator[Leak]:
-        """What was found: one leak or none."""
+        """One leak or none."""
         found = self.num_rows - self.num_missed
         if self.num_rows >= _LEAST_ROWS and len(self.categories) > 1 and found >= LEAK_SHARE * self.num_rows:
             is_leaf = self.num_leaves > (1 - LEAK_SHARE) * self.num_rows

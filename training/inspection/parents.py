@@ -41,7 +41,7 @@ class Namesakes:
     parents: dict[str, int]
 
     def sentence(self, label_heading: str) -> str:
-        """What was found, and the flag that keeps the categories apart."""
+        """The finding, and the flag that keeps the categories apart."""
         rows = " and ".join(f"{count:,} under {parent!r}" for parent, count in list(self.parents.items())[:2])
         return (
             f"{self.num_shared:,} of {self.num_labels:,} labels stand under several values of {self.heading!r} and are"

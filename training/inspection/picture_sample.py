@@ -21,7 +21,7 @@ _NUM_EXAMPLES = 10
 
 @dataclass(frozen=True)
 class PictureSample:
-    """How many of a sample of the pictures can be used.
+    """The pictures of a sample that can be used, counted.
 
     Args:
         num_pictures: rows that name one.

@@ -1,4 +1,4 @@
-"""What an inspection found, in sentences, and the command that trains on it."""
+"""The sentences of an inspection, and the command that trains on the catalog."""
 
 import re
 import shlex
@@ -50,7 +50,7 @@ def refusals(found: Inspection) -> Iterator[str]:
     yield from found.refusals
     num_rejected = found.rejected.counts.total()
     if num_rejected > TrainingSettings().max_rejected_rows * (found.num_usable + num_rejected):
-        yield f"{num_rejected:,} of {found.num_usable + num_rejected:,} rows are rejected; mend them"
+        yield f"{num_rejected:,} of {found.num_usable + num_rejected:,} rows are rejected; correct them"
     pictures = found.pictures
     if pictures is not None and pictures.num_lost > ImageSettings().max_lost_pictures * pictures.num_tried:
         lost = f"{pictures.num_lost:,} of {pictures.num_tried:,} pictures"

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,7 @@ COLUMNS += [f"{kind}_{rank}" for rank in range(1, TOP_K + 1) for kind in ("categ
 
 @dataclasses.dataclass(frozen=True)
 class PartialNote:
-    """What is whole of a partial file; beside it as JSON.
+    """The whole part of a partial file; beside it as JSON.
 
     Args:
         run: what shapes the answers, by name; a run that goes on has the same.
@@ -120,7 +121,7 @@ class PartialAnswers:
                 self.path.unlink(missing_ok=True)
 
     def _found(self) -> PartialNote | None:
-        """What an interrupted run has left; None without one."""
+        """The part that an interrupted run has left; None without one."""
         if not self._note_path.exists():
             _log.info("no interrupted run of %s is here: it begins", self.out)
             return None
@@ -138,7 +139,7 @@ class PartialAnswers:
         return note
 
 
-class _Rows:
+class _Rows(ABC):
     """Rows of a partial file in a form that can be cut and added to.
 
     Args:
@@ -149,13 +150,13 @@ class _Rows:
     def __init__(self, file: IO[bytes], starts: tuple[int, ...]):
         self._file, self._starts = file, starts
 
+    @abstractmethod
     def write(self, records: list[dict[str, Any]]) -> None:
         """Add rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, path: Path, out: Path) -> None:
         """Make `out` of the closed file at `path`."""
-        raise NotImplementedError
 
 
 class _CsvRows(_Rows):

@@ -52,7 +52,7 @@ def predict(
 
 
 def _run(predictor: Predictor, catalog: CatalogSource, rejects_path: Path, sub_tree: SubTree | None) -> dict[str, Any]:
-    """What shapes the answers; a run that goes on has to be the same."""
+    """All that shapes the answers, by name; a run that goes on has to have the same."""
     engine = predictor.engine
     return {
         "--bundle": hashlib.sha256((predictor.bundle.path / FILES.manifest).read_bytes()).hexdigest(),

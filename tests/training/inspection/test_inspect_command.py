@@ -104,7 +104,7 @@ def test_one_category_and_most_rows_rejected_stop(shop: Shop) -> None:
     rows = [{"product_id": "1", "product_name": f"shirt {i}", "category": "A"} for i in range(9)]
     stops = [line for line in shop.look(write_catalog(shop.folder / "shop.csv", rows)) if "would stop" in line]
     assert "found 'A' for all 1 labelled rows" in stops[0]
-    assert stops[1] == "training would stop: 8 of 9 rows are rejected; mend them"
+    assert stops[1] == "training would stop: 8 of 9 rows are rejected; correct them"
 
 
 def test_parents_that_nobody_reads_are_named_and_written_into_the_command(shop: Shop) -> None:
